@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-cuda lint format bench ui size build clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: needs Python 3.11 or newer, $(PYTHON) is older; write for example: make PYTHON=python3.12 demo"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## train relu, sigmoid and softplus on digits, five seeds each, and compare them
+	$(BIN)/workbench demo
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest
+
+test-cuda: $(READY) ## run the tests that need a CUDA device
+	$(BIN)/python -m pytest -m cuda
+
+lint: $(READY) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## put the code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## time training steps against autograd and the bare matrix products
+	$(BIN)/workbench bench
+
+ui: $(READY) ## serve MLflow's pages for the runs of this folder
+	$(BIN)/workbench ui
+
+size: ## print the largest files and functions
+	@$(PYTHON) tests/size.py
+
+build: $(READY) ## make the wheel in dist/
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean: ## remove the environment and everything built
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
