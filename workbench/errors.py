@@ -1,0 +1,61 @@
+"""Every error a user can meet, and the one helper that words an unknown name.
+
+    WorkbenchError
+    ├── ConfigError          a config key, its rule and the value that broke it
+    │   └── UnknownNameError a name that is not among the options
+    ├── ShapeError           a tensor whose axes do not fit
+    ├── NumericsError        numbers that cannot be used (all replicas diverged, gradients that disagree)
+    ├── DataError            a data set that is missing or malformed
+    └── TrackingError        a store that cannot keep what it is given
+
+A message says who asked, what must hold, what came, and what to do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class WorkbenchError(Exception):
+    """Base of all errors the workbench raises on purpose; the CLI prints it without a traceback."""
+
+
+class ConfigError(WorkbenchError):
+    """A configuration that cannot run."""
+
+
+class UnknownNameError(ConfigError):
+    """A name outside its list of options."""
+
+
+class ShapeError(WorkbenchError):
+    """A tensor whose shape breaks a layer's contract."""
+
+
+class NumericsError(WorkbenchError):
+    """Numbers that cannot be used."""
+
+
+class DataError(WorkbenchError):
+    """A data set that is missing or malformed."""
+
+
+class TrackingError(WorkbenchError):
+    """A tracking store that cannot be reached or refuses data."""
+
+
+class Terminated(BaseException):
+    """The process was asked to end by SIGTERM; passes every handler of errors, like KeyboardInterrupt."""
+
+
+def closest(name: str, options: Iterable[str]) -> str | None:
+    """The option most like `name`, or None when nothing is near."""
+    matches = get_close_matches(name, list(options), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown_name(who: str, name: str, options: Iterable[str]) -> UnknownNameError:
+    """Error for `name`: lists the options in order and names the closest one."""
+    listed = sorted(options)
+    near = closest(name, listed)
+    hint = f"did you mean {near!r}? " if near else ""
+    return UnknownNameError(f"{who}: unknown name {name!r}; {hint}options: {', '.join(listed)}")

@@ -1,0 +1,1 @@
+"""Layers, one kind per file; `base` says what a layer is."""

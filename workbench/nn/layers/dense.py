@@ -1,0 +1,67 @@
+"""The affine layer z = x Wᵀ + b of every replica at once.
+
+W is [R, O, I], b is [R, O]. With delta = dC/dz [R, B, O]:
+
+    dW = deltaᵀ x        db = sum over B of delta        grad_in = delta W
+
+which are the lecture's delta⁽ˡ⁺¹⁾(a⁽ˡ⁾)ᵀ, delta⁽ˡ⁺¹⁾ and (W⁽ˡ⁾)ᵀdelta⁽ˡ⁺¹⁾ ("Backpropagation Algorithm"), with examples
+in rows. The 1/m of the lecture is inside the loss's delta.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from workbench.errors import ShapeError
+from workbench.nn.initializers import Scheme
+from workbench.nn.layers.base import Arrays, UnitTape
+from workbench.seeds import generator
+
+
+@dataclass(frozen=True)
+class Dense:
+    """`name` is the layer's, ``l1`` for the first: its W is the lecture's W⁽¹⁾."""
+
+    name: str
+    fan_in: int
+    fan_out: int
+
+    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
+        w_name, b_name = f"{self.name}.W", f"{self.name}.b"
+        return {
+            w_name: scheme.weights.sample(generator(seed, "weights", w_name), self.fan_out, self.fan_in),
+            b_name: scheme.bias.sample(generator(seed, "weights", b_name), self.fan_out),
+        }
+
+    def forward(
+        self, params: Arrays, x: Float[Tensor, "R B I"]
+    ) -> tuple[Float[Tensor, "R B O"], Float[Tensor, "R B I"]]:
+        if x.ndim != 3 or x.shape[2] != self.fan_in:
+            raise ShapeError(
+                f"Dense {self.name!r}: x must be [R, B, {self.fan_in}], got {list(x.shape)}; "
+                "add the replica axis or fix fan_in"
+            )
+        W, b = params[f"{self.name}.W"], params[f"{self.name}.b"]
+        return torch.baddbmm(b.unsqueeze(1), x, W.transpose(1, 2)), x
+
+    def backward(
+        self,
+        params: Arrays,
+        tape: Float[Tensor, "R B I"],
+        grad_out: Float[Tensor, "R B O"],
+        grads: Arrays,
+        need_grad_in: bool = True,
+    ) -> Float[Tensor, "R B I"] | None:
+        delta = grad_out
+        torch.bmm(delta.transpose(1, 2), tape, out=grads[f"{self.name}.W"])
+        torch.sum(delta, 1, out=grads[f"{self.name}.b"])
+        return torch.bmm(delta, params[f"{self.name}.W"]) if need_grad_in else None
+
+    def units(self, tape: Tensor) -> Iterator[UnitTape]:
+        yield from ()
+
+    def products(self) -> Iterator[tuple[int, int]]:
+        yield self.fan_out, self.fan_in
