@@ -1,0 +1,102 @@
+"""A pack's data on the device, and the batches its replicas draw from it.
+
+Replicas with one split share one copy: parts are [S, N, ...] with S distinct splits, and `split_of` [R] says which is
+a replica's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor
+
+from workbench.axes import Outputs, Units
+from workbench.data.splits import PartArrays, Split
+from workbench.nn.losses import Target
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Inputs and encoded targets of one part."""
+
+    x: Float[Tensor, "S N I"]
+    y: Float[Tensor, "S N K"]
+
+    @property
+    def size(self) -> int:
+        """N, the examples of one split."""
+        return self.x.shape[1]
+
+
+@dataclass(frozen=True)
+class PackData:
+    """All parts of a pack's data; `n_classes` is None for regression."""
+
+    train: Part
+    valid: Part
+    test: Part
+    split_of: Int64[Tensor, " R"]
+    n_classes: int | None
+
+    def select(self, index: Tensor) -> "PackData":
+        """The same data for the replicas in `index`."""
+        return replace(self, split_of=self.split_of[index])
+
+    def batch(self, rows: Int64[Tensor, "R B"]) -> tuple[Units, Outputs]:
+        """Training examples by their row in the stacked splits, as `epoch_rows` gives them."""
+        replicas, size = rows.shape
+        flat = rows.reshape(-1)
+        x, y = self.train.x.flatten(0, 1), self.train.y.flatten(0, 1)
+        return x.index_select(0, flat).view(replicas, size, -1), y.index_select(0, flat).view(replicas, size, -1)
+
+    def chunk(self, part: Part, start: int, stop: int) -> tuple[Units, Outputs]:
+        """Examples start:stop of a part, for every replica."""
+        return part.x[:, start:stop].index_select(0, self.split_of), part.y[:, start:stop].index_select(
+            0, self.split_of
+        )
+
+    def epoch_rows(self, orders: Sequence[Generator]) -> Int64[Tensor, "R N"]:
+        """Each replica's own order of its training examples for one epoch; its generator moves on."""
+        size = self.train.size
+        order = torch.stack([torch.randperm(size, generator=stream) for stream in orders])
+        return order.to(self.split_of.device) + self.split_of.unsqueeze(1) * size
+
+
+def encode(y: np.ndarray, n_classes: int | None, target: Target) -> Tensor:
+    """Targets [N, K] in float64 as the loss wants them."""
+    if target == "one_hot":
+        return torch.nn.functional.one_hot(torch.as_tensor(y), n_classes or -1).double()
+    return torch.as_tensor(y).double().reshape(len(y), -1)
+
+
+def pack_data(
+    splits: Sequence[Split],
+    split_of: Sequence[int],
+    n_classes: int | None,
+    target: Target,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> PackData:
+    """Stack distinct splits and move them to the device."""
+
+    def stacked(parts: Sequence[PartArrays]) -> Part:
+        x = torch.stack([torch.as_tensor(part.x) for part in parts])
+        y = torch.stack([encode(part.y, n_classes, target) for part in parts])
+        return Part(x.to(device, dtype), y.to(device, dtype))
+
+    train, valid, test = (stacked([getattr(one, name) for one in splits]) for name in PARTS)
+    return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes)
+
+
+def choose_target(accepts: Sequence[Target], n_classes: int | None) -> Target | None:
+    """The first encoding among `accepts` that the data's targets allow, or None."""
+    possible: dict[Target, bool] = {
+        "real": n_classes is None,
+        "binary": n_classes == 2,
+        "one_hot": n_classes is not None,
+    }
+    return next((target for target in accepts if possible[target]), None)

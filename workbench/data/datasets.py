@@ -1,0 +1,89 @@
+"""Data sets as arrays, one function each; every function is a choice of the ``data`` group.
+
+Sources: scikit-learn's bundled copies of digits (UCI, 8x8 images), breast cancer Wisconsin, wine and diabetes
+(Efron et al. 2004); XOR from the lecture's slide "Perceptron vs. Logistic Neuron".
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import datasets as sklearn_datasets
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Inputs x [N, I] in float64 with targets y: class numbers [N] or real values [N, K].
+
+    `n_classes` is None for regression. Where `split` is false, the examples are the whole problem: every part holds
+    all of them. Features `same_unit`, like the pixels of an image, are scaled by one mean and one variance.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    n_classes: int | None
+    split: bool = True
+    same_unit: bool = False
+
+    @property
+    def task(self) -> str:
+        """``classification`` or ``regression``."""
+        return "regression" if self.n_classes is None else "classification"
+
+    @cached_property
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of shapes, types and bytes."""
+        content = sha256()
+        for array in (self.x, self.y):
+            content.update(f"{array.shape}{array.dtype.str}".encode())
+            content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()[:16]
+
+
+def _classes(name: str, bunch: Any, same_unit: bool = False) -> Dataset:
+    labels = np.asarray(bunch.target, dtype=np.int64)
+    return Dataset(
+        name,
+        np.asarray(bunch.data, dtype=np.float64),
+        labels,
+        int(labels.max()) + 1,
+        same_unit=same_unit,
+    )
+
+
+def digits() -> Dataset:
+    """1797 images of 8x8 gray levels, 10 classes."""
+    return _classes("digits", sklearn_datasets.load_digits(), same_unit=True)
+
+
+def breast_cancer() -> Dataset:
+    """569 tumors, 30 features, 2 classes."""
+    return _classes("breast_cancer", sklearn_datasets.load_breast_cancer())
+
+
+def wine() -> Dataset:
+    """178 wines, 13 features, 3 classes."""
+    return _classes("wine", sklearn_datasets.load_wine())
+
+
+def diabetes() -> Dataset:
+    """442 patients, 10 features, disease progression after a year (real)."""
+    bunch: Any = sklearn_datasets.load_diabetes(scaled=False)
+    return Dataset(
+        "diabetes",
+        np.asarray(bunch.data, np.float64),
+        np.asarray(bunch.target, np.float64)[:, None],
+        None,
+    )
+
+
+def xor() -> Dataset:
+    """The four points of XOR; training, validation and test part are these four."""
+    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float64)
+    return Dataset("xor", x, np.array([0, 1, 1, 0], dtype=np.int64), 2, split=False)
