@@ -1,0 +1,1 @@
+"""The trainer: a pack of replicas, one step at a time, and the history it leaves."""

@@ -1,0 +1,62 @@
+"""Which quantity of which layer went non-finite first: the steps of one epoch again, with every number looked at."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from workbench.axes import Flags, Outputs, Units
+from workbench.engine.replicas import Pack
+from workbench.nn.optimizers import State
+from workbench.nn.params import Params
+
+
+class Failure(NamedTuple):
+    """The first non-finite quantity: step within the epoch from 1, layer and kind."""
+
+    step: int
+    layer: str
+    quantity: str
+
+
+def first_failures(
+    pack: Pack, params: Params, state: State, rows: Int64[Tensor, "R N"], batch_size: int
+) -> dict[int, Failure]:
+    """Failures by position in the pack, from its state before an epoch and the order of its examples.
+
+    Overwrites `params` and `state`; reads every quantity back from the device, so it belongs after a failure only.
+    """
+    found: dict[int, Failure] = {}
+    grads = Params.zeros(params.layout, len(pack), params.flat)
+    for number, batch in enumerate(torch.split(rows, batch_size, dim=1), start=1):
+        x, y = pack.data.batch(batch)
+        for layer, quantity, bad in _look(pack, params, grads, state, x, y):
+            for position in bad.nonzero().flatten().tolist():
+                found.setdefault(position, Failure(number, layer, quantity))
+        if len(found) == len(pack):
+            break
+    return found
+
+
+def _look(
+    pack: Pack, params: Params, grads: Params, state: State, x: Units, y: Outputs
+) -> Iterator[tuple[str, str, Flags]]:
+    """One step, and after each part of it which replicas hold a number that is not finite."""
+    z, tape = pack.objective.model.forward(params, x)
+    for units in pack.objective.model.units(tape):
+        yield units.name, "z", _not_finite(units.z)
+        yield units.name, "a", _not_finite(units.a)
+    output = next(reversed(params)).rpartition(".")[0]
+    yield output, "z", _not_finite(z)
+    yield output, "loss", _not_finite(pack.objective.gradients(params, grads, x, y))
+    for name in reversed(grads):
+        yield name.rpartition(".")[0], "gradient", _not_finite(grads[name])
+    pack.optimizer.update(grads, state, params, pack.optimizer.lr)
+    for name in params:
+        yield name.rpartition(".")[0], "parameters", _not_finite(params[name])
+
+
+def _not_finite(values: Tensor) -> Flags:
+    return torch.logical_not(values.isfinite().flatten(1).all(1)) if values.ndim > 1 else ~values.isfinite()

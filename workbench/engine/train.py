@@ -1,0 +1,139 @@
+"""The training step and the loop around it.
+
+A step reads nothing back from the device; numbers reach the host once per epoch. A replica whose loss is not finite
+is put back to its parameters at the last epoch mark and leaves the pack: the others go on without it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import time
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from workbench.axes import Outputs, PerReplicaTensor, Units
+from workbench.diagnostics.grad_norm import grad_norm
+from workbench.engine.evaluate import evaluate
+from workbench.engine.failure import Failure, first_failures
+from workbench.engine.history import Divergence, Record
+from workbench.engine.replicas import Pack
+from workbench.nn.optimizers import State
+from workbench.nn.params import Params
+from workbench.seeds import generator
+
+_STOPPED = "stopped"
+
+
+def step(pack: Pack, params: Params, grads: Params, state: State, x: Units, y: Outputs) -> PerReplicaTensor:
+    """One optimizer step of every replica on its batch, in place; the batch's loss before it [R]."""
+    loss = pack.objective.gradients(params, grads, x, y)
+    pack.optimizer.update(grads, state, params, pack.optimizer.lr)
+    return loss
+
+
+class Trainer:
+    """A pack in training: its parameters, optimizer state and streams of batch orders.
+
+    `replicas` are the numbers (in the pack as given) of those still training; `final` holds each replica's parameters
+    [P] once it has left or ended.
+    """
+
+    def __init__(self, pack: Pack, batch_size: int) -> None:
+        self.pack = pack
+        self.batch_size = min(batch_size, pack.data.train.size)
+        self.params = pack.initial_params()
+        self.grads = Params.zeros(self.params.layout, len(pack), self.params.flat)
+        self.state = pack.optimizer.init(self.params)
+        self.orders = [generator(seed, "order") for seed in pack.seeds]
+        self.replicas = tuple(range(len(pack)))
+        self.steps_per_epoch = -(-pack.data.train.size // self.batch_size)
+        self.final: dict[int, Tensor] = {}
+
+    def run(self, epochs: int) -> Iterator[Record]:
+        """Train; a record at step 0, one after each epoch, and one with the test part's metrics at the end."""
+        yield self._record(0, self._epoch_metrics())
+        for epoch in range(1, epochs + 1):
+            mark, rows = self._mark(), self.pack.data.epoch_rows(self.orders)
+            losses = self._train_epoch(rows)
+            metrics = self._epoch_metrics() | grad_norm(self.grads)
+            metrics[_STOPPED] = _stopped(losses, metrics["train/loss"])
+            yield self._drop_diverged(self._record(epoch, metrics), mark, rows)
+            if not self.replicas:
+                return
+        yield self._record(epochs, _named("test", self._evaluate("test")))
+        self.final |= dict(zip(self.replicas, self.params.flat, strict=True))
+
+    def _mark(self) -> tuple[Tensor, State]:
+        """What an epoch starts from."""
+        return self.params.flat.clone(), {name: tensor.clone() for name, tensor in self.state.items()}
+
+    def _train_epoch(self, rows: Int64[Tensor, "R N"]) -> Tensor:
+        """One pass over the training part; the loss of each step's batch [steps, R]."""
+        losses = self.params.flat.new_empty(self.steps_per_epoch, len(self.pack))
+        for index, batch in enumerate(torch.split(rows, self.batch_size, dim=1)):
+            x, y = self.pack.data.batch(batch)
+            losses[index] = step(self.pack, self.params, self.grads, self.state, x, y)
+        return losses
+
+    def _evaluate(self, part: str, units: bool = False) -> dict[str, Tensor]:
+        data = self.pack.data
+        return evaluate(self.pack.objective, self.params, data, getattr(data, part), units)
+
+    def _epoch_metrics(self) -> dict[str, Tensor]:
+        return _named("train", self._evaluate("train", units=True)) | _named("valid", self._evaluate("valid"))
+
+    def _record(self, epoch: int, metrics: dict[str, Tensor]) -> Record:
+        """Move the numbers to the host, all at once."""
+        table = torch.stack([values.double() for values in metrics.values()]).tolist()
+        values = dict(zip(metrics, table, strict=True))
+        return Record(epoch * self.steps_per_epoch, epoch, int(time() * 1000), self.replicas, values)
+
+    def _drop_diverged(self, record: Record, mark: tuple[Tensor, State], rows: Tensor) -> Record:
+        """Go on without the replicas whose loss was not finite; they keep what they were at the mark."""
+        stopped = [int(step) for step in record.metrics.pop(_STOPPED)]
+        lost = [position for position, step in enumerate(stopped) if step]
+        if not lost:
+            return record
+        flat, state = mark
+        before = record.step - self.steps_per_epoch
+        index = torch.tensor(lost, device=flat.device)
+        failures = first_failures(
+            self.pack.select(lost),
+            self.params.with_flat(flat[index]),
+            {name: tensor[index] for name, tensor in state.items()},
+            rows[index],
+            self.batch_size,
+        )
+        diverged = []
+        for order, position in enumerate(lost):
+            replica = self.replicas[position]
+            self.final[replica] = flat[position]
+            failure = failures.get(order, Failure(stopped[position], "", ""))
+            diverged.append(Divergence(replica, before + failure.step, failure.layer, failure.quantity))
+        self._keep([position for position, step in enumerate(stopped) if not step])
+        return replace(record, diverged=tuple(diverged))
+
+    def _keep(self, positions: list[int]) -> None:
+        self.replicas = tuple(self.replicas[position] for position in positions)
+        self.orders = [self.orders[position] for position in positions]
+        self.pack = self.pack.select(positions)
+        index = torch.tensor(positions, dtype=torch.int64, device=self.params.flat.device)
+        self.params = self.params.with_flat(self.params.flat[index])
+        self.grads = self.grads.with_flat(self.grads.flat[index])
+        self.state = {name: tensor[index] for name, tensor in self.state.items()}
+
+
+def _stopped(losses: Tensor, train_loss: PerReplicaTensor) -> Tensor:
+    """The step of an epoch, from 1, whose loss was the first not finite; 0 where all is well [R].
+
+    Where only the loss at the epoch's end shows it, the last step.
+    """
+    bad = ~losses.isfinite()
+    at_end = torch.where(train_loss.isfinite(), 0, len(losses))
+    return torch.where(bad.any(0), bad.double().argmax(0) + 1, at_end)
+
+
+def _named(part: str, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Loss and scores under the part's name, unit rates under their own."""
+    return {name if "/" in name else f"{part}/{name}": values for name, values in metrics.items()}
