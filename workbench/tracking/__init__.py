@@ -1,0 +1,1 @@
+"""Where runs are kept: one protocol, MLflow behind it, and a sink in memory."""

@@ -1,0 +1,134 @@
+"""Runs in MLflow, written through `MlflowClient`, never through the global state of MLflow's fluent API."""
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from time import monotonic, time
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+for _name in (
+    "alembic",
+    "mlflow.store.db.utils",
+):  # a new database would announce each of its migrations
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+from filelock import FileLock  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
+
+from workbench.errors import TrackingError  # noqa: E402
+from workbench.tracking.base import DatasetInfo, Outcome, RunInfo  # noqa: E402
+from workbench.tracking.store import Store  # noqa: E402
+
+STATUS = {
+    Outcome.finished: "FINISHED",
+    Outcome.diverged: "FINISHED",
+    Outcome.failed: "FAILED",
+    Outcome.interrupted: "KILLED",
+    Outcome.killed: "KILLED",
+}
+ROWS_PER_CALL = 1000
+SECONDS_BETWEEN_FLUSHES = 5.0
+
+
+@contextmanager
+def kept_by(store: Store) -> Iterator[None]:
+    """Turn what MLflow and its database raise into TrackingError."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise TrackingError(f"tracking: the store {store.shown} did not answer as it must: {first}") from error
+
+
+def connect(store: Store) -> MlflowClient:
+    """A client of the store; the first one creates an sqlite database, under a lock against other processes."""
+    lock = nullcontext() if store.file is None else FileLock(f"{store.file}.lock", timeout=120)
+    with kept_by(store), lock:
+        client = MlflowClient(tracking_uri=store.uri)
+        client.search_experiments(max_results=1)
+        return client
+
+
+class MlflowSink:
+    """A sink for one experiment. Rows are sent in batches; `close` sends the rest of its run."""
+
+    def __init__(self, store: Store, experiment: str) -> None:
+        self.store = store
+        self.client = connect(store)
+        self.experiment_id = self._experiment(experiment)
+        self._rows: dict[str, list[Metric]] = defaultdict(list)
+        self._flushed = monotonic()
+
+    def _experiment(self, name: str) -> str:
+        with kept_by(self.store):
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                try:
+                    return str(self.client.create_experiment(name, artifact_location=self._artifacts(name)))
+                except MlflowException:  # another process was faster
+                    found = self.client.get_experiment_by_name(name)
+            if found is None or found.lifecycle_stage != "active":
+                raise TrackingError(
+                    f"tracking.experiment: {name!r} must not be deleted; restore it in MLflow or name another"
+                )
+            return str(found.experiment_id)
+
+    def _artifacts(self, name: str) -> str | None:
+        return None if self.store.artifacts is None else f"{self.store.artifacts}/{name.replace('/', '_')}"
+
+    def open(self, runs: Sequence[RunInfo]) -> list[str]:
+        with kept_by(self.store):
+            return [self._open(info) for info in runs]
+
+    def _open(self, info: RunInfo) -> str:
+        tags = {**info.tags, "mlflow.note.content": info.note}
+        run = str(self.client.create_run(self.experiment_id, tags=tags, run_name=info.name).info.run_id)
+        self.client.log_batch(run, params=[Param(key, value) for key, value in info.params.items()])
+        if info.dataset:
+            self.client.log_inputs(run, datasets=[_dataset_input(info.dataset)])
+        if info.config:
+            self.client.log_dict(run, dict(info.config), "config.yaml")
+        return run
+
+    def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
+        self._rows[run] += [Metric(name, value, time_ms, step) for name, value in metrics.items()]
+        if len(self._rows[run]) >= ROWS_PER_CALL:
+            self._flush(run)
+        if monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
+            for waiting in list(self._rows):
+                self._flush(waiting)
+            self._flushed = monotonic()
+
+    def _flush(self, run: str) -> None:
+        rows = self._rows.pop(run, [])
+        with kept_by(self.store):
+            for start in range(0, len(rows), ROWS_PER_CALL):
+                self.client.log_batch(run, metrics=rows[start : start + ROWS_PER_CALL])
+
+    def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
+        self._flush(run)
+        with kept_by(self.store):
+            ending = {**(tags or {}), "outcome": outcome.value}
+            self.client.log_batch(run, tags=[RunTag(key, value) for key, value in ending.items()])
+            self.client.set_terminated(run, STATUS[outcome], end_time=int(time() * 1000))
+
+
+def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> None:
+    """Keep files in a folder of a run's artifacts."""
+    client = connect(store)
+    with kept_by(store):
+        for file in files:
+            client.log_artifact(run, str(file), folder)
+
+
+def _dataset_input(info: DatasetInfo) -> DatasetInput:
+    profile = f'{{"num_rows": {info.examples}, "num_features": {info.features}}}'
+    dataset = Dataset(info.name, info.digest, "local", f'{{"uri": "workbench:{info.name}"}}', profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])

@@ -1,0 +1,109 @@
+"""Runs read back from MLflow by their sweep."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from workbench.errors import TrackingError, unknown_name
+from workbench.tracking.mlflow import connect, kept_by
+from workbench.tracking.store import Store, sweep_link
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class ReadRun:
+    """One run: latest `metrics`, and `history` as name -> [(step, value)]."""
+
+    id: str
+    name: str
+    arm: str
+    seed: int
+    outcome: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    history: Mapping[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReadSweep:
+    """A sweep: its own run's id and name, its experiment, and its runs in the order they were made."""
+
+    id: str
+    name: str
+    run: str
+    experiment_id: str
+    runs: list[ReadRun]
+
+
+def read_sweep(store: Store, sweep: str | None, histories: bool = True) -> ReadSweep:
+    """The sweep with this id, or the newest.
+
+    Raises UnknownNameError for an id the store does not know and TrackingError where it holds no sweep.
+    """
+    if store.file is not None and not store.file.exists():
+        raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
+    client = connect(store)
+    with kept_by(store):
+        experiments = [found.experiment_id for found in client.search_experiments()]
+        sweeps = {
+            run.data.tags["sweep"]: run
+            for run in client.search_runs(
+                experiments,
+                "tags.kind = 'sweep'",
+                max_results=PAGE,
+                order_by=["attributes.start_time DESC"],
+            )
+        }
+        if not sweeps:
+            raise TrackingError(f"tracking: {store.shown} holds no sweep; make one with: workbench train -m ...")
+        if sweep is not None and sweep not in sweeps:
+            raise unknown_name("sweep", sweep, sweeps)
+        own = sweeps[sweep] if sweep else next(iter(sweeps.values()))
+        identity, experiment = own.data.tags["sweep"], own.info.experiment_id
+        runs = [_read(client, run, histories) for run in _runs(client, experiment, identity)]
+        return ReadSweep(identity, own.info.run_name, own.info.run_id, experiment, runs)
+
+
+def newest_link(store: Store, base: str) -> str:
+    """The newest sweep's charts, or the pages' front where there is none."""
+    try:
+        newest = read_sweep(store, None, histories=False)
+    except TrackingError:
+        return base
+    return sweep_link(base, newest.experiment_id, newest.id)
+
+
+def _runs(client: MlflowClient, experiment: str, sweep: str) -> list[Run]:
+    wanted = f"tags.sweep = '{sweep}' AND tags.kind = 'run'"
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], wanted, max_results=PAGE, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return sorted(runs, key=lambda run: int(run.data.tags["number"]))
+
+
+def _read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:
+    data, info = run.data, run.info
+    history = {}
+    if histories:
+        for name in data.metrics:
+            rows = client.get_metric_history(info.run_id, name)
+            history[name] = sorted((row.step, row.value) for row in rows)
+    return ReadRun(
+        info.run_id,
+        info.run_name,
+        data.tags["arm"],
+        int(data.params["seed"]),
+        data.tags.get("outcome", info.status.lower()),
+        data.tags,
+        data.params,
+        data.metrics,
+        history,
+    )

@@ -1,0 +1,81 @@
+"""Where the store is, how its address is shown, and links into its pages. Imports nothing of MLflow."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from workbench.errors import TrackingError
+
+DATABASE = "mlflow.db"
+UI_PORT = 5000
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store by its URI: a database or a server."""
+
+    uri: str
+
+    @property
+    def file(self) -> Path | None:
+        """The database file of an sqlite store."""
+        return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether MLflow's own server answers at this address."""
+        return self.uri.startswith("http")
+
+    @property
+    def shown(self) -> str:
+        """The address without credentials, for people and logs."""
+        parts = urlsplit(self.uri)
+        if parts.username is None and parts.password is None:
+            return self.uri
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    @property
+    def artifacts(self) -> str | None:
+        """Where runs keep files: beside an sqlite database, else where the server decides."""
+        return None if self.file is None else (self.file.parent / "mlartifacts").as_uri()
+
+
+def find_store(uri: str | None) -> Store:
+    """The store at `uri`, else at MLFLOW_TRACKING_URI, else ``mlflow.db`` in the current folder.
+
+    Raises TrackingError for an address that MLflow cannot use.
+    """
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme not in SCHEMES:
+        raise TrackingError(
+            f"tracking.uri: must start with one of {', '.join(SCHEMES)}, got {Store(uri).shown!r}; "
+            f"write for example tracking.uri=sqlite:////tmp/{DATABASE}"
+        )
+    if scheme == "sqlite":
+        path = Path(uri.removeprefix("sqlite:///")).expanduser().absolute()
+        if not path.parent.is_dir():
+            raise TrackingError(f"tracking.uri: the folder {path.parent} must exist; make it or name another")
+        uri = f"sqlite:///{path}"
+    return Store(uri)
+
+
+def ui_base(store: Store, port: int = UI_PORT) -> str:
+    """The address of the pages: the server's own, or that of ``workbench ui``."""
+    return store.shown.rstrip("/") if store.is_server else f"http://127.0.0.1:{port}"
+
+
+def sweep_link(base: str, experiment_id: str, sweep: str) -> str:
+    """The runs of one sweep with their charts, in MLflow's model-training view."""
+    wanted = quote(f"tags.sweep = '{sweep}' AND tags.kind = 'run'")
+    return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&searchFilter={wanted}"
+
+
+def run_link(base: str, experiment_id: str, run: str) -> str:
+    """The charts of one run."""
+    return f"{base}/#/experiments/{experiment_id}/runs/{run}/model-metrics?{_VIEW}"
+
+
+_VIEW = "workflowType=machine_learning"

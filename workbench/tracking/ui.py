@@ -1,0 +1,69 @@
+"""MLflow's pages, served lightly: one worker, no job runner, on loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from urllib.error import URLError
+
+from workbench.errors import TrackingError
+from workbench.tracking.store import Store
+
+LIGHT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
+}
+START_SECONDS = 60
+
+
+def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
+    """Serve the store until interrupted; `ready` is called once the pages answer. The server's exit code.
+
+    Raises TrackingError where there is no store, the port is taken or the server does not start.
+    """
+    if store.file is not None and not store.file.exists():
+        raise TrackingError(f"ui: no store at {store.shown}; train something first or name another with --uri")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise TrackingError(f"ui: port {port} must be free; write for example --port {port + 1}") from error
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store.uri,
+        "--workers",
+        "1",
+    ]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(
+        command, env={**os.environ, **LIGHT}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/health")
+        ready()
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait(process: "subprocess.Popen[bytes]", address: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise TrackingError("ui: MLflow's server did not start; run `python -m mlflow server` to see why")
