@@ -1,0 +1,154 @@
+"""Hydra, called from one place: command line -> composed configuration, and Hydra's errors in our words."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from workbench.config import GROUPS, Config, RunSpec, packaged
+from workbench.errors import ConfigError, closest, unknown_name
+
+VERSION_BASE = "1.3"
+multirun: ContextVar[Callable[[list[RunSpec]], list[dict[str, float]]]] = ContextVar("multirun")
+HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
+
+
+def compose(overrides: Sequence[str]) -> RunSpec:
+    """The configuration of one run from overrides as on the command line.
+
+    Raises ConfigError for unknown names and keys and for values of the wrong type.
+    """
+    _register()
+    try:
+        with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
+            config = hydra.compose("config", list(overrides), return_hydra_config=True)
+        return spec_of(config, config.hydra)
+    except HYDRA_ERRORS as error:
+        raise reworded(error) from error
+
+
+def command_line(
+    arguments: Sequence[str],
+    one: Callable[[RunSpec], Any],
+    many: Callable[[list[RunSpec]], list[dict[str, float]]] | None = None,
+) -> None:
+    """Hydra's own command line: a single configuration calls `one`, the runs of ``-m`` together call `many`.
+
+    ``--help``, ``--cfg``, ``--config-dir`` and shell completion are Hydra's.
+    """
+    _register()
+    multirun.set(many or _refuse_many)
+    composed: list[tuple[DictConfig, Any]] = []
+
+    @hydra.main(config_path=str(packaged("conf")), config_name="config", version_base=VERSION_BASE)
+    def main(config: DictConfig) -> None:
+        composed.append((config, HydraConfig.get()))
+
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [sys.argv[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise where it would print a traceback and exit
+    try:
+        main()
+    except HYDRA_ERRORS as error:
+        raise reworded(error) from error
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise ConfigError(f"{error}; name one of the group's options") from error
+    finally:
+        sys.argv = before[0]
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before[1] is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before[1]
+        GlobalHydra.instance().clear()
+    for config, settings in composed:  # outside Hydra, which would comment on what training raises
+        one(spec_of(config, settings))
+
+
+def spec_of(config: DictConfig, settings: Any) -> RunSpec:
+    """The typed configuration of one run; `settings` is Hydra's own node, which `config` may still hold."""
+    choices = {str(group): str(name) for group, name in settings.runtime.choices.items()}
+    job = config.copy()
+    with open_dict(job):
+        job.pop("hydra", None)
+    try:
+        for key in sorted(OmegaConf.missing_keys(job)):
+            raise ConfigError(f"{key}: must be given, it has no default")
+        typed = OmegaConf.to_object(job)
+        resolved: Any = OmegaConf.to_container(job, resolve=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise reworded(error) from error
+    if not isinstance(typed, Config):
+        raise ConfigError("config: must start from the schema; keep '- schema' first in the defaults list")
+    _refuse_additions(resolved, OmegaConf.structured(Config), "")
+    return RunSpec(typed, resolved, choices, tuple(settings.overrides.task))
+
+
+def _refuse_additions(node: dict[str, Any], schema: DictConfig, prefix: str) -> None:
+    """Raise for keys of the spine that the schema lacks: ``+train.epoch=3`` would be a value that nothing reads."""
+    for key, value in node.items():
+        if key not in list(schema):  # `in` would miss keys without a default
+            raise _unknown_key(prefix + key, list(schema))
+        if isinstance(value, dict) and key not in GROUPS:
+            _refuse_additions(value, schema[key], f"{prefix}{key}.")
+
+
+def reworded(error: Exception) -> ConfigError:
+    """Hydra's and OmegaConf's errors as key, rule, value and what to do."""
+    if isinstance(error, ConfigError):
+        return error
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return unknown_name(group, name, error.options or ())
+    if isinstance(error, OverrideParseException):
+        return ConfigError(f"{error.override}: must be key=value; {str(error).splitlines()[0]}")
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) else error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
+        return _unknown_key(str(cause.full_key), list(cause.parent_node or ()))
+    if isinstance(cause, MissingMandatoryValue):
+        return ConfigError(f"{cause.full_key}: must be given, it has no default")
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return _wrong_value(str(cause.full_key), str(cause.msg or cause).splitlines()[0])
+    if "To sweep over it" in str(error):
+        asked = str(error).partition("'")[2].partition("'")[0]
+        return ConfigError(f"{asked}: several values make a sweep; add -m, or quote them to mean one text")
+    return ConfigError(str(error))
+
+
+def _wrong_value(key: str, message: str) -> ConfigError:
+    if match := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", message):
+        return ConfigError(f"{key}: must be of type {match[2].lower()}, got {match[1]!r}")
+    if match := re.match(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
+        return unknown_name(key, match[1], match[2].split(", "))
+    return ConfigError(f"{key}: {message}")
+
+
+def _unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:
+    keys = sorted(str(key) for key in siblings if key not in ("_target_", "hydra"))
+    prefix, _, last = full_key.rpartition(".")
+    near = closest(last, keys)
+    hint = f"did you mean {prefix + '.' if prefix else ''}{near}? " if near else ""
+    return ConfigError(f"{full_key}: unknown key; {hint}keys of {prefix or 'a run'}: {', '.join(keys)}")
+
+
+def _refuse_many(specs: list[RunSpec]) -> list[dict[str, float]]:
+    raise ConfigError(f"check: takes one configuration, got {len(specs)}; drop -m")
+
+
+def _register() -> None:
+    ConfigStore.instance().store("schema", node=Config)

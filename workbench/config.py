@@ -1,0 +1,149 @@
+"""The typed spine of a configuration, and one run's composed configuration.
+
+`Config` is the schema that ``conf/config.yaml`` refines; the choices of a group (``activation``, ``data``, ...) are
+nodes with a ``_target_``, checked against that function's signature when they are built. Nothing here imports torch.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+from workbench.errors import ConfigError
+
+GROUPS = ("architecture", "activation", "init", "bias", "loss", "optimizer", "data")
+TARGET = "_target_"
+
+Device = Enum("Device", ["auto", "cpu", "cuda"])
+Dtype = Enum("Dtype", ["float32", "float64"])
+OnError = Enum("OnError", ["continue", "stop"])
+
+
+@dataclass
+class Train:
+    """How long, and on how many examples at a time."""
+
+    epochs: int = 30
+    batch_size: int = 32
+
+
+@dataclass
+class Split:
+    """Fractions of the examples for validation and test, and the seed that draws them."""
+
+    valid: float = 0.1
+    test: float = 0.1
+    standardize: bool = True
+    seed: int = 0
+
+
+@dataclass
+class Tracking:
+    """Where runs are kept."""
+
+    uri: str | None = None
+    experiment: str = "workbench"
+
+
+@dataclass
+class Sweep:
+    """How a multirun is trained. A pack is split where its tensors would take more than `pack_gib` GiB."""
+
+    on_error: OnError = OnError["continue"]
+    pack_gib: float = 2.0
+
+
+@dataclass
+class Config:
+    """One run: groups first, then the spine."""
+
+    architecture: Any = MISSING
+    activation: Any = MISSING
+    init: Any = MISSING
+    bias: Any = MISSING
+    loss: Any = MISSING
+    optimizer: Any = MISSING
+    data: Any = MISSING
+    split: Split = field(default_factory=Split)
+    train: Train = field(default_factory=Train)
+    tracking: Tracking = field(default_factory=Tracking)
+    sweep: Sweep = field(default_factory=Sweep)
+    device: Device = Device["auto"]
+    dtype: Dtype = Dtype["float32"]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for rule, holds, key, value in self._rules():
+            if not holds:
+                raise ConfigError(f"{key}: must be {rule}, got {value!r}; write for example {key}={DEFAULTS[key]}")
+
+    def _rules(self) -> Iterator[tuple[str, bool, str, Any]]:
+        split, train, tracking = self.split, self.train, self.tracking
+        yield "at least 1", train.epochs >= 1, "train.epochs", train.epochs
+        yield "at least 1", train.batch_size >= 1, "train.batch_size", train.batch_size
+        yield "above 0 and below 1", 0 < split.valid < 1, "split.valid", split.valid
+        yield (
+            "above 0 and below 1 - split.valid",
+            0 < split.test < 1 - split.valid,
+            "split.test",
+            split.test,
+        )
+        yield "above 0", self.sweep.pack_gib > 0, "sweep.pack_gib", self.sweep.pack_gib
+        yield (
+            "a name",
+            bool(tracking.experiment.strip()),
+            "tracking.experiment",
+            tracking.experiment,
+        )
+
+
+DEFAULTS = {
+    "train.epochs": 30,
+    "train.batch_size": 32,
+    "split.valid": 0.1,
+    "split.test": 0.1,
+    "sweep.pack_gib": 2,
+    "tracking.experiment": "workbench",
+}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A composed configuration, the names chosen in its groups, and the overrides it was made with."""
+
+    config: Config
+    resolved: dict[str, Any]
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The whole configuration flat: dotted keys, a group's choice under the group's own name."""
+        flat: dict[str, Any] = {}
+        for key, value in self.resolved.items():
+            if key in GROUPS:
+                flat[key] = self.choices[key]
+            flat |= _flatten(key, value)
+        return {key: value for key, value in flat.items() if not key.endswith(TARGET)}
+
+
+def _flatten(key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {key: value}
+    flat: dict[str, Any] = {}
+    for name, inner in value.items():
+        flat |= _flatten(f"{key}.{name}", inner)
+    return flat
+
+
+def packaged(folder: str) -> Path:
+    """The folder ``conf`` or ``experiments``: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    for place in (here / folder, here.parent / folder):
+        if place.is_dir():
+            return place
+    raise ConfigError(f"workbench: the folder {folder!r} must lie in {here} or beside it; install the package again")
