@@ -1,0 +1,1 @@
+"""From many configurations to packs, names, and one sweep in the store."""

@@ -1,0 +1,68 @@
+"""How far a sweep is: a bar with the time left in a terminal, plain lines elsewhere."""
+
+from time import monotonic
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class SweepProgress:
+    """Counts epochs of runs: `total` of them in all."""
+
+    def __init__(self, total: int, console: Console) -> None:
+        self.total = total
+        self.done = 0
+        self.console = console
+        self._started = self._said = monotonic()
+        self._bar = None if not console.is_terminal else self._make_bar()
+
+    def _make_bar(self) -> Progress:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs of runs"),
+        )
+        bar = Progress(
+            *columns,
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self._task = bar.add_task("training", total=self.total)
+        return bar
+
+    def __enter__(self) -> "SweepProgress":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, epochs: int) -> None:
+        """`epochs` more epochs of runs are done, or will not be needed."""
+        self.done = min(self.total, self.done + epochs)
+        if self._bar:
+            self._bar.update(self._task, completed=self.done)
+        elif monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = monotonic()
+            left = (self._said - self._started) / max(1, self.done) * (self.total - self.done)
+            self.console.print(f"training: {self.done / self.total:.0%}, about {left:.0f} s left", highlight=False)

@@ -1,0 +1,192 @@
+"""A sweep from composed configurations to finished runs: checked, named, packed, trained, and said in the end."""
+
+import os
+import platform
+import secrets
+import shlex
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from getpass import getuser
+from pathlib import Path
+
+from rich.console import Console
+
+from workbench import __version__
+from workbench.build import dataset_of, validate
+from workbench.config import OnError, RunSpec
+from workbench.engine.history import Record
+from workbench.errors import Terminated
+from workbench.run import Job, Result, train_pack
+from workbench.sweeps.identity import run_key
+from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
+from workbench.sweeps.packs import group
+from workbench.sweeps.progress import SweepProgress
+from workbench.tracking.base import Outcome, RunInfo, Sink
+from workbench.tracking.store import Store, find_store, run_link, sweep_link, ui_base
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trained sweep (`sweep` is empty for a single run): where it is kept and what came of its runs."""
+
+    sweep: str
+    experiment_id: str
+    store: Store
+    results: list[Result]
+    link: str
+
+
+def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finished:
+    """Train a single run: a pack of one, without a sweep around it."""
+    return _train([spec], command, console, sweep="")
+
+
+def train_sweep(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Finished:
+    """Train the runs of a multirun, and keep a run of the sweep itself beside them."""
+    sweep = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return _train(specs, command, console, sweep)
+
+
+def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, sweep: str) -> Finished:
+    for spec in specs:
+        validate(spec)
+    store = find_store(specs[0].config.tracking.uri)
+    packs = group(specs)
+    jobs = make_jobs(specs, sweep)
+    console.print(_opening(jobs, packs, store), highlight=False, soft_wrap=True)
+
+    from workbench.tracking.mlflow import (
+        MlflowSink,  # a second of imports, paid once everything is checked
+    )
+
+    sink = MlflowSink(store, specs[0].config.tracking.experiment)
+    own = sink.open([_sweep_info(jobs, sweep, command)])[0] if sweep else ""
+    base = ui_base(store)
+    results: list[Result] = []
+    ended = Outcome.failed
+    try:
+        results = _train_packs(jobs, packs, sink, console)
+        if all(result.outcome is not Outcome.failed for result in results):
+            ended = Outcome.finished
+    except KeyboardInterrupt:
+        ended = Outcome.interrupted
+        raise
+    except Terminated:
+        ended = Outcome.killed
+        raise
+    finally:
+        if own:
+            sink.close(own, ended)
+    link = sweep_link(base, sink.experiment_id, sweep) if sweep else run_link(base, sink.experiment_id, results[0].run)
+    return Finished(sweep, sink.experiment_id, store, results, link)
+
+
+def _train_packs(jobs: Sequence[Job], packs: Sequence[Sequence[int]], sink: Sink, console: Console) -> list[Result]:
+    results: dict[int, Result] = {}
+    with SweepProgress(sum(job.spec.config.train.epochs for job in jobs), console) as progress:
+        for pack in packs:
+            epochs = jobs[pack[0]].spec.config.train.epochs
+
+            def on_record(record: Record, epochs: int = epochs) -> None:
+                if record.epoch and "train/loss" in record.metrics:
+                    progress.advance(len(record.replicas) + len(record.diverged) * (epochs - record.epoch))
+
+            done = train_pack([jobs[position] for position in pack], sink, on_record)
+            results |= dict(zip(pack, done.results, strict=True))
+            stop = jobs[pack[0]].spec.config.sweep.on_error is OnError["stop"]
+            if stop and any(result.outcome is Outcome.failed for result in done.results):
+                break
+    return [results[position] for position in sorted(results)]
+
+
+def make_jobs(specs: Sequence[RunSpec], sweep: str) -> list[Job]:
+    """Each run's name, arm, tags and note; an arm has one color in all charts."""
+    keys = varying_keys(specs)
+    arms = list(dict.fromkeys(arm_label(spec, keys) for spec in specs))
+    shared = _environment_tags()
+    jobs = []
+    for number, spec in enumerate(specs):
+        arm = arm_label(spec, keys)
+        name = label(spec, keys)
+        tags = {
+            **shared,
+            "kind": "run",
+            "number": str(number),
+            "key": run_key(spec, dataset_of(spec).digest),
+            "mlflow.runColor": PALETTE[arms.index(arm) % len(PALETTE)],
+        }
+        if sweep:
+            tags["sweep"] = sweep
+        jobs.append(
+            Job(
+                spec,
+                name if sweep else f"{arm} seed={spec.config.seed}",
+                arm,
+                tags,
+                _note(spec, name),
+            )
+        )
+    return jobs
+
+
+def summary(finished: Finished) -> list[str]:
+    """How the runs ended, and those that did not finish by name."""
+    counts = Counter(result.outcome.value for result in finished.results)
+    lines = [", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))]
+    for result in finished.results:
+        if result.divergence:
+            where = (
+                f" in the {result.divergence.quantity} of {result.divergence.layer}" if result.divergence.layer else ""
+            )
+            lines.append(f"  diverged: {result.job.name} at step {result.divergence.step}{where}")
+        elif result.error:
+            lines.append(f"  {result.outcome.value}: {result.job.name}: {result.error}")
+    return lines
+
+
+def _opening(jobs: Sequence[Job], packs: Sequence[Sequence[int]], store: Store) -> str:
+    arms = len({job.arm for job in jobs})
+    runs = f"{len(jobs)} runs of {arms} arms in {len(packs)} packs" if len(jobs) > 1 else f"1 run: {jobs[0].name}"
+    return f"{runs}; kept in {store.shown}"
+
+
+def _sweep_info(jobs: Sequence[Job], sweep: str, command: Sequence[str]) -> RunInfo:
+    keys = varying_keys([job.spec for job in jobs])
+    values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
+    lines = [f"- `{key}`: {value}" for key, value in values.items()]
+    text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {shlex.join(command)}\n"
+    tags = {**_environment_tags(), "kind": "sweep", "sweep": sweep}
+    return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
+
+
+def _note(spec: RunSpec, name: str) -> str:
+    c, train = spec.choices, spec.config.train
+    return (
+        f"**{name}**: {c['architecture']} {spec.settings.get('architecture.hidden', '')} of {c['activation']} units "
+        f"(init {c['init']}, bias {c['bias']}) on {c['data']}, {c['loss']} minimized by {c['optimizer']} for "
+        f"{train.epochs} epochs in batches of {train.batch_size}, gradients by the hand-written backward pass.\n\n"
+        f"Repeat it with\n\n    {shlex.join(['workbench', 'train', *spec.overrides])}\n"
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment_tags() -> dict[str, str]:
+    tags = {
+        "workbench": __version__,
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "pid": str(os.getpid()),
+        "mlflow.user": getuser(),
+        "mlflow.source.name": "workbench train",
+        "mlflow.source.type": "LOCAL",
+    }
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / ".git").exists():
+        asked = subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True)
+        if asked.returncode == 0:
+            tags["mlflow.source.git.commit"] = asked.stdout.strip()
+    return tags
