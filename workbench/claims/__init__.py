@@ -1,0 +1,1 @@
+"""From kept runs to statements: tables and figures by arm."""

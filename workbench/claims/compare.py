@@ -1,0 +1,102 @@
+"""Runs of a sweep by arm: a table of means over seeds with their intervals, as data and as text."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any, Protocol
+
+import pandas as pd
+from rich.table import Table
+
+from workbench.stats import mean_interval
+
+
+class ComparedRun(Protocol):
+    """What a comparison needs of a run: `history` is name -> [(step, value)]."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def arm(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
+
+    @property
+    def history(self) -> Mapping[str, Sequence[tuple[int, float]]]: ...
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: metric, heading, and how its numbers are written."""
+
+    metric: str
+    heading: str
+    percent: bool
+
+
+COLUMNS = (
+    Column("test/accuracy", "test acc. %", True),
+    Column("test/r2", "test R²", False),
+    Column("test/loss", "test loss", False),
+    Column("valid/loss", "valid loss", False),
+    Column("train/loss", "train loss", False),
+    Column("grad_norm/all", "grad. norm", False),
+)
+
+
+def arms_table(runs: Iterable[ComparedRun]) -> pd.DataFrame:
+    """One row per arm and metric: mean, low, high (95 %) and n seeds; runs that did not finish are counted apart."""
+    rows = []
+    by_arm: dict[str, list[ComparedRun]] = {}
+    for run in runs:
+        by_arm.setdefault(run.arm, []).append(run)
+    for arm, members in by_arm.items():
+        finished = [run for run in members if run.outcome == "finished"]
+        for metric in sorted({name for run in finished for name in run.metrics}):
+            interval = mean_interval([run.metrics[metric] for run in finished if metric in run.metrics])
+            rows.append(
+                {
+                    "arm": arm,
+                    "metric": metric,
+                    **interval._asdict(),
+                    "unfinished": len(members) - len(finished),
+                }
+            )
+        if not finished:
+            rows.append({"arm": arm, "metric": "", "n": 0, "unfinished": len(members)})
+    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "low", "high", "n", "unfinished"])
+
+
+def as_text(table: pd.DataFrame, title: str) -> Table:
+    """The table for a terminal: an arm per line."""
+    present = [column for column in COLUMNS if column.metric in set(table["metric"])]
+    text = Table(title=title, caption="mean ± half of the 95 % t interval over seeds")
+    text.add_column("arm")
+    text.add_column("runs", justify="right")
+    for column in present:
+        text.add_column(column.heading, justify="right")
+    for arm, rows in table.groupby("arm", sort=False):
+        by_metric = {str(row["metric"]): row for row in rows.to_dict("records")}
+        lost = int(rows["unfinished"].iloc[0])
+        count = f"{int(rows['n'].max())}" + (f" (+{lost} not finished)" if lost else "")
+        text.add_row(str(arm), count, *(_cell(by_metric.get(column.metric), column) for column in present))
+    return text
+
+
+def _cell(row: Mapping[Any, Any] | None, column: Column) -> str:
+    if row is None:
+        return "-"
+    scale, form, half_form = (100, ".2f", ".2f") if column.percent else (1, ".4g", ".2g")
+    half = scale * (row["high"] - row["low"]) / 2
+    return f"{scale * row['mean']:{form}}" + ("" if isnan(half) else f" ± {half:{half_form}}")
