@@ -1,0 +1,226 @@
+"""How long one training step takes, beside torch's autograd and beside the bare matrix products, in one process.
+
+Each case times three ways of doing the same work on the same shapes, in turn, round after round:
+
+    ours      forward, hand-written backward and SGD of a pack of R replicas, divided by R
+    autograd  the same net as `torch.nn` modules, one replica, with `torch.optim.SGD`
+    floor     only the matrix products of ours, into buffers that are there already, divided by R
+
+A figure is the median over rounds, a ratio the median of the rounds' own ratios: what slows the machine for a while
+slows both sides of it. One thread computes, so that nothing depends on the number of cores.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from rich.table import Table
+from torch import Tensor, nn
+
+from workbench.data.batches import PackData, Part
+from workbench.engine.replicas import Pack
+from workbench.engine.train import step
+from workbench.nn.activations import relu
+from workbench.nn.builders import mlp
+from workbench.nn.initializers import Scheme, constant, he
+from workbench.nn.losses import softmax_nll
+from workbench.nn.objective import Objective
+from workbench.nn.optimizers import sgd
+from workbench.nn.params import Params
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A net by its layers' sizes, a batch and a number of replicas; `seconds` is the time each way gets per round."""
+
+    sizes: tuple[int, ...]
+    batch: int
+    replicas: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """``64-64-64-10 B=32 R=1``."""
+        return f"{'-'.join(map(str, self.sizes))} B={self.batch} R={self.replicas}"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds per replica and step, and the ratios that matter; `speedup` is autograd / ours."""
+
+    case: str
+    ours_ms: float
+    autograd_ms: float
+    floor_ms: float
+    speedup: float
+    over_floor: float
+
+
+CASES = (
+    Case((64, 64, 64, 10), 32, 1, 0.05),
+    Case((64, 64, 64, 10), 32, 32, 0.05),
+    Case((784, 1024, 1024, 1024, 10), 256, 1, 0.3),
+    Case((784, 1024, 1024, 1024, 10), 256, 4, 0.6),
+)
+ROUNDS = 15
+QUICK_ROUNDS = 3
+LR = 0.01
+
+
+def bench(cases: Sequence[Case] = CASES, rounds: int = ROUNDS, device: torch.device | None = None) -> list[Timing]:
+    """Time every case on one thread."""
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with _one_thread():
+        return [_time(case, rounds, device) for case in cases]
+
+
+def _time(case: Case, rounds: int, device: torch.device) -> Timing:
+    stream = torch.Generator().manual_seed(0)
+    x = torch.randn(1, case.batch, case.sizes[0], generator=stream).to(device)
+    labels = torch.randint(case.sizes[-1], (1, case.batch), generator=stream).to(device)
+    ways = {
+        "ours": _ours(case, x, labels),
+        "autograd": _autograd(case, x[0], labels[0]),
+        "floor": _floor(case, x),
+    }
+    repeats = {name: _repeats(one, case.seconds, device) for name, one in ways.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, one in ways.items():
+            seconds[name].append(_clock(one, repeats[name], device))
+    per_replica = {
+        name: [second / (1 if name == "autograd" else case.replicas) for second in row] for name, row in seconds.items()
+    }
+
+    def ratio(above: str, below: str) -> float:
+        pairs = zip(per_replica[above], per_replica[below], strict=True)
+        return median(one / other for one, other in pairs)
+
+    ms = {name: 1000 * median(row) for name, row in per_replica.items()}
+    return Timing(case.name, ms["ours"], ms["autograd"], ms["floor"], ratio("autograd", "ours"), ratio("ours", "floor"))
+
+
+def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
+    """The engine's own step, on a pack of `case.replicas` replicas."""
+    replicas = case.replicas
+    y = nn.functional.one_hot(labels, case.sizes[-1]).to(x)
+    part = Part(x, y)
+    model = mlp(list(case.sizes[1:-1]), case.sizes[0], case.sizes[-1], relu())
+    lr = torch.full((replicas,), LR, device=x.device)
+    pack = Pack(
+        Objective(model, softmax_nll()),
+        sgd(lr, torch.zeros_like(lr), torch.zeros_like(lr)),
+        tuple(range(replicas)),
+        (Scheme(he(), constant(0.0)),) * replicas,
+        PackData(part, part, part, torch.zeros(replicas, dtype=torch.int64, device=x.device), case.sizes[-1]),
+        x.dtype,
+        x.device,
+    )
+    params = pack.initial_params()
+    grads = Params.zeros(params.layout, replicas, params.flat)
+    state = pack.optimizer.init(params)
+    xs, ys = (tensor.expand(replicas, -1, -1).contiguous() for tensor in (x, y))
+    return lambda: step(pack, params, grads, state, xs, ys)
+
+
+def _autograd(case: Case, x: Tensor, labels: Tensor) -> Step:
+    """The step as a user of torch writes it, for one net."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in zip(case.sizes, case.sizes[1:], strict=False):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    net = nn.Sequential(*layers[:-1]).to(x.device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=LR)
+
+    def one() -> None:
+        optimizer.zero_grad()
+        torch.autograd.backward(nn.functional.cross_entropy(net(x), labels))
+        optimizer.step()
+
+    return one
+
+
+def _floor(case: Case, x: Tensor) -> Step:
+    """Forward, weight-gradient and input-gradient products of every layer; the first has no input gradient."""
+    replicas, batch = case.replicas, case.batch
+    tensors = []
+    for fan_in, fan_out in zip(case.sizes, case.sizes[1:], strict=False):
+        W, grad_W = torch.randn(2, replicas, fan_out, fan_in, device=x.device)
+        a, grad_a = torch.randn(2, replicas, batch, fan_in, device=x.device)
+        z, delta = torch.randn(2, replicas, batch, fan_out, device=x.device)
+        tensors.append((W, grad_W, a, grad_a, z, delta))
+
+    def one() -> None:
+        for W, _, a, _, z, _ in tensors:
+            torch.bmm(a, W.transpose(1, 2), out=z)
+        for index, (W, grad_W, a, grad_a, _, delta) in reversed(list(enumerate(tensors))):
+            torch.bmm(delta.transpose(1, 2), a, out=grad_W)
+            if index:
+                torch.bmm(delta, W, out=grad_a)
+
+    return one
+
+
+def _repeats(one: Step, seconds: float, device: torch.device) -> int:
+    """How often a way runs per round, after it has warmed up."""
+    _clock(one, 3, device)
+    return max(1, round(seconds / _clock(one, 3, device)))
+
+
+def _clock(one: Step, repeats: int, device: torch.device) -> float:
+    """Seconds per call."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        one()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / repeats
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def environment() -> dict[str, str]:
+    """What the figures depend on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    return {"device": device, "torch": torch.__version__, "python": platform.python_version(), "threads": "1"}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def as_json(timings: Sequence[Timing]) -> str:
+    """The figures with what they depend on."""
+    cases = [asdict(one) for one in timings]
+    return json.dumps({"environment": environment(), "unit": "ms per replica and step", "cases": cases}, indent=2)
+
+
+def as_table(timings: Sequence[Timing]) -> Table:
+    """The figures for a terminal."""
+    where = environment()
+    caption = f"medians; {where['device']}, torch {where['torch']}, one thread; floor: the matrix products alone"
+    table = Table(title="one training step, ms per replica", caption=caption)
+    for heading in ("net", "ours", "autograd", "floor", "autograd / ours", "ours / floor"):
+        table.add_column(heading, justify="left" if heading == "net" else "right")
+    for one in timings:
+        row = f"{one.ours_ms:.4f}", f"{one.autograd_ms:.4f}", f"{one.floor_ms:.4f}"
+        table.add_row(one.case, *row, f"{one.speedup:.2f}", f"{one.over_floor:.2f}")
+    return table

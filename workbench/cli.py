@@ -1,0 +1,127 @@
+"""The command ``workbench``: parsing only; everything heavy is imported by the command that needs it."""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from workbench import __version__
+from workbench.errors import Terminated, WorkbenchError
+
+OVERRIDE_COMMANDS = ("train", "check")
+EPILOG = """examples:
+  workbench demo                                              relu, sigmoid and softplus on digits, side by side
+  workbench train activation=relu optimizer.lr=0.1 seed=3     one run
+  workbench train -m activation=relu,tanh seed=range(5)       a sweep: ten runs, trained together
+  workbench train --help                                      all groups and keys
+  workbench check activation=softplus                         hand-written gradients against autograd
+  workbench compare                                           the newest sweep: table and figures
+  workbench ui                                                MLflow's pages for the runs
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 runs or checks failed, 2 the request cannot be run, 130 and 143 after Ctrl-C and SIGTERM."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _dispatch(given)
+    except WorkbenchError as error:
+        if os.environ.get("WORKBENCH_DEBUG"):
+            raise
+        print(f"workbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("workbench: interrupted; runs in training are marked KILLED", file=sys.stderr)
+        return 130
+    except Terminated:
+        print("workbench: terminated; runs in training are marked KILLED", file=sys.stderr)
+        return 143
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _dispatch(given: list[str]) -> int:
+    if given and given[0] in ("-sc", "--shell-completion"):
+        return _complete(given)
+    if given and given[0] in OVERRIDE_COMMANDS:  # Hydra parses what follows, --help included
+        from workbench import commands
+
+        return commands.train_command(given[1:]) if given[0] == "train" else commands.check_command(given[1:])
+    parser = _parser()
+    options = parser.parse_args(given)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    from workbench import commands
+
+    if options.command == "compare":
+        return commands.compare_command(options.sweep, options.uri, options.out)
+    if options.command == "ui":
+        return commands.ui_command(options.uri, options.port)
+    if options.command == "demo":
+        return commands.demo_command(options.name)
+    return commands.bench_command(options.json, options.quick)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workbench",
+        description="Check what a lecture on feed-forward networks and backpropagation claims.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"workbench {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("train", help="train one run, or with -m a sweep", add_help=False)
+    commands.add_parser(
+        "check",
+        help="compare the hand-written gradients of a configuration with two references",
+        add_help=False,
+    )
+    compare = commands.add_parser("compare", help="table and figures of a sweep by arm")
+    compare.add_argument("sweep", nargs="?", help="its id; without one, the newest sweep")
+    compare.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
+    compare.add_argument("--out", help="folder for figures and table (default: figures/SWEEP)")
+    ui = commands.add_parser("ui", help="serve MLflow's pages for the runs on this machine")
+    ui.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
+    ui.add_argument("--port", type=int, default=5000, help="default: 5000")
+    bench = commands.add_parser("bench", help="time training steps against autograd and the bare matrix products")
+    bench.add_argument(
+        "--json",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="also as JSON, to a file or to the output",
+    )
+    bench.add_argument("--quick", action="store_true", help="fewer repetitions")
+    demo = commands.add_parser("demo", help="run an experiment that comes with the workbench")
+    demo.add_argument("name", nargs="?", default="activations_on_digits", help="default: activations_on_digits")
+    return parser
+
+
+def _complete(given: list[str]) -> int:
+    """Hydra's completion knows a program and its overrides: hide the subcommand between them."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split(" ")
+    if len(words) > 1 and words[1] in OVERRIDE_COMMANDS and len(words) > 2:
+        cut = len(words[1]) + 1
+        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+        os.environ["COMP_POINT"] = str(max(0, int(os.environ.get("COMP_POINT", len(line))) - cut))
+    elif any(word.startswith("query=") for word in given):
+        start = words[1] if len(words) > 1 else ""
+        names = (*OVERRIDE_COMMANDS, "compare", "ui", "bench", "demo")
+        print(shlex.join(name for name in names if name.startswith(start)))
+        return 0
+    from workbench import commands
+
+    return commands.train_command(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

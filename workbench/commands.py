@@ -1,0 +1,206 @@
+"""What the commands do and print; `workbench.cli` parses, this file acts.
+
+`train` and `compare` are also the Python way in: ``import workbench as wb``.
+"""
+
+import runpy
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from workbench.build import build_pack
+from workbench.compose import command_line
+from workbench.config import RunSpec, packaged
+from workbench.errors import unknown_name
+from workbench.nn.gradcheck import Agreement, gradcheck
+from workbench.sweeps.sweep import Finished, summary, train_one, train_sweep
+from workbench.tracking.base import Outcome
+from workbench.tracking.store import UI_PORT, find_store, sweep_link, ui_base
+
+CHECKED_EXAMPLES = 16
+PLAIN_WIDTH = 120
+SHOWN = (
+    "test/accuracy",
+    "test/r2",
+    "test/loss",
+    "valid/accuracy",
+    "valid/r2",
+    "valid/loss",
+    "train/loss",
+)
+
+
+def _console() -> Console:
+    """Tables keep their width where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def train(*arguments: str) -> Finished | None:
+    """Train as ``workbench train`` with these arguments; None where Hydra only showed something (``--help``)."""
+    console = _console()
+    command = ["workbench", "train", *arguments]
+    done: list[Finished] = []
+
+    def one(spec: RunSpec) -> None:
+        done.append(train_one(spec, command, console))
+
+    def many(specs: list[RunSpec]) -> list[dict[str, float]]:
+        done.append(train_sweep(specs, command, console))
+        return [result.metrics for result in done[-1].results]
+
+    command_line(arguments, one, many)
+    if not done:
+        return None
+    _report(done[-1], console)
+    return done[-1]
+
+
+def train_command(arguments: Sequence[str]) -> int:
+    """Exit code 1 where a run failed."""
+    finished = train(*arguments)
+    return int(finished is not None and any(result.outcome is Outcome.failed for result in finished.results))
+
+
+def _report(finished: Finished, console: Console) -> None:
+    for line in summary(finished):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not finished.sweep:
+        metrics = finished.results[0].metrics
+        console.print(
+            ", ".join(f"{name} {metrics[name]:.4g}" for name in SHOWN if name in metrics),
+            highlight=False,
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"compare: workbench compare {finished.sweep}", highlight=False)
+    _print_link(finished.link, finished.store.is_server, console)
+
+
+def _print_link(link: str, served: bool, console: Console) -> None:
+    before = "" if served else "workbench ui serves "
+    console.print(f"runs and charts: {before}{link}", highlight=False, markup=False, soft_wrap=True)
+
+
+def check_command(arguments: Sequence[str]) -> int:
+    """Print the agreement of a composed configuration's gradients; exit code 1 where one disagrees."""
+    agreements: list[list[Agreement]] = []
+    command_line(arguments, lambda spec: agreements.append(check(spec)))
+    for rows in agreements:
+        _console().print(_agreement_table(rows))
+    return int(not all(row.agrees for rows in agreements for row in rows))
+
+
+def check(spec: RunSpec) -> list[Agreement]:
+    """Gradients at the run's initial weights on its first training examples, in float64 on the CPU."""
+    from dataclasses import replace
+
+    from workbench.config import Device, Dtype
+
+    exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
+    pack = build_pack([replace(spec, config=exact)])
+    x, y = pack.data.chunk(pack.data.train, 0, CHECKED_EXAMPLES)
+    return gradcheck(pack.objective, pack.initial_params(), x, y)
+
+
+def _agreement_table(rows: Sequence[Agreement]) -> Table:
+    table = Table(
+        title="hand-written gradients, float64",
+        caption="relative errors; kinks: entries set aside there",
+    )
+    for heading in (
+        "parameter",
+        "shape",
+        "‖gradient‖",
+        "vs autograd",
+        "vs differences",
+        "entries",
+        "kinks",
+        "",
+    ):
+        table.add_column(heading, justify="left" if heading in ("parameter", "") else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            "x".join(map(str, row.shape)),
+            f"{row.norm:.3g}",
+            f"{row.autograd_error:.1e}",
+            f"{row.difference_error:.1e}",
+            str(row.compared),
+            str(row.at_kinks),
+            "agrees" if row.agrees else "DISAGREES",
+        )
+    return table
+
+
+def compare(sweep: str | None = None, uri: str | None = None, out: str | None = None) -> list[Path]:
+    """Print a sweep's table by arm, save table and figures, and keep them with the sweep's run; the files."""
+    from workbench.claims.compare import arms_table, as_text
+    from workbench.claims.figures import save_figures
+    from workbench.tracking.mlflow import attach
+    from workbench.tracking.reader import read_sweep
+
+    console = _console()
+    store = find_store(uri)
+    found = read_sweep(store, sweep)
+    table = arms_table(found.runs)
+    title = f"{found.name} ({found.id})"
+    console.print(as_text(table, title))
+    folder = Path(out or Path("figures") / found.id)
+    files = save_figures(found.runs, folder, title)
+    files.append(folder / "arms.csv")
+    table.to_csv(files[-1], index=False)
+    attach(store, found.run, files, "compare")
+    console.print(f"figures and table: {folder}/ (also with the sweep's run)", highlight=False, soft_wrap=True)
+    _print_link(sweep_link(ui_base(store), found.experiment_id, found.id), store.is_server, console)
+    return files
+
+
+def compare_command(sweep: str | None, uri: str | None, out: str | None) -> int:
+    """Compare from the command line."""
+    compare(sweep, uri, out)
+    return 0
+
+
+def ui_command(uri: str | None, port: int = UI_PORT) -> int:
+    """Serve MLflow's pages until Ctrl-C."""
+    from workbench.tracking.reader import newest_link
+    from workbench.tracking.ui import serve
+
+    console = _console()
+    store = find_store(uri)
+    if store.is_server:
+        console.print(f"the store is a server of its own: {newest_link(store, store.shown)}", soft_wrap=True)
+        return 0
+
+    def ready() -> None:
+        console.print(f"serving {store.shown}; Ctrl-C ends it", highlight=False, soft_wrap=True)
+        console.print(newest_link(store, ui_base(store, port)), highlight=False, soft_wrap=True)
+
+    return serve(store, port, ready)
+
+
+def bench_command(json_to: str | None, quick: bool) -> int:
+    """Time training steps; `json_to` is a file, or ``-`` for JSON instead of the table."""
+    from workbench import bench
+
+    timings = bench.bench(rounds=bench.QUICK_ROUNDS if quick else bench.ROUNDS)
+    if json_to == "-":
+        print(bench.as_json(timings))
+        return 0
+    _console().print(bench.as_table(timings))
+    if json_to:
+        Path(json_to).write_text(bench.as_json(timings) + "\n")
+    return 0
+
+
+def demo_command(name: str) -> int:
+    """Run ``experiments/<name>.py``."""
+    folder = packaged("experiments")
+    names = sorted(file.stem for file in folder.glob("*.py"))
+    if name not in names:
+        raise unknown_name("demo", name, names)
+    runpy.run_path(str(folder / f"{name}.py"), run_name="__main__")
+    return 0
