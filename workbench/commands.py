@@ -154,7 +154,7 @@ def compare(sweep: str | None = None, uri: str | None = None, out: str | None = 
     table.to_csv(files[-1], index=False)
     attach(store, found.run, files, "compare")
     console.print(f"figures and table: {folder}/ (also with the sweep's run)", highlight=False, soft_wrap=True)
-    _print_link(sweep_link(ui_base(store), found.experiment_id, found.id), store.is_server, console)
+    _print_link(sweep_link(ui_base(store), found.experiment_id, found.id, found.saved_view), store.is_server, console)
     return files
 
 

@@ -13,8 +13,8 @@ from workbench.config import RunSpec
 from workbench.engine.history import Divergence, History, Record
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
-from workbench.errors import Terminated, TrackingError
-from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink
+from workbench.errors import TrackingError
+from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
 
 LARGE_PRODUCT = 4_000_000  # multiply-adds of one replica's product above which a second thread pays
 
@@ -123,8 +123,7 @@ def _close_diverged(result: Result, divergence: Divergence, sink: Sink) -> None:
 
 
 def _close_early(results: Sequence[Result], error: BaseException, sink: Sink) -> None:
-    ends = {KeyboardInterrupt: Outcome.interrupted, Terminated: Outcome.killed}
-    outcome = ends.get(type(error), Outcome.failed)
+    outcome = outcome_of(error)
     for result in results:
         if result.outcome is not Outcome.failed:
             continue  # closed before the others could be

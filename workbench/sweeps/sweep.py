@@ -19,13 +19,12 @@ from workbench import __version__
 from workbench.build import dataset_of, validate
 from workbench.config import OnError, RunSpec
 from workbench.engine.history import Record
-from workbench.errors import Terminated
 from workbench.run import Job, Result, train_pack
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
-from workbench.tracking.base import Outcome, RunInfo, Sink
+from workbench.tracking.base import Outcome, RunInfo, Sink, outcome_of
 from workbench.tracking.store import Store, find_store, run_link, sweep_link, ui_base
 
 
@@ -59,30 +58,23 @@ def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, s
     jobs = make_jobs(specs, sweep)
     console.print(_opening(jobs, packs, store), highlight=False, soft_wrap=True)
 
-    from workbench.tracking.mlflow import (
-        MlflowSink,  # a second of imports, paid once everything is checked
-    )
+    from workbench.tracking.mlflow import MlflowSink  # seconds of imports, once everything is checked
 
     sink = MlflowSink(store, specs[0].config.tracking.experiment)
-    own = sink.open([_sweep_info(jobs, sweep, command)])[0] if sweep else ""
     base = ui_base(store)
-    results: list[Result] = []
-    ended = Outcome.failed
+    if not sweep:
+        results = _train_packs(jobs, packs, sink, console)
+        return Finished("", sink.experiment_id, store, results, run_link(base, sink.experiment_id, results[0].run))
+    (own,) = sink.open([_sweep_info(jobs, sweep, command)])
     try:
         results = _train_packs(jobs, packs, sink, console)
-        if all(result.outcome is not Outcome.failed for result in results):
-            ended = Outcome.finished
-    except KeyboardInterrupt:
-        ended = Outcome.interrupted
+        saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
+    except BaseException as error:
+        sink.close(own, outcome_of(error))
         raise
-    except Terminated:
-        ended = Outcome.killed
-        raise
-    finally:
-        if own:
-            sink.close(own, ended)
-    link = sweep_link(base, sink.experiment_id, sweep) if sweep else run_link(base, sink.experiment_id, results[0].run)
-    return Finished(sweep, sink.experiment_id, store, results, link)
+    failed = any(result.outcome is Outcome.failed for result in results)
+    sink.close(own, Outcome.failed if failed else Outcome.finished)
+    return Finished(sweep, sink.experiment_id, store, results, sweep_link(base, sink.experiment_id, sweep, saved))
 
 
 def _train_packs(jobs: Sequence[Job], packs: Sequence[Sequence[int]], sink: Sink, console: Console) -> list[Result]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from workbench.errors import Terminated
+
 
 class Outcome(Enum):
     """How a run ended."""
@@ -18,6 +20,12 @@ class Outcome(Enum):
     failed = "failed"
     interrupted = "interrupted"
     killed = "killed"
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """How a run ended that this error ended."""
+    ends = {KeyboardInterrupt: Outcome.interrupted, Terminated: Outcome.killed}
+    return ends.get(type(error), Outcome.failed)
 
 
 @dataclass(frozen=True)

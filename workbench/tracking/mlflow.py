@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic, time
@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 from workbench.errors import TrackingError  # noqa: E402
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo  # noqa: E402
 from workbench.tracking.store import Store  # noqa: E402
+from workbench.tracking.view import share  # noqa: E402
 
 STATUS = {
     Outcome.finished: "FINISHED",
@@ -33,6 +34,7 @@ STATUS = {
     Outcome.interrupted: "KILLED",
     Outcome.killed: "KILLED",
 }
+VIEW_TAG = "view"  # of a sweep's own run
 ROWS_PER_CALL = 1000
 SECONDS_BETWEEN_FLUSHES = 5.0
 
@@ -118,6 +120,14 @@ class MlflowSink:
             ending = {**(tags or {}), "outcome": outcome.value}
             self.client.log_batch(run, tags=[RunTag(key, value) for key, value in ending.items()])
             self.client.set_terminated(run, STATUS[outcome], end_time=int(time() * 1000))
+
+    def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
+        """Save the chart page of a sweep whose own run is `run`; False where this MLflow is not known to show it."""
+        with kept_by(self.store):
+            saved = share(self.client, self.experiment_id, sweep, metrics)
+            if saved:
+                self.client.set_tag(run, VIEW_TAG, "saved")
+            return saved
 
 
 def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> None:

@@ -7,8 +7,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from workbench.errors import TrackingError, unknown_name
-from workbench.tracking.mlflow import connect, kept_by
-from workbench.tracking.store import Store, sweep_link
+from workbench.tracking.mlflow import VIEW_TAG, connect, kept_by
+from workbench.tracking.store import Store, runs_filter, sweep_link
 
 PAGE = 1000
 
@@ -36,6 +36,7 @@ class ReadSweep:
     name: str
     run: str
     experiment_id: str
+    saved_view: bool
     runs: list[ReadRun]
 
 
@@ -65,7 +66,7 @@ def read_sweep(store: Store, sweep: str | None, histories: bool = True) -> ReadS
         own = sweeps[sweep] if sweep else next(iter(sweeps.values()))
         identity, experiment = own.data.tags["sweep"], own.info.experiment_id
         runs = [_read(client, run, histories) for run in _runs(client, experiment, identity)]
-        return ReadSweep(identity, own.info.run_name, own.info.run_id, experiment, runs)
+        return ReadSweep(identity, own.info.run_name, own.info.run_id, experiment, VIEW_TAG in own.data.tags, runs)
 
 
 def newest_link(store: Store, base: str) -> str:
@@ -74,11 +75,11 @@ def newest_link(store: Store, base: str) -> str:
         newest = read_sweep(store, None, histories=False)
     except TrackingError:
         return base
-    return sweep_link(base, newest.experiment_id, newest.id)
+    return sweep_link(base, newest.experiment_id, newest.id, newest.saved_view)
 
 
 def _runs(client: MlflowClient, experiment: str, sweep: str) -> list[Run]:
-    wanted = f"tags.sweep = '{sweep}' AND tags.kind = 'run'"
+    wanted = runs_filter(sweep)
     runs: list[Run] = []
     token = None
     while True:

@@ -67,15 +67,21 @@ def ui_base(store: Store, port: int = UI_PORT) -> str:
     return store.shown.rstrip("/") if store.is_server else f"http://127.0.0.1:{port}"
 
 
-def sweep_link(base: str, experiment_id: str, sweep: str) -> str:
-    """The runs of one sweep with their charts, in MLflow's model-training view."""
-    wanted = quote(f"tags.sweep = '{sweep}' AND tags.kind = 'run'")
-    return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&searchFilter={wanted}"
+def runs_filter(sweep: str) -> str:
+    """MLflow's search for the runs of one sweep."""
+    return f"tags.sweep = '{sweep}' AND tags.kind = 'run'"
+
+
+def sweep_link(base: str, experiment_id: str, sweep: str, saved_view: bool) -> str:
+    """The runs of one sweep with their charts, in the model-training view; through its saved view if any."""
+    shown = f"viewStateShareKey={sweep}" if saved_view else f"searchFilter={quote(runs_filter(sweep))}"
+    return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&{shown}"
 
 
 def run_link(base: str, experiment_id: str, run: str) -> str:
-    """The charts of one run."""
-    return f"{base}/#/experiments/{experiment_id}/runs/{run}/model-metrics?{_VIEW}"
+    """The charts of one run; its experiment's runs where the run was never begun."""
+    place = f"runs/{run}/model-metrics" if run else "runs"
+    return f"{base}/#/experiments/{experiment_id}/{place}?{_VIEW}"
 
 
 _VIEW = "workflowType=machine_learning"
