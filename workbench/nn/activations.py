@@ -13,6 +13,7 @@ Source: the lecture's slides "Activation Functions", "ReLU and Generalizations" 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 
 import torch
@@ -22,6 +23,8 @@ from workbench.axes import Units
 
 Forward = Callable[[Units], Units]
 Derivative = Callable[[Units, Units], Units]
+
+SOFTPLUS_IS_LINEAR_ABOVE = 40.0  # there ln(1 + exp z) rounds to z; torch's own 20 would be off by 2e-9 in float64
 
 
 @dataclass(frozen=True)
@@ -61,4 +64,5 @@ def relu() -> Activation:
 
 def softplus() -> Activation:
     """f(z) = ln(1 + exp z); f' is the logistic function."""
-    return Activation(torch_softplus, lambda z, a: torch.sigmoid(z), (0.0, inf))
+    forward = partial(torch_softplus, threshold=SOFTPLUS_IS_LINEAR_ABOVE)
+    return Activation(forward, lambda z, a: torch.sigmoid(z), (0.0, inf))

@@ -23,6 +23,7 @@ import torch
 from torch.nn.functional import softplus
 
 from workbench.axes import Outputs, PerReplicaTensor, per_replica
+from workbench.nn.activations import SOFTPLUS_IS_LINEAR_ABOVE
 from workbench.nn.params import Params
 
 Target = Literal["real", "binary", "one_hot"]
@@ -55,7 +56,7 @@ def _squared_error(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
 
 
 def _binary_nll(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
-    value = softplus(z).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
+    value = softplus(z, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
     return value, torch.sigmoid(z).sub_(y).mul_(1 / z.shape[1])
 
 
