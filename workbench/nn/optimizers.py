@@ -6,7 +6,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from workbench.nn.params import Params
 State = dict[str, Tensor]
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """Turns gradients of J into new parameters, in place.
 

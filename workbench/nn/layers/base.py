@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -24,6 +24,7 @@ class UnitTape:
     a: Units
 
 
+@runtime_checkable
 class Layer(Protocol):
     """A differentiable map [R, B, I] -> [R, B, O]."""
 

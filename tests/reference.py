@@ -1,0 +1,144 @@
+"""What several tests measure against: torch twins by name, and packs made without Hydra."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workbench.build import call
+from workbench.data.batches import choose_target, pack_data
+from workbench.data.datasets import Dataset
+from workbench.data.splits import split
+from workbench.engine.replicas import Pack
+from workbench.nn.builders import mlp
+from workbench.nn.initializers import Scheme, constant, he
+from workbench.nn.objective import Objective
+from workbench.nn.optimizers import sgd
+from workbench.nn.params import Params
+
+CONF = Path(__file__).parents[1] / "conf"
+
+ACTIVATION_TWINS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": nn.Identity(),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": F.relu,
+    "softplus": lambda z: F.softplus(z, threshold=50),  # torch's own 20 is off by 2e-9
+}
+
+# (logits [B, K], targets [B, K]) -> the mean over examples, by torch's own functions
+LOSS_TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "squared_error": lambda z, y: 0.5 * F.mse_loss(z, y, reduction="sum") / len(z),
+    "binary_nll": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="sum") / len(z),
+    "softmax_nll": lambda z, y: F.cross_entropy(z, y.argmax(1)),
+}
+
+
+def stems(group: str) -> list[str]:
+    """The names of a group's options."""
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+def build(group: str, name: str, **given: Any) -> Any:
+    """The object that an option describes, made as the command line makes it; `given` overrides its values."""
+    node: Any = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+    return call(group, {**node.get(group, node), **given})
+
+
+def targets(accepts: Sequence[str], shape: tuple[int, int, int], stream: torch.Generator) -> Tensor:
+    """Random targets [R, B, K] in the first encoding that a loss accepts."""
+    if accepts[0] == "real":
+        return torch.randn(shape, generator=stream, dtype=torch.float64)
+    if accepts[0] == "binary":
+        return torch.randint(2, shape, generator=stream).double()
+    return F.one_hot(torch.randint(shape[2], shape[:2], generator=stream), shape[2]).double()
+
+
+def blobs(n: int = 200, features: int = 16, classes: int = 16, seed: int = 0) -> Dataset:
+    """Overlapping Gaussian classes of equal size, as many features and classes as a test needs."""
+    draw = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    x = draw.normal(size=(classes, features))[y] + draw.normal(size=(n, features))
+    return Dataset("blobs", x, y.astype(np.int64), classes)
+
+
+def make_pack(
+    dataset: Dataset,
+    seeds: Sequence[int],
+    *,
+    activation: str = "tanh",
+    loss: str = "softmax_nll",
+    hidden: Sequence[int] = (16, 16),
+    lr: float | Sequence[float] = 0.1,
+    momentum: float | Sequence[float] = 0.0,
+    weight_decay: float | Sequence[float] = 0.0,
+    schemes: Sequence[Scheme] | None = None,
+    split_seeds: Sequence[int] | None = None,
+    standardize: bool = True,
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+) -> Pack:
+    """A pack of one replica per seed; a single number holds for every replica, and so does split seed 0."""
+    own_splits = split_seeds or [0] * len(seeds)
+    distinct = sorted(set(own_splits))
+    cost = build("loss", loss)
+    target = choose_target(cost.accepts, dataset.n_classes)
+    assert target is not None
+    data = pack_data(
+        [split(dataset, seed, 0.1, 0.1, standardize) for seed in distinct],
+        [distinct.index(seed) for seed in own_splits],
+        dataset.n_classes,
+        target,
+        dtype,
+        torch.device(device),
+    )
+    rows = [
+        torch.tensor(value if isinstance(value, Sequence) else [value] * len(seeds), dtype=dtype, device=device)
+        for value in (lr, momentum, weight_decay)
+    ]
+    decay = rows[2] if bool((rows[2] > 0).any()) else None
+    model = mlp(list(hidden), data.train.x.shape[2], data.train.y.shape[2], build("activation", activation))
+    return Pack(
+        Objective(model, cost, decay),
+        sgd(*rows),
+        tuple(seeds),
+        tuple(schemes or [Scheme(he(), constant(0.1))] * len(seeds)),
+        data,
+        dtype,
+        torch.device(device),
+    )
+
+
+class Twin(nn.Module):
+    """One replica's net as a user of torch writes it: Linear layers with an activation between them."""
+
+    def __init__(self, params: Params, replica: int, activation: str) -> None:
+        super().__init__()
+        names = [name.removesuffix(".W") for name in params if name.endswith(".W")]
+        self.linears = nn.ModuleList()
+        for name in names:
+            W, b = params[f"{name}.W"][replica], params[f"{name}.b"][replica]
+            linear = nn.Linear(W.shape[1], W.shape[0], dtype=W.dtype)
+            linear.load_state_dict({"weight": W.clone(), "bias": b.clone()})
+            self.linears.append(linear)
+        self.activation = ACTIVATION_TWINS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, K]."""
+        *hidden, last = self.linears
+        for linear in hidden:
+            x = self.activation(linear(x))
+        return last(x)
+
+    def optimizer(self, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+        """Torch's SGD that decays weights and leaves biases free."""
+        groups = [
+            {"params": [linear.weight for linear in self.linears], "weight_decay": weight_decay},
+            {"params": [linear.bias for linear in self.linears]},
+        ]
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum)
