@@ -13,7 +13,7 @@ from workbench.config import RunSpec
 from workbench.engine.history import Divergence, History, Record
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
-from workbench.errors import TrackingError
+from workbench.errors import Terminated, TrackingError
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
 
 LARGE_PRODUCT = 4_000_000  # multiply-adds of one replica's product above which a second thread pays
@@ -124,6 +124,7 @@ def _close_diverged(result: Result, divergence: Divergence, sink: Sink) -> None:
 
 def _close_early(results: Sequence[Result], error: BaseException, sink: Sink) -> None:
     outcome = outcome_of(error)
+    again: BaseException | None = None
     for result in results:
         if result.outcome is not Outcome.failed:
             continue  # closed before the others could be
@@ -134,6 +135,10 @@ def _close_early(results: Sequence[Result], error: BaseException, sink: Sink) ->
             sink.close(result.run, outcome, {"error": result.error[:500]})
         except TrackingError as lost:  # the reason for ending may be the store itself
             logging.getLogger(__name__).warning("run %s could not be closed: %s", result.run, lost)
+        except (KeyboardInterrupt, Terminated) as interruption:  # the others must still be closed
+            again = interruption
+    if again:
+        raise again
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """Runs in MLflow, written through `MlflowClient`, never through the global state of MLflow's fluent API."""
 
+import json
 import logging
 import os
+import signal
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import monotonic, time
+from types import FrameType
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -23,8 +27,8 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from workbench.errors import TrackingError  # noqa: E402
-from workbench.tracking.base import DatasetInfo, Outcome, RunInfo  # noqa: E402
-from workbench.tracking.store import Store  # noqa: E402
+from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, outcome_of  # noqa: E402
+from workbench.tracking.store import Store, without_credentials  # noqa: E402
 from workbench.tracking.view import share  # noqa: E402
 
 STATUS = {
@@ -44,9 +48,40 @@ def kept_by(store: Store) -> Iterator[None]:
     """Turn what MLflow and its database raise into TrackingError."""
     try:
         yield
+    except ImportError as error:
+        raise TrackingError(
+            f"tracking: the store {store.shown} needs a driver that is not installed: {error}; for PostgreSQL install "
+            "workbench[postgres] and write tracking.uri=postgresql+psycopg2://..."
+        ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise TrackingError(f"tracking: the store {store.shown} did not answer as it must: {first}") from error
+        lines = [line for line in str(error).splitlines() if not line.startswith("(raised as a result of")]
+        reason = without_credentials(lines[0] if lines else type(error).__name__)
+        raise TrackingError(f"tracking: the store {store.shown} did not answer as it must: {reason}") from error
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block is done, so that no run is begun or ended by half."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        waiting.append(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
 
 
 def connect(store: Store) -> MlflowClient:
@@ -86,18 +121,28 @@ class MlflowSink:
         return None if self.store.artifacts is None else f"{self.store.artifacts}/{name.replace('/', '_')}"
 
     def open(self, runs: Sequence[RunInfo]) -> list[str]:
-        with kept_by(self.store):
-            return [self._open(info) for info in runs]
+        opened: list[str] = []
+        try:
+            for info in runs:
+                with kept_by(self.store), undivided():
+                    self._open(info, opened)
+        except BaseException as error:
+            for run in opened:
+                with suppress(TrackingError):  # what stopped this is said already
+                    self.close(run, outcome_of(error))
+            raise
+        return opened
 
-    def _open(self, info: RunInfo) -> str:
-        tags = {**info.tags, "mlflow.note.content": info.note}
+    def _open(self, info: RunInfo, opened: list[str]) -> None:
+        tags = {**info.tags, "mlflow.note.content": without_credentials(info.note)}
         run = str(self.client.create_run(self.experiment_id, tags=tags, run_name=info.name).info.run_id)
-        self.client.log_batch(run, params=[Param(key, value) for key, value in info.params.items()])
+        opened.append(run)
+        params = [Param(key, without_credentials(value)) for key, value in info.params.items()]
+        self.client.log_batch(run, params=params)
         if info.dataset:
             self.client.log_inputs(run, datasets=[_dataset_input(info.dataset)])
         if info.config:
-            self.client.log_dict(run, dict(info.config), "config.yaml")
-        return run
+            self.client.log_dict(run, json.loads(without_credentials(json.dumps(dict(info.config)))), "config.yaml")
 
     def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
         self._rows[run] += [Metric(name, value, time_ms, step) for name, value in metrics.items()]
@@ -115,8 +160,8 @@ class MlflowSink:
                 self.client.log_batch(run, metrics=rows[start : start + ROWS_PER_CALL])
 
     def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
-        self._flush(run)
-        with kept_by(self.store):
+        with undivided(), kept_by(self.store):
+            self._flush(run)
             ending = {**(tags or {}), "outcome": outcome.value}
             self.client.log_batch(run, tags=[RunTag(key, value) for key, value in ending.items()])
             self.client.set_terminated(run, STATUS[outcome], end_time=int(time() * 1000))

@@ -1,15 +1,22 @@
 """Where the store is, how its address is shown, and links into its pages. Imports nothing of MLflow."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from workbench.errors import TrackingError
 
 DATABASE = "mlflow.db"
 UI_PORT = 5000
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https")
+SQLITE = "sqlite:///"
+
+
+def without_credentials(text: str) -> str:
+    """The text with users and passwords taken out of the addresses in it."""
+    return re.sub(r"(?<=password=)[^&\s]+", "...", re.sub(r"(?<!/)//[^/\s]*@", "//", text))
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Store:
     @property
     def file(self) -> Path | None:
         """The database file of an sqlite store."""
-        return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
 
     @property
     def is_server(self) -> bool:
@@ -31,10 +38,7 @@ class Store:
     @property
     def shown(self) -> str:
         """The address without credentials, for people and logs."""
-        parts = urlsplit(self.uri)
-        if parts.username is None and parts.password is None:
-            return self.uri
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return without_credentials(self.uri)
 
     @property
     def artifacts(self) -> str | None:
@@ -47,18 +51,20 @@ def find_store(uri: str | None) -> Store:
 
     Raises TrackingError for an address that MLflow cannot use.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
-    scheme = urlsplit(uri).scheme.partition("+")[0]
-    if scheme not in SCHEMES:
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{DATABASE}"
+    example = f"write for example tracking.uri={SQLITE}/tmp/{DATABASE}"
+    scheme = uri.partition("://")[0].partition("+")[0]
+    if "://" not in uri or scheme not in SCHEMES:
         raise TrackingError(
-            f"tracking.uri: must start with one of {', '.join(SCHEMES)}, got {Store(uri).shown!r}; "
-            f"write for example tracking.uri=sqlite:////tmp/{DATABASE}"
+            f"tracking.uri: must start with one of {', '.join(SCHEMES)}, got {Store(uri).shown!r}; {example}"
         )
     if scheme == "sqlite":
-        path = Path(uri.removeprefix("sqlite:///")).expanduser().absolute()
+        path = Path(uri.removeprefix(SQLITE)).expanduser().absolute()
+        if not uri.startswith(SQLITE) or path.is_dir():
+            raise TrackingError(f"tracking.uri: must name a file after {SQLITE}, got {uri!r}; {example}")
         if not path.parent.is_dir():
             raise TrackingError(f"tracking.uri: the folder {path.parent} must exist; make it or name another")
-        uri = f"sqlite:///{path}"
+        uri = f"{SQLITE}{path}"
     return Store(uri)
 
 

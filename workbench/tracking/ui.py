@@ -33,20 +33,9 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise TrackingError(f"ui: port {port} must be free; write for example --port {port + 1}") from error
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        store.uri,
-        "--workers",
-        "1",
-    ]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        command, env={**os.environ, **LIGHT}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    own = {**LIGHT, "MLFLOW_BACKEND_STORE_URI": store.uri}  # not an argument: all users see those
+    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(process, f"http://127.0.0.1:{port}/health")
         ready()
