@@ -24,7 +24,8 @@ from workbench.data.datasets import Dataset
 from workbench.data.splits import Split, split
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError, closest
-from workbench.nn.initializers import Scheme
+from workbench.nn.activations import Activation
+from workbench.nn.initializers import BiasInitializer, Initializer, Scheme
 from workbench.nn.losses import Loss, Target
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
@@ -33,6 +34,14 @@ from workbench.nn.params import Layout
 
 PER_REPLICA_GROUPS = ("init", "bias")
 NOT_IN_PROGRAM = ("seed", "split.seed", "tracking", "sweep")  # of a pack
+KINDS = {
+    "architecture": Model,
+    "activation": Activation,
+    "init": Initializer,
+    "bias": BiasInitializer,
+    "loss": Loss,
+    "data": Dataset,
+}
 GIB = 2**30
 BYTES = {torch.float32: 4, torch.float64: 8}
 
@@ -52,7 +61,11 @@ def resolve_target(key: str, target: str) -> Any:
 def call(key: str, node: Mapping[str, Any], **given: Any) -> Any:
     """The object of a node: its checked values, and what the caller gives, to its function."""
     values = checked(key, node, tuple(given))
-    return resolve_target(key, node[TARGET])(**values, **given)
+    made = resolve_target(key, node[TARGET])(**values, **given)
+    if key in KINDS and not isinstance(made, KINDS[key]):
+        kind = KINDS[key].__name__
+        raise ConfigError(f"{key}: {node[TARGET]} must return {kind}, got {type(made).__name__}; name another")
+    return made
 
 
 def checked(key: str, node: Mapping[str, Any], given: Sequence[str] = ()) -> dict[str, Any]:
@@ -77,7 +90,7 @@ def checked(key: str, node: Mapping[str, Any], given: Sequence[str] = ()) -> dic
         values[name] = _checked_value(f"{key}.{name}", value, hints.get(name, Any))
     for name in open_keys:
         if name not in values and parameters[name].default is inspect.Parameter.empty:
-            raise ConfigError(f"{key}.{name}: must be given, it has no default")
+            raise ConfigError(f"{key}.{name}: must be given, it has no default{_example(f'{key}.{name}')}")
     return values
 
 
@@ -236,7 +249,9 @@ def validate(spec: RunSpec) -> None:
         device_of(spec)
         split_of(spec)
     except DataError as error:
-        raise ConfigError(f"data={spec.choices['data']}: {error}") from error
+        raise ConfigError(
+            f"data={spec.choices['data']}: {error}; write for example split.valid=0.1 split.test=0.1"
+        ) from error
 
 
 def program_key(spec: RunSpec) -> str:

@@ -20,7 +20,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from workbench.config import GROUPS, Config, RunSpec, packaged
+from workbench.config import DEFAULTS, GROUPS, Config, RunSpec, packaged
 from workbench.errors import ConfigError, closest, unknown_name
 
 VERSION_BASE = "1.3"
@@ -69,13 +69,16 @@ def command_line(
     except ValueError as error:
         if "Config group override" not in str(error):
             raise
-        raise ConfigError(f"{error}; name one of the group's options") from error
+        asked = next((one for one in arguments if one.endswith(("=null", "=None"))), "a group=null")
+        raise ConfigError(f"{asked}: a group must name one of its options, got nothing") from error
     finally:
         sys.argv = before[0]
         os.environ.pop("HYDRA_FULL_ERROR")
         if before[1] is not None:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
         GlobalHydra.instance().clear()
+    if len(composed) > 1:
+        raise ConfigError("hydra/launcher: must be packed, which trains all runs of -m together; drop the override")
     for config, settings in composed:  # outside Hydra, which would comment on what training raises
         one(spec_of(config, settings))
 
@@ -88,7 +91,10 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
         job.pop("hydra", None)
     try:
         for key in sorted(OmegaConf.missing_keys(job)):
-            raise ConfigError(f"{key}: must be given, it has no default")
+            raise _missing(key)
+        for group in GROUPS:
+            if group not in choices:
+                raise ConfigError(f"{group}: must name one of its options, not a list")
         typed = OmegaConf.to_object(job)
         resolved: Any = OmegaConf.to_container(job, resolve=True, enum_to_str=True)
     except OmegaConfBaseException as error:
@@ -114,6 +120,8 @@ def reworded(error: Exception) -> ConfigError:
         return error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if not group:
+            return ConfigError(f"--config-name: there is no configuration {name!r}; drop it")
         return unknown_name(group, name, error.options or ())
     if isinstance(error, OverrideParseException):
         return ConfigError(f"{error.override}: must be key=value; {str(error).splitlines()[0]}")
@@ -121,18 +129,26 @@ def reworded(error: Exception) -> ConfigError:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
         return _unknown_key(str(cause.full_key), list(cause.parent_node or ()))
     if isinstance(cause, MissingMandatoryValue):
-        return ConfigError(f"{cause.full_key}: must be given, it has no default")
+        return _missing(str(cause.full_key))
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         return _wrong_value(str(cause.full_key), str(cause.msg or cause).splitlines()[0])
     if "To sweep over it" in str(error):
         asked = str(error).partition("'")[2].partition("'")[0]
         return ConfigError(f"{asked}: several values make a sweep; add -m, or quote them to mean one text")
+    if "requires --multirun" in str(error):
+        asked = str(error).partition("'")[2].partition("'")[0]
+        return ConfigError(f"{asked}: several values make a sweep; add -m")
     return ConfigError(str(error))
+
+
+def _missing(key: str) -> ConfigError:
+    return ConfigError(f"{key}: must be given, it has no default; write {key}=...")
 
 
 def _wrong_value(key: str, message: str) -> ConfigError:
     if match := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", message):
-        return ConfigError(f"{key}: must be of type {match[2].lower()}, got {match[1]!r}")
+        example = f"; write for example {key}={DEFAULTS[key]}" if key in DEFAULTS else ""
+        return ConfigError(f"{key}: must be of type {match[2].lower()}, got {match[1]!r}{example}")
     if match := re.match(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
         return unknown_name(key, match[1], match[2].split(", "))
     return ConfigError(f"{key}: {message}")
@@ -143,7 +159,7 @@ def _unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:
     prefix, _, last = full_key.rpartition(".")
     near = closest(last, keys)
     hint = f"did you mean {prefix + '.' if prefix else ''}{near}? " if near else ""
-    return ConfigError(f"{full_key}: unknown key; {hint}keys of {prefix or 'a run'}: {', '.join(keys)}")
+    return ConfigError(f"{full_key}: unknown key; {hint}keys of {prefix or 'a run'}: {', '.join(keys) or 'none'}")
 
 
 def _refuse_many(specs: list[RunSpec]) -> list[dict[str, float]]:

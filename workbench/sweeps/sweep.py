@@ -19,8 +19,9 @@ from workbench import __version__
 from workbench.build import dataset_of, validate
 from workbench.config import OnError, RunSpec
 from workbench.engine.history import Record
+from workbench.errors import ConfigError
 from workbench.run import Job, Result, train_pack
-from workbench.sweeps.identity import run_key
+from workbench.sweeps.identity import NOT_RESULT, run_key
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
@@ -51,6 +52,7 @@ def train_sweep(specs: Sequence[RunSpec], command: Sequence[str], console: Conso
 
 
 def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, sweep: str) -> Finished:
+    _check_together(specs)
     for spec in specs:
         validate(spec)
     store = find_store(specs[0].config.tracking.uri)
@@ -75,6 +77,16 @@ def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, s
     failed = any(result.outcome is Outcome.failed for result in results)
     sink.close(own, Outcome.failed if failed else Outcome.finished)
     return Finished(sweep, sink.experiment_id, store, results, sweep_link(base, sink.experiment_id, sweep, saved))
+
+
+def _check_together(specs: Sequence[RunSpec]) -> None:
+    """Raise ConfigError for a sweep without runs, or over settings that belong to the sweep as a whole."""
+    if not specs:
+        raise ConfigError("sweep: must have at least one run, got none; write for example seed=range(5)")
+    for key in specs[0].settings:
+        values = {str(spec.settings.get(key)) for spec in specs}
+        if key.partition(".")[0] in NOT_RESULT and len(values) > 1:
+            raise ConfigError(f"{key}: must be the same for all runs of a sweep, got {', '.join(sorted(values))}")
 
 
 def _train_packs(jobs: Sequence[Job], packs: Sequence[Sequence[int]], sink: Sink, console: Console) -> list[Result]:
