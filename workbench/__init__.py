@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.commands import check, compare, train
-    from workbench.compose import compose
+    from workbench.compose import configure
 
 __version__ = "0.1.0"
-__all__ = ["check", "compare", "compose", "train"]
+__all__ = ["check", "compare", "configure", "train"]
 
-_HOMES = {"check": "commands", "compare": "commands", "compose": "compose", "train": "commands"}
+_HOMES = {"check": "commands", "compare": "commands", "configure": "compose", "train": "commands"}
 
 
 def __getattr__(name: str) -> Any:

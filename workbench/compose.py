@@ -28,7 +28,7 @@ multirun: ContextVar[Callable[[list[RunSpec]], list[dict[str, float]]]] = Contex
 HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
 
 
-def compose(overrides: Sequence[str]) -> RunSpec:
+def configure(overrides: Sequence[str]) -> RunSpec:
     """The configuration of one run from overrides as on the command line.
 
     Raises ConfigError for unknown names and keys and for values of the wrong type.

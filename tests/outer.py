@@ -1,0 +1,92 @@
+"""Shared by the tests of the outer half: answers of commands, real processes, and reading a store back."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from workbench.sweeps.sweep import Finished
+from workbench.tracking.store import Store
+
+SMALL = ("data=wine", "architecture.hidden=[6]", "train.epochs=2")
+
+
+@dataclass
+class Answer:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(**changed: str) -> dict[str, str]:
+    """This process's environment without what would lead a workbench elsewhere."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "COMP_LINE")}
+    return {**kept, "COLUMNS": "120", **changed}
+
+
+def start(arguments: Sequence[str], cwd: Path, **changed: str) -> "subprocess.Popen[str]":
+    """``python -m workbench ...`` as a process of its own group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "workbench", *arguments],
+        cwd=cwd,
+        env=environment(**changed),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", seconds: float = 60) -> Answer:
+    """Its answer; killed where it does not come in time."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"process did not end in {seconds} s:\n{out}\n{err}")
+    return Answer(process.returncode, out, err)
+
+
+def wait_for(holds: Callable[[], object], seconds: float = 60, every: float = 0.1) -> None:
+    """Poll until `holds`; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            pytest.fail(f"not within {seconds} s: {holds}")
+        time.sleep(every)
+
+
+def client_of(store: Store) -> MlflowClient:
+    """A client that is not the workbench's own."""
+    return MlflowClient(tracking_uri=store.uri)
+
+
+def all_runs(store: Store) -> list[Run]:
+    """Every run of every experiment, oldest first."""
+    client = client_of(store)
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    return list(client.search_runs(experiments, max_results=1000, order_by=["attributes.start_time ASC"]))
+
+
+def runs_of(store: Store, kind: str = "run") -> list[Run]:
+    """The runs with this kind in the order of their numbers."""
+    found = [run for run in all_runs(store) if run.data.tags["kind"] == kind]
+    return sorted(found, key=lambda run: int(run.data.tags.get("number", 0)))
+
+
+@dataclass
+class Trained:
+    """A sweep in a store of its own."""
+
+    finished: Finished
+    store: Store
+    said: str

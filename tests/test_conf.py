@@ -1,0 +1,206 @@
+"""The conf tree and the code, both ways: every option builds, every public factory has an option."""
+
+import ast
+import inspect
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import workbench as wb
+from workbench.axes import is_per_replica
+from workbench.build import build_optimizer, build_pack, call, checked, resolve_target, validate
+from workbench.config import GROUPS, TARGET, Config, packaged
+from workbench.data import datasets
+from workbench.nn import activations, builders, initializers, losses, optimizers
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+CONF = packaged("conf")
+CPU = torch.device("cpu")
+OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
+EXAMPLES = {("bias", "constant"): {"value": 0.25}}  # where a value is ???
+HOMES: dict[str, Any] = {  # group -> its module, and what a factory of the group returns
+    "activation": (activations, activations.Activation),
+    "architecture": (builders, builders.Model),
+    "init": (initializers, initializers.Initializer),
+    "bias": (initializers, initializers.BiasInitializer),
+    "loss": (losses, losses.Loss),
+    "optimizer": (optimizers, optimizers.Optimizer),
+    "data": (datasets, datasets.Dataset),
+}
+KINDS = {group: kind for group, (_, kind) in HOMES.items() if group != "optimizer"} | {"optimizer": optimizers.SGD}
+
+
+def node_of(group: str, stem: str) -> dict[str, Any]:
+    """The option's node with an example for what it leaves open."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{stem}.yaml"))
+    return {**content.get(group, content), **EXAMPLES.get((group, stem), {})}
+
+
+def given_to(group: str) -> dict[str, Any]:
+    """What the build hands to the group's factories beside the node's own values."""
+    return {"n_in": 3, "n_out": 2, "activation": activations.relu()} if group == "architecture" else {}
+
+
+@pytest.mark.parametrize(("group", "stem"), OPTIONS)
+def test_every_option_binds_and_builds(group: str, stem: str) -> None:
+    """Each yaml names a function of its group's module, and its keys and values make the group's kind of object."""
+    node, given = node_of(group, stem), given_to(group)
+    factory = resolve_target(group, node[TARGET])
+    assert inspect.getmodule(factory) is HOMES[group][0]
+    values = {key: value for key, value in node.items() if key != TARGET}
+    inspect.signature(factory).bind(**values, **given)
+    assert checked(group, node, tuple(given)) == values
+    if group == "optimizer":  # its numbers become tensors first
+        assert isinstance(build_optimizer([wb.configure([])], torch.float64, CPU), KINDS[group])
+    else:
+        assert isinstance(call(group, node, **given), KINDS[group])
+
+
+def test_public_names_are_what_they_say() -> None:
+    """Each public name is a function, also after the submodules are imported: a module of that name would hide it."""
+
+    assert all(inspect.isfunction(getattr(wb, name)) for name in wb.__all__)
+    with pytest.raises(AttributeError, match="it has check, compare, configure, train"):
+        wb.trian  # noqa: B018
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_public_factory_is_reached(group: str) -> None:
+    """No function that makes the group's kind of object lacks a yaml."""
+    module, kind = HOMES[group]
+    made_here = [
+        function
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and not name.startswith("_")
+        and get_type_hints(function).get("return") is kind
+    ]
+    reached = [resolve_target(group, node_of(group, stem)[TARGET]) for other, stem in OPTIONS if other == group]
+    assert made_here
+    assert [function.__name__ for function in made_here if function not in reached] == []
+
+
+@pytest.mark.parametrize(("group", "stem"), OPTIONS)
+def test_every_key_of_a_factory_is_in_its_yaml(group: str, stem: str) -> None:
+    """What can be set stands in the yaml with its default: `--help` and `--cfg job` show all there is."""
+    node, given = node_of(group, stem), given_to(group)
+    parameters = set(inspect.signature(resolve_target(group, node[TARGET])).parameters) - set(given)
+    assert set(node) - {TARGET} == parameters
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_parameter_is_annotated(group: str) -> None:
+    """A factory's parameter without a type would take any value from the command line."""
+    for other, stem in OPTIONS:
+        if other == group:
+            factory = resolve_target(group, node_of(group, stem)[TARGET])
+            assert set(inspect.signature(factory).parameters) <= set(get_type_hints(factory)), stem
+
+
+@pytest.mark.parametrize(("group", "stem"), [option for option in OPTIONS if option[0] not in ("data", "loss")])
+def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
+    """Each option, chosen on the command line, gives a run that passes every check before step 0."""
+    example = [f"{group}.{key}={value}" for key, value in EXAMPLES.get((group, stem), {}).items()]
+    spec = wb.configure([f"{group}={stem}", *example])
+    assert spec.choices[group] == stem
+    validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("data", "loss"),
+    [("wine", "softmax_nll"), ("xor", "binary_nll"), ("breast_cancer", "binary_nll"), ("diabetes", None)],
+)
+def test_every_data_set_composes_with_its_loss(data: str, loss: str | None) -> None:
+    """Classification takes its losses by name; a regression brings the squared error along."""
+    spec = wb.configure([f"data={data}", *([f"loss={loss}"] if loss else [])])
+    assert spec.choices["loss"] == (loss or "squared_error")
+    assert len(build_pack([spec])) == 1
+
+
+def test_every_value_that_may_differ_in_a_pack_is_a_number() -> None:
+    """Per-replica parameters of optimizers are plain numbers in their yaml."""
+    for group, stem in OPTIONS:
+        node = node_of(group, stem)
+        hints = get_type_hints(resolve_target(group, node[TARGET]), include_extras=True)
+        per_replica = {key for key, hint in hints.items() if is_per_replica(hint)}
+        assert all(isinstance(node[key], float) for key in per_replica), stem
+        assert not per_replica or group == "optimizer"
+
+
+def flat(node: Any, prefix: str = "") -> set[str]:
+    """The dotted keys of nested mappings."""
+    if not isinstance(node, dict):
+        return {prefix}
+    return {key for name, inner in node.items() for key in flat(inner, f"{prefix}.{name}".lstrip("."))}
+
+
+def schema_keys(record: Any, prefix: str = "") -> set[str]:
+    """The dotted keys of nested dataclasses, groups apart."""
+    keys: set[str] = set()
+    for one in fields(record):
+        kind = get_type_hints(record)[one.name]
+        if one.name not in GROUPS:
+            keys |= schema_keys(kind, f"{prefix}{one.name}.") if is_dataclass(kind) else {prefix + one.name}
+    return keys
+
+
+def test_spine_of_config_yaml_is_the_schema() -> None:
+    """Each key of the schema stands in config.yaml, commented, and none besides."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    spine = flat({key: value for key, value in content.items() if key not in ("defaults", "hydra")})
+    assert spine == schema_keys(Config)
+
+
+def test_defaults_list_holds_every_group() -> None:
+    """The schema comes first, each group of the schema has a default, and each folder of conf is in the list."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    assert content["defaults"][0] == "schema"
+    named = {key.removeprefix("override ") for entry in content["defaults"] if isinstance(entry, dict) for key in entry}
+    assert set(GROUPS) <= named
+    folders = {str(file.parent.relative_to(CONF)) for file in CONF.rglob("*.yaml")} - {"."}
+    assert folders <= named
+
+
+def test_config_module_needs_no_torch() -> None:
+    """The schema is read for `--help`: it imports nothing of torch."""
+    tree = ast.parse(Path(inspect.getfile(Config)).read_text())
+    imported = {
+        alias.name if isinstance(node, ast.Import) else str(node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not {name.partition(".")[0] for name in imported} & {"torch", "mlflow", "hydra"}
+
+
+@pytest.mark.parametrize("stem", sorted(file.stem for file in (CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-m experiment=...` alone gives several valid runs of the study's own MLflow experiment, and a file runs it."""
+    seen: list[Any] = []
+
+    def stand_in(specs: Any, command: Any, console: Any) -> Any:
+        seen.extend(specs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.commands.train_sweep", stand_in)
+    with pytest.raises(KeyboardInterrupt):
+        wb.train("-m", f"experiment={stem}")
+    assert len(seen) > 1
+    assert {spec.config.tracking.experiment for spec in seen} == {stem}
+    for spec in seen:
+        validate(spec)
+    assert f"experiment={stem}" in (packaged("experiments") / f"{stem}.py").read_text()
+
+
+@pytest.mark.parametrize("stem", sorted(file.stem for file in (CONF / "debug").glob("*.yaml")))
+def test_every_debug_setting_wins_over_the_defaults(stem: str) -> None:
+    """A debug file's values are those of the run."""
+    settings = wb.configure([f"debug={stem}"]).settings
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "debug" / f"{stem}.yaml"))
+    for key in flat(content):
+        assert settings[key] == OmegaConf.select(OmegaConf.create(content), key)
