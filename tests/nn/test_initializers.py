@@ -1,0 +1,132 @@
+"""Initial weights against the moments that theory gives them, and fan formulas against numbers worked by hand."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from tests.reference import build, stems
+from workbench.nn.initializers import BiasInitializer, Initializer, Scheme, normal_noise, uniform_noise
+from workbench.nn.layers.dense import Dense
+from workbench.nn.model import Model
+from workbench.nn.params import Params
+from workbench.seeds import generator
+
+NAMES = stems("init")
+FAN_OUT, FAN_IN = 250, 160  # 40,000 draws
+
+# half-widths that a right scheme exceeds once in 1e9 draws, in standard errors
+LIMIT = float(stats.norm.isf(0.5e-9))
+
+
+def _sample(scheme: Initializer, seed: int = 0, fan_out: int = FAN_OUT, fan_in: int = FAN_IN) -> torch.Tensor:
+    return scheme.sample(generator(seed, "weights", "l1.W"), fan_out, fan_in)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_moments_agree_with_theory(name: str) -> None:
+    """Mean 0 and the variance that `std` states, each within what 40,000 draws allow; fourth moment of its noise."""
+    scheme = build("init", name)
+    W, n = _sample(scheme), FAN_OUT * FAN_IN
+    std = scheme.std(FAN_IN, FAN_OUT)
+    kurtosis = {normal_noise: 3.0, uniform_noise: 9 / 5}[scheme.noise]
+    assert abs(float(W.mean())) < LIMIT * std / math.sqrt(n)
+    assert abs(float(W.square().mean()) / std**2 - 1) < LIMIT * math.sqrt((kurtosis - 1) / n)
+    assert float(W.pow(4).mean()) / std**4 == pytest.approx(kurtosis, rel=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_distribution_agrees_with_theory(name: str) -> None:
+    """A Kolmogorov-Smirnov test against the stated distribution does not reject."""
+    scheme = build("init", name)
+    std = scheme.std(FAN_IN, FAN_OUT)
+    edge = math.sqrt(3) * std
+    law = {normal_noise: stats.norm(0, std), uniform_noise: stats.uniform(-edge, 2 * edge)}[scheme.noise]
+    assert stats.kstest(_sample(scheme).flatten().numpy(), law.cdf).pvalue > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "fan_in", "fan_out", "expected"),
+    [
+        ("normal", {}, 7, 3, 0.01),  # whatever the layer's size
+        ("normal", {"std": 0.5, "gain": 3.0}, 7, 3, 1.5),
+        ("uniform_fan_in", {}, 12, 3, 1 / 6),  # U(±1/√12): half-width 0.2887, over √3
+        ("uniform_fan_in", {"gain": 2.0}, 12, 3, 1 / 3),
+        ("glorot", {}, 24, 8, 0.25),  # √(2/32)
+        ("glorot", {"gain": 2.0}, 24, 8, 0.5),
+        ("he", {}, 8, 3, 0.5),  # √(2/8), fan_in alone
+        ("he", {"gain": 2.0}, 8, 3, 1.0),
+    ],
+)
+def test_std_worked_by_hand(name: str, values: dict[str, float], fan_in: int, fan_out: int, expected: float) -> None:
+    """The published formulas; fan_in and fan_out are not swapped, and the gain multiplies."""
+    assert build("init", name, **values).std(fan_in, fan_out) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "half_width"), [("uniform_fan_in", 1 / math.sqrt(160)), ("glorot", math.sqrt(6 / 410))]
+)
+def test_uniform_schemes_fill_their_interval(name: str, half_width: float) -> None:
+    """No weight lies outside ±half-width, and 40,000 draws come within a thousandth of it."""
+    largest = float(_sample(build("init", name)).abs().max())
+    assert 0.999 * half_width < largest <= half_width
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shape_is_fan_out_by_fan_in(name: str) -> None:
+    """W is [O, I], in float64 on the CPU."""
+    W = _sample(build("init", name), fan_out=3, fan_in=5)
+    assert W.shape == (3, 5)
+    assert W.dtype == torch.float64
+    assert W.device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schemes_of_one_noise_share_their_draws(name: str) -> None:
+    """Common random numbers: W / std is the same unit noise for every scheme of its kind, and for every gain."""
+    scheme = build("init", name)
+    unit = _sample(scheme) / scheme.std(FAN_IN, FAN_OUT)
+    noise = scheme.noise(generator(0, "weights", "l1.W"), (FAN_OUT, FAN_IN))
+    torch.testing.assert_close(unit, noise, rtol=1e-13, atol=0)
+    louder = build("init", name, gain=3.0)
+    torch.testing.assert_close(_sample(louder), 3 * _sample(scheme), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_draw_apart_and_repeat_themselves(name: str) -> None:
+    """Equal seeds give equal bits, other seeds give weights without correlation."""
+    scheme = build("init", name)
+    first, second = _sample(scheme, 0), _sample(scheme, 1)
+    assert torch.equal(first, _sample(scheme, 0))
+    correlation = float(torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1])
+    assert abs(correlation) < LIMIT / math.sqrt(first.numel())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_weights_are_rounded_float64_weights(name: str) -> None:
+    """A pack in single precision starts from the same draws, rounded once."""
+    row = Dense("l1", FAN_IN, FAN_OUT).init(0, Scheme(build("init", name), BiasInitializer(0.1)))
+    for dtype in (torch.float32, torch.float64):
+        params = Params.stack([row], dtype, torch.device("cpu"))
+        assert torch.equal(params["l1.W"][0], row["l1.W"].to(dtype))
+        assert torch.equal(params["l1.b"][0], row["l1.b"].to(dtype))
+
+
+@pytest.mark.parametrize("name", stems("bias"))
+def test_biases_are_one_value(name: str) -> None:
+    """b_i = value for every unit."""
+    given = {"value": -1.5} if name == "constant" else {}
+    expected = {"constant": -1.5, "zero": 0.0, "small_positive": 0.1}[name]
+    b = build("bias", name, **given).sample(generator(0, "weights", "l1.b"), 4)
+    assert b.tolist() == [expected] * 4
+    assert b.dtype == torch.float64
+
+
+def test_a_layer_does_not_depend_on_its_neighbors() -> None:
+    """Each parameter has a stream of its own name: another layer before it leaves its draw as it was."""
+    scheme = Scheme(build("init", "he"), BiasInitializer(0.0))
+    alone = Model((Dense("l2", 4, 3),)).init(5, scheme)
+    behind = Model((Dense("l1", 9, 4), Dense("l2", 4, 3))).init(5, scheme)
+    assert torch.equal(alone["l2.W"], behind["l2.W"])
+    assert not torch.equal(Dense("l1", 4, 3).init(5, scheme)["l1.W"], alone["l2.W"])

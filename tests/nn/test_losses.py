@@ -1,0 +1,153 @@
+"""Losses against torch's own, their deltas against autograd, and the penalty against plain sums."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.reference import LOSS_TWINS, build, stems, targets
+from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
+from workbench.nn.params import Layout, Params
+
+NAMES = stems("loss")
+EXACT = {"rtol": 1e-10, "atol": 1e-14}
+
+
+def _case(loss: Loss, replicas: int = 3, batch: int = 5, scale: float = 3.0, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Random logits and fitting targets."""
+    stream = torch.Generator().manual_seed(seed)
+    outputs = 1 if loss.accepts[0] == "binary" else 4
+    z = scale * torch.randn(replicas, batch, outputs, generator=stream, dtype=torch.float64)
+    return z, targets(loss.accepts, (replicas, batch, outputs), stream)
+
+
+@pytest.mark.parametrize("name", sorted(LOSS_TWINS))
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_value_equals_torch_twin(name: str, scale: float) -> None:
+    """C of each replica is what torch's function gives for that replica alone."""
+    loss = build("loss", name)
+    z, y = _case(loss, scale=scale)
+    expected = torch.stack([LOSS_TWINS[name](one_z, one_y) for one_z, one_y in zip(z, y, strict=True)])
+    torch.testing.assert_close(loss.value(z, y), expected, **EXACT)
+
+
+def test_every_loss_has_a_torch_twin() -> None:
+    """A new loss must name what it is measured against."""
+    assert sorted(LOSS_TWINS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_delta_equals_autograd_of_value(name: str, batch: int) -> None:
+    """delta is dC/dz, with the 1/B inside."""
+    loss = build("loss", name)
+    z, y = _case(loss, batch=batch)
+    leaf = z.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(loss.value(leaf, y).sum(), leaf)
+    torch.testing.assert_close(loss.delta(z, y), expected, **EXACT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_delta_is_output_minus_target_over_batch(name: str) -> None:
+    """The theorem of matched pairs: delta = (a - y)/B with a = predict(z)."""
+    loss = build("loss", name)
+    z, y = _case(loss, batch=5)
+    torch.testing.assert_close(loss.delta(z, y), (loss.predict(z) - y) / 5, **EXACT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_value_is_a_mean_over_examples_never_over_replicas(name: str) -> None:
+    """Doubling the batch leaves C as it was; doubling the replicas leaves each replica's C and delta as they were."""
+    loss = build("loss", name)
+    z, y = _case(loss)
+    value, delta = loss.value_and_delta(z, y)
+    torch.testing.assert_close(loss.value(z.repeat(1, 2, 1), y.repeat(1, 2, 1)), value, **EXACT)
+    twice_value, twice_delta = loss.value_and_delta(z.repeat(2, 1, 1), y.repeat(2, 1, 1))
+    torch.testing.assert_close(twice_value, value.repeat(2), **EXACT)
+    torch.testing.assert_close(twice_delta, delta.repeat(2, 1, 1), **EXACT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replicas_do_not_mix(name: str) -> None:
+    """Another replica's logits change nothing."""
+    loss = build("loss", name)
+    z, y = _case(loss)
+    changed = z.clone()
+    changed[1] *= 3
+    for before, after in zip(loss.value_and_delta(z, y), loss.value_and_delta(changed, y), strict=True):
+        assert torch.equal(before[[0, 2]], after[[0, 2]])
+        assert not torch.equal(before[1], after[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_logits_stay_finite(name: str, dtype: torch.dtype) -> None:
+    """Logits of ±1e4 overflow neither value nor delta, on the right and on the wrong side, in either precision."""
+    loss = build("loss", name)
+    _, y = _case(loss, batch=8)
+    for sign in (1, -1):
+        far = (1e4 * sign * torch.where(y > y.mean(), 1.0, -1.0)).to(dtype)
+        value, delta = loss.value_and_delta(far, y.to(dtype))
+        assert value.isfinite().all()
+        assert delta.isfinite().all()
+        assert value.dtype == delta.dtype == dtype
+
+
+def test_values_worked_by_hand() -> None:
+    """One example each: ½(2² + 1²); -ln ¼ at a logit of -ln 3; -ln ½ where a = (½, ¼, ¼)."""
+    z = torch.tensor([[[3.0, 1.0]]], dtype=torch.float64)
+    y = torch.tensor([[[1.0, 2.0]]], dtype=torch.float64)
+    assert float(build("loss", "squared_error").value(z, y)) == pytest.approx(2.5, rel=1e-14)
+
+    binary, one = build("loss", "binary_nll"), torch.ones(1, 1, 1, dtype=torch.float64)
+    assert float(binary.value(-math.log(3) * one, one)) == pytest.approx(math.log(4), rel=1e-14)
+    assert float(binary.delta(-math.log(3) * one, one)) == pytest.approx(1 / 4 - 1, rel=1e-14)
+
+    softmax = build("loss", "softmax_nll")
+    z = torch.tensor([[[math.log(2), 0.0, 0.0]]], dtype=torch.float64)
+    y = torch.tensor([[[1.0, 0.0, 0.0]]], dtype=torch.float64)
+    assert float(softmax.value(z, y)) == pytest.approx(math.log(2), rel=1e-14)
+    torch.testing.assert_close(
+        softmax.delta(z, y), torch.tensor([[[-0.5, 0.25, 0.25]]], dtype=torch.float64), rtol=1e-13, atol=0
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arguments_are_left_alone(name: str) -> None:
+    """Value and delta overwrite neither logits nor targets."""
+    loss = build("loss", name)
+    z, y = _case(loss)
+    before = z.clone(), y.clone()
+    loss.value_and_delta(z, y)
+    assert torch.equal(z, before[0])
+    assert torch.equal(y, before[1])
+
+
+def _params() -> Params:
+    """Two replicas of a 2-3 layer with odd-sized storage, every number distinct."""
+    params = Params.zeros(Layout({"l1.W": (3, 2), "l1.b": (3,)}), 2, torch.empty(0, dtype=torch.float64))
+    params["l1.W"].copy_(torch.arange(1, 13).view(2, 3, 2))
+    params["l1.b"].copy_(torch.arange(20, 26).view(2, 3))
+    return params
+
+
+def test_penalty_counts_weights_and_spares_biases() -> None:
+    """(λ/2) Σ W² by hand: 1² + … + 6² = 91 and 7² + … + 12² = 559, with λ = 2 and 0.5; biases change nothing."""
+    params, decay = _params(), torch.tensor([2.0, 0.5], dtype=torch.float64)
+    expected = torch.tensor([91.0, 559 / 4], dtype=torch.float64)
+    torch.testing.assert_close(l2_penalty(params, decay), expected, **EXACT)
+    params["l1.b"].mul_(1000)
+    torch.testing.assert_close(l2_penalty(params, decay), expected, **EXACT)
+
+
+def test_penalty_gradient_equals_autograd() -> None:
+    """λW is added to the gradients of weights on top of what is there; those of biases stay."""
+    params, decay = _params(), torch.tensor([2.0, 0.5], dtype=torch.float64)
+    leaf = params.flat.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(l2_penalty(params.with_flat(leaf), decay).sum(), leaf)
+    grads = params.with_flat(torch.full_like(params.flat, 3.0))
+    add_l2_gradient(grads, params, decay)
+    torch.testing.assert_close(grads.flat, 3 + expected, **EXACT)
+    assert torch.equal(grads["l1.b"], torch.full((2, 3), 3.0, dtype=torch.float64))
+    torch.testing.assert_close(grads["l1.W"][1], 3 + 0.5 * params["l1.W"][1], **EXACT)
