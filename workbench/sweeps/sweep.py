@@ -104,7 +104,11 @@ def _train_packs(jobs: Sequence[Job], packs: Sequence[Sequence[int]], sink: Sink
             stop = jobs[pack[0]].spec.config.sweep.on_error is OnError["stop"]
             if stop and any(result.outcome is Outcome.failed for result in done.results):
                 break
-    return [results[position] for position in sorted(results)]
+    return [results.get(position) or _not_begun(job) for position, job in enumerate(jobs)]
+
+
+def _not_begun(job: Job) -> Result:
+    return Result(job, "", Outcome.failed, error="not begun, because a run before it failed and sweep.on_error=stop")
 
 
 def make_jobs(specs: Sequence[RunSpec], sweep: str) -> list[Job]:
