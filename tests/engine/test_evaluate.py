@@ -1,0 +1,70 @@
+"""Evaluation in chunks against the whole part at once, in plain torch."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.reference import LOSS_TWINS, Twin, blobs, build, make_pack, stems
+from workbench.data.batches import PARTS
+from workbench.diagnostics.units import SATURATED_BELOW
+from workbench.engine import evaluate as module
+from workbench.engine.evaluate import evaluate
+
+
+@pytest.mark.parametrize("numbers", [1, 2000, 2**20])
+@pytest.mark.parametrize("part", PARTS)
+def test_chunks_do_not_change_the_numbers(numbers: int, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One example at a time, a few, or all: loss, accuracy and unit rates are those of the whole part."""
+    pack = make_pack(blobs(100, 5, 3), [0, 1, 2], activation="relu", hidden=[6, 4], split_seeds=[1, 0, 1])
+    params = pack.initial_params()
+    monkeypatch.setattr(module, "CHUNK_NUMBERS", numbers)
+    data: Any = getattr(pack.data, part)
+    metrics = evaluate(pack.objective, params, pack.data, data, units=True)
+    assert list(metrics) == ["loss", "accuracy", "dead_rate/l1", "saturation/l1", "dead_rate/l2", "saturation/l2"]
+    for r, own in enumerate([1, 0, 1]):
+        twin, x, y = Twin(params, r, "relu"), data.x[own], data.y[own]
+        z1 = twin.linears[0](x)
+        slope1 = (z1 > 0).double()
+        slope2 = (twin.linears[1](z1.relu()) > 0).double()
+        z = twin(x)
+        expected = {
+            "loss": LOSS_TWINS["softmax_nll"](z, y),
+            "accuracy": (z.argmax(1) == y.argmax(1)).double().mean(),
+            "dead_rate/l1": (slope1 == 0).all(0).double().mean(),
+            "saturation/l1": (slope1 < SATURATED_BELOW).double().mean(),
+            "dead_rate/l2": (slope2 == 0).all(0).double().mean(),
+            "saturation/l2": (slope2 < SATURATED_BELOW).double().mean(),
+        }
+        for name, value in expected.items():
+            assert float(metrics[name][r]) == pytest.approx(float(value.detach()), rel=1e-10), name
+
+
+def test_unit_rates_are_left_out_unless_asked_for() -> None:
+    """Validation and test parts measure loss and score alone."""
+    pack = make_pack(blobs(100, 5, 3), [0])
+    assert list(evaluate(pack.objective, pack.initial_params(), pack.data, pack.data.valid)) == ["loss", "accuracy"]
+
+
+def test_r2_is_measured_against_the_parts_own_mean() -> None:
+    """Predicting a part's mean scores 0 there: the zero net on standardized targets scores just below 0 elsewhere."""
+    pack = make_pack(build("data", "diabetes"), [0], loss="squared_error", hidden=[])
+    params = pack.initial_params()
+    params.flat.zero_()
+    train, test = (evaluate(pack.objective, params, pack.data, part) for part in (pack.data.train, pack.data.test))
+    assert float(train["r2"]) == pytest.approx(0, abs=1e-12)
+    y = pack.data.test.y[0]
+    expected = 1 - float(y.square().sum() / (y - y.mean()).square().sum())
+    assert expected < 0
+    assert float(test["r2"]) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("loss", stems("loss"))
+def test_evaluation_leaves_parameters_alone(loss: str) -> None:
+    """Measuring is not training."""
+    name = {"squared_error": "diabetes", "binary_nll": "breast_cancer"}.get(loss, "wine")
+    pack = make_pack(build("data", name), [0], loss=loss, hidden=[4])
+    params = pack.initial_params()
+    before = params.flat.clone()
+    evaluate(pack.objective, params, pack.data, pack.data.train, units=True)
+    assert torch.equal(params.flat, before)
