@@ -33,10 +33,10 @@ def environment(**changed: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "120", **changed}
 
 
-def start(arguments: Sequence[str], cwd: Path, **changed: str) -> "subprocess.Popen[str]":
-    """``python -m workbench ...`` as a process of its own group."""
+def start(arguments: Sequence[str], cwd: Path, module: bool = True, **changed: str) -> "subprocess.Popen[str]":
+    """``python -m workbench ...`` as a process, without `module` ``python ...``."""
     return subprocess.Popen(
-        [sys.executable, "-m", "workbench", *arguments],
+        [sys.executable, *(("-m", "workbench") if module else ()), *arguments],
         cwd=cwd,
         env=environment(**changed),
         stdout=subprocess.PIPE,
@@ -45,7 +45,14 @@ def start(arguments: Sequence[str], cwd: Path, **changed: str) -> "subprocess.Po
     )
 
 
-def finish(process: "subprocess.Popen[str]", seconds: float = 60) -> Answer:
+def end(process: "subprocess.Popen[str]") -> None:
+    """Nothing of it stays, however the test went."""
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def finish(process: "subprocess.Popen[str]", seconds: float = 120) -> Answer:
     """Its answer; killed where it does not come in time."""
     try:
         out, err = process.communicate(timeout=seconds)
@@ -56,11 +63,11 @@ def finish(process: "subprocess.Popen[str]", seconds: float = 60) -> Answer:
     return Answer(process.returncode, out, err)
 
 
-def wait_for(holds: Callable[[], object], seconds: float = 60, every: float = 0.1) -> None:
+def wait_for(holds: Callable[[], object], seconds: float = 120, every: float = 0.1) -> None:
     """Poll until `holds`; fail after `seconds`."""
-    end = time.monotonic() + seconds
+    late = time.monotonic() + seconds
     while not holds():
-        if time.monotonic() > end:
+        if time.monotonic() > late:
             pytest.fail(f"not within {seconds} s: {holds}")
         time.sleep(every)
 

@@ -59,9 +59,7 @@ def test_stop_ends_the_sweep_at_the_first_failure(cli: Cli, store: Store, monkey
     answer = cli("train", "-m", *SMALL, "activation=relu,tanh,softplus", "sweep.on_error=stop")
     assert answer.code == 1
     assert "2 failed, 1 finished" in answer.out
-    assert (
-        "  failed: softplus seed=0: not begun, because a run before it failed and sweep.on_error=stop\n" in answer.out
-    )
+    assert "  failed: softplus seed=0: not begun, because a run before it failed and " in answer.out
     assert {run.info.run_name: run.info.status for run in runs_of(store)} == {
         "relu seed=0": "FINISHED",
         "tanh seed=0": "FAILED",

@@ -61,7 +61,10 @@ def kept_by(store: Store) -> Iterator[None]:
 
 @contextmanager
 def undivided() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block is done, so that no run is begun or ended by half."""
+    """Hold Ctrl-C and SIGTERM back until the block is done: no run is begun or ended by half, and no row lost.
+
+    Raised in the midst of the database's own code, they could also vanish in one of its finalizers.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -154,8 +157,8 @@ class MlflowSink:
             self._flushed = monotonic()
 
     def _flush(self, run: str) -> None:
-        rows = self._rows.pop(run, [])
-        with kept_by(self.store):
+        with undivided(), kept_by(self.store):
+            rows = self._rows.pop(run, [])
             for start in range(0, len(rows), ROWS_PER_CALL):
                 self.client.log_batch(run, metrics=rows[start : start + ROWS_PER_CALL])
 

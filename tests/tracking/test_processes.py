@@ -1,0 +1,254 @@
+"""Real processes: signals in mid-training, three sweeps at once on a fresh database, MLflow's server and its pages."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.outer import SMALL, Answer, Trained, all_runs, end, environment, finish, runs_of, start, wait_for
+from workbench.tracking.store import Store
+from workbench.tracking.ui import LIGHT
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+FREQUENT = """
+import sys
+import workbench.tracking.mlflow as sinks
+from workbench.cli import main
+
+sinks.SECONDS_BETWEEN_FLUSHES = 0.1
+sys.exit(main(sys.argv[1:]))
+"""
+ENDLESS = ("train", "-m", "data=wine", "activation=relu,tanh", "seed=range(2)", "train.epochs=1000000")
+
+
+def count(file: Path, table: str) -> int:
+    """Rows of a table in a database that others write to."""
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
+        number = int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    database.close()
+    return number
+
+
+@dataclass
+class Interrupted:
+    """What a signal left of a sweep."""
+
+    answer: Answer
+    store: Store
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> dict[signal.Signals, Interrupted]:
+    """Two endless sweeps side by side, each ended by its signal once its rows appear in the store."""
+    ended = {}
+    with ExitStack() as processes:
+        started = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            folder = tmp_path_factory.mktemp(number.name)
+            shutil.copy(empty_database, folder / "mlflow.db")
+            process = start(["-c", FREQUENT, *ENDLESS], folder, module=False)
+            processes.callback(end, process)
+            started[number] = (process, folder / "mlflow.db")
+        for number, (process, file) in started.items():
+            wait_for(lambda process=process, file=file: process.poll() is not None or count(file, "metrics") > 50)
+            process.send_signal(number)
+            ended[number] = Interrupted(finish(process), Store(f"sqlite:///{file}"))
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "outcome", "said"),
+    [
+        (signal.SIGINT, 130, "interrupted", "workbench: interrupted; runs in training are marked KILLED\n"),
+        (signal.SIGTERM, 143, "killed", "workbench: terminated; runs in training are marked KILLED\n"),
+    ],
+)
+def test_signal_in_training_ends_all_runs_as_killed(
+    interrupted: dict[signal.Signals, Interrupted], number: signal.Signals, code: int, outcome: str, said: str
+) -> None:
+    """Ctrl-C and SIGTERM: their exit code, one line, the pack and the sweep KILLED, no run RUNNING, rows kept."""
+    left = interrupted[number]
+    assert (left.answer.code, left.answer.err) == (code, said)
+    runs = all_runs(left.store)
+    assert Counter(run.data.tags["kind"] for run in runs) == {"run": 2, "sweep": 1}  # tanh was not begun
+    assert {(run.info.status, run.data.tags["outcome"]) for run in runs} == {("KILLED", outcome)}
+    for run in runs_of(left.store):
+        assert run.info.end_time is not None
+        assert "train/loss" in run.data.metrics
+        assert "test/loss" not in run.data.metrics
+
+
+def test_fresh_database_takes_three_sweeps_at_once(folder: Path) -> None:
+    """Three processes that start together on no database at all lose no run and no row."""
+    command = ["train", "-m", *SMALL, "activation=relu,tanh", "seed=range(3)"]
+    answers = [finish(process) for process in [start(command, folder) for _ in range(3)]]
+    assert [answer.code for answer in answers] == [0, 0, 0], [answer.err for answer in answers]
+    store = Store(f"sqlite:///{folder}/mlflow.db")
+    assert Counter(run.data.tags["sweep"] for run in runs_of(store)) == dict.fromkeys(
+        (run.data.tags["sweep"] for run in runs_of(store, "sweep")), 6
+    )
+    assert len(runs_of(store, "sweep")) == 3
+    assert {run.info.status for run in all_runs(store)} == {"FINISHED"}
+    assert len({run.info.experiment_id for run in all_runs(store)}) == 1
+    per_run = 3 * 6 + 2 * 3 + 2  # loss, accuracy and unit rates at steps 0, 5, 10; three norms twice; the test part
+    assert count(folder / "mlflow.db", "metrics") == 3 * 6 * per_run
+    assert all(answer.err == "" for answer in answers)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def children(parent: int) -> set[int]:
+    """All living descendants of a process."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    found: set[int] = set()
+    more = {parent}
+    while more:
+        more = {int(pid) for pid, ppid, state in rows if int(ppid) in more and state[0] != "Z"} - found
+        found |= more
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those that still run."""
+    listed = subprocess.run(["ps", "-eo", "pid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return {int(pid) for pid, state in rows if int(pid) in pids and state[0] != "Z"}
+
+
+def healthy(port: int) -> bool:
+    """Whether MLflow's server answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@dataclass
+class Pages:
+    """A ``workbench ui`` that was started and ended: its output, and what answered in between."""
+
+    port: int
+    said: list[str]
+    experiment: dict[str, object]
+    answer: Answer
+    orphans: set[int]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an ``mlflow server`` with one worker on a fresh database; starts while the pages do."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=folder,
+        env=environment(**LIGHT, MLFLOW_BACKEND_STORE_URI=f"sqlite:///{folder}/server.db"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def pages(server: str, swept: Trained) -> Pages:
+    """``workbench ui`` over the trained sweep, ended by Ctrl-C to it alone."""
+    port = free_port()
+    process = start(["ui", "--port", str(port)], swept.store.file.parent, PYTHONUNBUFFERED="1")
+    try:
+        said = [process.stdout.readline() for _ in range(2)]
+        assert healthy(port)
+        identity = re.search(r"/experiments/(\d+)/", said[1])[1]
+        address = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get?experiment_id={identity}"
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            experiment = json.load(answer)["experiment"]
+        started = children(process.pid)
+        process.send_signal(signal.SIGINT)
+        ended = finish(process)
+    finally:
+        end(process)
+    late = time.monotonic() + 10
+    while (orphans := alive(started)) and time.monotonic() < late:
+        time.sleep(0.1)
+    return Pages(port, said, experiment, ended, orphans)
+
+
+def test_pages_open_the_newest_sweep(pages: Pages, swept: Trained) -> None:
+    """`workbench ui` says what it serves, and links to the charts of the newest sweep in the right experiment."""
+    assert pages.said[0] == f"serving {swept.store.shown}; Ctrl-C ends it\n"
+    assert pages.said[1].startswith(f"http://127.0.0.1:{pages.port}/#/experiments/{swept.finished.experiment_id}/runs?")
+    assert pages.said[1].endswith(f"viewStateShareKey={swept.finished.sweep}\n")
+    assert pages.experiment["name"] == "swept"
+
+
+def test_pages_end_with_ctrl_c(pages: Pages) -> None:
+    """Ctrl-C ends the pages with exit code 0 and nothing on stderr; no process is left and the port is free."""
+    assert (pages.answer.code, pages.answer.err) == (0, "")
+    assert pages.orphans == set()
+    assert not healthy(pages.port)
+
+
+def test_training_to_a_server(
+    pages: Pages, server: str, cli: Callable[..., Answer], folder: Path, tmp_path: Path
+) -> None:
+    """Runs, rows and artifacts go to an HTTP store and come back; nothing is written here."""
+    port = int(server.rpartition(":")[2])
+    wait_for(lambda: healthy(port))
+    answer = cli("train", "-m", *SMALL, "activation=relu,tanh", "seed=range(2)", f"tracking.uri={server}")
+    assert (answer.code, answer.err) == (0, "")
+    store = Store(server)
+    assert [run.info.run_name for run in runs_of(store)] == ["relu seed=0", "relu seed=1", "tanh seed=0", "tanh seed=1"]
+    assert {run.info.status for run in all_runs(store)} == {"FINISHED"}
+    assert all(len(run.data.metrics) == 11 for run in runs_of(store))
+    assert f"runs and charts: {server}/#/experiments/1/runs?" in answer.out
+    assert list(folder.iterdir()) == []
+    compared = cli("compare", "--uri", server)
+    assert compared.code == 0, compared.err
+    assert "learning_curves.svg" in {file.name for file in (folder / "figures").rglob("*")}
+    shown = cli("ui", "--uri", server)
+    assert (shown.code, shown.err) == (0, "")
+    assert f"the store is a server of its own: {server}/#/experiments/1/runs?" in shown.out
+
+
+def test_taken_port_is_refused(cli: Callable[..., Answer], store: Store) -> None:
+    """A port in use: exit code 2 and another to try."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = cli("ui", "--port", str(port))
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == f"workbench: ui: port {port} must be free; write for example --port {port + 1}\n"
+
+
+def test_server_that_does_not_start_is_an_error(
+    cli: Callable[..., Answer], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where MLflow's server ends at once, the command says how to see why."""
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    answer = cli("ui", "--port", str(free_port()))
+    assert answer.code == 2
+    assert answer.err == "workbench: ui: MLflow's server did not start; run `python -m mlflow server` to see why\n"
