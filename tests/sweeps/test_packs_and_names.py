@@ -1,0 +1,219 @@
+"""Which runs train together, what they are called, and when two runs are the same run."""
+
+import io
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+import torch
+from rich.console import Console
+
+import workbench as wb
+from tests.outer import SMALL
+from workbench.build import GIB, dataset_of, replica_bytes
+from workbench.config import RunSpec
+from workbench.run import Job, PackResult, train_pack
+from workbench.sweeps import progress
+from workbench.sweeps.identity import run_key
+from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
+from workbench.sweeps.packs import group
+from workbench.sweeps.progress import SweepProgress
+from workbench.sweeps.sweep import make_jobs
+from workbench.tracking.base import MemorySink
+
+
+@cache
+def spec_of(variant: str) -> RunSpec:
+    """A small run with these overrides, parted by blanks."""
+    return wb.configure([*SMALL, *variant.split()])
+
+
+def specs_of(*variants: str) -> list[RunSpec]:
+    """One small run per variant."""
+    return [spec_of(variant) for variant in variants]
+
+
+TOGETHER = [
+    ("seed=0", "seed=1"),
+    ("split.seed=0", "split.seed=1"),
+    ("optimizer.lr=0.1", "optimizer.lr=1"),
+    ("optimizer.momentum=0", "optimizer.momentum=0.9"),
+    ("optimizer.weight_decay=0", "optimizer.weight_decay=0.1"),
+    ("init=he", "init=glorot"),
+    ("init=normal", "init=normal init.std=0.5"),
+    ("init.gain=1", "init.gain=2"),
+    ("bias=zero", "bias=small_positive"),
+    ("bias.value=0", "bias.value=0.3"),
+    ("tracking.experiment=a", "tracking.experiment=b"),
+]
+APART = [
+    ("activation=relu", "activation=tanh"),
+    ("architecture.hidden=[6]", "architecture.hidden=[7]"),
+    ("architecture.hidden=[6]", "architecture.hidden=[6,6]"),
+    ("loss=softmax_nll", "loss=squared_error"),
+    ("train.batch_size=32", "train.batch_size=16"),
+    ("train.epochs=2", "train.epochs=3"),
+    ("data=wine", "data=digits"),
+    ("dtype=float32", "dtype=float64"),
+    ("device=auto", "device=cpu"),
+    ("split.valid=0.1", "split.valid=0.2"),
+    ("split.standardize=true", "split.standardize=false"),
+]
+
+
+@pytest.mark.parametrize("pair", TOGETHER)
+def test_what_is_a_number_per_replica_shares_a_pack(pair: tuple[str, str]) -> None:
+    """Runs that differ in a per-replica value only are one pack."""
+    assert group(specs_of(*pair)) == [[0, 1]]
+
+
+@pytest.mark.parametrize("pair", APART)
+def test_what_changes_the_program_makes_a_pack(pair: tuple[str, str]) -> None:
+    """Runs whose programs differ train apart."""
+    assert group(specs_of(*pair)) == [[0], [1]]
+
+
+def test_packs_keep_every_run_once() -> None:
+    """Interleaved programs are sorted into their packs; no run is lost or doubled."""
+    specs = specs_of(*(f"activation={unit} seed={seed}" for seed in range(3) for unit in ("relu", "tanh")))
+    assert group(specs) == [[0, 2, 4], [1, 3, 5]]
+
+
+@pytest.mark.parametrize(("fitting", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7), (0.5, [1] * 7)])
+def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
+    """A pack takes no more replicas than its budget has room for, at least one, and parts are of even size."""
+    gib = fitting * 1.001 * replica_bytes(specs_of("")[0]) / GIB
+    specs = specs_of(*(f"seed={seed} sweep.pack_gib={gib!r}" for seed in range(7)))
+    packs = group(specs)
+    assert [len(pack) for pack in packs] == sizes
+    assert sorted(position for pack in packs for position in pack) == list(range(7))
+
+
+def trained(specs: Sequence[RunSpec]) -> PackResult:
+    """The runs as one pack, kept in memory."""
+    return train_pack([Job(spec, "", "") for spec in specs], MemorySink())
+
+
+def test_swept_runs_equal_single_runs() -> None:
+    """A pack that differs in everything it may gives each run the numbers it has alone (float64, 1e-9)."""
+    specs = specs_of(
+        "dtype=float64 seed=0",
+        "dtype=float64 seed=1 optimizer.lr=0.03 optimizer.momentum=0.9",
+        "dtype=float64 seed=2 init=glorot init.gain=1.5 bias=small_positive",
+        "dtype=float64 seed=3 optimizer.weight_decay=0.05 split.seed=9",
+        "dtype=float64 seed=0 init=normal init.std=0.3 bias.value=-0.2",
+    )
+    assert group(specs) == [[0, 1, 2, 3, 4]]
+    together = trained(specs)
+    for replica, spec in enumerate(specs):
+        alone = trained([spec])
+        torch.testing.assert_close(together.final[replica], alone.final[0], rtol=1e-9, atol=1e-12)
+        assert together.results[replica].metrics == pytest.approx(alone.results[0].metrics, rel=1e-9, abs=1e-12)
+    assert len({result.metrics["train/loss"] for result in together.results}) == len(specs)
+
+
+def named(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
+    """(name, arm) of each run."""
+    keys = varying_keys(specs)
+    return [(label(spec, keys), arm_label(spec, keys)) for spec in specs]
+
+
+@pytest.mark.parametrize(
+    ("variants", "expected"),
+    [
+        (("seed=0", "seed=1"), [("seed=0", "relu"), ("seed=1", "relu")]),
+        (
+            ("activation=relu optimizer.lr=0.10", "activation=tanh optimizer.lr=1e-3"),
+            [("relu lr=0.1 seed=0", "relu lr=0.1"), ("tanh lr=0.001 seed=0", "tanh lr=0.001")],
+        ),
+        (
+            ("architecture.hidden=[8,8] seed=2", "architecture.hidden=[8] seed=2"),
+            [("hidden=[8,8] seed=2", "hidden=[8,8]"), ("hidden=[8] seed=2", "hidden=[8]")],
+        ),
+        (
+            ("init=he init.gain=2 bias.value=1", "init=glorot init.gain=2 bias.value=0"),
+            [("he value=1 seed=0", "he value=1"), ("glorot value=0 seed=0", "glorot value=0")],
+        ),
+        (
+            ("split.seed=1 seed=1", "split.seed=2 seed=2"),
+            [("split.seed=1 seed=1", "relu"), ("split.seed=2 seed=2", "relu")],
+        ),
+        (
+            ("init.gain=1 tracking.experiment=a", "init.gain=2 tracking.experiment=a"),
+            [("gain=1 seed=0", "gain=1"), ("gain=2 seed=0", "gain=2")],
+        ),
+    ],
+)
+def test_runs_are_named_for_what_differs(variants: tuple[str, ...], expected: list[tuple[str, str]]) -> None:
+    """Choices by name, values by the last part of their key, what is equal left out; an arm is all but the seed."""
+    assert named(specs_of(*variants)) == expected
+
+
+def test_single_run_is_named_for_what_was_asked() -> None:
+    """A run alone: every override that is not about tracking."""
+    spec = wb.configure(["activation=tanh", "optimizer.lr=0.5", "seed=4", "tracking.experiment=x", "sweep.pack_gib=1"])
+    assert named([spec]) == [("tanh lr=0.5 seed=4", "tanh lr=0.5")]
+    assert make_jobs([spec], "")[0].name == "tanh lr=0.5 seed=4"
+
+
+def test_jobs_of_a_sweep_carry_its_id_and_their_colors() -> None:
+    """Every job has the sweep's tag; the palette starts again after its last color."""
+    specs = specs_of(*(f"optimizer.lr=0.{number}" for number in range(1, 10)))
+    jobs = make_jobs(specs, "the-sweep")
+    assert {job.tags["sweep"] for job in jobs} == {"the-sweep"}
+    assert [job.tags["mlflow.runColor"] for job in jobs] == [*PALETTE, PALETTE[0]]
+    assert [job.tags["number"] for job in jobs] == [str(number) for number in range(9)]
+    assert "sweep" not in make_jobs(specs[:1], "")[0].tags
+
+
+def key(variant: str) -> str:
+    """The run key of a configuration."""
+    spec = spec_of(variant)
+    return run_key(spec, dataset_of(spec).digest)
+
+
+@pytest.mark.parametrize(
+    "variant", ["tracking.experiment=other", "tracking.uri=sqlite:////tmp/other.db", "sweep.pack_gib=1", "seed=0"]
+)
+def test_key_is_the_same_where_results_must_be(variant: str) -> None:
+    """Where a run is kept and how its sweep is trained is no part of its identity, nor is how a value is written."""
+    assert key(variant) == key("")
+
+
+@pytest.mark.parametrize("pair", [*APART, *(pair for pair in TOGETHER if "tracking" not in pair[0])])
+def test_key_differs_where_results_may(pair: tuple[str, str]) -> None:
+    """Everything that can change a number changes the key."""
+    assert key(pair[0]) != key(pair[1])
+
+
+def test_key_holds_the_data_and_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other data under the same name, or another engine, is another run."""
+    spec = specs_of("")[0]
+    one = run_key(spec, "0")
+    assert run_key(spec, "0") == one
+    assert run_key(spec, "1") != one
+    monkeypatch.setattr("workbench.sweeps.identity.__version__", "9.9")
+    assert run_key(spec, "0") != one
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share done and seconds left, at most one line in ten seconds, no control characters."""
+    clock = iter([0.0, 5.0, 12.0, 12.0, 15.0, 24.0])
+    monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
+    out = io.StringIO()
+    with SweepProgress(10, Console(file=out, width=120)) as bar:
+        for epochs in (1, 2, 2):
+            bar.advance(epochs)
+    lines = out.getvalue().splitlines()
+    assert lines == ["training: 30%, about 28 s left"]
+
+
+def test_progress_is_a_bar_in_a_terminal() -> None:
+    """A terminal shows the count, which never passes the total."""
+    out = io.StringIO()
+    with SweepProgress(4, Console(file=out, force_terminal=True, width=120)) as bar:
+        bar.advance(3)
+        bar.advance(3)
+        assert bar.done == 4
+    assert "4/4" in out.getvalue()
+    assert "epochs of runs" in out.getvalue()

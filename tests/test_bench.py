@@ -1,0 +1,139 @@
+"""The benchmark: its ways do the same work, and its figures are what they say. No times are asserted."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from tests.outer import Answer
+from workbench import bench
+from workbench.bench import Case, Timing
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+TINY = Case((5, 7, 6, 3), batch=4, replicas=2, seconds=1e-4)
+CPU = torch.device("cpu")
+
+
+def inside(step: Callable[[], object], name: str) -> object:
+    """What a way closes over."""
+    names = step.__code__.co_freevars
+    return step.__closure__[names.index(name)].cell_contents
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and labels of the tiny case."""
+    stream = torch.Generator().manual_seed(1)
+    return torch.randn(1, 4, 5, generator=stream), torch.randint(3, (1, 4), generator=stream)
+
+
+def test_ours_and_autograd_take_the_same_steps(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """From the same weights, both ways have the same losses and parameters after each of five steps."""
+    x, labels = batch
+    ours, theirs = bench._ours(TINY, x, labels), bench._autograd(TINY, x[0], labels[0])
+    params, net = inside(ours, "params"), inside(theirs, "net")
+    linears = [layer for layer in net if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        for number, linear in enumerate(linears, start=1):
+            linear.weight.copy_(params[f"l{number}.W"][1])
+            linear.bias.copy_(params[f"l{number}.b"][1])
+    for _ in range(5):
+        expected = float(nn.functional.cross_entropy(net(x[0]), labels[0]).detach())
+        assert float(ours()[1]) == pytest.approx(expected, rel=1e-5)
+        theirs()
+        for number, linear in enumerate(linears, start=1):
+            torch.testing.assert_close(params[f"l{number}.W"][1], linear.weight.detach(), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(params[f"l{number}.b"][1], linear.bias.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_floor_is_the_products_of_ours(
+    batch: tuple[torch.Tensor, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The floor multiplies matrices of exactly the shapes that our step multiplies, and as often."""
+    x, labels = batch
+    floor, ours = bench._floor(TINY, x), bench._ours(TINY, x, labels)
+    seen: list[tuple[tuple[int, ...], ...]] = []
+    bmm, baddbmm = torch.bmm, torch.baddbmm
+
+    def watched(a: torch.Tensor, b: torch.Tensor, **rest: torch.Tensor) -> torch.Tensor:
+        seen.append((tuple(a.shape), tuple(b.shape)))
+        return bmm(a, b, **rest)
+
+    def watched_add(bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        seen.append((tuple(a.shape), tuple(b.shape)))
+        return baddbmm(bias, a, b)
+
+    monkeypatch.setattr(torch, "bmm", watched)
+    monkeypatch.setattr(torch, "baddbmm", watched_add)
+    floor()
+    of_floor, seen[:] = sorted(seen), []
+    ours()
+    assert of_floor == sorted(seen)
+    assert len(of_floor) == 3 + 3 + 2
+
+
+def test_bench_gives_a_row_per_case() -> None:
+    """Every figure is a positive number, and one thread computes only while it measures."""
+    before = torch.get_num_threads()
+    timings = bench.bench([TINY, Case((4, 3), 2, 1, 1e-4)], rounds=2, device=CPU)
+    assert [one.case for one in timings] == ["5-7-6-3 B=4 R=2", "4-3 B=2 R=1"]
+    for one in timings:
+        assert min(one.ours_ms, one.autograd_ms, one.floor_ms, one.speedup, one.over_floor) > 0
+    assert torch.get_num_threads() == before
+
+
+def test_figures_are_medians_of_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ms per replica are medians, ratios the medians of each round's own ratio: worked on three made-up rounds."""
+    rounds = iter([(2.0, 3.0, 1.0), (4.0, 5.0, 1.0), (9.0, 30.0, 2.0)])
+    seconds = iter([value for row in rounds for value in row])
+    monkeypatch.setattr(bench, "_repeats", lambda *rest: 1)
+    monkeypatch.setattr(bench, "_clock", lambda *rest: next(seconds))
+    one = bench._time(TINY, 3, CPU)
+    assert one == Timing(TINY.name, 2000.0, 5000.0, 500.0, 3.0, 4.0)  # ratios 3, 2.5, 6.7 and 2, 4, 4.5
+
+
+@pytest.fixture
+def one_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command times a tiny case only."""
+    monkeypatch.setattr(bench, "bench", lambda rounds: [Timing(TINY.name, 0.5, 1.0, 0.25, 2.0, float(rounds))])
+
+
+@pytest.mark.usefixtures("one_case")
+def test_json_has_its_keys(cli: Callable[..., Answer], folder: object) -> None:
+    """`--json` writes nothing but JSON: the environment, the unit, a record per case; `--quick` takes fewer rounds."""
+    answer = cli("bench", "--quick", "--json", "-")
+    assert answer.code == 0
+    content = json.loads(answer.out)
+    assert set(content) == {"environment", "unit", "cases"}
+    assert set(content["environment"]) == {"device", "torch", "python", "threads"}
+    assert content["environment"]["torch"] == torch.__version__
+    assert content["unit"] == "ms per replica and step"
+    assert content["cases"] == [
+        {
+            "case": TINY.name,
+            "ours_ms": 0.5,
+            "autograd_ms": 1.0,
+            "floor_ms": 0.25,
+            "speedup": 2.0,
+            "over_floor": float(bench.QUICK_ROUNDS),
+        }
+    ]
+
+
+@pytest.mark.usefixtures("one_case")
+def test_table_and_file(cli: Callable[..., Answer], folder: object) -> None:
+    """Without `-`, the table is shown and the JSON goes to the file."""
+    answer = cli("bench", "--json", "bench.json")
+    assert answer.code == 0
+    assert "5-7-6-3 B=4 R=2" in answer.out
+    assert "autograd / ours" in answer.out
+    with open("bench.json") as file:
+        assert json.load(file)["cases"][0]["over_floor"] == bench.ROUNDS
+
+
+def test_cases_are_those_that_are_reported() -> None:
+    """A small and a large net, alone and packed."""
+    assert [(case.batch, case.replicas) for case in bench.CASES] == [(32, 1), (32, 32), (256, 1), (256, 4)]

@@ -1,0 +1,38 @@
+"""The experiments that come with the workbench run from end to end, shortened."""
+
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from tests.outer import runs_of
+from workbench import commands
+from workbench.sweeps.sweep import Finished
+from workbench.tracking.store import Store
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+SHORT = ("train.epochs=1", "seed=0,1", "architecture.hidden=[8]")
+
+
+def test_demo_trains_and_compares(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`workbench demo` runs its file as written: its sweep is trained and kept, compared and drawn."""
+    finished: list[Finished] = []
+
+    def shortened(*arguments: str) -> Finished | None:
+        finished.append(commands.train(*arguments, *SHORT))
+        return finished[-1]
+
+    monkeypatch.setattr(wb, "train", shortened, raising=False)
+    assert commands.demo_command("activations_on_digits") == 0
+    said = capsys.readouterr().out
+    assert "6 runs of 3 arms in 3 packs" in said
+    assert "6 finished" in said
+    assert {run.data.tags["arm"] for run in runs_of(store)} == {"relu", "sigmoid", "softplus"}
+    for arm in ("relu", "sigmoid", "softplus"):
+        assert any(line.startswith(f"│ {arm} ") for line in said.splitlines())
+    figures = folder / "figures" / finished[0].sweep
+    assert (figures / "learning_curves.png").stat().st_size > 10_000
+    assert said.count(f"viewStateShareKey={finished[0].sweep}") == 2
