@@ -190,7 +190,6 @@ def completions(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[st
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("workbench ", ["train", "check", "compare", "ui", "bench", "demo"]),
         ("workbench tr", ["train"]),
         ("workbench c", ["check", "compare"]),
         ("workbench train activation=s", ["activation=sigmoid", "activation=softplus"]),
@@ -201,6 +200,13 @@ def completions(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[st
 def test_completion_offers(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str, offered: list[str]) -> None:
     """Commands first, then Hydra's groups, options and keys."""
     assert sorted(completions(cli, monkeypatch, line)) == sorted(offered)
+
+
+def test_completion_offers_the_commands_of_the_help(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command that `--help` names is offered, and no other."""
+    named = re.findall(r"^    ([a-z]+) ", cli("--help").out, re.MULTILINE)
+    assert len(named) >= 6
+    assert sorted(completions(cli, monkeypatch, "workbench ")) == sorted(named)
 
 
 def test_completion_installs(cli: Cli) -> None:
@@ -221,39 +227,36 @@ def test_module_and_script_are_the_same_command(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def user_folder(folder: Path, factor: str) -> Path:
+def user_folder(folder: Path, module: str, factor: str) -> Path:
     """A user's own activation: one module and one yaml."""
     (folder / "code").mkdir()
-    (folder / "code" / "my_units.py").write_text(MODULE.format(factor=factor))
+    (folder / "code" / f"{module}.py").write_text(MODULE.format(factor=factor))
     group = folder / "conf" / "activation"
     group.mkdir(parents=True)
-    (group / "swish.yaml").write_text("_target_: my_units.swish\nsharpness: 1.5\n")
+    (group / "swish.yaml").write_text(f"_target_: {module}.swish\nsharpness: 1.5\n")
     return folder / "conf"
 
 
-def test_user_configs_work_from_another_folder(store: Store, folder: Path) -> None:
-    """`--config-dir` adds a user's options to a group: train, sweep and check take them, with their keys."""
-    own = user_folder(folder, factor="1")
-    path = {"PYTHONPATH": os.pathsep.join([str(folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])])}
+def test_user_configs_extend_a_group(cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--config-dir` adds a user's options, found by PYTHONPATH: sweep, check and messages take them."""
+    own = user_folder(folder, "right_units", factor="1")
+    path = os.pathsep.join([str(folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])])
     sweep = ["train", "-m", "--config-dir", str(own), *SMALL, "activation=relu,swish", "seed=1"]
-    started = [
-        start(sweep, folder, **path),
-        start(
-            ["check", "--config-dir", str(own), *SMALL, "activation=swish", "activation.sharpness=2"], folder, **path
-        ),
-        start(["train", "--config-dir", str(own), "activation=swich"], folder, **path),
-    ]
-    train, check, wrong = [finish(one) for one in started]
-    assert (train.code, check.code, wrong.code) == (0, 0, 2), (train.err, check.err)
-    assert [run.info.run_name for run in runs_of(store)] == ["relu seed=1", "swish seed=1"]
-    assert runs_of(store)[1].data.params["activation.sharpness"] == "1.5"
+    train = start(sweep, folder, PYTHONPATH=path)
+    monkeypatch.syspath_prepend(folder / "code")
+    check = cli("check", "--config-dir", str(own), "activation=swish", "activation.sharpness=2")
+    wrong = cli("train", "--config-dir", str(own), "activation=swich")
+    assert (check.code, wrong.code) == (0, 2)
     assert "agrees" in check.out
     assert "did you mean 'swish'? options: identity, relu, sigmoid, softplus, swish, tanh" in wrong.err
+    assert finish(train).code == 0
+    assert [run.info.run_name for run in runs_of(store)] == ["relu seed=1", "swish seed=1"]
+    assert runs_of(store)[1].data.params["activation.sharpness"] == "1.5"
 
 
 def test_check_finds_a_user_s_broken_derivative(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check holds a user's derivative to the same references."""
-    own = user_folder(folder, factor="0.9")
+    own = user_folder(folder, "wrong_units", factor="0.9")
     monkeypatch.syspath_prepend(folder / "code")
     answer = cli("check", "--config-dir", str(own), *SMALL, "activation=swish")
     assert answer.code == 1
