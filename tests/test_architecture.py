@@ -41,6 +41,7 @@ LEVELS = {
     "run": 8,
     "sweeps": 9,
     "bench": 9,
+    "explain": 9,
     "commands": 10,
     "cli": 10,
     "__main__": 10,

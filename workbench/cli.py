@@ -11,13 +11,14 @@ from types import FrameType
 from workbench import __version__
 from workbench.errors import Terminated, WorkbenchError
 
-OVERRIDE_COMMANDS = ("train", "check")
+OVERRIDE_COMMANDS = ("train", "check", "explain")
 EPILOG = """examples:
   workbench demo                                              relu, sigmoid and softplus on digits, side by side
   workbench train activation=relu optimizer.lr=0.1 seed=3     one run
   workbench train -m activation=relu,tanh seed=range(5)       a sweep: ten runs, trained together
   workbench train --help                                      all groups and keys
   workbench check activation=softplus                         hand-written gradients against autograd
+  workbench explain activation=tanh --example 3               one training step, worked by hand
   workbench compare                                           the newest sweep: table and figures
   workbench ui                                                MLflow's pages for the runs
 """
@@ -49,6 +50,10 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _dispatch(given: list[str]) -> int:
     if given and given[0] in ("-sc", "--shell-completion"):
         return _complete(given)
+    if given and given[0] == "explain":
+        from workbench.explain.command import explain_command
+
+        return explain_command(given[1:])
     if given and given[0] in OVERRIDE_COMMANDS:  # Hydra parses what follows, --help included
         from workbench import commands
 
@@ -84,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         help="compare the hand-written gradients of a configuration with two references",
         add_help=False,
     )
+    commands.add_parser("explain", help="work one training step with its numbers, in formulas", add_help=False)
     compare = commands.add_parser("compare", help="table and figures of a sweep by arm")
     compare.add_argument("sweep", nargs="?", help="its id; without one, the newest sweep")
     compare.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")

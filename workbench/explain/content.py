@@ -1,0 +1,171 @@
+"""What an explanation says: headings, sentences and equations with their numbers, to be rendered in any way.
+
+The order is that of the slide "Backpropagation Algorithm: Vectorization for 1 Example": forward, delta of the output,
+delta of the hidden layers, partial derivatives. The penalty is that of "Learning: Backpropagation for Regression".
+"""
+# ruff: noqa: E741 - l is the lecture's index of layers
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from workbench.config import RunSpec
+from workbench.explain.worked import WEIGHT_DIGITS, Worked
+
+OUTPUTS = {  # loss -> h of the output layer, cost of one example; delta of the output is h − y for each of them
+    "squared_error": ("z", "½‖h − y‖²"),
+    "binary_nll": ("1/(1 + exp(−z))", "−[y ln h + (1 − y) ln(1 − h)]"),
+    "softmax_nll": ("softmax(z)", "−Σ y ln h"),
+}
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+Matrix = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The title of a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Equation:
+    """symbol = formula = filled = value, without the parts that are empty; `filled` is the formula with numbers."""
+
+    symbol: str
+    formula: str
+    value: Matrix
+    filled: tuple[str | Matrix, ...] = ()
+
+
+Step = Heading | Text | Equation
+
+
+def title(spec: RunSpec, worked: Worked) -> str:
+    """What is explained, in a line."""
+    data = spec.choices["data"]
+    return f"One training step of a {worked.sizes} net on example {worked.example} of {worked.examples} of {data}"
+
+
+def steps(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    """The whole explanation."""
+    yield from _net(spec, worked)
+    yield from _forward(worked)
+    yield from _cost(spec, worked)
+    yield from _backward(spec, worked)
+    yield from _gradients(worked)
+    yield from _update(worked)
+
+
+def _output(spec: RunSpec) -> tuple[str, str]:
+    loss = spec.choices["loss"]
+    return OUTPUTS.get(loss, ("h(z)", f"{loss}(z, y)"))
+
+
+def _net(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    yield Heading("The net")
+    h, cost = _output(spec)
+    objective = f"J = C + P with P = λ/2 Σ W², λ = {worked.lam:.4g}" if worked.lam else "J = C, as λ = 0"
+    yield Text(
+        f"Layer 1 is the input, layer {worked.last} the output with h = {h}; "
+        + (f"hidden units have f = {spec.choices['activation']}. " if worked.last > 2 else "there is no hidden layer. ")
+        + f"The cost of one example is C = {cost}, and {objective}."
+    )
+    yield Text(
+        f"Initial parameters: seed={spec.config.seed}, init={spec.choices['init']}, bias={spec.choices['bias']}, "
+        f"rounded to {WEIGHT_DIGITS} digits. Everything after them is computed in float64 and shown to 4 digits."
+    )
+    yield Equation("x", "", _column(worked.a[1]))
+    yield Equation("y", "", _column(worked.y))
+    for l, W in worked.W.items():
+        yield Equation(_at("W", l), "", _rows(W))
+        yield Equation(_at("b", l), "", _column(worked.b[l]))
+
+
+def _forward(worked: Worked) -> Iterator[Step]:
+    yield Heading("Forward")
+    yield Equation(_at("a", 1), "x", _column(worked.a[1]))
+    for l, W in worked.W.items():
+        z, f = _at("z", l + 1), "f" if l + 1 < worked.last else "h"
+        filled = (_rows(W), _column(worked.a[l]), "+", _column(worked.b[l]))
+        yield Equation(z, f"{_at('W', l)} {_at('a', l)} + {_at('b', l)}", _column(worked.z[l + 1]), filled)
+        yield Equation(_at("a", l + 1), f"{f}({z})", _column(worked.a[l + 1]))
+    yield Equation("h", _at("a", worked.last), _column(worked.a[worked.last]))
+
+
+def _cost(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    yield Heading("Cost")
+    yield Equation("C", _output(spec)[1], _scalar(worked.C))
+    if worked.lam:
+        yield Equation("P", "λ/2 Σ W²", _scalar(worked.J - worked.C))
+    yield Equation("J", "C + P" if worked.lam else "C", _scalar(worked.J))
+
+
+def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    yield Heading("Backward")
+    last = worked.last
+    if spec.choices["loss"] in OUTPUTS:
+        filled = (_column(worked.a[last]), "−", _column(worked.y))
+        yield Equation(_at("δ", last), "h − y", _column(worked.delta[last]), filled)
+    else:
+        yield Equation(_at("δ", last), f"∂C/∂{_at('z', last)}", _column(worked.delta[last]))
+    for l in range(last - 1, 1, -1):
+        slope = _column(worked.slope[l])
+        yield Equation(f"f′({_at('z', l)})", "", slope)
+        yield Equation(
+            _at("δ", l),
+            f"({_at('W', l)})ᵀ {_at('δ', l + 1)} ∘ f′({_at('z', l)})",
+            _column(worked.delta[l]),
+            (_rows(worked.W[l].T), _column(worked.delta[l + 1]), "∘", slope),
+        )
+
+
+def _gradients(worked: Worked) -> Iterator[Step]:
+    yield Heading("Gradients")
+    for l, W in worked.W.items():
+        formula = f"{_at('δ', l + 1)} ({_at('a', l)})ᵀ"
+        filled: tuple[str | Matrix, ...] = (_column(worked.delta[l + 1]), _rows(worked.a[l][None]))
+        if worked.lam:
+            formula += f" + λ {_at('W', l)}"
+            filled += (f"+ {worked.lam:.4g}", _rows(W))
+        yield Equation(f"∂J/∂{_at('W', l)}", formula, _rows(worked.dW[l]), filled)
+        yield Equation(f"∂J/∂{_at('b', l)}", _at("δ", l + 1), _column(worked.db[l]))
+
+
+def _update(worked: Worked) -> Iterator[Step]:
+    yield Heading(f"One step of gradient descent, η = {worked.lr:.4g}")
+    for l in worked.W:
+        for symbol, old, gradient, new in (
+            (_at("W", l), _rows(worked.W[l]), _rows(worked.dW[l]), _rows(worked.new_W[l])),
+            (_at("b", l), _column(worked.b[l]), _column(worked.db[l]), _column(worked.new_b[l])),
+        ):
+            yield Equation(f"new {symbol}", f"{symbol} − η ∂J/∂{symbol}", new, (old, f"− {worked.lr:.4g}", gradient))
+    yield Equation("J before", "", _scalar(worked.J))
+    yield Equation("J after", "", _scalar(worked.J_after))
+    yield Equation("change", "J after − J before", _scalar(worked.J_after - worked.J))
+
+
+def _at(symbol: str, layer: int) -> str:
+    """The symbol of a layer: W⁽¹⁾."""
+    return f"{symbol}⁽{str(layer).translate(SUPERSCRIPTS)}⁾"
+
+
+def _rows(values: Tensor) -> Matrix:
+    return tuple(tuple(row) for row in values.tolist())
+
+
+def _column(values: Tensor) -> Matrix:
+    return tuple((value,) for value in values.tolist())
+
+
+def _scalar(value: float) -> Matrix:
+    return ((value,),)

@@ -1,0 +1,148 @@
+"""The numbers of one training step on one example: the engine's, renamed to the lecture's notation."""
+# ruff: noqa: E741 - l is the lecture's index of layers
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from workbench.build import build_pack
+from workbench.config import Device, Dtype, RunSpec
+from workbench.errors import ConfigError
+from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.dense import Dense
+from workbench.nn.model import Model
+from workbench.nn.optimizers import SGD
+from workbench.nn.params import Params
+
+MOST_PARAMETERS = 200
+WEIGHT_DIGITS = 2  # initial parameters are rounded, so that a reader starts from the very numbers printed
+
+ByLayer = dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class Worked:
+    """One SGD step. Vectors are [s_l]; W⁽ˡ⁾ [s_{l+1}, s_l] and b⁽ˡ⁾ [s_{l+1}] lead from layer l to l + 1.
+
+    Layers are numbered 1 (the input) to `last`; a has all of them, z and delta all but the input, slope (f') the hidden
+    ones. C is the cost of the example, J = C + (λ/2) Σ W², each before the step unless it says after.
+    """
+
+    y: Tensor
+    W: ByLayer
+    b: ByLayer
+    z: ByLayer
+    a: ByLayer
+    slope: ByLayer
+    delta: ByLayer
+    dW: ByLayer
+    db: ByLayer
+    new_W: ByLayer
+    new_b: ByLayer
+    C: float
+    J: float
+    J_after: float
+    lam: float
+    lr: float
+    example: int
+    examples: int
+
+    @property
+    def last(self) -> int:
+        """The number of the output layer."""
+        return len(self.W) + 1
+
+    @property
+    def sizes(self) -> str:
+        """Units of each layer: 2-2-1."""
+        return "-".join(str(len(a)) for a in self.a.values())
+
+
+def work(spec: RunSpec, example: int) -> Worked:
+    """One SGD step on training example number `example`, the first being 1, in float64 on the CPU.
+
+    Raises ConfigError where the net is too large or no plain chain, the example is out of range, or the optimizer is
+    not SGD.
+    """
+    exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
+    pack = build_pack([replace(spec, config=exact)])
+    objective, optimizer = pack.objective, pack.optimizer
+    names = _plain_chain(objective.model)
+    if not isinstance(optimizer, SGD):
+        chosen = spec.choices["optimizer"]
+        raise ConfigError(f"explain: optimizer must be sgd, whose step is one line, got {chosen}; write optimizer=sgd")
+    params = _rounded(pack.initial_params())
+    _check_sizes(params, example, pack.data.train.size, spec.choices["data"])
+    x, y = pack.data.chunk(pack.data.train, example - 1, example)
+    logits, tape = objective.model.forward(params, x)
+    units = list(objective.model.units(tape))
+    grads = Params.zeros(params.layout, 1, params.flat)
+    C = objective.gradients(params, grads, x, y)
+    moved = params.with_flat(params.flat.clone())
+    optimizer.update(grads, optimizer.init(params), moved, optimizer.lr)
+
+    def by_layer(source: Params, kind: str, shift: int = 0) -> ByLayer:
+        return {l + shift: source[f"{name}.{kind}"][0] for l, name in enumerate(names, start=1)}
+
+    last = len(names) + 1
+    return Worked(
+        y=y[0, 0],
+        W=by_layer(params, "W"),
+        b=by_layer(params, "b"),
+        z={l: one.z[0, 0] for l, one in enumerate(units, start=2)} | {last: logits[0, 0]},
+        a={1: x[0, 0]}
+        | {l: one.a[0, 0] for l, one in enumerate(units, start=2)}
+        | {last: objective.loss.predict(logits)[0, 0]},
+        slope={l: one.activation.derivative(one.z, one.a)[0, 0] for l, one in enumerate(units, start=2)},
+        delta=by_layer(grads, "b", shift=1),  # of one example, ∂J/∂b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾
+        dW=by_layer(grads, "W"),
+        db=by_layer(grads, "b"),
+        new_W=by_layer(moved, "W"),
+        new_b=by_layer(moved, "b"),
+        C=float(C),
+        J=float(objective.value(params, x, y)),
+        J_after=float(objective.value(moved, x, y)),
+        lam=0.0 if objective.weight_decay is None else float(objective.weight_decay),
+        lr=float(optimizer.lr),
+        example=example,
+        examples=pack.data.train.size,
+    )
+
+
+def _plain_chain(model: Model) -> list[str]:
+    """The names of the affine layers of Dense, Activate, Dense, ..., Dense."""
+    names = []
+    for position, layer in enumerate(model.layers, start=1):
+        if not isinstance(layer, Dense if position % 2 else Activate):
+            raise _no_chain(f"{type(layer).__name__} as layer {position}")
+        if isinstance(layer, Dense):
+            names.append(layer.name)
+    if len(model.layers) % 2 == 0:
+        raise _no_chain("no Dense as the last layer")
+    return names
+
+
+def _no_chain(found: str) -> ConfigError:
+    return ConfigError(
+        f"explain: architecture must be a plain chain Dense, Activate, ..., Dense, got {found}; write architecture=mlp"
+    )
+
+
+def _check_sizes(params: Params, example: int, examples: int, data: str) -> None:
+    count = sum(values.numel() for values in params.values())
+    if count > MOST_PARAMETERS:
+        raise ConfigError(
+            f"explain: the net must have at most {MOST_PARAMETERS} parameters to be read by eye, got {count}; "
+            "write for example architecture.hidden=[2], and data=xor, which has 2 inputs"
+        )
+    if not 1 <= example <= examples:
+        raise ConfigError(
+            f"explain: --example must be from 1 to {examples}, the training examples of data={data}, got {example}; "
+            "write for example --example 1"
+        )
+
+
+def _rounded(params: Params) -> Params:
+    flat = [[float(f"{value:.{WEIGHT_DIGITS}g}") for value in row] for row in params.flat.tolist()]
+    return params.with_flat(torch.tensor(flat, dtype=params.flat.dtype))
