@@ -59,6 +59,18 @@ def test_r2_is_measured_against_the_parts_own_mean() -> None:
     assert float(test["r2"]) == pytest.approx(expected, rel=1e-10)
 
 
+def test_r2_of_each_replica_is_measured_on_its_own_split() -> None:
+    """Replicas with other splits have other test targets, whose spread is their own; packing changes no score."""
+    dataset, splits = build("data", "diabetes"), [2, 1, 2]
+    pack = make_pack(dataset, [0, 0, 1], loss="squared_error", hidden=[4], split_seeds=splits)
+    packed = evaluate(pack.objective, pack.initial_params(), pack.data, pack.data.test)["r2"]
+    for r, (seed, own) in enumerate(zip(pack.seeds, splits, strict=True)):
+        alone = make_pack(dataset, [seed], loss="squared_error", hidden=[4], split_seeds=[own])
+        expected = evaluate(alone.objective, alone.initial_params(), alone.data, alone.data.test)["r2"]
+        assert float(packed[r]) == pytest.approx(float(expected), rel=1e-10)
+    assert float(packed[0]) != float(packed[1])
+
+
 @pytest.mark.parametrize("loss", stems("loss"))
 def test_evaluation_leaves_parameters_alone(loss: str) -> None:
     """Measuring is not training."""
