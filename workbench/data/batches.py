@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
 from workbench.axes import Outputs, Units
@@ -58,6 +58,10 @@ class PackData:
         return part.x[:, start:stop].index_select(0, self.split_of), part.y[:, start:stop].index_select(
             0, self.split_of
         )
+
+    def first_examples(self, replica: int, count: int = 256) -> Float64[Tensor, "1 B I"]:
+        """The first training examples of one replica, in float64 on the CPU."""
+        return self.train.x[int(self.split_of[replica]), :count].double().cpu().unsqueeze(0)
 
     def epoch_rows(self, orders: Sequence[Generator]) -> Int64[Tensor, "R N"]:
         """Each replica's own order of its training examples for one epoch; its generator moves on."""

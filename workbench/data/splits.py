@@ -56,6 +56,11 @@ def split(dataset: Dataset, seed: int, valid: float, test: float, standardize: b
     return _scaled(dataset, Split(*parts), standardize)
 
 
+def inputs_as_targets(parts: Split) -> Split:
+    """The same parts with their inputs as what is to be learned, for an autoencoder."""
+    return Split(*(PartArrays(part.x, part.x) for part in parts))
+
+
 def _scaled(dataset: Dataset, parts: Split, standardize: bool) -> Split:
     if not standardize:
         return parts

@@ -8,6 +8,7 @@ Both are sums over examples until the last moment, so that a training set may co
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 from jaxtyping import Float
 from torch import Tensor
@@ -38,8 +39,8 @@ def share_of_dead_units(counts: Counts, examples: int) -> Float[Tensor, " R"]:
 
 
 def count_flat_slopes(slope: Units, max_slope: float) -> Counts:
-    """Examples on which each unit's slope is below 5 % of its supremum."""
-    return slope.abs().lt_(SATURATED_BELOW * max_slope).sum(1)
+    """Examples on which each unit's slope is below 5 % of its supremum; none where there is no supremum."""
+    return slope.abs().lt_(SATURATED_BELOW * max_slope if isfinite(max_slope) else 0.0).sum(1)
 
 
 def share_of_examples(counts: Counts, examples: int) -> Float[Tensor, " R"]:

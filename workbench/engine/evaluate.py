@@ -60,7 +60,7 @@ def _spread(data: PackData, part: Part) -> PerReplicaTensor:
 
 
 def _count(counts: dict[str, Tensor], layer: UnitTape) -> None:
-    slope = layer.activation.derivative(layer.z, layer.a)
+    slope = layer.slope()
     for name, diagnostic in UNIT_DIAGNOSTICS.items():
         key = f"{name}/{layer.name}"
         count = diagnostic.count(slope, layer.activation.max_slope)

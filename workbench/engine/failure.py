@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.axes import Flags, Outputs, Units
+from workbench.axes import Flags
+from workbench.engine.plan import Batch, Plan
 from workbench.engine.replicas import Pack
 from workbench.nn.optimizers import State
-from workbench.nn.params import Params
+from workbench.nn.params import Params, layer_of
 
 
 class Failure(NamedTuple):
@@ -21,18 +21,15 @@ class Failure(NamedTuple):
     quantity: str
 
 
-def first_failures(
-    pack: Pack, params: Params, state: State, rows: Int64[Tensor, "R N"], batch_size: int
-) -> dict[int, Failure]:
-    """Failures by position in the pack, from its state before an epoch and the order of its examples.
+def first_failures(pack: Pack, params: Params, state: State, plan: Plan, batch_size: int) -> dict[int, Failure]:
+    """Failures by position in the pack, from its state before an epoch and the epoch's plan.
 
     Overwrites `params` and `state`; reads every quantity back from the device, so it belongs after a failure only.
     """
     found: dict[int, Failure] = {}
-    grads = Params.zeros(params.layout, len(pack), params.flat)
-    for number, batch in enumerate(torch.split(rows, batch_size, dim=1), start=1):
-        x, y = pack.data.batch(batch)
-        for layer, quantity, bad in _look(pack, params, grads, state, x, y):
+    grads = Params.zeros(params.layout.trained, len(pack), params.flat)
+    for number, batch in enumerate(plan.batches(pack.data, batch_size), start=1):
+        for layer, quantity, bad in _look(pack, params, grads, state, batch):
             for position in bad.nonzero().flatten().tolist():
                 found.setdefault(position, Failure(number, layer, quantity))
         if len(found) == len(pack):
@@ -40,22 +37,21 @@ def first_failures(
     return found
 
 
-def _look(
-    pack: Pack, params: Params, grads: Params, state: State, x: Units, y: Outputs
-) -> Iterator[tuple[str, str, Flags]]:
+def _look(pack: Pack, params: Params, grads: Params, state: State, batch: Batch) -> Iterator[tuple[str, str, Flags]]:
     """One step, and after each part of it which replicas hold a number that is not finite."""
-    z, tape = pack.objective.model.forward(params, x)
+    mode = pack.mode(batch.number)
+    z, tape = pack.objective.model.forward(params, batch.x, mode)
     for units in pack.objective.model.units(tape):
         yield units.name, "z", _not_finite(units.z)
         yield units.name, "a", _not_finite(units.a)
-    output = next(reversed(params)).rpartition(".")[0]
+    output = layer_of(next(reversed(grads)))
     yield output, "z", _not_finite(z)
-    yield output, "loss", _not_finite(pack.objective.gradients(params, grads, x, y))
+    yield output, "loss", _not_finite(pack.objective.gradients(params, grads, batch.x, batch.y, mode))
     for name in reversed(grads):
-        yield name.rpartition(".")[0], "gradient", _not_finite(grads[name])
-    pack.optimizer.update(grads, state, params, pack.optimizer.lr)
+        yield layer_of(name), "gradient", _not_finite(grads[name])
+    pack.apply(grads, state, params, batch.lr)
     for name in params:
-        yield name.rpartition(".")[0], "parameters", _not_finite(params[name])
+        yield layer_of(name), "parameters", _not_finite(params[name])
 
 
 def _not_finite(values: Tensor) -> Flags:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from time import time
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
 from workbench.axes import Outputs, PerReplicaTensor, Units
@@ -17,6 +16,7 @@ from workbench.diagnostics.grad_norm import grad_norm
 from workbench.engine.evaluate import evaluate
 from workbench.engine.failure import Failure, first_failures
 from workbench.engine.history import Divergence, Record
+from workbench.engine.plan import Plan
 from workbench.engine.replicas import Pack
 from workbench.nn.optimizers import State
 from workbench.nn.params import Params
@@ -25,10 +25,22 @@ from workbench.seeds import generator
 _STOPPED = "stopped"
 
 
-def step(pack: Pack, params: Params, grads: Params, state: State, x: Units, y: Outputs) -> PerReplicaTensor:
-    """One optimizer step of every replica on its batch, in place; the batch's loss before it [R]."""
-    loss = pack.objective.gradients(params, grads, x, y)
-    pack.optimizer.update(grads, state, params, pack.optimizer.lr)
+def step(
+    pack: Pack,
+    params: Params,
+    grads: Params,
+    state: State,
+    x: Units,
+    y: Outputs,
+    number: int = 0,
+    lr: PerReplicaTensor | None = None,
+) -> PerReplicaTensor:
+    """One optimizer step of every replica on its batch, in place; the batch's loss before it [R].
+
+    `number` counts steps from 0 and chooses the noise; `lr` is the learning rate at this step.
+    """
+    loss = pack.objective.gradients(params, grads, x, y, pack.mode(number))
+    pack.apply(grads, state, params, pack.optimizer.lr if lr is None else lr)
     return loss
 
 
@@ -43,7 +55,7 @@ class Trainer:
         self.pack = pack
         self.batch_size = min(batch_size, pack.data.train.size)
         self.params = pack.initial_params()
-        self.grads = Params.zeros(self.params.layout, len(pack), self.params.flat)
+        self.grads = Params.zeros(self.params.layout.trained, len(pack), self.params.flat)
         self.state = pack.optimizer.init(self.params)
         self.orders = [generator(seed, "order") for seed in pack.seeds]
         self.replicas = tuple(range(len(pack)))
@@ -54,11 +66,11 @@ class Trainer:
         """Train; a record at step 0, one after each epoch, and one with the test part's metrics at the end."""
         yield self._record(0, self._epoch_metrics())
         for epoch in range(1, epochs + 1):
-            mark, rows = self._mark(), self.pack.data.epoch_rows(self.orders)
-            losses = self._train_epoch(rows)
+            mark, plan = self._mark(), self._plan(epoch, epochs)
+            losses = self._train_epoch(plan)
             metrics = self._epoch_metrics() | grad_norm(self.grads)
             metrics[_STOPPED] = _stopped(losses, metrics["train/loss"])
-            yield self._drop_diverged(self._record(epoch, metrics), mark, rows)
+            yield self._drop_diverged(self._record(epoch, metrics), mark, plan)
             if not self.replicas:
                 return
         yield self._record(epochs, _named("test", self._evaluate("test")))
@@ -68,12 +80,19 @@ class Trainer:
         """What an epoch starts from."""
         return self.params.flat.clone(), {name: tensor.clone() for name, tensor in self.state.items()}
 
-    def _train_epoch(self, rows: Int64[Tensor, "R N"]) -> Tensor:
+    def _plan(self, epoch: int, epochs: int) -> Plan:
+        """The order of the examples and the learning rates of an epoch counted from 1; the orders' streams move on."""
+        start, length = (epoch - 1) * self.steps_per_epoch, self.steps_per_epoch
+        rates = self.pack.learning_rates(start, start + length, epochs * length)
+        return Plan(start, self.pack.data.epoch_rows(self.orders), rates)
+
+    def _train_epoch(self, plan: Plan) -> Tensor:
         """One pass over the training part; the loss of each step's batch [steps, R]."""
         losses = self.params.flat.new_empty(self.steps_per_epoch, len(self.pack))
-        for index, batch in enumerate(torch.split(rows, self.batch_size, dim=1)):
-            x, y = self.pack.data.batch(batch)
-            losses[index] = step(self.pack, self.params, self.grads, self.state, x, y)
+        for index, batch in enumerate(plan.batches(self.pack.data, self.batch_size)):
+            losses[index] = step(
+                self.pack, self.params, self.grads, self.state, batch.x, batch.y, batch.number, batch.lr
+            )
         return losses
 
     def _evaluate(self, part: str, units: bool = False) -> dict[str, Tensor]:
@@ -89,7 +108,7 @@ class Trainer:
         values = dict(zip(metrics, table, strict=True))
         return Record(epoch * self.steps_per_epoch, epoch, int(time() * 1000), self.replicas, values)
 
-    def _drop_diverged(self, record: Record, mark: tuple[Tensor, State], rows: Tensor) -> Record:
+    def _drop_diverged(self, record: Record, mark: tuple[Tensor, State], plan: Plan) -> Record:
         """Go on without the replicas whose loss was not finite; they keep what they were at the mark."""
         stopped = [int(step) for step in record.metrics.pop(_STOPPED)]
         lost = [position for position, step in enumerate(stopped) if step]
@@ -102,7 +121,7 @@ class Trainer:
             self.pack.select(lost),
             self.params.with_flat(flat[index]),
             {name: tensor[index] for name, tensor in state.items()},
-            rows[index],
+            plan.select(index),
             self.batch_size,
         )
         diverged = []

@@ -3,8 +3,11 @@
 Error of a parameter: ‖hand - reference‖ / max(‖hand‖, ‖reference‖) over its entries in all replicas, 0 for 0/0.
 
 Central differences use the five-point stencil, whose error is of order h⁴, on sampled entries. An entry whose
-perturbation moves a unit across a kink of its activation is set aside and counted: J has no derivative to compare with
-there. The denominator has a floor: rounding leaves differences of size ε·abs(J)/h, and that much is forgiven.
+perturbation moves a unit across a kink (of its activation, a maximum, the loss) is set aside and counted: J has no
+derivative to compare with there, or none that is smooth enough for the stencil.
+
+Rounding is forgiven by a floor under the denominator: sixteen ε of the whole gradient's norm against autograd (a bias
+before batch normalization has the gradient 0, computed as a sum that cancels), and of abs(J)/h against differences.
 """
 
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ import torch
 from torch import Tensor
 
 from workbench.axes import Outputs, Units
+from workbench.nn.layers.base import EVALUATION, Mode
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 from workbench.seeds import generator
@@ -22,7 +26,7 @@ AUTOGRAD_TOLERANCE = 1e-10
 DIFFERENCE_TOLERANCE = 1e-7
 STEP = 1e-4
 STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
-ROUNDING = 16 * torch.finfo(torch.float64).eps / STEP
+ROUNDING = 16 * torch.finfo(torch.float64).eps
 CHUNK_NUMBERS = 8_000_000
 
 
@@ -44,24 +48,33 @@ class Agreement:
         return self.autograd_error < AUTOGRAD_TOLERANCE and self.difference_error < DIFFERENCE_TOLERANCE
 
 
-def gradcheck(objective: Objective, params: Params, x: Units, y: Outputs, entries: int = 24) -> list[Agreement]:
+def gradcheck(
+    objective: Objective,
+    params: Params,
+    x: Units,
+    y: Outputs,
+    entries: int = 24,
+    mode: Mode = EVALUATION,
+    step: float = STEP,
+) -> list[Agreement]:
     """Compare dJ/dparams at `params` [R, P] on one batch (float64) by the three ways.
 
-    `entries` per parameter and replica are perturbed; autograd compares all of them.
+    `entries` per parameter and replica are perturbed by `step`; autograd compares all of them.
     """
-    hand = Params.zeros(params.layout, params.flat.shape[0], params.flat)
-    objective.gradients(params, hand, x, y)
-    auto = autograd(objective, params, x, y)
+    hand = by_hand(objective, params, x, y, mode)
+    auto = autograd(objective, params, x, y, mode)
+    size = float(objective.value(params, x, y, mode).abs().max())
+    rounding = float(hand.flat.norm()) * ROUNDING
     rows = []
     for name, gradient in hand.items():
-        picked, numeric, at_kinks = differences(objective, params, x, y, name, entries)
-        floor = float(objective.value(params, x, y).abs().max()) * ROUNDING * len(picked) ** 0.5
+        picked, numeric, at_kinks = differences(objective, params, x, y, name, entries, mode, step)
+        floor = size * ROUNDING / step * len(picked) ** 0.5
         rows.append(
             Agreement(
                 name,
                 tuple(gradient.shape[1:]),
                 float(gradient.norm()),
-                relative_error(gradient, auto[name]),
+                relative_error(gradient, auto[name], rounding / AUTOGRAD_TOLERANCE),
                 relative_error(hand.flat.flatten()[picked], numeric, floor / DIFFERENCE_TOLERANCE),
                 len(picked),
                 at_kinks,
@@ -70,19 +83,34 @@ def gradcheck(objective: Objective, params: Params, x: Units, y: Outputs, entrie
     return rows
 
 
-def autograd(objective: Objective, params: Params, x: Units, y: Outputs) -> Params:
+def by_hand(objective: Objective, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> Params:
+    """dJ/dparams by the hand-written backward pass; a training pass leaves the buffers of `params` as they are."""
+    own = params.with_flat(params.flat.clone())
+    hand = Params.zeros(params.layout.trained, params.flat.shape[0], params.flat)
+    objective.gradients(own, hand, x, y, mode)
+    return hand
+
+
+def autograd(objective: Objective, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> Params:
     """dJ/dparams by torch's autograd through the same forward pass."""
     leaf = params.flat.clone().requires_grad_()
     with torch.enable_grad():
-        total = objective.value(params.with_flat(leaf), x, y).sum()
+        total = objective.value(params.with_flat(leaf), x, y, mode).sum()
         (flat,) = torch.autograd.grad(total, leaf)
-    return params.with_flat(flat)
+    return Params(params.layout.trained, flat[:, : params.layout.n_trained])
 
 
 def differences(
-    objective: Objective, params: Params, x: Units, y: Outputs, name: str, entries: int
+    objective: Objective,
+    params: Params,
+    x: Units,
+    y: Outputs,
+    name: str,
+    entries: int,
+    mode: Mode = EVALUATION,
+    step: float = STEP,
 ) -> tuple[Tensor, Tensor, int]:
-    """(positions in the flattened storage, dJ/dθ there, entries set aside) for sampled entries of one parameter.
+    """(positions in the gradients' flattened storage, dJ/dθ there, entries set aside) for sampled entries of `name`.
 
     Perturbed copies of one replica are evaluated together, as replicas.
     """
@@ -92,43 +120,58 @@ def differences(
     slopes: list[Tensor] = []
     for replica in range(params.flat.shape[0]):
         order = torch.randperm(per_replica_size, generator=generator(replica, "noise", name))[:entries]
+        one = _Perturbed(objective, params, x, y, replica, mode)
         for chunk in torch.split(order, max(1, CHUNK_NUMBERS // (len(STENCIL) * params.layout.size))):
-            slope, crosses = _stencil(objective, params, x, y, replica, start + chunk)
-            picks.append(replica * params.layout.size + start + chunk[~crosses])
+            slope, crosses = one.slopes(start + chunk, step)
+            picks.append(replica * params.layout.n_trained + start + chunk[~crosses])
             slopes.append(slope[~crosses])
     picked = torch.cat(picks)
     total = params.flat.shape[0] * min(entries, per_replica_size)
     return picked, torch.cat(slopes), total - len(picked)
 
 
-def _stencil(
-    objective: Objective, params: Params, x: Units, y: Outputs, replica: int, columns: Tensor
-) -> tuple[Tensor, Tensor]:
-    """dJ/dθ of one replica at `columns` of its storage, and whether each perturbation crossed a kink."""
-    offsets = torch.tensor([offset for offset, _ in STENCIL], dtype=torch.float64)
-    weights = torch.tensor([weight for _, weight in STENCIL], dtype=torch.float64)
-    copies = len(columns) * len(offsets)
-    flat = params.flat[replica].repeat(copies, 1)
-    flat[torch.arange(copies), columns.repeat_interleave(len(offsets))] += STEP * offsets.repeat(len(columns))
-    if objective.weight_decay is not None:
-        objective = replace(objective, weight_decay=objective.weight_decay[replica].repeat(copies))
-    own_x, own_y = x[replica : replica + 1], y[replica : replica + 1]
-    values = objective.value(params.with_flat(flat), own_x.expand(copies, -1, -1), own_y.expand(copies, -1, -1))
-    here = _regions(objective, params.with_flat(params.flat[replica : replica + 1]), own_x)
-    there = _regions(objective, params.with_flat(flat), own_x.expand(copies, -1, -1))
-    moved = torch.zeros(copies, dtype=torch.bool)
-    for region, base in zip(there, here, strict=True):
-        moved |= (region != base).flatten(1).any(1)
-    slope = (values.view(-1, len(offsets)) @ weights) / STEP
-    return slope, moved.view(-1, len(offsets)).any(1)
+@dataclass(frozen=True)
+class _Perturbed:
+    """One replica of a pack, to be evaluated at many points near its own."""
+
+    objective: Objective
+    params: Params
+    x: Units
+    y: Outputs
+    replica: int
+    mode: Mode
+
+    def slopes(self, columns: Tensor, step: float) -> tuple[Tensor, Tensor]:
+        """dJ/dθ at `columns` of the replica's storage, and whether a perturbation crossed a kink."""
+        offsets = torch.tensor([offset for offset, _ in STENCIL], dtype=torch.float64)
+        weights = torch.tensor([weight for _, weight in STENCIL], dtype=torch.float64)
+        copies = len(columns) * len(offsets)
+        flat = self.params.flat[self.replica].repeat(copies, 1)
+        flat[torch.arange(copies), columns.repeat_interleave(len(offsets))] += step * offsets.repeat(len(columns))
+        values, there = self._at(flat)
+        _, here = self._at(self.params.flat[self.replica : self.replica + 1])
+        moved = torch.zeros(copies, dtype=torch.bool)
+        for piece, base in zip(there, here, strict=True):
+            moved |= (piece != base).flatten(1).any(1)
+        return (values.view(-1, len(offsets)) @ weights) / step, moved.view(-1, len(offsets)).any(1)
+
+    def _at(self, flat: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """J at each row of parameters, and which smooth piece of each kinked function it lies on."""
+        copies, pick = len(flat), slice(self.replica, self.replica + 1)
+        x, y = self.x[pick].expand(copies, -1, -1), self.y[pick].expand(copies, -1, -1)
+        objective, mode = self.objective, self.mode
+        if objective.weight_decay is not None:
+            objective = replace(objective, weight_decay=objective.weight_decay[pick].expand(copies))
+        if mode.keys is not None:
+            mode = mode._replace(keys=mode.keys[pick].expand(copies))
+        params = self.params.with_flat(flat)
+        z, tape = objective.model.forward(params, x, mode)
+        return objective.value(params, x, y, mode), [*objective.model.choices(tape), *_loss_pieces(objective, z)]
 
 
-def _regions(objective: Objective, params: Params, x: Units) -> Iterator[Tensor]:
-    """For each layer of units, which smooth piece of its activation each z lies on."""
-    _, tape = objective.model.forward(params, x)
-    for units in objective.model.units(tape):
-        kinks = torch.tensor(units.activation.kinks, dtype=x.dtype)
-        yield torch.bucketize(units.z, kinks)
+def _loss_pieces(objective: Objective, z: Outputs) -> Iterator[Tensor]:
+    if objective.loss.kinks:
+        yield torch.bucketize(z, torch.tensor(objective.loss.kinks, dtype=z.dtype))
 
 
 def relative_error(hand: Tensor, reference: Tensor, floor: float = 0.0) -> float:

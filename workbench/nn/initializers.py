@@ -2,17 +2,23 @@
 
 | name | noise | std of a weight | source |
 |---|---|---|---|
+| constant_weights | none | 0, every weight is `value` | the symmetry that random weights must break |
 | normal | normal | gain·std | Krizhevsky et al. 2012 with std = 0.01 |
 | uniform_fan_in | uniform | gain·1/√(3·fan_in), i.e. U(±gain/√fan_in) | Glorot and Bengio 2010, eq. 1 |
 | glorot | uniform | gain·√(2/(fan_in + fan_out)) | Glorot and Bengio 2010, eq. 16 |
+| glorot_normal | normal | gain·√(2/(fan_in + fan_out)) | the same variance |
 | he | normal | gain·√(2/fan_in) | He et al. 2015, eq. 10 |
+| lecun | normal | gain·√(1/fan_in) | LeCun et al. 1998, eq. 16 |
+| orthogonal | Haar | gain/√max(fan_in, fan_out) | Saxe et al. 2014 |
+| lsuv | Haar | then 1/std of each layer's z on a batch | Mishkin and Matas 2016, algorithm 1 |
+| rai | normal | 0.6007/√fan_in, one number of each unit Beta(2, 1) | Lu et al. 2020, algorithm 1 |
 
 The noise is drawn in float64 and scaled afterwards: schemes of one kind of noise share their draws for one seed, and
 float32 weights are the rounded float64 weights.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import sqrt
 
 import torch
@@ -21,46 +27,88 @@ from torch import Generator, Tensor
 
 from workbench.axes import NonNegative, Positive
 
+Noise = Callable[[Generator, tuple[int, int]], Tensor]
+Weights = Float64[Tensor, "O I"]
+Biases = Float64[Tensor, " O"]
 
-def normal_noise(stream: Generator, shape: tuple[int, ...]) -> Tensor:
+RAI_STD = 0.6007
+
+
+def normal_noise(stream: Generator, shape: tuple[int, int]) -> Tensor:
     """Standard normal draws."""
     return torch.randn(shape, generator=stream, dtype=torch.float64)
 
 
-def uniform_noise(stream: Generator, shape: tuple[int, ...]) -> Tensor:
+def uniform_noise(stream: Generator, shape: tuple[int, int]) -> Tensor:
     """Uniform draws on ±√3, which have mean 0 and variance 1."""
     return torch.rand(shape, generator=stream, dtype=torch.float64).sub_(0.5).mul_(sqrt(12))
 
 
+def orthogonal_noise(stream: Generator, shape: tuple[int, int]) -> Tensor:
+    """√max(shape) times a matrix with orthonormal rows or columns, of Haar's distribution; entries have variance 1."""
+    tall = (max(shape), min(shape))
+    q, r = torch.linalg.qr(torch.randn(tall, generator=stream, dtype=torch.float64))
+    haar: Tensor = q * r.diagonal().sign() * sqrt(tall[0])  # without the signs, QR would favor some matrices
+    return haar if shape == tall else haar.T.contiguous()
+
+
 @dataclass(frozen=True)
 class Initializer:
-    """A kind of unit noise and the standard deviation it is scaled to."""
+    """A kind of unit noise and the standard deviation it is scaled to.
 
-    noise: Callable[[Generator, tuple[int, ...]], Tensor]
+    `joint` redraws some numbers of W and b together; `unit_variance` asks for each layer's z to be scaled to variance 1
+    on a batch of the replica's own training data.
+    """
+
+    noise: Noise
     std: Callable[[int, int], float]
+    joint: Callable[[Generator, Weights, Biases], None] | None = None
+    unit_variance: bool = False
 
-    def sample(self, stream: Generator, fan_out: int, fan_in: int) -> Float64[Tensor, "O I"]:
+    def sample(self, stream: Generator, fan_out: int, fan_in: int) -> Weights:
         """One replica's W, with Var W_ij = std(fan_in, fan_out)²."""
         return self.noise(stream, (fan_out, fan_in)).mul_(self.std(fan_in, fan_out))
 
 
 @dataclass(frozen=True)
 class BiasInitializer:
-    """Initial biases: the same value for every unit."""
+    """Initial biases `value`, plus uniform noise on ±spread/√fan_in."""
 
     value: float
+    spread: float = 0.0
 
-    def sample(self, stream: Generator, fan_out: int) -> Float64[Tensor, " O"]:
+    def sample(self, stream: Generator, fan_out: int, fan_in: int = 1) -> Biases:
         """One replica's b."""
-        return torch.full((fan_out,), self.value, dtype=torch.float64)
+        b = torch.full((fan_out,), self.value, dtype=torch.float64)
+        if self.spread:
+            b += (
+                torch.rand(fan_out, generator=stream, dtype=torch.float64)
+                .sub_(0.5)
+                .mul_(2 * self.spread / sqrt(fan_in))
+            )
+        return b
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How one replica starts: its weights' initializer and its biases'."""
+    """How one replica starts: its weights' initializer, its biases', and its activation's constants."""
 
     weights: Initializer
     bias: BiasInitializer
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+    def sample(self, for_weights: Generator, for_bias: Generator, fan_out: int, fan_in: int) -> tuple[Weights, Biases]:
+        """W and b of one layer."""
+        W = self.weights.sample(for_weights, fan_out, fan_in)
+        b = self.bias.sample(for_bias, fan_out, fan_in)
+        if self.weights.joint:
+            self.weights.joint(for_weights, W, b)
+        return W, b
+
+
+def constant_weights(value: float = 0.0) -> Initializer:
+    """W_ij = value: units of a layer stay copies of each other."""
+    return Initializer(lambda stream, shape: torch.full(shape, value, dtype=torch.float64), lambda fan_in, fan_out: 1.0)
 
 
 def normal(std: NonNegative = 0.01, gain: Positive = 1.0) -> Initializer:
@@ -75,7 +123,16 @@ def uniform_fan_in(gain: Positive = 1.0) -> Initializer:
 
 def glorot(gain: Positive = 1.0) -> Initializer:
     """U(±gain·√(6/(fan_in + fan_out))), the normalized scheme."""
-    return Initializer(uniform_noise, lambda fan_in, fan_out: gain * sqrt(2 / (fan_in + fan_out)))
+    return Initializer(uniform_noise, _glorot_std(gain))
+
+
+def glorot_normal(gain: Positive = 1.0) -> Initializer:
+    """N(0, gain²·2/(fan_in + fan_out)): glorot's variance with normal noise."""
+    return Initializer(normal_noise, _glorot_std(gain))
+
+
+def _glorot_std(gain: float) -> Callable[[int, int], float]:
+    return lambda fan_in, fan_out: gain * sqrt(2 / (fan_in + fan_out))
 
 
 def he(gain: Positive = 1.0) -> Initializer:
@@ -83,6 +140,46 @@ def he(gain: Positive = 1.0) -> Initializer:
     return Initializer(normal_noise, lambda fan_in, fan_out: gain * sqrt(2 / fan_in))
 
 
+def lecun(gain: Positive = 1.0) -> Initializer:
+    """N(0, gain²/fan_in): keeps the variance of linear layers."""
+    return Initializer(normal_noise, lambda fan_in, fan_out: gain * sqrt(1 / fan_in))
+
+
+def orthogonal(gain: Positive = 1.0) -> Initializer:
+    """A random orthogonal matrix (or its rows or columns) times gain: all singular values are gain."""
+    return Initializer(orthogonal_noise, lambda fan_in, fan_out: gain / sqrt(max(fan_in, fan_out)))
+
+
+def lsuv() -> Initializer:
+    """Layer-sequential unit variance: orthogonal, then each layer scaled until its z has variance 1 on a batch."""
+    return Initializer(orthogonal_noise, lambda fan_in, fan_out: 1 / sqrt(max(fan_in, fan_out)), unit_variance=True)
+
+
+def rai() -> Initializer:
+    """Randomized asymmetric initialization against dying relu: one of each unit's weights and bias is Beta(2, 1) > 0.
+
+    The bias is part of the scheme, N(0, 0.6007²/fan_in) where it was not chosen, and adds to what ``bias`` gives.
+    """
+    return Initializer(normal_noise, lambda fan_in, fan_out: RAI_STD / sqrt(fan_in), joint=_asymmetric)
+
+
+def _asymmetric(stream: Generator, W: Weights, b: Biases) -> None:
+    """Add noise to b and replace one number of each row of (W, b); the square root of a uniform draw is Beta(2, 1)."""
+    fan_out, fan_in = W.shape
+    b += normal_noise(stream, (fan_out, 1)).squeeze(1).mul_(RAI_STD / sqrt(fan_in))
+    place = torch.randint(fan_in + 1, (fan_out,), generator=stream)
+    positive = torch.rand(fan_out, generator=stream, dtype=torch.float64).sqrt_()
+    rows = torch.arange(fan_out)
+    in_bias = place == fan_in
+    W[rows[~in_bias], place[~in_bias]] = positive[~in_bias]
+    b[in_bias] = positive[in_bias]
+
+
 def constant(value: float = 0.0) -> BiasInitializer:
     """b_i = value; the lecture advises 0.1 for relu ("ReLU vs. Sigmoid and Tanh")."""
     return BiasInitializer(value)
+
+
+def uniform_bias(gain: Positive = 1.0) -> BiasInitializer:
+    """U(±gain/√fan_in), torch's own default for affine layers."""
+    return BiasInitializer(0.0, gain)

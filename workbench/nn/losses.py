@@ -1,32 +1,38 @@
 """Losses on logits z [R, B, K], each with its output activation a = predict(z) and targets y [R, B, K].
 
-    C = (1/B) Σ_B c(z, y)                 value [R], a mean over examples, never over replicas
+    C = (1/B) Σ_B c(a, y)                 value [R], a mean over examples, never over replicas
     delta = dC/dz [R, B, K]               the 1/B is inside
     J = C + (λ/2) Σ_l Σ_ij (W_ij⁽ˡ⁾)²     λ = weight_decay [R]; biases are free
 
-| name | output activation a | c(z, y) | delta |
+| name | output activation a | c(a, y) | delta |
 |---|---|---|---|
 | squared_error | identity | ½ Σ_K (a - y)² | (a - y)/B |
+| squared_error | any other f | ½ Σ_K (a - y)² | (a - y) f'(z)/B |
+| softmax_mse | softmax | (1/K) Σ_K (a - y)² | (2/(K B)) a (e - Σ_K a e), e = a - y |
 | binary_nll | logistic | -Σ_K [y ln a + (1 - y) ln(1 - a)] | (a - y)/B |
 | softmax_nll | softmax | -Σ_K y ln a | (a - y)/B |
+| perceptron | unit step | Σ_K (a - y) z | (a - y)/B |
 
 Source: the lecture's "Learning: Backpropagation for Regression", "Learning: Regression vs. Classification" and "NN
-Learning: Softmax Regression". For these matched pairs delta = (a - y)/B is a theorem, which the tests check against
-autograd.
+Learning: Softmax Regression"; Rosenblatt 1958 for the perceptron rule, the gradient of the perceptron criterion.
+The matched pairs, whose delta is (a - y)/B, are in closed form; `compose` makes any other pair by the chain rule.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch.nn.functional import softplus
 
 from workbench.axes import Outputs, PerReplicaTensor, per_replica
-from workbench.nn.activations import SOFTPLUS_IS_LINEAR_ABOVE
+from workbench.errors import ConfigError
+from workbench.nn.activations import IDENTITY, SOFTPLUS_IS_LINEAR_ABOVE, Activation, unit_step
 from workbench.nn.params import Params
 
 Target = Literal["real", "binary", "one_hot"]
+Smoothing = Annotated[float, Interval(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,13 @@ class Loss:
     """A cost with its output activation.
 
     `accepts` lists the encodings of y it is defined for: ``real`` [K], ``binary`` [1] in {0, 1}, ``one_hot`` [K], which
-    sums to 1.
+    sums to 1. `kinks` are the z where C has no derivative.
     """
 
     predict: Callable[[Outputs], Outputs]
     value_and_delta: Callable[[Outputs, Outputs], tuple[PerReplicaTensor, Outputs]]
     accepts: tuple[Target, ...]
+    kinks: tuple[float, ...] = ()
 
     def value(self, z: Outputs, y: Outputs) -> PerReplicaTensor:
         """C of each replica."""
@@ -50,35 +57,132 @@ class Loss:
         return self.value_and_delta(z, y)[1]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """c as a function of the output a: its `terms` [R, B, K], whose sum over K is c, and `gradient` dc/da."""
+
+    terms: Callable[[Outputs, Outputs], Outputs]
+    gradient: Callable[[Outputs, Outputs], Outputs]
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output activation: `predict` z -> a, and `pullback` (z, a, dc/da) -> dc/dz."""
+
+    predict: Callable[[Outputs], Outputs]
+    pullback: Callable[[Outputs, Outputs, Outputs], Outputs]
+    kinks: tuple[float, ...] = ()
+
+
+HALF_SQUARED = Cost(lambda a, y: (a - y).square().mul_(0.5), lambda a, y: a - y)
+MEAN_SQUARED = Cost(lambda a, y: (a - y).square().mul_(1 / a.shape[2]), lambda a, y: (a - y).mul_(2 / a.shape[2]))
+CATEGORICAL_NLL = Cost(lambda a, y: -torch.xlogy(y, a), lambda a, y: -y / a)
+BINARY_NLL = Cost(lambda a, y: -torch.xlogy(y, a) - torch.xlogy(1 - y, 1 - a), lambda a, y: (a - y) / (a * (1 - a)))
+SOFTMAX = Output(lambda z: torch.softmax(z, -1), lambda z, a, grad: a * (grad - (a * grad).sum(-1, keepdim=True)))
+
+
+def elementwise(activation: Activation) -> Output:
+    """An activation of the units as the output's; its constants are those it was made with."""
+    constants = tuple(activation.constants.values())
+    return Output(
+        lambda z: activation.forward(z, *constants),
+        lambda z, a, grad: activation.derivative(z, a, *constants).mul_(grad),
+        tuple(activation.kinks),
+    )
+
+
+def compose(cost: Cost, output: Output, accepts: tuple[Target, ...]) -> Loss:
+    """The loss of any cost with any output activation: delta = dc/da · da/dz / B by the chain rule."""
+
+    def value_and_delta(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+        share = 1 / z.shape[1]
+        a = output.predict(z)
+        value = cost.terms(a, y).sum((1, 2)).mul_(share)
+        return value, output.pullback(z, a, cost.gradient(a, y)).mul_(share)
+
+    return Loss(output.predict, value_and_delta, accepts, output.kinks)
+
+
 def _squared_error(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
     error = z - y
     return error.square().sum((1, 2)).mul_(0.5 / z.shape[1]), error.mul(1 / z.shape[1])
 
 
+def squared_error(output: Activation = IDENTITY) -> Loss:
+    """½‖h - y‖²; the mean over examples is the lecture's first term of J(W, b).
+
+    For regression the output must be the identity, or h cannot reach every y. Raises ConfigError for an output without
+    slope.
+    """
+    if output.max_slope == 0:
+        raise ConfigError(
+            "loss.output: must have a slope, but f' of this one is 0 everywhere and no gradient passes it; "
+            "write loss=perceptron for the unit step, or activation@loss.output=sigmoid"
+        )
+    accepts: tuple[Target, ...] = ("real", "one_hot")
+    if output is IDENTITY:
+        return Loss(torch.clone, _squared_error, accepts)
+    return compose(HALF_SQUARED, elementwise(output), accepts)
+
+
+def softmax_mse() -> Loss:
+    """(1/K)‖softmax(z) - y‖²: what a softmax learns from squares instead of likelihood."""
+    return compose(MEAN_SQUARED, SOFTMAX, ("one_hot",))
+
+
 def _binary_nll(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
-    value = softplus(z, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
-    return value, torch.sigmoid(z).sub_(y).mul_(1 / z.shape[1])
+    """For y in {0, 1}: with z turned to the wrong side, neither c nor a - y is a difference that cancels."""
+    side = 1 - 2 * y
+    wrong = z * side
+    value = softplus(wrong, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sum((1, 2)).mul_(1 / z.shape[1])
+    return value, torch.sigmoid(wrong).mul_(side).mul_(1 / z.shape[1])
 
 
-def _softmax_nll(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
-    log_a = torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2)  # over few classes, nine times faster than -1
-    value = (log_a * y).sum((1, 2)).mul_(-1 / z.shape[1])
-    return value, log_a.exp().sub_(y).mul_(1 / z.shape[1])
+def binary_nll(smoothing: Smoothing = 0.0) -> Loss:
+    """-ln p(y|x) of a logistic output, computed from the logit: softplus(z) for y = 0, softplus(-z) for y = 1.
+
+    Smoothing s replaces y by (1 - s) y + s/2, for which c is softplus(z) - y z.
+    """
+
+    def smoothed(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+        y = _smoothed(y, smoothing, 2)
+        value = softplus(z, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
+        return value, torch.sigmoid(z).sub_(y).mul_(1 / z.shape[1])
+
+    return Loss(torch.sigmoid, smoothed if smoothing else _binary_nll, accepts=("binary",))
 
 
-def squared_error() -> Loss:
-    """½‖h - y‖² with an identity output; the mean over examples is the lecture's first term of J(W, b)."""
-    return Loss(torch.clone, _squared_error, accepts=("real", "one_hot"))
+def softmax_nll(smoothing: Smoothing = 0.0) -> Loss:
+    """-ln p(y|x) of a softmax output, computed from the logits.
+
+    Smoothing s replaces y by (1 - s) y + s/K.
+    """
+
+    def value_and_delta(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+        y = _smoothed(y, smoothing, z.shape[2])
+        log_a = torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2)  # over few classes, nine times faster than -1
+        value = (log_a * y).sum((1, 2)).mul_(-1 / z.shape[1])
+        return value, log_a.exp().sub_(y).mul_(1 / z.shape[1])
+
+    return Loss(lambda z: torch.softmax(z, -1), value_and_delta, accepts=("one_hot",))
 
 
-def binary_nll() -> Loss:
-    """-ln p(y|x) of a logistic output, computed from the logit as softplus(z) - y z."""
-    return Loss(torch.sigmoid, _binary_nll, accepts=("binary",))
+def _smoothed(y: Outputs, smoothing: float, classes: int) -> Outputs:
+    return y if smoothing == 0 else y.mul(1 - smoothing).add_(smoothing / classes)
 
 
-def softmax_nll() -> Loss:
-    """-ln p(y|x) of a softmax output, computed from the logits."""
-    return Loss(lambda z: torch.softmax(z, -1), _softmax_nll, accepts=("one_hot",))
+def perceptron() -> Loss:
+    """The perceptron rule: an example on the wrong side moves W by lr (y - a) x, a right one does nothing.
+
+    The unit step has no slope to descend; what descends here is the perceptron criterion (a - y) z ≥ 0.
+    """
+    step = unit_step()
+
+    def value_and_delta(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+        error = step.forward(z).sub_(y)
+        return (error * z).sum((1, 2)).mul_(1 / z.shape[1]), error.mul(1 / z.shape[1])
+
+    return Loss(step.forward, value_and_delta, ("binary",), kinks=(0.0,))
 
 
 def l2_penalty(params: Params, weight_decay: PerReplicaTensor) -> PerReplicaTensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from torch import Tensor
@@ -9,40 +10,36 @@ from torch import Tensor
 from workbench.axes import Outputs, Units
 from workbench.errors import ConfigError
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import Arrays, Layer, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
 
 ModelTape = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Layer):
     """Feed-forward composition of `layers`."""
 
     layers: tuple[Layer, ...]
 
-    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        params: dict[str, Tensor] = {}
-        for layer in self.layers:
-            own = layer.init(seed, scheme)
-            if twice := params.keys() & own.keys():
-                raise ConfigError(f"Model: parameter names must be unique, {sorted(twice)} come twice; rename a layer")
-            params |= own
-        return params
+    @property
+    def is_noisy(self) -> bool:
+        return any(layer.is_noisy for layer in self.layers)
 
-    def forward(self, params: Arrays, x: Units) -> tuple[Outputs, ModelTape]:
+    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
+        return _joined([layer.init(seed, scheme) for layer in self.layers])
+
+    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
+        return _joined([layer.buffers(scheme) for layer in self.layers])
+
+    def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Outputs, ModelTape]:
         tapes = []
         for layer in self.layers:
-            x, tape = layer.forward(params, x)
+            x, tape = layer.forward(params, x, mode)
             tapes.append(tape)
         return x, tuple(tapes)
 
     def backward(
-        self,
-        params: Arrays,
-        tape: ModelTape,
-        grad_out: Outputs,
-        grads: Arrays,
-        need_grad_in: bool = True,
+        self, params: Arrays, tape: ModelTape, grad_out: Outputs, grads: Arrays, need_grad_in: bool = True
     ) -> Units | None:
         grad: Tensor | None = grad_out
         for index in range(len(self.layers) - 1, -1, -1):
@@ -50,10 +47,27 @@ class Model:
             grad = self.layers[index].backward(params, tape[index], grad, grads, need_grad_in or index > 0)
         return grad
 
-    def units(self, tape: ModelTape) -> Iterator[UnitTape]:
+    def absorb(self, params: Arrays, tape: ModelTape) -> None:
         for layer, own in zip(self.layers, tape, strict=True):
-            yield from layer.units(own)
+            layer.absorb(params, own)
+
+    def units(self, tape: ModelTape) -> Iterator[UnitTape]:
+        return chain.from_iterable(layer.units(own) for layer, own in zip(self.layers, tape, strict=True))
+
+    def choices(self, tape: ModelTape) -> Iterator[Tensor]:
+        return chain.from_iterable(layer.choices(own) for layer, own in zip(self.layers, tape, strict=True))
+
+    def preactivations(self, tape: ModelTape) -> Iterator[tuple[str, Tensor]]:
+        return chain.from_iterable(layer.preactivations(own) for layer, own in zip(self.layers, tape, strict=True))
 
     def products(self) -> Iterator[tuple[int, int]]:
-        for layer in self.layers:
-            yield from layer.products()
+        return chain.from_iterable(layer.products() for layer in self.layers)
+
+
+def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    joined: dict[str, Tensor] = {}
+    for part in parts:
+        if twice := joined.keys() & part.keys():
+            raise ConfigError(f"Model: parameter names must be unique, {sorted(twice)} come twice; rename a layer")
+        joined |= part
+    return joined

@@ -6,6 +6,7 @@ J(params) = (1/B) Σ_B c(model(x), y) + (λ/2) Σ W²
 from dataclasses import dataclass
 
 from workbench.axes import Outputs, PerReplicaTensor, Units
+from workbench.nn.layers.base import EVALUATION, Mode
 from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
 from workbench.nn.model import Model
 from workbench.nn.params import Params
@@ -19,17 +20,24 @@ class Objective:
     loss: Loss
     weight_decay: PerReplicaTensor | None = None
 
-    def value(self, params: Params, x: Units, y: Outputs) -> PerReplicaTensor:
+    def value(self, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> PerReplicaTensor:
         """J of each replica."""
-        z, _ = self.model.forward(params, x)
+        z, _ = self.model.forward(params, x, mode)
         value = self.loss.value(z, y)
         return value if self.weight_decay is None else value + l2_penalty(params, self.weight_decay)
 
-    def gradients(self, params: Params, grads: Params, x: Units, y: Outputs) -> PerReplicaTensor:
-        """Write dJ/dparams into `grads`; return C, the loss without the penalty."""
-        z, tape = self.model.forward(params, x)
+    def gradients(
+        self, params: Params, grads: Params, x: Units, y: Outputs, mode: Mode = EVALUATION
+    ) -> PerReplicaTensor:
+        """Write dJ/dparams into `grads`; return C, the loss without the penalty.
+
+        A training pass also updates the buffers.
+        """
+        z, tape = self.model.forward(params, x, mode)
         value, delta = self.loss.value_and_delta(z, y)
         self.model.backward(params, tape, delta, grads, need_grad_in=False)
         if self.weight_decay is not None:
             add_l2_gradient(grads, params, self.weight_decay)
+        if mode.training:
+            self.model.absorb(params, tape)
         return value

@@ -1,13 +1,23 @@
 """Optimizers: pure settings, per-replica values as tensors [R], state passed in and out.
 
-| name | update |
-|---|---|
-| sgd | v ← momentum·v + dJ/dθ,  θ ← θ - lr·v   (Sutskever et al. 2013 in PyTorch's form) |
+With g = dJ/dθ, t the step from 1, and every operation elementwise:
+
+| name | update | source |
+|---|---|---|
+| sgd | v ← momentum·v + g,  θ ← θ - lr·v | Sutskever et al. 2013 in PyTorch's form |
+| nesterov | v as above,  θ ← θ - lr (g + momentum·v) | the same |
+| rmsprop | s ← decay·s + (1 - decay) g²,  θ ← θ - lr·g/(√s + eps) | Tieleman and Hinton 2012 |
+| adagrad | s ← s + g²,  θ ← θ - lr·g/(√s + eps) | Duchi et al. 2011 |
+| adam | m ← β₁m + (1 - β₁) g,  s ← β₂s + (1 - β₂) g²,  θ ← θ - lr·m̂/(√ŝ + eps) | Kingma and Ba 2015 |
+| adamw | adam on C alone, and W ← W - lr·λ·W | Loshchilov and Hutter 2019 |
+
+m̂ = m/(1 - β₁ᵗ), ŝ = s/(1 - β₂ᵗ). Except for adamw, λ = weight_decay is part of J and so of g.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from workbench.axes import (
@@ -22,45 +32,161 @@ from workbench.nn.params import Params
 State = dict[str, Tensor]
 
 
-@runtime_checkable
-class Optimizer(Protocol):
+class Optimizer(ABC):
     """Turns gradients of J into new parameters, in place.
 
-    `lr` and `weight_decay` (the λ of J, on weights only) are [R].
+    `lr` and `weight_decay` (λ, on weights only) are [R]; `decoupled` says that the optimizer applies λ itself and J
+    has no penalty.
     """
 
-    @property
-    def lr(self) -> Tensor: ...
+    lr: Tensor
+    weight_decay: Tensor
+    decoupled: bool
 
-    @property
-    def weight_decay(self) -> Tensor: ...
-
+    @abstractmethod
     def init(self, params: Params) -> State:
         """State before the first step: tensors with axis R first."""
 
+    @abstractmethod
     def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
-        """One step of every replica; overwrites `state` and `params`."""
+        """One step of every replica with its `lr` at this step; overwrites `state`, `params` and perhaps `grads`."""
+
+
+def clip_by_norm(grads: Params, max_norm: PerReplicaTensor) -> None:
+    """Scale each replica's gradient to the Euclidean norm `max_norm` where it is longer, in place."""
+    norm = grads.flat.square().sum(1).sqrt_()
+    grads.flat.mul_(per_replica((max_norm / (norm + 1e-6)).clamp_(max=1.0), grads.flat))
 
 
 @dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent with momentum."""
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum; with `nesterov`, the gradient is taken ahead of the velocity."""
 
-    lr: PositivePerReplica
-    momentum: FractionPerReplica
-    weight_decay: NonNegativePerReplica
+    lr: Tensor
+    momentum: Tensor
+    weight_decay: Tensor
+    nesterov: bool = False
+    decoupled: bool = False
 
     def init(self, params: Params) -> State:
         """The velocity v = 0, kept only where some replica has momentum."""
-        return {"velocity": params.flat.new_zeros(params.flat.shape)} if bool((self.momentum > 0).any()) else {}
+        return {"velocity": torch.zeros_like(params.trained)} if bool((self.momentum > 0).any()) else {}
 
     def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
         step = grads.flat
         if "velocity" in state:
-            step = state["velocity"].mul_(per_replica(self.momentum, step)).add_(step)
-        params.flat.addcmul_(step, per_replica(lr.neg(), step))
+            momentum = per_replica(self.momentum, step)
+            velocity = state["velocity"].mul_(momentum).add_(step)
+            step = step.addcmul_(velocity, momentum) if self.nesterov else velocity
+        params.trained.addcmul_(step, per_replica(lr.neg(), step))
 
 
-def sgd(lr: PositivePerReplica, momentum: FractionPerReplica, weight_decay: NonNegativePerReplica) -> Optimizer:
+@dataclass(frozen=True)
+class RMSProp(Optimizer):
+    """Steps divided by a running root mean square of each gradient."""
+
+    lr: Tensor
+    decay: Tensor
+    eps: Tensor
+    weight_decay: Tensor
+    decoupled: bool = False
+
+    def init(self, params: Params) -> State:
+        """The running mean of squares s = 0."""
+        return {"square": torch.zeros_like(params.trained)}
+
+    def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
+        g = grads.flat
+        decay, eps, scale = (per_replica(value, g) for value in (self.decay, self.eps, lr.neg()))
+        square = state["square"].mul_(decay).addcmul_(g * (1 - decay), g)
+        params.trained.addcmul_(g, square.sqrt().add_(eps).reciprocal_().mul_(scale))
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Steps divided by the root of the sum of all squares of each gradient."""
+
+    lr: Tensor
+    eps: Tensor
+    weight_decay: Tensor
+    decoupled: bool = False
+
+    def init(self, params: Params) -> State:
+        """The sum of squares s = 0."""
+        return {"square": torch.zeros_like(params.trained)}
+
+    def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
+        g = grads.flat
+        square = state["square"].addcmul_(g, g)
+        scale = square.sqrt().add_(per_replica(self.eps, g)).reciprocal_().mul_(per_replica(lr.neg(), g))
+        params.trained.addcmul_(g, scale)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adaptive moments; `decoupled` is adamw."""
+
+    lr: Tensor
+    beta1: Tensor
+    beta2: Tensor
+    eps: Tensor
+    weight_decay: Tensor
+    decoupled: bool = False
+
+    def init(self, params: Params) -> State:
+        """Both moments 0, and the powers β₁ᵗ and β₂ᵗ [R] at t = 0."""
+        zeros, ones = torch.zeros_like(params.trained), torch.ones_like(self.lr)
+        return {"mean": zeros, "square": zeros.clone(), "power1": ones, "power2": ones.clone()}
+
+    def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
+        g = grads.flat
+        beta1, beta2, eps = (per_replica(value, g) for value in (self.beta1, self.beta2, self.eps))
+        if self.decoupled:
+            params.weights.mul_(per_replica(1 - lr * self.weight_decay, g))
+        mean = state["mean"].lerp_(g, 1 - beta1)
+        square = state["square"].mul_(beta2).addcmul_(g * (1 - beta2), g)
+        correction1 = 1 - state["power1"].mul_(self.beta1)
+        correction2 = 1 - state["power2"].mul_(self.beta2)
+        root = square.sqrt().mul_(per_replica(correction2.rsqrt_(), g)).add_(eps)
+        params.trained.addcmul_(mean / root, per_replica(lr.neg() / correction1, g))
+
+
+def sgd(
+    lr: PositivePerReplica, momentum: FractionPerReplica, weight_decay: NonNegativePerReplica, nesterov: bool = False
+) -> Optimizer:
     """SGD; momentum 0 is the lecture's plain gradient descent on minibatches."""
-    return SGD(lr, momentum, weight_decay)
+    return SGD(lr, momentum, weight_decay, nesterov)
+
+
+def rmsprop(
+    lr: PositivePerReplica, decay: FractionPerReplica, eps: PositivePerReplica, weight_decay: NonNegativePerReplica
+) -> Optimizer:
+    """RMSProp without momentum; `decay` is torch's alpha."""
+    return RMSProp(lr, decay, eps, weight_decay)
+
+
+def adagrad(lr: PositivePerReplica, eps: PositivePerReplica, weight_decay: NonNegativePerReplica) -> Optimizer:
+    """Adagrad without decay of the learning rate."""
+    return Adagrad(lr, eps, weight_decay)
+
+
+def adam(
+    lr: PositivePerReplica,
+    beta1: FractionPerReplica,
+    beta2: FractionPerReplica,
+    eps: PositivePerReplica,
+    weight_decay: NonNegativePerReplica,
+) -> Optimizer:
+    """Adam with the penalty λ in J, which its scaling distorts; adamw does not."""
+    return Adam(lr, beta1, beta2, eps, weight_decay)
+
+
+def adamw(
+    lr: PositivePerReplica,
+    beta1: FractionPerReplica,
+    beta2: FractionPerReplica,
+    eps: PositivePerReplica,
+    weight_decay: NonNegativePerReplica,
+) -> Optimizer:
+    """Adam with decoupled weight decay, on weights only."""
+    return Adam(lr, beta1, beta2, eps, weight_decay, decoupled=True)

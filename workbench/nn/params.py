@@ -2,11 +2,16 @@
 
 One storage lets an optimizer update every parameter of every replica in one pass. Each parameter starts at a multiple
 of `ALIGNMENT` numbers, so that its slices keep the alignment that makes batched products give every replica the same
-bits in any pack. Weights (names ending in ``.W``, which the regularizer penalizes) come first, biases after them.
+bits in any pack. The storage holds, in this order,
+
+    weights     names ending in ``.W``, which the regularizer penalizes
+    the rest    of what is trained: biases, gains of normalizations
+    buffers     what is kept per replica but not trained: running statistics, slopes of activations
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 import torch
@@ -15,7 +20,8 @@ from torch import Tensor
 ALIGNMENT = 16
 WEIGHT_SUFFIX = ".W"
 
-Shapes = Mapping[str, tuple[int, ...]]
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
 
 
 def aligned(size: int) -> int:
@@ -23,28 +29,40 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
+def layer_of(name: str) -> str:
+    """The layer that a parameter belongs to: ``l2`` for ``l2.W``."""
+    return name.partition(".")[0]
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Where each parameter of one replica lies: name -> (offset, shape)."""
+    """Where each parameter and buffer of one replica lies: name -> (offset, shape)."""
 
     shapes: Shapes
-    slots: dict[str, tuple[int, tuple[int, ...]]] = field(init=False)
+    buffers: Shapes = field(default_factory=dict)
+    slots: dict[str, tuple[int, Shape]] = field(init=False)
     n_weights: int = field(init=False)
+    n_trained: int = field(init=False)
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        slots: dict[str, tuple[int, tuple[int, ...]]] = {}
-        offset = 0
+        weights = {name: shape for name, shape in self.shapes.items() if name.endswith(WEIGHT_SUFFIX)}
+        others = {name: shape for name, shape in self.shapes.items() if name not in weights}
+        slots: dict[str, tuple[int, Shape]] = {}
         ends = []
-        for is_weight in (True, False):
-            for name, shape in self.shapes.items():
-                if name.endswith(WEIGHT_SUFFIX) == is_weight:
-                    slots[name] = (offset, shape)
-                    offset += aligned(prod(shape))
+        offset = 0
+        for kind in (weights, others, self.buffers):
+            for name, shape in kind.items():
+                slots[name] = (offset, shape)
+                offset += aligned(prod(shape))
             ends.append(offset)
-        object.__setattr__(self, "slots", slots)
-        object.__setattr__(self, "n_weights", ends[0])
-        object.__setattr__(self, "size", ends[1])
+        for name, value in zip(("slots", "n_weights", "n_trained", "size"), (slots, *ends), strict=True):
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def trained(self) -> "Layout":
+        """The layout of gradients: the same places, without buffers."""
+        return Layout(self.shapes)
 
 
 class Params(dict[str, Tensor]):
@@ -59,6 +77,7 @@ class Params(dict[str, Tensor]):
         self.layout = layout
         self.flat = flat
         self.weights = flat[:, : layout.n_weights]
+        self.trained = flat[:, : layout.n_trained]
 
     @classmethod
     def zeros(cls, layout: Layout, replicas: int, like: Tensor) -> "Params":
@@ -66,13 +85,20 @@ class Params(dict[str, Tensor]):
         return cls(layout, like.new_zeros(replicas, layout.size))
 
     @classmethod
-    def stack(cls, rows: list[dict[str, Tensor]], dtype: torch.dtype, device: torch.device) -> "Params":
-        """The storage of a pack from each replica's own parameters."""
-        layout = Layout({name: tuple(value.shape) for name, value in rows[0].items()})
-        params = cls.zeros(layout, len(rows), torch.empty(0, dtype=dtype))
+    def stack(
+        cls,
+        rows: list[dict[str, Tensor]],
+        dtype: torch.dtype,
+        device: torch.device,
+        buffers: list[dict[str, Tensor]] | None = None,
+    ) -> "Params":
+        """The storage of a pack from each replica's own parameters and buffers."""
+        kept = buffers or [{} for _ in rows]
+        layout = Layout(*({name: tuple(value.shape) for name, value in one[0].items()} for one in (rows, kept)))
+        params = cls(layout, torch.zeros(len(rows), layout.size, dtype=dtype))
         for name, view in params.items():
-            view.copy_(torch.stack([row[name] for row in rows]))
-        return cls(layout, params.flat.to(device))
+            view.copy_(torch.stack([(row | own)[name] for row, own in zip(rows, kept, strict=True)]))
+        return params.with_flat(params.flat.to(device))
 
     def with_flat(self, flat: Tensor) -> "Params":
         """The same names over another storage: a copy, other replicas, another dtype."""

@@ -4,47 +4,50 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from workbench.axes import Units
+from workbench.axes import Units, per_replica
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import Arrays, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
 
 
 class ActivateTape(NamedTuple):
-    """Pre-activations and activations of one batch."""
+    """Pre-activations and activations of one batch, and the activation's constants [R, 1, 1]."""
 
     z: Units
     a: Units
+    constants: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Activate:
+class Activate(Layer):
     """Applies one activation to every unit of the layer called `name`."""
 
     name: str
     activation: Activation
 
-    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        return {}
+    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
+        constants = {**self.activation.constants, **scheme.constants}
+        return {
+            f"{self.name}.{key}": torch.tensor(constants[key], dtype=torch.float64) for key in self.activation.constants
+        }
 
-    def forward(self, params: Arrays, x: Units) -> tuple[Units, ActivateTape]:
-        a = self.activation.forward(x)
-        return a, ActivateTape(x, a)
+    def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, ActivateTape]:
+        constants = tuple(per_replica(params[f"{self.name}.{key}"], x) for key in self.activation.constants)
+        a = self.activation.forward(x, *constants)
+        return a, ActivateTape(x, a, constants)
 
     def backward(
-        self,
-        params: Arrays,
-        tape: ActivateTape,
-        grad_out: Units,
-        grads: Arrays,
-        need_grad_in: bool = True,
+        self, params: Arrays, tape: ActivateTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
     ) -> Units | None:
-        return self.activation.derivative(tape.z, tape.a).mul_(grad_out) if need_grad_in else None
+        return self.activation.derivative(*tape[:2], *tape.constants).mul_(grad_out) if need_grad_in else None
 
     def units(self, tape: ActivateTape) -> Iterator[UnitTape]:
-        yield UnitTape(self.name, self.activation, tape.z, tape.a)
+        yield UnitTape(self.name, self.activation, *tape)
 
-    def products(self) -> Iterator[tuple[int, int]]:
-        yield from ()
+    def choices(self, tape: ActivateTape) -> Iterator[Tensor]:
+        joints = sorted({*self.activation.kinks, *self.activation.bends})
+        if joints:
+            yield torch.bucketize(tape.z, torch.tensor(joints, dtype=tape.z.dtype))

@@ -10,6 +10,7 @@ in rows. The 1/m of the lecture is inside the loss's delta.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -17,12 +18,19 @@ from torch import Tensor
 
 from workbench.errors import ShapeError
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import Arrays, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
 from workbench.seeds import generator
 
 
+class DenseTape(NamedTuple):
+    """Input and output of one batch."""
+
+    x: Float[Tensor, "R B I"]
+    z: Float[Tensor, "R B O"]
+
+
 @dataclass(frozen=True)
-class Dense:
+class Dense(Layer):
     """`name` is the layer's, ``l1`` for the first: its W is the lecture's W⁽¹⁾."""
 
     name: str
@@ -31,37 +39,37 @@ class Dense:
 
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
         w_name, b_name = f"{self.name}.W", f"{self.name}.b"
-        return {
-            w_name: scheme.weights.sample(generator(seed, "weights", w_name), self.fan_out, self.fan_in),
-            b_name: scheme.bias.sample(generator(seed, "weights", b_name), self.fan_out),
-        }
+        streams = generator(seed, "weights", w_name), generator(seed, "weights", b_name)
+        W, b = scheme.sample(*streams, self.fan_out, self.fan_in)
+        return {w_name: W, b_name: b}
 
     def forward(
-        self, params: Arrays, x: Float[Tensor, "R B I"]
-    ) -> tuple[Float[Tensor, "R B O"], Float[Tensor, "R B I"]]:
+        self, params: Arrays, x: Float[Tensor, "R B I"], mode: Mode = EVALUATION
+    ) -> tuple[Float[Tensor, "R B O"], DenseTape]:
         if x.ndim != 3 or x.shape[2] != self.fan_in:
             raise ShapeError(
                 f"Dense {self.name!r}: x must be [R, B, {self.fan_in}], got {list(x.shape)}; "
                 "add the replica axis or fix fan_in"
             )
         W, b = params[f"{self.name}.W"], params[f"{self.name}.b"]
-        return torch.baddbmm(b.unsqueeze(1), x, W.transpose(1, 2)), x
+        z = torch.baddbmm(b.unsqueeze(1), x, W.transpose(1, 2))
+        return z, DenseTape(x, z)
 
     def backward(
         self,
         params: Arrays,
-        tape: Float[Tensor, "R B I"],
+        tape: DenseTape,
         grad_out: Float[Tensor, "R B O"],
         grads: Arrays,
         need_grad_in: bool = True,
     ) -> Float[Tensor, "R B I"] | None:
         delta = grad_out
-        torch.bmm(delta.transpose(1, 2), tape, out=grads[f"{self.name}.W"])
+        torch.bmm(delta.transpose(1, 2), tape.x, out=grads[f"{self.name}.W"])
         torch.sum(delta, 1, out=grads[f"{self.name}.b"])
         return torch.bmm(delta, params[f"{self.name}.W"]) if need_grad_in else None
 
-    def units(self, tape: Tensor) -> Iterator[UnitTape]:
-        yield from ()
+    def preactivations(self, tape: DenseTape) -> Iterator[tuple[str, Tensor]]:
+        yield f"{self.name}.W", tape.z
 
     def products(self) -> Iterator[tuple[int, int]]:
         yield self.fan_out, self.fan_in

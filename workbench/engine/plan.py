@@ -1,0 +1,39 @@
+"""An epoch laid out before it is trained: the order of its examples and the learning rate of each step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from workbench.axes import Outputs, PerReplicaTensor, Units
+from workbench.data.batches import PackData
+
+
+class Batch(NamedTuple):
+    """What one step needs: its number counted from 0 over the whole training, learning rates, examples."""
+
+    number: int
+    lr: PerReplicaTensor
+    x: Units
+    y: Outputs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The epoch that begins with step `start`; `rows` are the examples of each replica, `lrs` its learning rates."""
+
+    start: int
+    rows: Int64[Tensor, "R N"]
+    lrs: Float[Tensor, "T R"]
+
+    def batches(self, data: PackData, size: int) -> Iterator[Batch]:
+        """The steps in order; the last batch may be smaller."""
+        for index, rows in enumerate(torch.split(self.rows, size, dim=1)):
+            yield Batch(self.start + index, self.lrs[index], *data.batch(rows))
+
+    def select(self, index: Int64[Tensor, " K"]) -> "Plan":
+        """The same epoch for some of the replicas."""
+        return Plan(self.start, self.rows[index], self.lrs[:, index])

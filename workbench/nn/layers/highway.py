@@ -1,0 +1,101 @@
+"""Highway layer (Srivastava et al. 2015): a gate T decides how much of a transform H replaces the input.
+
+    H = f(x W_hᵀ + b_h)        T = σ(x W_tᵀ + b_t)        out = x + T (H - x)
+
+With grad = dC/dout:
+
+    delta_h = grad T f'(z_h)        delta_t = grad (H - x) T (1 - T)
+    grad_in = grad (1 - T) + delta_h W_h + delta_t W_t
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from workbench.axes import Units
+from workbench.nn.activations import Activation
+from workbench.nn.initializers import Scheme
+from workbench.nn.layers.activate import Activate, ActivateTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
+from workbench.nn.layers.dense import Dense, DenseTape
+
+
+class HighwayTape(NamedTuple):
+    """The tapes of the two products and of H, the gate T, and H - x."""
+
+    transform: DenseTape
+    units: ActivateTape
+    gate: DenseTape
+    T: Units
+    change: Units
+
+
+@dataclass(frozen=True)
+class Highway(Layer):
+    """`width` units in and out; `gate_bias` below 0 lets the input pass at first."""
+
+    name: str
+    width: int
+    activation: Activation
+    gate_bias: float = -1.0
+
+    @property
+    def transform(self) -> Dense:
+        """The product of H."""
+        return Dense(self.name, self.width, self.width)
+
+    @property
+    def gate(self) -> Dense:
+        """The product of T."""
+        return Dense(f"{self.name}.gate", self.width, self.width)
+
+    @property
+    def activate(self) -> Activate:
+        """The units of H."""
+        return Activate(self.name, self.activation)
+
+    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
+        gate = self.gate.init(seed, scheme)
+        gate[f"{self.gate.name}.b"].fill_(self.gate_bias)
+        return self.transform.init(seed, scheme) | gate
+
+    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
+        return self.activate.buffers(scheme)
+
+    def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, HighwayTape]:
+        z, transform = self.transform.forward(params, x)
+        H, units = self.activate.forward(params, z)
+        z_gate, gate = self.gate.forward(params, x)
+        T = torch.sigmoid(z_gate)
+        change = H - x
+        return torch.addcmul(x, T, change), HighwayTape(transform, units, gate, T, change)
+
+    def backward(
+        self, params: Arrays, tape: HighwayTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+    ) -> Units | None:
+        through = grad_out * tape.T
+        delta_h = self.activate.backward(params, tape.units, through, grads)
+        delta_t = (grad_out * tape.change).mul_(torch.addcmul(tape.T, tape.T, tape.T, value=-1))
+        assert delta_h is not None
+        from_h = self.transform.backward(params, tape.transform, delta_h, grads, need_grad_in)
+        from_t = self.gate.backward(params, tape.gate, delta_t, grads, need_grad_in)
+        if from_h is None or from_t is None:
+            return None
+        return from_h.add_(from_t).add_(grad_out).sub_(through)
+
+    def units(self, tape: HighwayTape) -> Iterator[UnitTape]:
+        return self.activate.units(tape.units)
+
+    def choices(self, tape: HighwayTape) -> Iterator[Tensor]:
+        return self.activate.choices(tape.units)
+
+    def preactivations(self, tape: HighwayTape) -> Iterator[tuple[str, Tensor]]:
+        yield from self.transform.preactivations(tape.transform)
+        yield from self.gate.preactivations(tape.gate)
+
+    def products(self) -> Iterator[tuple[int, int]]:
+        yield from self.transform.products()
+        yield from self.gate.products()

@@ -1,0 +1,80 @@
+"""Maxout units (Goodfellow et al. 2013; the lecture's "ReLU and Generalizations"): a_u = max over p of z_pu.
+
+Each unit has P affine pieces z_p = x W_pᵀ + b_p; W is [R, P·O, I] and b [R, P·O], piece by piece. Of grad = dC/da, the
+winning piece receives all, the first one in a tie:
+
+    delta_pu = grad_u if p = argmax_p z_pu else 0        dW, db, grad_in as in Dense
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from workbench.nn.initializers import Scheme
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
+from workbench.nn.layers.dense import Dense, DenseTape
+from workbench.seeds import generator
+
+
+class MaxoutTape(NamedTuple):
+    """The affine map's tape and each unit's winning piece."""
+
+    affine: DenseTape
+    winner: Int64[Tensor, "R B 1 O"]
+
+
+@dataclass(frozen=True)
+class Maxout(Layer):
+    """`fan_out` units of `pieces` affine pieces each."""
+
+    name: str
+    fan_in: int
+    fan_out: int
+    pieces: int
+
+    @property
+    def affine(self) -> Dense:
+        """All pieces as one product."""
+        return Dense(self.name, self.fan_in, self.pieces * self.fan_out)
+
+    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
+        """Every piece is drawn like a layer of its own."""
+        w_name, b_name = f"{self.name}.W", f"{self.name}.b"
+        streams = generator(seed, "weights", w_name), generator(seed, "weights", b_name)
+        drawn = [scheme.sample(*streams, self.fan_out, self.fan_in) for _ in range(self.pieces)]
+        return {w_name: torch.cat([W for W, _ in drawn]), b_name: torch.cat([b for _, b in drawn])}
+
+    def forward(
+        self, params: Arrays, x: Float[Tensor, "R B I"], mode: Mode = EVALUATION
+    ) -> tuple[Float[Tensor, "R B O"], MaxoutTape]:
+        z, affine = self.affine.forward(params, x)
+        a, winner = self._by_piece(z).max(2, keepdim=True)
+        return a.squeeze(2), MaxoutTape(affine, winner)
+
+    def backward(
+        self,
+        params: Arrays,
+        tape: MaxoutTape,
+        grad_out: Float[Tensor, "R B O"],
+        grads: Arrays,
+        need_grad_in: bool = True,
+    ) -> Float[Tensor, "R B I"] | None:
+        delta = self._by_piece(torch.zeros_like(tape.affine.z))
+        delta.scatter_(2, tape.winner, grad_out.unsqueeze(2))
+        return self.affine.backward(params, tape.affine, delta.flatten(2), grads, need_grad_in)
+
+    def _by_piece(self, z: Float[Tensor, "R B PO"]) -> Float[Tensor, "R B P O"]:
+        return z.view(*z.shape[:2], self.pieces, self.fan_out)
+
+    def choices(self, tape: MaxoutTape) -> Iterator[Tensor]:
+        yield tape.winner
+
+    def preactivations(self, tape: MaxoutTape) -> Iterator[tuple[str, Tensor]]:
+        yield f"{self.name}.W", tape.affine.z
+
+    def products(self) -> Iterator[tuple[int, int]]:
+        yield self.pieces * self.fan_out, self.fan_in

@@ -1,0 +1,30 @@
+"""Layer-sequential unit variance (Mishkin and Matas 2016, algorithm 1), for one replica and its own data."""
+
+from jaxtyping import Float64
+from torch import Tensor
+
+from workbench.nn.model import Model
+from workbench.nn.params import Params
+
+TOLERANCE = 0.01
+TRIES = 10
+
+
+def to_unit_variance(
+    model: Model, weights: dict[str, Tensor], buffers: dict[str, Tensor], x: Float64[Tensor, "1 B I"]
+) -> None:
+    """Divide each W, from the input on, by the standard deviation of its layer's z on `x`, in place.
+
+    A layer's variance ends within `TOLERANCE` of 1 where `TRIES` divisions reach it: a bias is not divided. A layer
+    whose z does not vary keeps its W.
+    """
+    params = Params.stack([weights], x.dtype, x.device, [buffers])
+    _, tape = model.forward(params, x)
+    for name, _ in list(model.preactivations(tape)):
+        for _ in range(TRIES):
+            _, tape = model.forward(params, x)
+            variance = float(dict(model.preactivations(tape))[name].var(correction=0))
+            if variance == 0 or abs(variance - 1) < TOLERANCE:
+                break
+            params[name].div_(variance**0.5)
+        weights[name] = params[name][0].clone()
