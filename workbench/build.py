@@ -1,121 +1,36 @@
-"""Configuration -> objects: the only file that calls a ``_target_``. Everything wrong is raised here, before step 0.
+"""Configuration -> objects. Everything wrong with a run is raised here, before step 0.
 
-A node's values are checked against the annotations of the function it names. Parameters marked `PerReplica`, and the
-groups ``init`` and ``bias``, may differ within a pack; all else decides which pack a run belongs to.
+Per-replica values of optimizer, schedule and activation, and the groups ``init`` and ``bias`` as a whole, may differ
+within a pack; all else decides which pack a run belongs to.
 """
 
-import inspect
 import json
-from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
-from typing import Annotated, Any, get_args, get_type_hints
+from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
-from workbench.axes import PER_REPLICA, is_per_replica
-from workbench.config import TARGET, RunSpec, packaged
+from workbench.config import RunSpec
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
-from workbench.data.splits import Split, split
+from workbench.data.splits import Split, inputs_as_targets, split
 from workbench.engine.replicas import Pack
-from workbench.errors import ConfigError, DataError, closest
-from workbench.nn.activations import Activation
-from workbench.nn.initializers import BiasInitializer, Initializer, Scheme
+from workbench.errors import ConfigError, DataError
+from workbench.nn.initializers import Scheme
 from workbench.nn.losses import Loss, Target
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import Optimizer
 from workbench.nn.params import Layout
+from workbench.nodes import asks_for, call, call_stacked, option, options, per_replica_keys, targets
 
-PER_REPLICA_GROUPS = ("init", "bias")
-NOT_IN_PROGRAM = ("seed", "split.seed", "tracking", "sweep")  # of a pack
-KINDS = {
-    "architecture": Model,
-    "activation": Activation,
-    "init": Initializer,
-    "bias": BiasInitializer,
-    "loss": Loss,
-    "data": Dataset,
-}
+REPLICA_GROUPS = ("init", "bias")  # of each replica as a whole
+MIXED_GROUPS = ("optimizer", "schedule", "activation")  # of a pack, with per-replica values
+NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "tracking", "sweep")  # of a pack
+STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
 GIB = 2**30
 BYTES = {torch.float32: 4, torch.float64: 8}
-
-
-def resolve_target(key: str, target: str) -> Any:
-    """The function a ``_target_`` names.
-
-    Raises ConfigError where there is none.
-    """
-    try:
-        bound: partial[Any] = instantiate({TARGET: target, "_partial_": True})
-    except InstantiationException as error:
-        raise ConfigError(f"{key}: _target_ {target!r} cannot be used: {str(error).splitlines()[0]}") from error
-    return bound.func
-
-
-def call(key: str, node: Mapping[str, Any], **given: Any) -> Any:
-    """The object of a node: its checked values, and what the caller gives, to its function."""
-    values = checked(key, node, tuple(given))
-    made = resolve_target(key, node[TARGET])(**values, **given)
-    if key in KINDS and not isinstance(made, KINDS[key]):
-        kind = KINDS[key].__name__
-        raise ConfigError(f"{key}: {node[TARGET]} must return {kind}, got {type(made).__name__}; name another")
-    return made
-
-
-def checked(key: str, node: Mapping[str, Any], given: Sequence[str] = ()) -> dict[str, Any]:
-    """The node's values in the types that its function asks for.
-
-    Raises ConfigError with the key, the rule and the value for an unknown key, a wrong type or a value out of range.
-    """
-    if not isinstance(node, Mapping) or TARGET not in node:
-        raise ConfigError(f"{key}: must name a function in {TARGET}, got {node!r}; choose one of the group's options")
-    factory = resolve_target(key, node[TARGET])
-    parameters = inspect.signature(factory).parameters
-    hints = get_type_hints(factory, include_extras=True)
-    open_keys = [name for name in parameters if name not in given]
-    values = {}
-    for name, value in node.items():
-        if name == TARGET:
-            continue
-        if name not in open_keys:
-            near = closest(name, open_keys)
-            hint = f"did you mean {key}.{near}? " if near else ""
-            raise ConfigError(f"{key}.{name}: unknown key; {hint}keys of {key}: {', '.join(open_keys) or 'none'}")
-        values[name] = _checked_value(f"{key}.{name}", value, hints.get(name, Any))
-    for name in open_keys:
-        if name not in values and parameters[name].default is inspect.Parameter.empty:
-            raise ConfigError(f"{key}.{name}: must be given, it has no default{_example(f'{key}.{name}')}")
-    return values
-
-
-def _checked_value(key: str, value: Any, annotation: Any) -> Any:
-    if is_per_replica(annotation):
-        rules = tuple(rule for rule in get_args(annotation)[1:] if rule is not PER_REPLICA)
-        annotation = Annotated[float, *rules]
-    try:
-        return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
-        rule = first["msg"].removeprefix("Input should be ")
-        raise ConfigError(f"{place}: must be {rule}, got {first['input']!r}{_example(key)}") from error
-
-
-def _example(key: str) -> str:
-    """The first default for this key among the options of its group, as a hint."""
-    group, _, name = key.partition(".")
-    for file in sorted((packaged("conf") / group).glob("*.yaml")):
-        node = OmegaConf.load(file)
-        value = OmegaConf.to_container(node).get(name)  # type: ignore[union-attr]
-        if value not in (None, "???"):
-            return f"; write for example {key}={json.dumps(value).replace(' ', '')}"
-    return ""
 
 
 @lru_cache(maxsize=8)
@@ -135,15 +50,21 @@ def _split(node: str, seed: int, valid: float, test: float, standardize: bool) -
 
 
 def split_of(spec: RunSpec) -> Split:
-    """The run's training, validation and test part."""
+    """The run's training, validation and test part, with what it learns as targets."""
     part = spec.config.split
-    return _split(
-        json.dumps(spec.resolved["data"], sort_keys=True),
-        part.seed,
-        part.valid,
-        part.test,
-        part.standardize,
-    )
+    node = json.dumps(spec.resolved["data"], sort_keys=True)
+    own = _split(node, part.seed, part.valid, part.test, part.standardize)
+    return inputs_as_targets(own) if learns_inputs(spec) else own
+
+
+def learns_inputs(spec: RunSpec) -> bool:
+    """Whether the run learns to give back its inputs, not the data set's labels."""
+    return spec.config.target.name == "input"
+
+
+def n_classes_of(spec: RunSpec) -> int | None:
+    """The number of classes the run tells apart; None for regression."""
+    return None if learns_inputs(spec) else dataset_of(spec).n_classes
 
 
 def device_of(spec: RunSpec) -> torch.device:
@@ -159,93 +80,108 @@ def device_of(spec: RunSpec) -> torch.device:
     return torch.device(name)
 
 
+def loss_of(spec: RunSpec) -> Loss:
+    """The run's loss."""
+    loss: Loss = call("loss", spec.resolved["loss"])
+    return loss
+
+
 def target_of(spec: RunSpec, loss: Loss) -> Target:
     """How this run's targets are encoded; raises ConfigError where its loss does not fit its data."""
-    dataset = dataset_of(spec)
-    target = choose_target(loss.accepts, dataset.n_classes)
+    classes = n_classes_of(spec)
+    target = choose_target(loss.accepts, classes)
     if target is not None:
         return target
-    kind = f"{dataset.n_classes} classes" if dataset.n_classes else "real targets"
-    fitting = [
-        file.stem
-        for file in sorted((packaged("conf") / "loss").glob("*.yaml"))
-        if choose_target(call("loss", OmegaConf.load(file)).accepts, dataset.n_classes)  # type: ignore[arg-type]
-    ]
+    kind = f"{classes} classes" if classes else "real targets"
+    source = "target=input" if learns_inputs(spec) else f"data={spec.choices['data']}"
+    fitting = [name for name in options("loss") if choose_target(call("loss", option("loss", name)).accepts, classes)]
     raise ConfigError(
-        f"loss: {spec.choices['loss']} needs {' or '.join(loss.accepts)} targets, but data={spec.choices['data']} has "
-        f"{kind}; write loss={fitting[0]}" + (f" (also possible: {', '.join(fitting[1:])})" if fitting[1:] else "")
+        f"loss: {spec.choices['loss']} needs {' or '.join(loss.accepts)} targets, but {source} has {kind}; "
+        f"write loss={fitting[0]}" + (f" (also possible: {', '.join(fitting[1:])})" if fitting[1:] else "")
     )
 
 
 def build_model(spec: RunSpec, target: Target) -> Model:
-    """The run's architecture with the input and output sizes of its data."""
+    """The run's architecture with the input and output sizes of its data.
+
+    Raises ConfigError where it cannot learn: no gradient passes a unit step, and one example has no batch statistics.
+    """
     dataset = dataset_of(spec)
-    n_out = {"binary": 1, "one_hot": dataset.n_classes, "real": dataset.y.shape[-1]}[target]
-    activation = call("activation", spec.resolved["activation"])
-    model: Model = call(
-        "architecture",
-        spec.resolved["architecture"],
-        n_in=dataset.x.shape[1],
-        n_out=n_out,
-        activation=activation,
-    )
+    node, n_in = spec.resolved["architecture"], dataset.x.shape[1]
+    n_real = n_in if learns_inputs(spec) else dataset.y.shape[-1]
+    n_out = {"binary": 1, "one_hot": n_classes_of(spec), "real": n_real}[target]
+    activation, norm = call("activation", spec.resolved["activation"]), call("norm", spec.resolved["norm"])
+    model: Model = call("architecture", node, n_in=n_in, n_out=n_out, activation=activation, norm=norm)
+    if activation.max_slope == 0 and asks_for("architecture", node, "activation") and len(list(model.products())) > 1:
+        raise ConfigError(
+            f"activation: must have a slope, but f' of {spec.choices['activation']} is 0 everywhere: no gradient "
+            "reaches the layers below it; write activation=sigmoid, or train one such neuron by the perceptron rule "
+            "with architecture=perceptron loss=perceptron"
+        )
+    if asks_for("architecture", node, "norm") and spec.config.train.batch_size < norm.least_batch:
+        raise ConfigError(
+            f"train.batch_size: must be at least {norm.least_batch} for norm={spec.choices['norm']}, whose statistics "
+            f"are those of the batch, got {spec.config.train.batch_size}; write train.batch_size=32 or norm=layer"
+        )
     return model
 
 
 def build_optimizer(specs: Sequence[RunSpec], dtype: torch.dtype, device: torch.device) -> Optimizer:
     """One optimizer for a pack: per-replica parameters stacked to [R], the others the first run's."""
-    node = specs[0].resolved["optimizer"]
-    factory = resolve_target("optimizer", node[TARGET])
-    hints = get_type_hints(factory, include_extras=True)
-    rows = [checked("optimizer", spec.resolved["optimizer"]) for spec in specs]
-    values = {
-        name: torch.tensor([row[name] for row in rows], dtype=dtype, device=device)
-        if is_per_replica(hints[name])
-        else value
-        for name, value in rows[0].items()
-    }
-    optimizer: Optimizer = factory(**values)
+    nodes = [spec.resolved["optimizer"] for spec in specs]
+    optimizer: Optimizer = call_stacked("optimizer", nodes, lambda row: torch.tensor(row, dtype=dtype, device=device))
     return optimizer
+
+
+def scheme_of(spec: RunSpec) -> Scheme:
+    """How the run's replica starts."""
+    weights, bias, activation = (call(group, spec.resolved[group]) for group in (*REPLICA_GROUPS, "activation"))
+    return Scheme(weights, bias, activation.constants)
 
 
 def build_pack(specs: Sequence[RunSpec]) -> Pack:
     """The pack of runs that share a program."""
     first = specs[0]
     dtype, device = getattr(torch, first.config.dtype.name), device_of(first)
-    loss: Loss = call("loss", first.resolved["loss"])
+
+    def per_replica(row: list[float]) -> Tensor:
+        return torch.tensor(row, dtype=dtype, device=device)
+
+    loss = loss_of(first)
     target = target_of(first, loss)
     optimizer = build_optimizer(specs, dtype, device)
-    decay: Tensor | None = optimizer.weight_decay if bool((optimizer.weight_decay > 0).any()) else None
+    penalized = not optimizer.decoupled and bool((optimizer.weight_decay > 0).any())
     split_seeds = sorted({spec.config.split.seed for spec in specs})
     by_seed = {spec.config.split.seed: split_of(spec) for spec in specs}
     data = pack_data(
         [by_seed[seed] for seed in split_seeds],
         [split_seeds.index(spec.config.split.seed) for spec in specs],
-        dataset_of(first).n_classes,
+        n_classes_of(first),
         target,
         dtype,
         device,
     )
-    schemes = tuple(Scheme(call("init", spec.resolved["init"]), call("bias", spec.resolved["bias"])) for spec in specs)
-    objective = Objective(build_model(first, target), loss, decay)
+    clips = [spec.config.train.clip_norm for spec in specs]
     return Pack(
-        objective,
+        Objective(build_model(first, target), loss, optimizer.weight_decay if penalized else None),
         optimizer,
         tuple(spec.config.seed for spec in specs),
-        schemes,
+        tuple(scheme_of(spec) for spec in specs),
         data,
         dtype,
         device,
+        call_stacked("schedule", [spec.resolved["schedule"] for spec in specs], per_replica),
+        per_replica([float("inf") if clip is None else clip for clip in clips]) if any(clips) else None,
     )
 
 
 def validate(spec: RunSpec) -> None:
     """Raise what would stop this run before step 0."""
     try:
-        build_model(spec, target_of(spec, call("loss", spec.resolved["loss"])))
-        for group in PER_REPLICA_GROUPS:
-            call(group, spec.resolved[group])
-        checked("optimizer", spec.resolved["optimizer"])
+        build_model(spec, target_of(spec, loss_of(spec)))
+        scheme_of(spec)
+        for group in ("optimizer", "schedule"):
+            call_stacked(group, [spec.resolved[group]], torch.tensor)
         device_of(spec)
         split_of(spec)
     except DataError as error:
@@ -256,38 +192,23 @@ def validate(spec: RunSpec) -> None:
 
 def program_key(spec: RunSpec) -> str:
     """What two runs must share to train in one pack, as text."""
-    varying = {
-        f"optimizer.{name}"
-        for name, hint in get_type_hints(
-            resolve_target("optimizer", spec.resolved["optimizer"][TARGET]), include_extras=True
-        ).items()
-        if is_per_replica(hint)
-    }
+    varying = {key for group in MIXED_GROUPS for key in per_replica_keys(group, spec.resolved[group])}
     kept = {
         key: value
         for key, value in spec.settings.items()
         if key not in varying
-        and key.partition(".")[0] not in (*PER_REPLICA_GROUPS, *NOT_IN_PROGRAM)
+        and key.partition(".")[0] not in (*REPLICA_GROUPS, *NOT_IN_PROGRAM)
         and key not in NOT_IN_PROGRAM
     }
-    targets = {
-        group: spec.resolved[group][TARGET]
-        for group in spec.resolved
-        if group not in PER_REPLICA_GROUPS
-        and isinstance(spec.resolved[group], Mapping)
-        and TARGET in spec.resolved[group]
-    }
-    return json.dumps([kept, targets], sort_keys=True)
+    named = {group: list(targets(node)) for group, node in spec.resolved.items() if group not in REPLICA_GROUPS}
+    return json.dumps([kept, named], sort_keys=True)
 
 
 def replica_bytes(spec: RunSpec) -> int:
-    """Memory one replica takes in a pack: parameters six times (gradient, velocity, marks), one batch, its data."""
+    """Memory one replica takes in a pack, about: what is stored per parameter, one batch, its data."""
     dataset = dataset_of(spec)
-    model = build_model(spec, target_of(spec, call("loss", spec.resolved["loss"])))
-    shapes = {
-        f"{fan_out}.{fan_in}.{number}.W": (fan_out, fan_in + 1)
-        for number, (fan_out, fan_in) in enumerate(model.products())
-    }
-    batch = spec.config.train.batch_size * sum(4 * fan_out + fan_in for fan_out, fan_in in model.products())
-    numbers = 6 * Layout(shapes).size + batch + dataset.x.size + dataset.y.size
+    products = list(build_model(spec, target_of(spec, loss_of(spec))).products())
+    layout = Layout({f"{number}.W": (fan_out, fan_in + 1) for number, (fan_out, fan_in) in enumerate(products)})
+    batch = spec.config.train.batch_size * sum(4 * fan_out + fan_in for fan_out, fan_in in products)
+    numbers = STORAGES * layout.size + batch + dataset.x.size + dataset.y.size
     return numbers * BYTES[getattr(torch, spec.config.dtype.name)]

@@ -15,20 +15,22 @@ from omegaconf import MISSING
 
 from workbench.errors import ConfigError
 
-GROUPS = ("architecture", "activation", "init", "bias", "loss", "optimizer", "data")
+GROUPS = ("architecture", "activation", "init", "bias", "norm", "loss", "optimizer", "schedule", "data")
 TARGET = "_target_"
 
 Device = Enum("Device", ["auto", "cpu", "cuda"])
 Dtype = Enum("Dtype", ["float32", "float64"])
+LearnedTarget = Enum("LearnedTarget", ["label", "input"])
 OnError = Enum("OnError", ["continue", "stop"])
 
 
 @dataclass
 class Train:
-    """How long, and on how many examples at a time."""
+    """How long, on how many examples at a time, and the norm at which a gradient is cut (None: nowhere)."""
 
     epochs: int = 30
     batch_size: int = 32
+    clip_norm: float | None = None
 
 
 @dataclass
@@ -65,9 +67,12 @@ class Config:
     activation: Any = MISSING
     init: Any = MISSING
     bias: Any = MISSING
+    norm: Any = MISSING
     loss: Any = MISSING
     optimizer: Any = MISSING
+    schedule: Any = MISSING
     data: Any = MISSING
+    target: LearnedTarget = LearnedTarget["label"]
     split: Split = field(default_factory=Split)
     train: Train = field(default_factory=Train)
     tracking: Tracking = field(default_factory=Tracking)
@@ -85,6 +90,8 @@ class Config:
         split, train, tracking = self.split, self.train, self.tracking
         yield "at least 1", train.epochs >= 1, "train.epochs", train.epochs
         yield "at least 1", train.batch_size >= 1, "train.batch_size", train.batch_size
+        clip = train.clip_norm
+        yield "above 0, or null", clip is None or 0 < clip < float("inf"), "train.clip_norm", clip
         yield "above 0 and below 1", 0 < split.valid < 1, "split.valid", split.valid
         yield (
             "above 0 and below 1 - split.valid",
@@ -104,6 +111,7 @@ class Config:
 DEFAULTS = {
     "train.epochs": 30,
     "train.batch_size": 32,
+    "train.clip_norm": 1,
     "split.valid": 0.1,
     "split.test": 0.1,
     "sweep.pack_gib": 2,
@@ -128,6 +136,8 @@ class RunSpec:
             if key in GROUPS:
                 flat[key] = self.choices[key]
             flat |= _flatten(key, value)
+        inner = {group.partition("@")[2]: name for group, name in self.choices.items() if "@" in group}
+        flat |= {key: name for key, name in inner.items() if key.partition(".")[0] in GROUPS}
         return {key: value for key, value in flat.items() if not key.endswith(TARGET)}
 
 
