@@ -3,7 +3,7 @@
 Each case times three ways of doing the same work on the same shapes, in turn, round after round:
 
     ours      forward, hand-written backward and SGD of a pack of R replicas, divided by R
-    autograd  the same net as `torch.nn` modules, one replica, with `torch.optim.SGD`
+    autograd  the same net of `torch.nn` modules, one replica, with `torch.optim.SGD`
     floor     only the matrix products of ours, into buffers that are there already, divided by R
 
 A figure is the median over rounds, a ratio the median of the rounds' own ratios: what slows the machine for a while
@@ -27,29 +27,53 @@ from workbench.data.batches import PackData, Part
 from workbench.engine.replicas import Pack
 from workbench.engine.train import step
 from workbench.nn.activations import relu
-from workbench.nn.builders import mlp
+from workbench.nn.builders import maxout_mlp, mlp, residual_mlp
 from workbench.nn.initializers import Scheme, constant, he
+from workbench.nn.layers.batch_norm import batch_norm
+from workbench.nn.layers.layer_norm import layer_norm
+from workbench.nn.layers.norms import Norm, none
 from workbench.nn.losses import softmax_nll
+from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import sgd
 from workbench.nn.params import Params
+from workbench.nn.twin import twin
 
 Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A net by its layers' sizes, a batch and a number of replicas; `seconds` is the time each way gets per round."""
+    """A kind of net, its layers' sizes, a batch and a number of replicas; each way gets `seconds` per round."""
 
+    kind: str
     sizes: tuple[int, ...]
     batch: int
     replicas: int
-    seconds: float
+    seconds: float = 0.05
 
     @property
     def name(self) -> str:
-        """``64-64-64-10 B=32 R=1``."""
-        return f"{'-'.join(map(str, self.sizes))} B={self.batch} R={self.replicas}"
+        """``mlp 64-64-64-10 B=32 R=1``."""
+        return f"{self.kind} {'-'.join(map(str, self.sizes))} B={self.batch} R={self.replicas}"
+
+    @property
+    def model(self) -> Model:
+        """The net, of relu units."""
+        return KINDS[self.kind](self.sizes)
+
+
+def _plain(norm: Norm) -> Callable[[tuple[int, ...]], Model]:
+    return lambda sizes: mlp(list(sizes[1:-1]), sizes[0], sizes[-1], relu(), norm)
+
+
+KINDS: dict[str, Callable[[tuple[int, ...]], Model]] = {
+    "mlp": _plain(none()),
+    "batch norm": _plain(batch_norm()),
+    "layer norm": _plain(layer_norm()),
+    "maxout": lambda sizes: maxout_mlp(list(sizes[1:-1]), 2, sizes[0], sizes[-1]),
+    "residual": lambda sizes: residual_mlp(sizes[1], len(sizes) - 3, sizes[0], sizes[-1], relu()),
+}
 
 
 @dataclass(frozen=True)
@@ -64,11 +88,13 @@ class Timing:
     over_floor: float
 
 
+SMALL, LARGE = (64, 64, 64, 10), (784, 1024, 1024, 1024, 10)
 CASES = (
-    Case((64, 64, 64, 10), 32, 1, 0.05),
-    Case((64, 64, 64, 10), 32, 32, 0.05),
-    Case((784, 1024, 1024, 1024, 10), 256, 1, 0.3),
-    Case((784, 1024, 1024, 1024, 10), 256, 4, 0.6),
+    Case("mlp", SMALL, 32, 1),
+    Case("mlp", SMALL, 32, 32),
+    Case("mlp", LARGE, 256, 1, seconds=0.3),
+    Case("mlp", LARGE, 256, 4, seconds=0.6),
+    *(Case(kind, SMALL, 32, replicas) for kind in KINDS if kind != "mlp" for replicas in (1, 32)),
 )
 ROUNDS = 15
 QUICK_ROUNDS = 3
@@ -113,10 +139,9 @@ def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
     replicas = case.replicas
     y = nn.functional.one_hot(labels, case.sizes[-1]).to(x)
     part = Part(x, y)
-    model = mlp(list(case.sizes[1:-1]), case.sizes[0], case.sizes[-1], relu())
     lr = torch.full((replicas,), LR, device=x.device)
     pack = Pack(
-        Objective(model, softmax_nll()),
+        Objective(case.model, softmax_nll()),
         sgd(lr, torch.zeros_like(lr), torch.zeros_like(lr)),
         tuple(range(replicas)),
         (Scheme(he(), constant(0.0)),) * replicas,
@@ -125,7 +150,7 @@ def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
         x.device,
     )
     params = pack.initial_params()
-    grads = Params.zeros(params.layout, replicas, params.flat)
+    grads = Params.zeros(params.layout.trained, replicas, params.flat)
     state = pack.optimizer.init(params)
     xs, ys = (tensor.expand(replicas, -1, -1).contiguous() for tensor in (x, y))
     return lambda: step(pack, params, grads, state, xs, ys)
@@ -133,10 +158,7 @@ def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
 
 def _autograd(case: Case, x: Tensor, labels: Tensor) -> Step:
     """The step as a user of torch writes it, for one net."""
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(case.sizes, case.sizes[1:], strict=False):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-    net = nn.Sequential(*layers[:-1]).to(x.device)
+    net = twin(case.model).to(x.device)
     optimizer = torch.optim.SGD(net.parameters(), lr=LR)
 
     def one() -> None:
@@ -151,7 +173,7 @@ def _floor(case: Case, x: Tensor) -> Step:
     """Forward, weight-gradient and input-gradient products of every layer; the first has no input gradient."""
     replicas, batch = case.replicas, case.batch
     tensors = []
-    for fan_in, fan_out in zip(case.sizes, case.sizes[1:], strict=False):
+    for fan_out, fan_in in case.model.products():
         W, grad_W = torch.randn(2, replicas, fan_out, fan_in, device=x.device)
         a, grad_a = torch.randn(2, replicas, batch, fan_in, device=x.device)
         z, delta = torch.randn(2, replicas, batch, fan_out, device=x.device)
