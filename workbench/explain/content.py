@@ -17,6 +17,7 @@ OUTPUTS = {  # loss -> h of the output layer, cost of one example; delta of the 
     "squared_error": ("z", "½‖h − y‖²"),
     "binary_nll": ("1/(1 + exp(−z))", "−[y ln h + (1 − y) ln(1 − h)]"),
     "softmax_nll": ("softmax(z)", "−Σ y ln h"),
+    "perceptron": ("1 if z ≥ 0 else 0", "(h − y) z"),
 }
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -68,7 +69,13 @@ def steps(spec: RunSpec, worked: Worked) -> Iterator[Step]:
 
 def _output(spec: RunSpec) -> tuple[str, str]:
     loss = spec.choices["loss"]
-    return OUTPUTS.get(loss, ("h(z)", f"{loss}(z, y)"))
+    return OUTPUTS[loss] if _is_matched(spec) else ("h(z)", f"{loss}(z, y)")
+
+
+def _is_matched(spec: RunSpec) -> bool:
+    """Whether delta of the output is h − y: not with another output activation or smoothed labels."""
+    output, smoothing = spec.settings.get("loss.output", "identity"), spec.settings.get("loss.smoothing", 0)
+    return spec.choices["loss"] in OUTPUTS and output == "identity" and smoothing == 0
 
 
 def _net(spec: RunSpec, worked: Worked) -> Iterator[Step]:
@@ -113,7 +120,7 @@ def _cost(spec: RunSpec, worked: Worked) -> Iterator[Step]:
 def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Heading("Backward")
     last = worked.last
-    if spec.choices["loss"] in OUTPUTS:
+    if _is_matched(spec):
         filled = (_column(worked.a[last]), "−", _column(worked.y))
         yield Equation(_at("δ", last), "h − y", _column(worked.delta[last]), filled)
     else:

@@ -69,18 +69,22 @@ def work(spec: RunSpec, example: int) -> Worked:
     pack = build_pack([replace(spec, config=exact)])
     objective, optimizer = pack.objective, pack.optimizer
     names = _plain_chain(objective.model)
-    if not isinstance(optimizer, SGD):
-        chosen = spec.choices["optimizer"]
-        raise ConfigError(f"explain: optimizer must be sgd, whose step is one line, got {chosen}; write optimizer=sgd")
+    if not isinstance(optimizer, SGD) or optimizer.nesterov or pack.clip_norm is not None:
+        chosen = spec.choices["optimizer"] + (" with train.clip_norm" if pack.clip_norm is not None else "")
+        raise ConfigError(
+            f"explain: optimizer must be plain sgd, whose step is one line, got {chosen}; "
+            "write optimizer=sgd train.clip_norm=null"
+        )
     params = _rounded(pack.initial_params())
     _check_sizes(params, example, pack.data.train.size, spec.choices["data"])
     x, y = pack.data.chunk(pack.data.train, example - 1, example)
     logits, tape = objective.model.forward(params, x)
     units = list(objective.model.units(tape))
-    grads = Params.zeros(params.layout, 1, params.flat)
+    grads = Params.zeros(params.layout.trained, 1, params.flat)
     C = objective.gradients(params, grads, x, y)
     moved = params.with_flat(params.flat.clone())
-    optimizer.update(grads, optimizer.init(params), moved, optimizer.lr)
+    lr = pack.learning_rates(0, 1, 1)[0]
+    optimizer.update(grads, optimizer.init(params), moved, lr)
 
     def by_layer(source: Params, kind: str, shift: int = 0) -> ByLayer:
         return {l + shift: source[f"{name}.{kind}"][0] for l, name in enumerate(names, start=1)}
@@ -94,7 +98,7 @@ def work(spec: RunSpec, example: int) -> Worked:
         a={1: x[0, 0]}
         | {l: one.a[0, 0] for l, one in enumerate(units, start=2)}
         | {last: objective.loss.predict(logits)[0, 0]},
-        slope={l: one.activation.derivative(one.z, one.a)[0, 0] for l, one in enumerate(units, start=2)},
+        slope={l: one.slope()[0, 0] for l, one in enumerate(units, start=2)},
         delta=by_layer(grads, "b", shift=1),  # of one example, ∂J/∂b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾
         dW=by_layer(grads, "W"),
         db=by_layer(grads, "b"),
@@ -104,7 +108,7 @@ def work(spec: RunSpec, example: int) -> Worked:
         J=float(objective.value(params, x, y)),
         J_after=float(objective.value(moved, x, y)),
         lam=0.0 if objective.weight_decay is None else float(objective.weight_decay),
-        lr=float(optimizer.lr),
+        lr=float(lr),
         example=example,
         examples=pack.data.train.size,
     )
@@ -130,7 +134,7 @@ def _no_chain(found: str) -> ConfigError:
 
 
 def _check_sizes(params: Params, example: int, examples: int, data: str) -> None:
-    count = sum(values.numel() for values in params.values())
+    count = sum(params[name].numel() for name in params.layout.shapes)
     if count > MOST_PARAMETERS:
         raise ConfigError(
             f"explain: the net must have at most {MOST_PARAMETERS} parameters to be read by eye, got {count}; "
@@ -144,5 +148,7 @@ def _check_sizes(params: Params, example: int, examples: int, data: str) -> None
 
 
 def _rounded(params: Params) -> Params:
-    flat = [[float(f"{value:.{WEIGHT_DIGITS}g}") for value in row] for row in params.flat.tolist()]
-    return params.with_flat(torch.tensor(flat, dtype=params.flat.dtype))
+    rounded = [[float(f"{value:.{WEIGHT_DIGITS}g}") for value in row] for row in params.trained.tolist()]
+    flat = params.flat.clone()
+    flat[:, : params.layout.n_trained] = torch.tensor(rounded, dtype=flat.dtype)
+    return params.with_flat(flat)
