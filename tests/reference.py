@@ -1,16 +1,13 @@
 """What several tests measure against: torch twins by name, and packs made without Hydra."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workbench.build import call
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
@@ -20,14 +17,29 @@ from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import sgd
 from workbench.nn.params import Params
+from workbench.nodes import call, option
+from workbench.nodes import options as stems
 
-CONF = Path(__file__).parents[1] / "conf"
+EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {  # where a value is ???
+    ("bias", "constant"): {"value": 0.25},
+    ("init", "constant"): {"value": 0.5},
+}
 
 ACTIVATION_TWINS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": nn.Identity(),
     "sigmoid": torch.sigmoid,
+    "scaled_sigmoid": lambda z: 4 * torch.sigmoid(z) - 2,
     "tanh": torch.tanh,
+    "hard_tanh": F.hardtanh,
+    "softsign": F.softsign,
     "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "absolute": torch.abs,
+    "elu": F.elu,
+    "selu": F.selu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "unit_step": lambda z: torch.heaviside(z, torch.ones_like(z)),
     "softplus": lambda z: F.softplus(z, threshold=50),  # torch's own 20 is off by 2e-9
 }
 
@@ -36,18 +48,14 @@ LOSS_TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squared_error": lambda z, y: 0.5 * F.mse_loss(z, y, reduction="sum") / len(z),
     "binary_nll": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="sum") / len(z),
     "softmax_nll": lambda z, y: F.cross_entropy(z, y.argmax(1)),
+    "softmax_mse": lambda z, y: F.mse_loss(z.softmax(1), y),
+    "perceptron": lambda z, y: F.relu(z * (1 - 2 * y)).sum() / len(z),
 }
-
-
-def stems(group: str) -> list[str]:
-    """The names of a group's options."""
-    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
 
 
 def build(group: str, name: str, **given: Any) -> Any:
     """The object that an option describes, made as the command line makes it; `given` overrides its values."""
-    node: Any = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
-    return call(group, {**node.get(group, node), **given})
+    return call(group, {**option(group, name), **EXAMPLES.get((group, name), {}), **given})
 
 
 def targets(accepts: Sequence[str], shape: tuple[int, int, int], stream: torch.Generator) -> Tensor:

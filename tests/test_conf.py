@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 import workbench as wb
 from workbench.axes import is_per_replica
-from workbench.build import build_optimizer, build_pack, call, checked, resolve_target, validate
+from workbench.build import build_pack, validate
 from workbench.config import GROUPS, TARGET, Config, packaged
 from workbench.data import datasets
 from workbench.nn import activations, builders, initializers, losses, optimizers

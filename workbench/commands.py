@@ -102,7 +102,7 @@ def check(spec: RunSpec) -> list[Agreement]:
     exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
     pack = build_pack([replace(spec, config=exact)])
     x, y = pack.data.chunk(pack.data.train, 0, CHECKED_EXAMPLES)
-    return gradcheck(pack.objective, pack.initial_params(), x, y)
+    return gradcheck(pack.objective, pack.initial_params(), x, y, mode=pack.mode(0))
 
 
 def _agreement_table(rows: Sequence[Agreement]) -> Table:
