@@ -1,5 +1,6 @@
 """Shared by the tests of the outer half: answers of commands, real processes, and reading a store back."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from workbench.nodes import resolve_target
 from workbench.sweeps.sweep import Finished
 from workbench.tracking.store import Store
 
@@ -70,6 +72,12 @@ def wait_for(holds: Callable[[], object], seconds: float = 120, every: float = 0
         if time.monotonic() > late:
             pytest.fail(f"not within {seconds} s: {holds}")
         time.sleep(every)
+
+
+def replace_target(monkeypatch: pytest.MonkeyPatch, name: str, function: object) -> None:
+    """Another function in the place of one that a ``_target_`` names; targets are looked up anew while it lasts."""
+    monkeypatch.setattr(name, function)
+    monkeypatch.setattr("workbench.nodes.resolve_target", inspect.unwrap(resolve_target))
 
 
 def client_of(store: Store) -> MlflowClient:

@@ -11,14 +11,15 @@ from torch.nn import functional as F
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
-from workbench.engine.replicas import Pack
+from workbench.engine.replicas import CONSTANT, Pack
 from workbench.nn.builders import mlp
 from workbench.nn.initializers import Scheme, constant, he
+from workbench.nn.model import Model
 from workbench.nn.objective import Objective
-from workbench.nn.optimizers import sgd
+from workbench.nn.optimizers import Optimizer, sgd
 from workbench.nn.params import Params
-from workbench.nodes import call, option
-from workbench.nodes import options as stems
+from workbench.nn.schedules import Schedule
+from workbench.nodes import call, option, options
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {  # where a value is ???
     ("bias", "constant"): {"value": 0.25},
@@ -28,7 +29,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {  # where a value is ???
 ACTIVATION_TWINS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": nn.Identity(),
     "sigmoid": torch.sigmoid,
-    "scaled_sigmoid": lambda z: 4 * torch.sigmoid(z) - 2,
+    "scaled_sigmoid": lambda z: -2 * z.sign() * torch.expm1(-z.abs()) * torch.sigmoid(z.abs()),  # 4σ - 2
     "tanh": torch.tanh,
     "hard_tanh": F.hardtanh,
     "softsign": F.softsign,
@@ -39,7 +40,9 @@ ACTIVATION_TWINS: dict[str, Callable[[Tensor], Tensor]] = {
     "selu": F.selu,
     "gelu": F.gelu,
     "silu": F.silu,
-    "unit_step": lambda z: torch.heaviside(z, torch.ones_like(z)),
+    "bump": lambda z: torch.exp(-z * z),
+    "monomial": lambda z: z * z,
+    "unit_step": lambda z: (z >= 0).to(z.dtype) + 0 * z,  # its gradient is 0, not absent
     "softplus": lambda z: F.softplus(z, threshold=50),  # torch's own 20 is off by 2e-9
 }
 
@@ -56,6 +59,11 @@ LOSS_TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def build(group: str, name: str, **given: Any) -> Any:
     """The object that an option describes, made as the command line makes it; `given` overrides its values."""
     return call(group, {**option(group, name), **EXAMPLES.get((group, name), {}), **given})
+
+
+def stems(group: str) -> list[str]:
+    """The names of a group's options."""
+    return options(group)
 
 
 def targets(accepts: Sequence[str], shape: tuple[int, int, int], stream: torch.Generator) -> Tensor:
@@ -90,8 +98,15 @@ def make_pack(
     standardize: bool = True,
     dtype: torch.dtype = torch.float64,
     device: str = "cpu",
+    architecture: Callable[[int, int], Model] | None = None,
+    optimizer: Optimizer | None = None,
+    schedule: Schedule = CONSTANT,
+    clip_norm: Tensor | None = None,
 ) -> Pack:
-    """A pack of one replica per seed; a single number holds for every replica, and so does split seed 0."""
+    """A pack of one replica per seed; a single number holds for every replica, and so does split seed 0.
+
+    An mlp of `hidden` layers trained by sgd, unless `architecture` (n_in, n_out) and `optimizer` say otherwise.
+    """
     own_splits = split_seeds or [0] * len(seeds)
     distinct = sorted(set(own_splits))
     cost = build("loss", loss)
@@ -109,16 +124,21 @@ def make_pack(
         torch.tensor(value if isinstance(value, Sequence) else [value] * len(seeds), dtype=dtype, device=device)
         for value in (lr, momentum, weight_decay)
     ]
-    decay = rows[2] if bool((rows[2] > 0).any()) else None
-    model = mlp(list(hidden), data.train.x.shape[2], data.train.y.shape[2], build("activation", activation))
+    optimizer = optimizer or sgd(*rows)
+    penalized = not optimizer.decoupled and bool((optimizer.weight_decay > 0).any())
+    make = architecture or (lambda n_in, n_out: mlp(list(hidden), n_in, n_out, build("activation", activation)))
     return Pack(
-        Objective(model, cost, decay),
-        sgd(*rows),
+        Objective(
+            make(data.train.x.shape[2], data.train.y.shape[2]), cost, optimizer.weight_decay if penalized else None
+        ),
+        optimizer,
         tuple(seeds),
         tuple(schemes or [Scheme(he(), constant(0.1))] * len(seeds)),
         data,
         dtype,
         torch.device(device),
+        schedule,
+        clip_norm,
     )
 
 

@@ -41,7 +41,7 @@ def test_per_replica_parameters_are_recognized() -> None:
 def _wrong_step() -> None:
     pack = make_pack(blobs(60, 3, 4), [0, 1])
     params = pack.initial_params()
-    grads = Params.zeros(params.layout, 2, params.flat)
+    grads = Params.zeros(params.layout.trained, 2, params.flat)
     step(pack, params, grads, {}, torch.ones(2, 5, 3).double(), torch.ones(2, 6, 4).double())
 
 

@@ -14,7 +14,10 @@ from workbench.tracking.store import find_store, without_credentials
 pytest_plugins = ["tests.outer_fixtures"]
 
 Cli = Callable[..., Answer]
-ACTIVATIONS = "options: identity, relu, sigmoid, softplus, tanh"
+ACTIVATIONS = (
+    "options: absolute, bump, elu, gelu, hard_tanh, identity, leaky_relu, monomial, relu, scaled_sigmoid, selu, "
+    "sigmoid, silu, softplus, softsign, tanh, unit_step"
+)
 SWEEP_HINT = "several values make a sweep; add -m"
 
 # the override (several are parted by blanks), and the whole message
@@ -22,7 +25,11 @@ WRONG = [
     # names
     ("activation=rellu", f"activation: unknown name 'rellu'; did you mean 'relu'? {ACTIVATIONS}"),
     ("activation=", f"activation: unknown name ''; {ACTIVATIONS}"),
-    ("init=hee", "init: unknown name 'hee'; did you mean 'he'? options: glorot, he, normal, uniform_fan_in"),
+    (
+        "init=hee",
+        "init: unknown name 'hee'; did you mean 'he'? options: constant, glorot, glorot_normal, he, lecun, lsuv, "
+        "normal, orthogonal, rai, uniform_fan_in",
+    ),
     ("data=mnist", "data: unknown name 'mnist'; options: breast_cancer, diabetes, digits, wine, xor"),
     ("experiment=activation_on_digit", "experiment: unknown name *did you mean 'activations_on_digits'? options: *"),
     ("dtype=float16", "dtype: unknown name 'float16'; did you mean 'float64'? options: float32, float64"),
@@ -33,18 +40,24 @@ WRONG = [
     ("optimizer.lrr=1", "optimizer.lrr: unknown key; did you mean optimizer.lr? keys of optimizer: lr, *"),
     ("+optimizer.lrr=1", "optimizer.lrr: unknown key; did you mean optimizer.lr? keys of optimizer: lr, *"),
     ("trian.epochs=1", "trian: unknown key; did you mean train? keys of a run: activation, architecture, *"),
-    ("+train.epoch=3", "train.epoch: unknown key; did you mean train.epochs? keys of train: batch_size, epochs"),
-    ("++train.epoch=3", "train.epoch: unknown key; did you mean train.epochs? keys of train: batch_size, epochs"),
+    (
+        "+train.epoch=3",
+        "train.epoch: unknown key; did you mean train.epochs? keys of train: batch_size, clip_norm, *",
+    ),
+    (
+        "++train.epoch=3",
+        "train.epoch: unknown key; did you mean train.epochs? keys of train: batch_size, clip_norm, *",
+    ),
     ("activation.slope=1", "activation.slope: unknown key; keys of activation: none"),
-    ("architecture.n_in=3", "architecture.n_in: unknown key; keys of architecture: hidden"),
+    ("architecture.n_in=3", "architecture.n_in: unknown key; keys of architecture: dropout, hidden"),
     # values out of range
-    ("optimizer.lr=-1", "optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1"),
-    ("optimizer.lr=0", "optimizer.lr: must be greater than 0, got 0; write for example optimizer.lr=0.1"),
-    ("optimizer.lr=nan", "optimizer.lr: must be a finite number, got nan; write for example optimizer.lr=0.1"),
-    ("optimizer.lr=inf", "optimizer.lr: must be a finite number, got inf; write for example optimizer.lr=0.1"),
+    ("optimizer.lr=-1", "optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.01"),
+    ("optimizer.lr=0", "optimizer.lr: must be greater than 0, got 0; write for example optimizer.lr=0.01"),
+    ("optimizer.lr=nan", "optimizer.lr: must be a finite number, got nan; write for example optimizer.lr=0.01"),
+    ("optimizer.lr=inf", "optimizer.lr: must be a finite number, got inf; write for example optimizer.lr=0.01"),
     (
         "optimizer.momentum=1",
-        "optimizer.momentum: must be less than 1, got 1; write for example *momentum=0.0",
+        "optimizer.momentum: must be less than 1, got 1; write for example *momentum=0.9",
     ),
     ("optimizer.weight_decay=-1", "optimizer.weight_decay: must be greater than or equal to 0, got -1; write *"),
     ("init.gain=0", "init.gain: must be greater than 0, got 0; write for example init.gain=1.0"),
@@ -60,9 +73,9 @@ WRONG = [
     ("split.valid=nan", "split.valid: must be above 0 and below 1, got nan; write for example split.valid=0.1"),
     ("sweep.pack_gib=0", "sweep.pack_gib: must be above 0, got 0.0; write for example sweep.pack_gib=2"),
     # values of another type
-    ("optimizer.lr=high", "optimizer.lr: must be a valid number, * got 'high'; write for example optimizer.lr=0.1"),
-    ("optimizer.lr=null", "optimizer.lr: must be a valid number, got None; write for example optimizer.lr=0.1"),
-    ("architecture.hidden=64", "architecture.hidden: must be a valid list, got 64; write for example *=[64,64]"),
+    ("optimizer.lr=high", "optimizer.lr: must be a valid number, * got 'high'; write for example optimizer.lr=0.01"),
+    ("optimizer.lr=null", "optimizer.lr: must be a valid number, got None; write for example optimizer.lr=0.01"),
+    ("architecture.hidden=64", "architecture.hidden: must be a valid list, got 64; write for example *=[32,16]"),
     ("architecture.hidden=[2.5]", "architecture.hidden[0]: must be a valid integer, * got 2.5; write for example *"),
     ("train.epochs=x", "train.epochs: must be of type integer, got 'x'; write for example train.epochs=30"),
     ("train.epochs=1.5", "train.epochs: must be of type integer, got '1.5'; write for example train.epochs=30"),
@@ -73,14 +86,14 @@ WRONG = [
     ("tracking.experiment=", "tracking.experiment: must be a name, got ''; write for example *=workbench"),
     # what is missing
     ("bias=constant", "bias.value: must be given, it has no default; write bias.value=..."),
-    ("~optimizer.lr", "optimizer.lr: must be given, it has no default; write for example optimizer.lr=0.1"),
+    ("~optimizer.lr", "optimizer.lr: must be given, it has no default; write for example optimizer.lr=0.01"),
     ("~activation", "activation: must be given, it has no default; write activation=..."),
     ("activation", "activation: must be key=value; *"),
     # what does not fit together
     (
         "data=wine loss=binary_nll",
-        "loss: binary_nll needs binary targets, but data=wine has 3 classes; write loss=softmax_nll "
-        "(also possible: squared_error)",
+        "loss: binary_nll needs binary targets, but data=wine has 3 classes; write loss=softmax_mse "
+        "(also possible: softmax_nll, squared_error)",
     ),
     (
         "data=diabetes loss=softmax_nll",
@@ -160,7 +173,9 @@ def test_check_refuses_as_train_does(cli: Cli, folder: Path, command: str) -> No
     """The two commands that compose answer alike."""
     answer = cli(command, "optimizer.lr=-1")
     assert answer.code == 2
-    assert answer.err == "workbench: optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1\n"
+    assert (
+        answer.err == "workbench: optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.01\n"
+    )
 
 
 @pytest.mark.parametrize("option", ["--nonsense", "--cfg=nothing"])

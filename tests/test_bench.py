@@ -13,7 +13,7 @@ from workbench.bench import Case, Timing
 
 pytest_plugins = ["tests.outer_fixtures"]
 
-TINY = Case((5, 7, 6, 3), batch=4, replicas=2, seconds=1e-4)
+TINY = Case("mlp", (5, 7, 6, 3), batch=4, replicas=2, seconds=1e-4)
 CPU = torch.device("cpu")
 
 
@@ -78,8 +78,8 @@ def test_floor_is_the_products_of_ours(
 def test_bench_gives_a_row_per_case() -> None:
     """Every figure is a positive number, and one thread computes only while it measures."""
     before = torch.get_num_threads()
-    timings = bench.bench([TINY, Case((4, 3), 2, 1, 1e-4)], rounds=2, device=CPU)
-    assert [one.case for one in timings] == ["5-7-6-3 B=4 R=2", "4-3 B=2 R=1"]
+    timings = bench.bench([TINY, Case("mlp", (4, 3), 2, 1, 1e-4)], rounds=2, device=CPU)
+    assert [one.case for one in timings] == ["mlp 5-7-6-3 B=4 R=2", "mlp 4-3 B=2 R=1"]
     for one in timings:
         assert min(one.ours_ms, one.autograd_ms, one.floor_ms, one.speedup, one.over_floor) > 0
     assert torch.get_num_threads() == before
@@ -135,5 +135,8 @@ def test_table_and_file(cli: Callable[..., Answer], folder: object) -> None:
 
 
 def test_cases_are_those_that_are_reported() -> None:
-    """A small and a large net, alone and packed."""
-    assert [(case.batch, case.replicas) for case in bench.CASES] == [(32, 1), (32, 32), (256, 1), (256, 4)]
+    """A small and a large mlp, alone and packed; each other kind of net, small."""
+    plain = [(case.batch, case.replicas) for case in bench.CASES if case.kind == "mlp"]
+    assert plain == [(32, 1), (32, 32), (256, 1), (256, 4)]
+    others = [(case.kind, case.batch, case.replicas) for case in bench.CASES if case.kind != "mlp"]
+    assert others == [(kind, 32, replicas) for kind in bench.KINDS if kind != "mlp" for replicas in (1, 32)]

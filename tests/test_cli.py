@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.outer import SMALL, Answer, all_runs, finish, runs_of, start
+from tests.outer import SMALL, Answer, all_runs, finish, replace_target, runs_of, start
 from workbench import __version__
 from workbench.errors import ConfigError
 from workbench.nn.activations import Activation, relu
+from workbench.nodes import options
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -96,7 +97,7 @@ def test_train_help_lists_groups_and_composed_keys(cli: Cli, folder: Path) -> No
     """`train --help` shows each group's options and the keys with their defaults, and trains nothing."""
     answer = cli("train", "--help", "activation=tanh")
     assert answer.code == 0
-    assert "activation: identity, relu, sigmoid, softplus, tanh" in answer.out
+    assert f"activation: {', '.join(options('activation'))}" in answer.out
     assert "batch_size: 32" in answer.out
     assert "_target_: workbench.nn.activations.tanh" in answer.out
     assert list(folder.iterdir()) == []
@@ -161,7 +162,7 @@ def test_check_finds_a_broken_derivative(cli: Cli, folder: Path, monkeypatch: py
     """A derivative off by a thousandth: exit code 1, and only the layers it reaches disagree."""
     right = relu()
     wrong = Activation(right.forward, lambda z, a: 1.001 * right.derivative(z, a), right.bounds, 1.0, right.kinks)
-    monkeypatch.setattr("workbench.nn.activations.relu", lambda: wrong)
+    replace_target(monkeypatch, "workbench.nn.activations.relu", lambda: wrong)
     answer = cli("check", "data=wine", "architecture.hidden=[5,5]")
     assert answer.code == 1
     verdicts = dict(re.findall(r"(l\d\.[Wb]).* (agrees|DISAGREES) ", answer.out))
@@ -192,9 +193,9 @@ def completions(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[st
     [
         ("workbench tr", ["train"]),
         ("workbench c", ["check", "compare"]),
-        ("workbench train activation=s", ["activation=sigmoid", "activation=softplus"]),
+        ("workbench train activation=so", ["activation=softplus", "activation=softsign"]),
         ("workbench train activation=relu optimizer.m", ["optimizer.momentum="]),
-        ("workbench check init=", ["init=glorot", "init=he", "init=normal", "init=uniform_fan_in"]),
+        ("workbench check init=", [f"init={name}" for name in options("init")]),
     ],
 )
 def test_completion_offers(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str, offered: list[str]) -> None:
@@ -248,7 +249,7 @@ def test_user_configs_extend_a_group(cli: Cli, store: Store, folder: Path, monke
     wrong = cli("train", "--config-dir", str(own), "activation=swich")
     assert (check.code, wrong.code) == (0, 2)
     assert "agrees" in check.out
-    assert "did you mean 'swish'? options: identity, relu, sigmoid, softplus, swish, tanh" in wrong.err
+    assert f"did you mean 'swish'? options: {', '.join(sorted([*options('activation'), 'swish']))}" in wrong.err
     assert finish(train).code == 0
     assert [run.info.run_name for run in runs_of(store)] == ["relu seed=1", "swish seed=1"]
     assert runs_of(store)[1].data.params["activation.sharpness"] == "1.5"

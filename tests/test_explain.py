@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.outer import replace_target
 from workbench.build import build_pack
 from workbench.cli import main
 from workbench.compose import configure
@@ -258,12 +259,12 @@ def test_two_hundred_parameters_are_still_explained() -> None:
     assert _made(["architecture.hidden=[3,38]"], 1)[0].startswith("One training step of a 2-3-38-1 net")
 
 
-def ends_with_units(hidden: list[int], n_in: int, n_out: int, activation: object) -> Model:
+def ends_with_units(hidden: list[int], dropout: float, n_in: int, n_out: int, activation: object) -> Model:
     """A net whose last layer is no Dense."""
     return Model((Dense("l1", n_in, n_out), Activate("l1", activation)))  # type: ignore[arg-type]
 
 
-def two_affine_layers(hidden: list[int], n_in: int, n_out: int, activation: object) -> Model:
+def two_affine_layers(hidden: list[int], dropout: float, n_in: int, n_out: int, activation: object) -> Model:
     """A net with no units between its affine layers."""
     return Model((Dense("l1", n_in, 2), Dense("l2", 2, n_out)))
 
@@ -276,7 +277,7 @@ def test_other_architectures_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], build: object, found: str
 ) -> None:
     """Only a plain chain has the lecture's formulas; the error says what was met and what to write."""
-    monkeypatch.setattr(f"{mlp.__module__}.mlp", build)
+    replace_target(monkeypatch, f"{mlp.__module__}.mlp", build)
     assert main(["explain"]) == 2
     rule = "architecture must be a plain chain Dense, Activate, ..., Dense"
     assert f"explain: {rule}, got {found}; write architecture=mlp" in capsys.readouterr().err
@@ -290,7 +291,8 @@ def test_other_optimizers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: p
 
     monkeypatch.setattr("workbench.explain.worked.SGD", Other)
     assert main(["explain"]) == 2
-    assert "optimizer must be sgd, whose step is one line, got sgd; write optimizer=sgd" in capsys.readouterr().err
+    rule = "optimizer must be plain sgd, whose step is one line"
+    assert f"{rule}, got sgd; write optimizer=sgd train.clip_norm=null" in capsys.readouterr().err
 
 
 def test_an_unknown_loss_is_explained_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

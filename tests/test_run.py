@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.outer import SMALL, Answer, all_runs, client_of, runs_of
+from tests.outer import SMALL, Answer, all_runs, client_of, replace_target, runs_of
 from workbench.build import build_pack
 from workbench.errors import Terminated, TrackingError
 from workbench.nn.activations import Activation, tanh
@@ -38,7 +38,7 @@ def breaking_tanh(after: int) -> Callable[[], Activation]:
 
 def test_exception_in_one_pack_spares_the_others(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failed pack's runs are FAILED with the reason, the others finish, the summary names them, exit code 1."""
-    monkeypatch.setattr("workbench.nn.activations.tanh", breaking_tanh(after=3))
+    replace_target(monkeypatch, "workbench.nn.activations.tanh", breaking_tanh(after=3))
     answer = cli("train", "-m", *SMALL, "activation=tanh,relu,softplus", "seed=range(2)")
     assert answer.code == 1
     assert "4 finished, 2 failed\n" in answer.out
@@ -55,7 +55,7 @@ def test_exception_in_one_pack_spares_the_others(cli: Cli, store: Store, monkeyp
 
 def test_stop_ends_the_sweep_at_the_first_failure(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sweep.on_error=stop`: packs after the failed one are not begun."""
-    monkeypatch.setattr("workbench.nn.activations.tanh", breaking_tanh(after=0))
+    replace_target(monkeypatch, "workbench.nn.activations.tanh", breaking_tanh(after=0))
     answer = cli("train", "-m", *SMALL, "activation=relu,tanh,softplus", "sweep.on_error=stop")
     assert answer.code == 1
     assert "2 failed, 1 finished" in answer.out

@@ -11,6 +11,7 @@ from tests.reference import blobs, make_pack
 from workbench.data.datasets import Dataset
 from workbench.engine.failure import first_failures
 from workbench.engine.history import Divergence, History, Record
+from workbench.engine.plan import Plan
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
 from workbench.nn.initializers import Initializer, Scheme, constant, normal_noise
@@ -183,7 +184,8 @@ def test_an_epoch_without_failure_reports_none() -> None:
     pack = make_pack(blobs(100, 5, 3), [0, 1], hidden=[4], momentum=0.9)
     params = pack.initial_params()
     rows = pack.data.epoch_rows([generator(seed, "order") for seed in pack.seeds])
-    assert first_failures(pack, params, pack.optimizer.init(params), rows, 10) == {}
+    plan = Plan(0, rows, pack.learning_rates(0, 8, 8))
+    assert first_failures(pack, params, pack.optimizer.init(params), plan, 10) == {}
 
 
 def test_history_reads_series_by_replica() -> None:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import build, stems, targets
+from workbench.nn.activations import Activation
 from workbench.nn.builders import mlp
 from workbench.nn.gradcheck import AUTOGRAD_TOLERANCE, DIFFERENCE_TOLERANCE, Agreement, gradcheck, relative_error
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.base import EVALUATION, Mode
 from workbench.nn.layers.dense import Dense
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
@@ -50,18 +52,23 @@ def _problem(
     model = mlp(list(hidden), n_in, n_out, build("activation", activation))
     scheme = Scheme(he(), constant(0.1))
     rows = [model.init(seed + r, scheme) for r in range(replicas)]
+    buffers = [model.buffers(scheme) for _ in range(replicas)]
     stream = torch.Generator().manual_seed(seed)
     x = torch.randn(replicas, batch, n_in, generator=stream, dtype=torch.float64)
     weight_decay = None if decay is None else decay * torch.arange(1, replicas + 1, dtype=torch.float64)
-    params = Params.stack(rows, torch.float64, torch.device("cpu"))
+    params = Params.stack(rows, torch.float64, torch.device("cpu"), buffers)
     return Problem(
         Objective(model, cost, weight_decay), params, x, targets(cost.accepts, (replicas, batch, n_out), stream)
     )
 
 
+PAIRS = [(activation, "softmax_nll") for activation in stems("activation")] + [
+    ("tanh", loss) for loss in stems("loss") if loss != "softmax_nll"
+]
+
+
 @pytest.mark.parametrize("replicas", [1, 3])
-@pytest.mark.parametrize("loss", stems("loss"))
-@pytest.mark.parametrize("activation", stems("activation"))
+@pytest.mark.parametrize(("activation", "loss"), PAIRS)
 @settings(max_examples=8)
 @given(
     hidden=st.lists(st.integers(1, 6), max_size=3).map(tuple),
@@ -80,10 +87,10 @@ def test_gradients_agree_with_autograd_and_differences(
     seed: int,
     decay: float | None,
 ) -> None:
-    """For every activation with every loss, whatever the sizes: below 1e-10 of autograd, 1e-7 of differences."""
+    """For every activation and for every loss, whatever the sizes: below 1e-10 of autograd, 1e-7 of differences."""
     problem = _problem(activation, loss, replicas, hidden, n_in, batch, seed, decay)
     rows = problem.check(entries=6)
-    assert [row.name for row in rows] == list(problem.params)
+    assert [row.name for row in rows] == list(problem.params.layout.trained.slots)
     for row in rows:
         assert row.autograd_error < AUTOGRAD_TOLERANCE == 1e-10, row
         assert row.difference_error < DIFFERENCE_TOLERANCE == 1e-7, row
@@ -236,18 +243,18 @@ def _in_loss(change: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Problem], 
 class ForgetsDecay(Objective):
     """J with the penalty, gradients without it."""
 
-    def gradients(self, params: Params, grads: Params, x: Tensor, y: Tensor) -> Tensor:
+    def gradients(self, params: Params, grads: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> Tensor:
         """dC/dparams."""
-        return replace(Objective(self.model, self.loss), weight_decay=None).gradients(params, grads, x, y)
+        return Objective(self.model, self.loss).gradients(params, grads, x, y, mode)
 
 
 class DecaysBiases(Objective):
     """J that spares biases, gradients that do not."""
 
-    def gradients(self, params: Params, grads: Params, x: Tensor, y: Tensor) -> Tensor:
+    def gradients(self, params: Params, grads: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> Tensor:
         """dJ/dparams with λb too many."""
         assert self.weight_decay is not None
-        value = super().gradients(params, grads, x, y)
+        value = super().gradients(params, grads, x, y, mode)
         for name in params:
             if name.endswith(".b"):
                 grads[name].add_(params[name] * self.weight_decay[:, None])
@@ -262,14 +269,18 @@ def _as(kind: type[Objective]) -> Callable[[Problem], Problem]:
     return plant
 
 
+def _slightly_wrong(right: Activation) -> Activation:
+    """f' off by one part in a million, or by 1e-6 where it is 0 everywhere."""
+    shift = 1e-6 if right.max_slope == 0 else 0.0
+    return replace(right, derivative=lambda *arguments: right.derivative(*arguments) * (1 + 1e-6) + shift)
+
+
 def _wrong_slope(problem: Problem) -> Problem:
-    """Every activation's derivative off by one part in a million."""
+    """The same net with every activation's derivative slightly wrong."""
     layers = []
     for layer in problem.objective.model.layers:
         if isinstance(layer, Activate):
-            right = layer.activation
-            wrong = replace(right, derivative=lambda z, a, right=right: right.derivative(z, a) * (1 + 1e-6))
-            layers.append(Activate(layer.name, wrong))
+            layers.append(Activate(layer.name, _slightly_wrong(layer.activation)))
         else:
             layers.append(layer)
     return replace(problem, objective=replace(problem.objective, model=Model(tuple(layers))))

@@ -14,6 +14,8 @@ from workbench.nn.params import Params
 from workbench.seeds import generator
 
 NAMES = stems("init")
+DRAWN = [name for name in NAMES if name != "constant"]
+INDEPENDENT = [name for name in DRAWN if build("init", name).noise in (normal_noise, uniform_noise)]
 FAN_OUT, FAN_IN = 250, 160  # 40,000 draws
 
 # half-widths that a right scheme exceeds once in 1e9 draws, in standard errors
@@ -24,7 +26,7 @@ def _sample(scheme: Initializer, seed: int = 0, fan_out: int = FAN_OUT, fan_in: 
     return scheme.sample(generator(seed, "weights", "l1.W"), fan_out, fan_in)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", INDEPENDENT)
 def test_moments_agree_with_theory(name: str) -> None:
     """Mean 0 and the variance that `std` states, each within what 40,000 draws allow; fourth moment of its noise."""
     scheme = build("init", name)
@@ -36,7 +38,7 @@ def test_moments_agree_with_theory(name: str) -> None:
     assert float(W.pow(4).mean()) / std**4 == pytest.approx(kurtosis, rel=0.1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", INDEPENDENT)
 def test_distribution_agrees_with_theory(name: str) -> None:
     """A Kolmogorov-Smirnov test against the stated distribution does not reject."""
     scheme = build("init", name)
@@ -55,6 +57,11 @@ def test_distribution_agrees_with_theory(name: str) -> None:
         ("uniform_fan_in", {"gain": 2.0}, 12, 3, 1 / 3),
         ("glorot", {}, 24, 8, 0.25),  # √(2/32)
         ("glorot", {"gain": 2.0}, 24, 8, 0.5),
+        ("glorot_normal", {}, 24, 8, 0.25),
+        ("glorot_normal", {"gain": 2.0}, 24, 8, 0.5),
+        ("lecun", {}, 16, 3, 0.25),  # 1/√16, fan_in alone
+        ("lecun", {"gain": 2.0}, 16, 3, 0.5),
+        ("rai", {}, 4, 3, 0.30035),  # 0.6007/√4
         ("he", {}, 8, 3, 0.5),  # √(2/8), fan_in alone
         ("he", {"gain": 2.0}, 8, 3, 1.0),
     ],
@@ -82,18 +89,19 @@ def test_shape_is_fan_out_by_fan_in(name: str) -> None:
     assert W.device.type == "cpu"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DRAWN)
 def test_schemes_of_one_noise_share_their_draws(name: str) -> None:
     """Common random numbers: W / std is the same unit noise for every scheme of its kind, and for every gain."""
     scheme = build("init", name)
     unit = _sample(scheme) / scheme.std(FAN_IN, FAN_OUT)
     noise = scheme.noise(generator(0, "weights", "l1.W"), (FAN_OUT, FAN_IN))
     torch.testing.assert_close(unit, noise, rtol=1e-13, atol=0)
-    louder = build("init", name, gain=3.0)
-    torch.testing.assert_close(_sample(louder), 3 * _sample(scheme), rtol=1e-13, atol=0)
+    if name not in ("lsuv", "rai"):  # whose scales are part of them
+        louder = build("init", name, gain=3.0)
+        torch.testing.assert_close(_sample(louder), 3 * _sample(scheme), rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DRAWN)
 def test_seeds_draw_apart_and_repeat_themselves(name: str) -> None:
     """Equal seeds give equal bits, other seeds give weights without correlation."""
     scheme = build("init", name)
@@ -113,7 +121,7 @@ def test_float32_weights_are_rounded_float64_weights(name: str) -> None:
         assert torch.equal(params["l1.b"][0], row["l1.b"].to(dtype))
 
 
-@pytest.mark.parametrize("name", stems("bias"))
+@pytest.mark.parametrize("name", [name for name in stems("bias") if name != "uniform"])
 def test_biases_are_one_value(name: str) -> None:
     """b_i = value for every unit."""
     given = {"value": -1.5} if name == "constant" else {}

@@ -21,7 +21,8 @@ SCHEME = Scheme(he(), constant(0.1))
 
 
 def _params(model: Model | Dense, replicas: int) -> Params:
-    return Params.stack([model.init(seed, SCHEME) for seed in range(replicas)], torch.float64, CPU)
+    rows = [model.init(seed, SCHEME) for seed in range(replicas)]
+    return Params.stack(rows, torch.float64, CPU, [model.buffers(SCHEME)] * replicas)
 
 
 def _randn(*shape: int, seed: int = 0) -> Tensor:
@@ -34,13 +35,16 @@ def _compare(model: Model | Dense, x: Tensor) -> None:
     leaf, x_leaf = params.flat.clone().requires_grad_(), x.clone().requires_grad_()
     out, _ = model.forward(params.with_flat(leaf), x_leaf)
     grad_out = _randn(*out.shape, seed=1)
-    expected, expected_in = torch.autograd.grad((out * grad_out).sum(), [leaf, x_leaf])
+    expected, expected_in = torch.autograd.grad(
+        (out * grad_out).sum(), [leaf, x_leaf], allow_unused=True, materialize_grads=True
+    )
 
-    grads = params.with_flat(torch.full_like(params.flat, 5.0))  # stale numbers must be overwritten, not added to
+    grads = Params.zeros(params.layout.trained, len(x), x)
+    grads.flat.fill_(5.0)  # stale numbers must be overwritten, not added to
     _, tape = model.forward(params, x)
     grad_in = model.backward(params, tape, grad_out, grads)
-    for name, gradient in params.with_flat(expected).items():
-        torch.testing.assert_close(grads[name], gradient, **EXACT)
+    for name, gradient in grads.items():
+        torch.testing.assert_close(gradient, params.with_flat(expected)[name], **EXACT)
     torch.testing.assert_close(grad_in, expected_in, **EXACT)
 
 
@@ -74,7 +78,7 @@ def test_dense_worked_by_hand() -> None:
     layer = Dense("l1", 2, 1)
     row = {"l1.W": torch.tensor([[1.0, 2.0]]), "l1.b": torch.tensor([3.0])}
     params = Params.stack([row], torch.float64, CPU)
-    grads = Params.zeros(params.layout, 1, params.flat)
+    grads = Params.zeros(params.layout.trained, 1, params.flat)
     z, tape = layer.forward(params, torch.tensor([[[4.0, 5.0]]], dtype=torch.float64))
     grad_in = layer.backward(params, tape, torch.full((1, 1, 1), 2.0, dtype=torch.float64), grads)
     assert grad_in is not None
@@ -104,7 +108,7 @@ def test_input_gradient_is_left_out_where_nobody_needs_it(hidden: list[int]) -> 
     model, x = mlp(hidden, 5, 2, build("activation", "tanh")), _randn(2, 4, 5)
     params = _params(model, 2)
     z, tape = model.forward(params, x)
-    with_input, without = (Params.zeros(params.layout, 2, params.flat) for _ in range(2))
+    with_input, without = (Params.zeros(params.layout.trained, 2, params.flat) for _ in range(2))
     assert model.backward(params, tape, z, with_input) is not None
     assert model.backward(params, tape, z, without, need_grad_in=False) is None
     assert torch.equal(with_input.flat, without.flat)

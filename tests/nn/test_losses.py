@@ -11,6 +11,7 @@ from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
 from workbench.nn.params import Layout, Params
 
 NAMES = stems("loss")
+MATCHED = [name for name in NAMES if name != "softmax_mse"]  # cost and output activation belong together
 EXACT = {"rtol": 1e-10, "atol": 1e-14}
 
 
@@ -48,7 +49,7 @@ def test_delta_equals_autograd_of_value(name: str, batch: int) -> None:
     torch.testing.assert_close(loss.delta(z, y), expected, **EXACT)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MATCHED)
 def test_delta_is_output_minus_target_over_batch(name: str) -> None:
     """The theorem of matched pairs: delta = (a - y)/B with a = predict(z)."""
     loss = build("loss", name)
@@ -74,7 +75,7 @@ def test_replicas_do_not_mix(name: str) -> None:
     loss = build("loss", name)
     z, y = _case(loss)
     changed = z.clone()
-    changed[1] *= 3
+    changed[1] *= -3
     for before, after in zip(loss.value_and_delta(z, y), loss.value_and_delta(changed, y), strict=True):
         assert torch.equal(before[[0, 2]], after[[0, 2]])
         assert not torch.equal(before[1], after[1])

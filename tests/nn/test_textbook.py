@@ -134,7 +134,7 @@ def _assert_same(got: Tensor, expected: Tensor, rtol: float = RTOL) -> None:
 def test_every_form_equals_the_engine(drawn: dict[str, Any]) -> None:
     """J(W, b), dW and db of the three forms are the batched hand-written ones, alone and in a pack."""
     problem = make_problem(**drawn)
-    grads = Params.zeros(problem.params.layout, len(problem.x), problem.params.flat)
+    grads = Params.zeros(problem.params.layout.trained, len(problem.x), problem.params.flat)
     problem.objective.gradients(problem.params, grads, problem.x, problem.y)
     J = problem.objective.value(problem.params, problem.x, problem.y)
     for replica in range(len(problem.x)):

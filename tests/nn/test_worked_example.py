@@ -58,7 +58,7 @@ GRADIENTS = {"l1.W": [[0.5, -0.5], [3, 6]], "l1.b": [0, 2.75], "l2.W": [[1, -6]]
 
 def test_worked_values(objective: Objective, params: Params) -> None:
     """C, J and every gradient are exactly the numbers above: all of them are binary fractions."""
-    grads = Params.zeros(params.layout, 1, params.flat)
+    grads = Params.zeros(params.layout.trained, 1, params.flat)
     assert float(objective.value(params, X, Y)) == 5.84375
     assert float(objective.gradients(params, grads, X, Y)) == 3.78125
     assert {name: gradient[0].tolist() for name, gradient in grads.items()} == GRADIENTS
@@ -67,7 +67,7 @@ def test_worked_values(objective: Objective, params: Params) -> None:
 def test_worked_step(objective: Objective, params: Params) -> None:
     """θ - 0.1 dJ/dθ for every parameter."""
     before = {name: value.clone() for name, value in params.items()}
-    grads = Params.zeros(params.layout, 1, params.flat)
+    grads = Params.zeros(params.layout.trained, 1, params.flat)
     objective.gradients(params, grads, X, Y)
     optimizer = sgd(_row(0.1), _row(0.0), _row(0.5))
     optimizer.update(grads, optimizer.init(params), params, optimizer.lr)
