@@ -1,6 +1,7 @@
 """Optimizers against torch's, one torch optimizer per replica, each with its own settings."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from tests.reference import stems
 from workbench.nn.gradcheck import relative_error
 from workbench.nn.losses import add_l2_gradient
-from workbench.nn.optimizers import Optimizer, adagrad, adam, adamw, rmsprop, sgd
+from workbench.nn.optimizers import Adagrad, Optimizer, adagrad, adam, adamw, clip_by_norm, rmsprop, sgd
 from workbench.nn.params import Layout, Params
 
 LR = [0.3, 0.03, 0.1, 0.01]
@@ -167,3 +168,166 @@ def test_sgd_velocity_adapts_to_the_lr_given() -> None:
     grads = params.with_flat(torch.ones_like(params.flat))
     optimizer.update(grads, optimizer.init(params), params, _rows([1.0, 2.0, 3.0, 4.0]))
     torch.testing.assert_close(before - params.flat, _rows([1.0, 2.0, 3.0, 4.0])[:, None].expand_as(before))
+
+
+@dataclass(frozen=True)
+class Wrong(Optimizer):
+    """An optimizer that something happens to before each step; `before` returns the rate the step then takes."""
+
+    right: Optimizer
+    before: Callable[[Params, dict[str, Tensor], Params, Tensor], Tensor]
+
+    @property
+    def lr(self) -> Tensor:  # type: ignore[override]
+        """As the right one."""
+        return self.right.lr
+
+    @property
+    def weight_decay(self) -> Tensor:  # type: ignore[override]
+        """As the right one."""
+        return self.right.weight_decay
+
+    @property
+    def decoupled(self) -> bool:  # type: ignore[override]
+        """As the right one."""
+        return self.right.decoupled
+
+    def init(self, params: Params) -> dict[str, Tensor]:
+        """As the right one."""
+        return self.right.init(params)
+
+    def update(self, grads: Params, state: dict[str, Tensor], params: Params, lr: Tensor) -> None:
+        """The mistake, then the step."""
+        self.right.update(grads, state, params, self.before(grads, state, params, lr))
+
+
+def _first(change: Callable[[Params, dict[str, Tensor], Params, Tensor], object]) -> Callable[[Any], Optimizer]:
+    """A mistake that leaves the rate as it is."""
+
+    def before(grads: Params, state: dict[str, Tensor], params: Params, lr: Tensor) -> Tensor:
+        change(grads, state, params, lr)
+        return lr
+
+    return lambda right: Wrong(right, before)
+
+
+def _rate(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Optimizer]:
+    return lambda right: Wrong(right, lambda grads, state, params, lr: change(lr))
+
+
+OF_ANY: dict[str, Callable[[Any], Optimizer]] = {
+    "uphill": _rate(torch.neg),
+    "rates of other replicas": _rate(lambda lr: lr.flip(0)),
+    "one rate for all": _rate(lambda lr: lr.mean().expand(len(lr))),
+    "gradient: sign": _first(lambda grads, state, params, lr: grads.flat.neg_()),
+    "gradients of other replicas": _first(lambda grads, state, params, lr: grads.flat.copy_(grads.flat.flip(0))),
+    "weight_decay dropped": lambda right: replace(right, weight_decay=0 * right.weight_decay),
+    "weight_decay of biases too": _first(
+        lambda grads, state, params, lr: grads["l1.b"].add_(params["l1.b"] * _rows(DECAY)[:, None])
+    ),
+    "weight_decay twice": lambda right: replace(right, weight_decay=2 * right.weight_decay),
+}
+OF_ONE: dict[tuple[str, str], Callable[[Any], Optimizer]] = {
+    ("sgd", "momentum dropped"): lambda right: replace(right, momentum=0 * right.momentum),
+    ("sgd", "momentum 1 - momentum"): lambda right: replace(right, momentum=1 - right.momentum),
+    ("sgd", "ahead"): lambda right: replace(right, nesterov=True),
+    ("sgd", "velocity forgotten"): _first(lambda grads, state, params, lr: state["velocity"].zero_()),
+    ("sgd", "dampened"): _first(lambda grads, state, params, lr: grads.flat.mul_(1 - _rows(MOMENTUM)[:, None])),
+    ("nesterov", "not ahead"): lambda right: replace(right, nesterov=False),
+    ("rmsprop", "decay 1 - decay"): lambda right: replace(right, decay=1 - right.decay),
+    ("rmsprop", "eps dropped"): lambda right: replace(right, eps=0 * right.eps),
+    ("rmsprop", "square forgotten"): _first(lambda grads, state, params, lr: state["square"].zero_()),
+    ("rmsprop", "square of adagrad"): lambda right: Adagrad(right.lr, right.eps, right.weight_decay),
+    ("adagrad", "square forgotten"): _first(lambda grads, state, params, lr: state["square"].zero_()),
+    ("adagrad", "eps dropped"): lambda right: replace(right, eps=0 * right.eps),
+    ("adam", "mean not corrected"): _first(lambda grads, state, params, lr: state["power1"].zero_()),
+    ("adam", "square not corrected"): _first(lambda grads, state, params, lr: state["power2"].zero_()),
+    ("adam", "powers swapped"): lambda right: replace(right, beta1=right.beta2, beta2=right.beta1),
+    ("adam", "eps dropped"): lambda right: replace(right, eps=0 * right.eps),
+    ("adam", "mean forgotten"): _first(lambda grads, state, params, lr: state["mean"].zero_()),
+    ("adam", "decay decoupled"): lambda right: replace(right, decoupled=True),
+    ("adamw", "decay coupled"): lambda right: replace(right, decoupled=False),
+    ("adamw", "decay without the rate"): lambda right: replace(right, weight_decay=right.weight_decay / right.lr),
+    ("adamw", "decay of all that is trained"): _first(
+        lambda grads, state, params, lr: params["l1.b"].mul_(1 - (lr * _rows(DECAY))[:, None])
+    ),
+}
+OPTIMIZER_MISTAKES = {(name, what): wrong for name in OPTIMIZERS for what, wrong in OF_ANY.items()} | OF_ONE
+
+
+@pytest.mark.parametrize(("name", "what"), OPTIMIZER_MISTAKES, ids=[": ".join(key) for key in OPTIMIZER_MISTAKES])
+def test_each_mistake_in_an_update_is_caught(name: str, what: str) -> None:
+    """Torch's optimizer ends elsewhere, by more than 1e-4 of some parameter's norm."""
+    wrong = OPTIMIZER_MISTAKES[name, what](OPTIMIZERS[name][0]())
+    assert _furthest(name, _ours(wrong, STEPS)[0]) > 1e-4
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_clipping_follows_torch(name: str) -> None:
+    """50 steps cut to each replica's own norm, which is infinite for one: torch's clip_grad_norm_ before its step."""
+    norms = [0.5, 3.0, float("inf"), 6.0]
+    optimizer, params = OPTIMIZERS[name][0](), _start()
+    state, grads = optimizer.init(params), Params.zeros(LAYOUT, len(LR), params.flat)
+    cut = torch.zeros(len(LR))
+    for step in range(STEPS):
+        for key, gradient in _gradients(step).items():
+            grads[key].copy_(gradient)
+        longest = grads.flat.norm(dim=1)
+        clip_by_norm(grads, _rows(norms))
+        cut += grads.flat.norm(dim=1) < longest - 1e-9
+        optimizer.update(grads, state, params, optimizer.lr)
+    assert cut.tolist()[0] == STEPS
+    assert 0 < cut.tolist()[3] < STEPS
+    assert cut.tolist()[2] == 0
+    for r, norm in enumerate(norms):
+        twins = {key: value[r].clone().requires_grad_() for key, value in _start().items()}
+        theirs = OPTIMIZERS[name][1](
+            r,
+            [twin for key, twin in twins.items() if key.endswith(".W")],
+            [twin for key, twin in twins.items() if key.endswith(".b")],
+        )
+        if not optimizer.decoupled:
+            theirs.param_groups[0]["weight_decay"] = 0.0  # which torch would add after the cut
+        for step in range(STEPS):
+            for key, gradient in _gradients(step).items():
+                twins[key].grad = gradient[r].clone()
+            torch.nn.utils.clip_grad_norm_(twins.values(), norm)
+            theirs.step()
+        for key, twin in twins.items():
+            assert relative_error(params[key][r], twin.detach()) < 1e-10
+
+
+def test_clipping_counts_trained_numbers_and_keeps_directions() -> None:
+    """(3, 4) cut to norm 1 is (0.6, 0.8) within torch's own 1e-6; to norm 6 it stays, bit by bit."""
+    grads = Params.zeros(Layout({"l1.W": (1, 2)}), 2, torch.empty(0, dtype=torch.float64))
+    grads["l1.W"].copy_(torch.tensor([3.0, 4.0]).expand(2, 1, 2))
+    clip_by_norm(grads, _rows([1.0, 6.0]))
+    assert grads["l1.W"][0].flatten().tolist() == pytest.approx([0.6, 0.8], rel=1e-6)
+    assert grads["l1.W"][1].flatten().tolist() == [3.0, 4.0]
+
+
+def test_adam_worked_by_hand() -> None:
+    """θ = 1, gradients 2 and -1, betas ½ and ¾, lr 0.1: steps 0.1·1, then 0.1·0/√(1.0/(7/16))."""
+    params = Params.zeros(Layout({"l1.W": (1, 1)}), 1, torch.empty(0, dtype=torch.float64))
+    params["l1.W"].fill_(1)
+    grads = Params.zeros(params.layout, 1, params.flat)
+    optimizer = adam(*(_rows([value]) for value in (0.1, 0.5, 0.75, 1e-300, 0.0)))
+    state, seen = optimizer.init(params), []
+    for g in (2.0, -1.0):
+        grads["l1.W"].fill_(g)
+        optimizer.update(grads, state, params, optimizer.lr)
+        seen.append(float(params["l1.W"]))
+    # m: 1, then 0.5 - 0.5 = 0; m/(1 - 1/2) = 2, s: 1/4·4 = 1, s/(1 - 3/4) = 4: the first step is 0.1·2/2
+    assert seen == pytest.approx([0.9, 0.9], rel=1e-14)
+
+
+@pytest.mark.parametrize("name", ["nesterov", "rmsprop", "adagrad", "adam", "adamw"])
+def test_update_leaves_gradients_alone(name: str) -> None:
+    """The gradient's norm is recorded after the step: it must be the gradient still."""
+    optimizer, params = OPTIMIZERS[name][0](), _start()
+    grads = Params.zeros(LAYOUT, len(LR), params.flat)
+    for key, gradient in _gradients(0).items():
+        grads[key].copy_(gradient)
+    before = grads.flat.clone()
+    optimizer.update(grads, optimizer.init(params), params, optimizer.lr)
+    assert torch.equal(grads.flat, before)

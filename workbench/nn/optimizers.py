@@ -77,7 +77,7 @@ class SGD(Optimizer):
         if "velocity" in state:
             momentum = per_replica(self.momentum, step)
             velocity = state["velocity"].mul_(momentum).add_(step)
-            step = step.addcmul_(velocity, momentum) if self.nesterov else velocity
+            step = torch.addcmul(step, velocity, momentum) if self.nesterov else velocity
         params.trained.addcmul_(step, per_replica(lr.neg(), step))
 
 
