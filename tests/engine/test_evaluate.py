@@ -1,5 +1,6 @@
 """Evaluation in chunks against the whole part at once, in plain torch."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,10 @@ from workbench.data.batches import PARTS
 from workbench.diagnostics.units import SATURATED_BELOW
 from workbench.engine import evaluate as module
 from workbench.engine.evaluate import evaluate
+from workbench.nn.activations import relu
+from workbench.nn.builders import mlp
+from workbench.nn.layers.batch_norm import batch_norm
+from workbench.nn.losses import squared_error
 
 
 @pytest.mark.parametrize("numbers", [1, 2000, 2**20])
@@ -79,4 +84,35 @@ def test_evaluation_leaves_parameters_alone(loss: str) -> None:
     params = pack.initial_params()
     before = params.flat.clone()
     evaluate(pack.objective, params, pack.data, pack.data.train, units=True)
+    assert torch.equal(params.flat, before)
+
+
+def test_r2_is_that_of_the_output_not_of_the_logits() -> None:
+    """With tanh as the output activation, residuals are those of tanh(z)."""
+    pack = make_pack(build("data", "diabetes"), [0], loss="squared_error", hidden=[])
+    bent = replace(pack.objective, loss=squared_error(build("activation", "tanh")))
+    params = pack.initial_params()
+    x, y = pack.data.test.x[0], pack.data.test.y[0]
+    a = torch.tanh(x @ params["l1.W"][0].T + params["l1.b"][0])
+    expected = 1 - float((a - y).square().sum() / (y - y.mean()).square().sum())
+    assert float(evaluate(bent, params, pack.data, pack.data.test)["r2"]) == pytest.approx(expected, rel=1e-10)
+
+
+def test_running_statistics_serve_evaluation() -> None:
+    """With batch norm, chunks of any size give the same numbers, and buffers stay as they are."""
+    pack = make_pack(
+        blobs(100, 5, 3),
+        [0, 1],
+        architecture=lambda n_in, n_out: mlp([6], n_in, n_out, relu(), batch_norm(), dropout=0.5),
+    )
+    params = pack.initial_params()
+    params["l1.running_mean"].add_(torch.rand(2, 6, generator=torch.Generator().manual_seed(0)))
+    before = params.flat.clone()
+    metrics = evaluate(pack.objective, params, pack.data, pack.data.train)
+    z = pack.data.train.x @ params["l1.W"].transpose(1, 2) + (params["l1.b"] - params["l1.running_mean"])[:, None]
+    a = (z / (1 + 1e-5) ** 0.5).relu()
+    logits = a @ params["l2.W"].transpose(1, 2) + params["l2.b"][:, None]
+    for r in range(2):
+        expected = LOSS_TWINS["softmax_nll"](logits[r], pack.data.train.y[0])
+        assert float(metrics["loss"][r]) == pytest.approx(float(expected), rel=1e-10)
     assert torch.equal(params.flat, before)

@@ -17,7 +17,10 @@ from workbench.engine.history import Record
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer, step
 from workbench.nn.initializers import Scheme, constant, glorot, he
+from workbench.nn.model import Model
+from workbench.nn.optimizers import adam
 from workbench.nn.params import Params
+from workbench.nodes import call, option
 from workbench.seeds import generator
 
 DATA_OF = {
@@ -287,6 +290,40 @@ def test_a_step_reads_nothing_back_from_the_device(activation: str, loss: str) -
         metrics |= evaluate(pack.objective, params, pack.data, getattr(pack.data, part), units=True)
     assert {value.device.type for value in metrics.values()} == {"meta"}
     assert {tuple(value.shape) for value in metrics.values()} == {(2,)}
+
+
+SIZES: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": [5, 4], "dropout": 0.2},
+    "maxout_mlp": {"hidden": [5, 4], "dropout": 0.2},
+    "residual_mlp": {"width": 5, "blocks": 2, "dropout": 0.2},
+    "highway_mlp": {"width": 5, "depth": 2},
+    "autoencoder": {"hidden": [5, 3], "dropout": 0.2},
+    "perceptron": {},
+}
+
+
+@pytest.mark.parametrize("norm", stems("norm"))
+@pytest.mark.parametrize("architecture", stems("architecture"))
+def test_a_step_of_every_architecture_reads_nothing_back(architecture: str, norm: str) -> None:
+    """With every norm, dropout, a cut gradient and Adam; the buffers move without a look at them."""
+    parts = {"activation": build("activation", "leaky_relu"), "norm": build("norm", norm)}
+
+    def model(n_in: int, n_out: int) -> Model:
+        node = {**option("architecture", architecture), **SIZES[architecture]}
+        made: Model = call("architecture", node, n_in=n_in, n_out=n_out, **parts)
+        return made
+
+    rows = [torch.full((2,), value, dtype=torch.float64) for value in (0.1, 0.9, 0.99, 1e-8, 0.01)]
+    real = make_pack(blobs(100, 4, 4), [0, 1], architecture=model, optimizer=adam(*rows), clip_norm=rows[0])
+    real_params = real.initial_params()
+    pack = replace(_to_meta(real), device=torch.device("meta"))
+    params = real_params.with_flat(real_params.flat.to("meta"))
+    state = {name: tensor.to("meta") for name, tensor in real.optimizer.init(real_params).items()}
+    grads = Params.zeros(params.layout.trained, 2, params.flat)
+    x, y = pack.data.batch(torch.empty(2, 8, dtype=torch.int64, device="meta"))
+    assert step(pack, params, grads, state, x, y, 3).device.type == "meta"
+    metrics = evaluate(pack.objective, params, pack.data, pack.data.valid, units=True)
+    assert {value.device.type for value in metrics.values()} == {"meta"}
 
 
 def test_the_meta_device_would_notice_a_host_sync() -> None:

@@ -5,9 +5,25 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tests.reference import LOSS_TWINS, build, stems, targets
-from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
+from workbench.errors import ConfigError
+from workbench.nn.activations import identity, sigmoid, unit_step
+from workbench.nn.builders import perceptron as perceptron_model
+from workbench.nn.losses import (
+    BINARY_NLL,
+    CATEGORICAL_NLL,
+    HALF_SQUARED,
+    SOFTMAX,
+    Loss,
+    add_l2_gradient,
+    compose,
+    elementwise,
+    l2_penalty,
+    squared_error,
+)
+from workbench.nn.objective import Objective
 from workbench.nn.params import Layout, Params
 
 NAMES = stems("loss")
@@ -152,3 +168,97 @@ def test_penalty_gradient_equals_autograd() -> None:
     torch.testing.assert_close(grads.flat, 3 + expected, **EXACT)
     assert torch.equal(grads["l1.b"], torch.full((2, 3), 3.0, dtype=torch.float64))
     torch.testing.assert_close(grads["l1.W"][1], 3 + 0.5 * params["l1.W"][1], **EXACT)
+
+
+PAIRS = {
+    "squared_error": compose(HALF_SQUARED, elementwise(identity()), ("real",)),
+    "binary_nll": compose(BINARY_NLL, elementwise(sigmoid()), ("binary",)),
+    "softmax_nll": compose(CATEGORICAL_NLL, SOFTMAX, ("one_hot",)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+def test_closed_forms_equal_the_chain_rule(name: str) -> None:
+    """Cost after output activation, composed, gives the value and the delta of the closed form."""
+    closed, composed = build("loss", name), PAIRS[name]
+    z, y = _case(closed)
+    torch.testing.assert_close(composed.value(z, y), closed.value(z, y), **EXACT)
+    torch.testing.assert_close(composed.delta(z, y), closed.delta(z, y), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(composed.predict(z), closed.predict(z), **EXACT)
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+def test_smoothing_equals_torch(smoothing: float) -> None:
+    """Softmax: torch's label_smoothing. Logistic: torch's cost of y moved toward ½. Deltas are autograd's."""
+    softmax, logistic = (build("loss", name, smoothing=smoothing) for name in ("softmax_nll", "binary_nll"))
+    z, y = _case(softmax)
+    expected = [cross_entropy(z[r], y[r].argmax(1), label_smoothing=smoothing) for r in range(3)]
+    torch.testing.assert_close(softmax.value(z, y), torch.stack(expected), **EXACT)
+    _delta_is_the_derivative(softmax, z, y)
+    z, y = _case(logistic)
+    moved = (1 - smoothing) * y + smoothing / 2
+    expected = [binary_cross_entropy_with_logits(z[r], moved[r]) for r in range(3)]
+    torch.testing.assert_close(logistic.value(z, y), torch.stack(expected), **EXACT)
+    _delta_is_the_derivative(logistic, z, y)
+
+
+def _delta_is_the_derivative(loss: Loss, z: Tensor, y: Tensor) -> None:
+    leaf = z.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(loss.value(leaf, y).sum(), leaf)
+    torch.testing.assert_close(loss.delta(z, y), expected, **EXACT)
+
+
+@pytest.mark.parametrize("name", [name for name in stems("activation") if name != "unit_step"])
+def test_squared_error_of_any_output(name: str) -> None:
+    """½‖f(z) - y‖² and its derivative by autograd, for every output activation with its own constants."""
+    unit = build("activation", name)
+    loss = squared_error(unit)
+    z, y = _case(loss)
+    constants = tuple(unit.constants.values())
+    expected = (unit.forward(z, *constants) - y).square().sum((1, 2)) / 2 / 5
+    torch.testing.assert_close(loss.value(z, y), expected, **EXACT)
+    torch.testing.assert_close(loss.predict(z), unit.forward(z, *constants), **EXACT)
+    _delta_is_the_derivative(loss, z, y)
+
+
+def test_an_output_without_slope_is_refused() -> None:
+    """No gradient passes a unit step."""
+    with pytest.raises(ConfigError, match=r"loss.output: must have a slope, but f' of this one is 0 everywhere"):
+        squared_error(unit_step())
+
+
+def test_perceptron_rule_worked_by_hand() -> None:
+    """(a - y)/B for z = (2, -1, 3, -4), y = (0, 1, 1, 0): only the first two are wrong, C = (2 + 1)/4."""
+    loss = build("loss", "perceptron")
+    z = torch.tensor([[[2.0], [-1.0], [3.0], [-4.0]]], dtype=torch.float64)
+    y = torch.tensor([[[0.0], [1.0], [1.0], [0.0]]], dtype=torch.float64)
+    assert loss.delta(z, y).flatten().tolist() == [0.25, -0.25, 0, 0]
+    assert float(loss.value(z, y)) == 0.75
+    assert loss.predict(z).flatten().tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("lr", [1.0, 0.1])
+def test_perceptron_converges_within_its_bound(lr: float) -> None:
+    """On separable points, one by one from W = 0: at most (R/margin)² mistakes (Novikoff 1962), then none."""
+    stream = torch.Generator().manual_seed(0)
+    right = torch.tensor([0.6, -0.8, 0.0], dtype=torch.float64)  # unit length, with the bias as a third weight
+    x = torch.randn(200, 2, generator=stream, dtype=torch.float64)
+    longer = torch.cat([x, torch.ones(200, 1, dtype=torch.float64)], 1)
+    distance = longer @ right
+    x, longer, distance = (one[distance.abs() > 0.2] for one in (x, longer, distance))
+    y = (distance > 0).double()
+    bound = float(longer.square().sum(1).max() / distance.abs().min() ** 2)
+    objective = Objective(perceptron_model(2, 1), build("loss", "perceptron"))
+    params = Params.zeros(Layout({"l1.W": (1, 2), "l1.b": (1,)}), 1, x)
+    grads = Params.zeros(params.layout, 1, x)
+    mistakes = quiet = place = 0
+    while quiet < len(x):
+        one = slice(place % len(x), place % len(x) + 1)
+        objective.gradients(params, grads, x[one].unsqueeze(0), y[one].view(1, 1, 1))
+        wrong = bool(grads.flat.any())
+        mistakes, quiet, place = mistakes + wrong, 0 if wrong else quiet + 1, place + 1
+        params.flat.sub_(lr * grads.flat)
+        assert mistakes <= bound
+    z, _ = objective.model.forward(params, x.unsqueeze(0))
+    assert torch.equal(objective.loss.predict(z).flatten(), y)
+    assert mistakes > 1

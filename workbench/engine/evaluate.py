@@ -27,7 +27,7 @@ def evaluate(
         x, y = data.chunk(part, start, start + step)
         z, tape = objective.model.forward(params, x)
         sums["loss"] = sums["loss"] + objective.loss.value(z, y) * x.shape[1]
-        sums["score"] = sums["score"] + _score(z, y, data.n_classes)
+        sums["score"] = sums["score"] + _score(z, objective.loss.predict(z), y, data.n_classes)
         if units:
             for layer in objective.model.units(tape):
                 _count(counts, layer)
@@ -41,10 +41,10 @@ def evaluate(
     return {"loss": sums["loss"] / part.size, "accuracy": sums["score"] / part.size, **rates}
 
 
-def _score(z: Outputs, y: Outputs, n_classes: int | None) -> PerReplicaTensor:
-    """Examples classified correctly, or the squared residuals of a regression."""
+def _score(z: Outputs, a: Outputs, y: Outputs, n_classes: int | None) -> PerReplicaTensor:
+    """Examples classified correctly, or the squared residuals of a regression, whose output is a."""
     if n_classes is None:
-        return (z - y).square().sum((1, 2))
+        return (a - y).square().sum((1, 2))
     right = (
         z.transpose(1, 2).contiguous().argmax(1) == y.argmax(-1)
         if z.shape[-1] > 1
