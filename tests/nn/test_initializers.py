@@ -6,9 +6,11 @@ import pytest
 import torch
 from scipy import stats
 
-from tests.reference import build, stems
-from workbench.nn.initializers import BiasInitializer, Initializer, Scheme, normal_noise, uniform_noise
+from tests.reference import blobs, build, make_pack, stems
+from workbench.engine.replicas import Pack
+from workbench.nn.initializers import BiasInitializer, Initializer, Scheme, constant, normal_noise, uniform_noise
 from workbench.nn.layers.dense import Dense
+from workbench.nn.lsuv import TOLERANCE, to_unit_variance
 from workbench.nn.model import Model
 from workbench.nn.params import Params
 from workbench.seeds import generator
@@ -138,3 +140,95 @@ def test_a_layer_does_not_depend_on_its_neighbors() -> None:
     behind = Model((Dense("l1", 9, 4), Dense("l2", 4, 3))).init(5, scheme)
     assert torch.equal(alone["l2.W"], behind["l2.W"])
     assert not torch.equal(Dense("l1", 4, 3).init(5, scheme)["l1.W"], alone["l2.W"])
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.5])
+@pytest.mark.parametrize(("fan_out", "fan_in"), [(5, 8), (8, 5), (6, 6), (1, 4)])
+def test_orthogonal_weights_have_one_singular_value(fan_out: int, fan_in: int, gain: float) -> None:
+    """The whole spectrum is the gain, for wide, tall and square matrices."""
+    W = _sample(build("init", "orthogonal", gain=gain), fan_out=fan_out, fan_in=fan_in)
+    torch.testing.assert_close(torch.linalg.svdvals(W), torch.full((min(fan_out, fan_in),), gain).double())
+
+
+def test_orthogonal_weights_follow_haar() -> None:
+    """Every entry of a Haar matrix in three dimensions is uniform on [-1, 1], and half of them are rotations."""
+    draws = torch.stack([_sample(build("init", "orthogonal"), seed, 3, 3) for seed in range(600)])
+    for i in range(3):
+        for j in range(3):
+            assert stats.kstest(draws[:, i, j].numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-5
+    assert stats.binomtest(int((torch.linalg.det(draws) > 0).sum()), 600).pvalue > 1e-5
+
+
+def _lsuv_pack(seeds: list[int]) -> Pack:
+    scheme = Scheme(build("init", "lsuv"), constant(0.3))
+    return make_pack(blobs(300, 7, 5), seeds, activation="relu", hidden=[20, 30], schemes=[scheme] * len(seeds))
+
+
+def test_lsuv_gives_every_layer_unit_variance() -> None:
+    """On the first training examples every z has variance 1, within the published tolerance, whatever the pack."""
+    pack = _lsuv_pack([3, 4])
+    params = pack.initial_params()
+    x = torch.cat([pack.data.first_examples(r) for r in range(2)])
+    assert x.shape == (2, 239, 7)
+    _, tape = pack.objective.model.forward(params, x)
+    seen = list(pack.objective.model.preactivations(tape))
+    assert [name for name, _ in seen] == ["l1.W", "l2.W", "l3.W"]
+    for _, z in seen:
+        variances = z.flatten(1).var(1, correction=0)
+        assert float((variances - 1).abs().max()) < TOLERANCE
+    assert torch.equal(_lsuv_pack([4]).initial_params().flat[0], params.flat[1])
+
+
+def test_lsuv_only_scales_and_leaves_a_layer_that_does_not_vary() -> None:
+    """W keeps its directions; biases stay; where every z is the bias there is no variance to divide by."""
+    model = Model((Dense("l1", 4, 3),))
+    scheme = Scheme(build("init", "lsuv"), constant(0.3))
+    before = model.init(0, scheme)
+    for x, moves in ((torch.randn(1, 50, 4).double(), True), (torch.zeros(1, 50, 4).double(), False)):
+        after = {name: value.clone() for name, value in before.items()}
+        to_unit_variance(model, after, {}, x)
+        ratio = after["l1.W"] / before["l1.W"]
+        torch.testing.assert_close(ratio, ratio[0, 0].expand(3, 4))
+        assert (abs(float(ratio[0, 0]) - 1) > 1e-3) == moves
+        assert torch.equal(after["l1.b"], before["l1.b"])
+
+
+def test_rai_puts_one_positive_number_into_each_row() -> None:
+    """Of each row of (W, b) one number is Beta(2, 1), at any place alike; the others are N(0, 0.6007²/fan_in)."""
+    fan_out, fan_in, names = 4000, 9, ("l1.W", "l1.b")
+    scheme = Scheme(build("init", "rai"), constant(0.0))
+    W, b = scheme.sample(*(generator(0, "weights", name) for name in names), fan_out, fan_in)
+    stream, std = generator(0, "weights", "l1.W"), 0.6007 / 3
+    plain = torch.cat([std * normal_noise(stream, (fan_out, fan_in)), std * normal_noise(stream, (fan_out, 1))], 1)
+    rows = torch.cat([W, b.unsqueeze(1)], 1)
+    changed = (rows - plain).abs() > 1e-12
+    assert (changed.sum(1) == 1).all()
+    assert stats.kstest(rows[changed].numpy(), stats.beta(2, 1).cdf).pvalue > 1e-6
+    assert float(rows[changed].mean()) == pytest.approx(2 / 3, abs=LIMIT * 0.236 / math.sqrt(fan_out))
+    assert stats.chisquare(changed.sum(0).numpy()).pvalue > 1e-6
+    for column in range(fan_in + 1):
+        others = rows[:, column][~changed[:, column]]
+        assert stats.kstest(others.numpy(), stats.norm(0, std).cdf).pvalue > 1e-6
+
+
+def test_rai_adds_to_the_biases_chosen() -> None:
+    """A bias of 5 stays the center of those that are not replaced."""
+    streams = generator(0, "weights", "l1.W"), generator(0, "weights", "l1.b")
+    _, b = Scheme(build("init", "rai"), constant(5.0)).sample(*streams, 4000, 9)
+    kept = b[b > 2]
+    assert 0.87 < len(kept) / 4000 < 0.93
+    assert float(kept.mean()) == pytest.approx(5, abs=0.02)
+
+
+@pytest.mark.parametrize("gain", [1.0, 3.0])
+def test_uniform_biases_fill_their_interval(gain: float) -> None:
+    """U(±gain/√fan_in), by the layer's own fan_in."""
+    b = Dense("l1", 16, 5000).init(0, Scheme(build("init", "he"), build("bias", "uniform", gain=gain)))["l1.b"]
+    edge = gain / 4
+    assert stats.kstest(b.numpy(), stats.uniform(-edge, 2 * edge).cdf).pvalue > 1e-6
+    assert 0.99 * edge < float(b.abs().max()) <= edge
+
+
+def test_constant_weights_are_one_value() -> None:
+    """Every weight is `value`, from any seed."""
+    assert _sample(build("init", "constant", value=0.25), seed=3).unique().tolist() == [0.25]

@@ -8,6 +8,7 @@ from workbench.nn.params import Params
 
 TOLERANCE = 0.01
 TRIES = 10
+FLAT = 1e-20  # a variance below this share of the mean square is rounding: z does not vary
 
 
 def to_unit_variance(
@@ -23,8 +24,9 @@ def to_unit_variance(
     for name, _ in list(model.preactivations(tape)):
         for _ in range(TRIES):
             _, tape = model.forward(params, x)
-            variance = float(dict(model.preactivations(tape))[name].var(correction=0))
-            if variance == 0 or abs(variance - 1) < TOLERANCE:
+            z = dict(model.preactivations(tape))[name]
+            variance = float(z.var(correction=0))
+            if variance <= FLAT * float(z.square().mean()) or abs(variance - 1) < TOLERANCE:
                 break
             params[name].div_(variance**0.5)
         weights[name] = params[name][0].clone()
