@@ -45,6 +45,17 @@ TOGETHER = [
     ("bias=zero", "bias=small_positive"),
     ("bias.value=0", "bias.value=0.3"),
     ("tracking.experiment=a", "tracking.experiment=b"),
+    ("activation=leaky_relu activation.slope=0.1", "activation=leaky_relu activation.slope=0.2"),
+    ("schedule=step schedule.factor=0.5", "schedule=step schedule.factor=0.9"),
+    (
+        "schedule=warmup schedule@schedule.then=cosine schedule.then.floor=0",
+        "schedule=warmup schedule@schedule.then=cosine schedule.then.floor=0.5",
+    ),
+    ("train.clip_norm=null", "train.clip_norm=1"),
+    ("train.clip_norm=2", "train.clip_norm=1"),
+    ("optimizer=adam optimizer.beta1=0.9", "optimizer=adam optimizer.beta1=0.8"),
+    ("init=he", "init=lsuv"),
+    ("bias=zero", "bias=uniform"),
 ]
 APART = [
     ("activation=relu", "activation=tanh"),
@@ -58,6 +69,16 @@ APART = [
     ("device=auto", "device=cpu"),
     ("split.valid=0.1", "split.valid=0.2"),
     ("split.standardize=true", "split.standardize=false"),
+    ("loss=squared_error", "loss=squared_error activation@loss.output=tanh"),
+    ("loss.smoothing=0", "loss.smoothing=0.1"),
+    ("loss=squared_error target=label", "loss=squared_error target=input"),
+    ("schedule=constant", "schedule=cosine"),
+    ("schedule=step schedule.every=5", "schedule=step schedule.every=6"),
+    ("schedule=warmup", "schedule=warmup schedule@schedule.then=cosine"),
+    ("norm=none", "norm=layer"),
+    ("architecture.dropout=0", "architecture.dropout=0.1"),
+    ("optimizer=sgd optimizer.momentum=0.9", "optimizer=nesterov"),
+    ("optimizer=adam", "optimizer=adamw optimizer.weight_decay=0"),
 ]
 
 
@@ -110,6 +131,24 @@ def test_swept_runs_equal_single_runs() -> None:
         torch.testing.assert_close(together.final[replica], alone.final[0], rtol=1e-9, atol=1e-12)
         assert together.results[replica].metrics == pytest.approx(alone.results[0].metrics, rel=1e-9, abs=1e-12)
     assert len({result.metrics["train/loss"] for result in together.results}) == len(specs)
+
+
+def test_swept_runs_of_the_wider_engine_equal_single_runs() -> None:
+    """Slopes, schedules, cuts, moments and dropout's noise: each run of the pack has the numbers it has alone."""
+    same = "dtype=float64 activation=leaky_relu optimizer=adam norm=batch architecture.dropout=0.3 schedule=warmup "
+    same += "schedule@schedule.then=cosine schedule.steps=3 "
+    specs = specs_of(
+        same + "seed=0",
+        same + "seed=1 activation.slope=0.3 train.clip_norm=0.5",
+        same + "seed=2 schedule.then.floor=0.5 optimizer.beta1=0.5",
+        same + "seed=3 optimizer.lr=0.01 init=lsuv bias=uniform",
+    )
+    assert group(specs) == [[0, 1, 2, 3]]
+    together = trained(specs)
+    for replica, spec in enumerate(specs):
+        alone = trained([spec])
+        torch.testing.assert_close(together.final[replica], alone.final[0], rtol=1e-9, atol=1e-12)
+        assert together.results[replica].metrics == pytest.approx(alone.results[0].metrics, rel=1e-9, abs=1e-12)
 
 
 def named(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
