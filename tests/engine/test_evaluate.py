@@ -116,3 +116,16 @@ def test_running_statistics_serve_evaluation() -> None:
         expected = LOSS_TWINS["softmax_nll"](logits[r], pack.data.train.y[0])
         assert float(metrics["loss"][r]) == pytest.approx(float(expected), rel=1e-10)
     assert torch.equal(params.flat, before)
+
+
+def test_accuracy_is_that_of_the_output_not_of_the_logits() -> None:
+    """An output of exp(-z²) turns the order of logits round: the class is where the output is largest."""
+    pack = make_pack(blobs(100, 5, 3), [0], loss="squared_error", hidden=[])
+    bent = replace(pack.objective, loss=squared_error(build("activation", "bump")))
+    params = pack.initial_params()
+    x, y = pack.data.train.x[0], pack.data.train.y[0]
+    z = x @ params["l1.W"][0].T + params["l1.b"][0]
+    expected = (torch.exp(-z * z).argmax(1) == y.argmax(1)).double().mean()
+    assert float(expected) != float((z.argmax(1) == y.argmax(1)).double().mean())
+    accuracy = evaluate(bent, params, pack.data, pack.data.train)["accuracy"]
+    assert float(accuracy) == pytest.approx(float(expected), rel=1e-12)

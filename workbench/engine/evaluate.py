@@ -27,7 +27,7 @@ def evaluate(
         x, y = data.chunk(part, start, start + step)
         z, tape = objective.model.forward(params, x)
         sums["loss"] = sums["loss"] + objective.loss.value(z, y) * x.shape[1]
-        sums["score"] = sums["score"] + _score(z, objective.loss.predict(z), y, data.n_classes)
+        sums["score"] = sums["score"] + _score(objective.loss.predict(z), y, data.n_classes)
         if units:
             for layer in objective.model.units(tape):
                 _count(counts, layer)
@@ -41,16 +41,16 @@ def evaluate(
     return {"loss": sums["loss"] / part.size, "accuracy": sums["score"] / part.size, **rates}
 
 
-def _score(z: Outputs, a: Outputs, y: Outputs, n_classes: int | None) -> PerReplicaTensor:
-    """Examples classified correctly, or the squared residuals of a regression, whose output is a."""
+def _score(a: Outputs, y: Outputs, n_classes: int | None) -> PerReplicaTensor:
+    """Examples that the output a classifies correctly, or the squared residuals of a regression."""
     if n_classes is None:
         return (a - y).square().sum((1, 2))
     right = (
-        z.transpose(1, 2).contiguous().argmax(1) == y.argmax(-1)
-        if z.shape[-1] > 1
-        else ((z > 0) == (y > 0.5)).squeeze(-1)
+        a.transpose(1, 2).contiguous().argmax(1) == y.argmax(-1)
+        if a.shape[-1] > 1
+        else ((a > 0.5) == (y > 0.5)).squeeze(-1)
     )
-    return right.to(z.dtype).sum(1)
+    return right.to(a.dtype).sum(1)
 
 
 def _spread(data: PackData, part: Part) -> PerReplicaTensor:

@@ -78,7 +78,14 @@ HALF_SQUARED = Cost(lambda a, y: (a - y).square().mul_(0.5), lambda a, y: a - y)
 MEAN_SQUARED = Cost(lambda a, y: (a - y).square().mul_(1 / a.shape[2]), lambda a, y: (a - y).mul_(2 / a.shape[2]))
 CATEGORICAL_NLL = Cost(lambda a, y: -torch.xlogy(y, a), lambda a, y: -y / a)
 BINARY_NLL = Cost(lambda a, y: -torch.xlogy(y, a) - torch.xlogy(1 - y, 1 - a), lambda a, y: (a - y) / (a * (1 - a)))
-SOFTMAX = Output(lambda z: torch.softmax(z, -1), lambda z, a, grad: a * (grad - (a * grad).sum(-1, keepdim=True)))
+
+
+def _softmax(z: Outputs) -> Outputs:
+    """Over few classes along the last axis, torch is nine times faster on the transposed."""
+    return torch.softmax(z.transpose(1, 2), 1).transpose(1, 2)
+
+
+SOFTMAX = Output(_softmax, lambda z, a, grad: a * (grad - (a * grad).sum(-1, keepdim=True)))
 
 
 def elementwise(activation: Activation) -> Output:
@@ -160,11 +167,11 @@ def softmax_nll(smoothing: Smoothing = 0.0) -> Loss:
 
     def value_and_delta(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
         y = _smoothed(y, smoothing, z.shape[2])
-        log_a = torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2)  # over few classes, nine times faster than -1
+        log_a = torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2)  # as _softmax
         value = (log_a * y).sum((1, 2)).mul_(-1 / z.shape[1])
         return value, log_a.exp().sub_(y).mul_(1 / z.shape[1])
 
-    return Loss(lambda z: torch.softmax(z, -1), value_and_delta, accepts=("one_hot",))
+    return Loss(_softmax, value_and_delta, accepts=("one_hot",))
 
 
 def _smoothed(y: Outputs, smoothing: float, classes: int) -> Outputs:
