@@ -1,6 +1,7 @@
 """Every optimizer with every kind of net: a pack of replicas that differ in all they may is as many single runs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack, stems
+from workbench.engine.history import History
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
 from workbench.nn.builders import maxout_mlp, mlp, residual_mlp
@@ -92,3 +94,22 @@ def test_packed_replicas_equal_single_runs(architecture: str, optimizer: str) ->
         alone, (own,) = _train(_pack(architecture, optimizer, [seed]))
         assert float((alone[0] - packed[seed]).norm() / alone[0].norm()) < 1e-9
         assert metrics[seed] == pytest.approx(own, rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize("architecture", ["mlp, batch norm, dropout", "residual_mlp, layer norm"])
+def test_survivors_keep_what_is_theirs(architecture: str) -> None:
+    """When the middle replica diverges, the others go on with their own schedule, cut, slope, noise and statistics."""
+
+    def pack(seeds: Sequence[int]) -> Pack:
+        whole = _pack(architecture, "nesterov", seeds)
+        lr = torch.tensor([1e200 if seed == 1 else 0.05 for seed in seeds], dtype=torch.float64)
+        assert whole.clip_norm is not None
+        return replace(whole, optimizer=replace(whole.optimizer, lr=lr), schedule=SCHEDULES[1](seeds))
+
+    trainer = Trainer(pack([0, 1, 2]), 4)
+    history = History(list(trainer.run(5)))
+    assert list(history.diverged) == [1]
+    assert history.diverged[1].quantity
+    for position, seed in ((0, 0), (2, 2)):
+        alone, _ = _train(pack([seed]))
+        assert float((alone[0] - trainer.final[position]).norm() / alone[0].norm()) < 1e-9

@@ -74,3 +74,23 @@ def test_with_flat_keeps_names_over_another_storage(params: Params) -> None:
     renamed["l2.W"].zero_()
     assert not other[:, 16:76].any()
     assert not params.flat.any()
+
+
+def test_buffers_follow_what_is_trained() -> None:
+    """Behind weights and biases, aligned, each replica's own; gradients have the same places and no buffers."""
+    rows = [{name: torch.ones(shape).double() for name, shape in SHAPES.items()} for _ in range(2)]
+    buffers = [{"l1.slope": torch.tensor(float(r + 2)), "l1.running_mean": torch.full((3,), 9.0 + r)} for r in range(2)]
+    params = Params.stack(rows, torch.float64, torch.device("cpu"), buffers)
+    layout = params.layout
+    assert list(params) == ["l1.W", "l2.W", "l1.b", "l2.b", "l1.slope", "l1.running_mean"]
+    assert layout.slots["l1.slope"] == (128, ())
+    assert layout.slots["l1.running_mean"] == (144, (3,))
+    assert (layout.n_weights, layout.n_trained, layout.size) == (80, 128, 160)
+    assert params["l1.slope"].tolist() == [2, 3]
+    assert params["l1.running_mean"].tolist() == [[9] * 3, [10] * 3]
+    assert params.trained.shape == (2, 128)
+    assert params.trained.sum(1).tolist() == [98, 98]
+    grads = Params.zeros(layout.trained, 2, params.flat)
+    assert list(grads) == ["l1.W", "l2.W", "l1.b", "l2.b"]
+    assert all(grads.layout.slots[name] == layout.slots[name] for name in grads)
+    assert grads.flat.shape == params.trained.shape
