@@ -13,8 +13,7 @@ slows both sides of it. One thread computes, so that nothing depends on the numb
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from workbench.data.batches import PackData, Part
 from workbench.engine.replicas import Pack
+from workbench.engine.threads import one_thread
 from workbench.engine.train import step
 from workbench.nn.activations import relu
 from workbench.nn.builders import maxout_mlp, mlp, residual_mlp
@@ -104,7 +104,7 @@ LR = 0.01
 def bench(cases: Sequence[Case] = CASES, rounds: int = ROUNDS, device: torch.device | None = None) -> list[Timing]:
     """Time every case on one thread."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with _one_thread():
+    with one_thread():
         return [_time(case, rounds, device) for case in cases]
 
 
@@ -204,16 +204,6 @@ def _clock(one: Step, repeats: int, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return (time.perf_counter() - start) / repeats
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def environment() -> dict[str, str]:

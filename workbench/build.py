@@ -27,7 +27,7 @@ from workbench.nodes import asks_for, call, call_stacked, option, options, per_r
 
 REPLICA_GROUPS = ("init", "bias")  # of each replica as a whole
 MIXED_GROUPS = ("optimizer", "schedule", "activation")  # of a pack, with per-replica values
-NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "tracking", "sweep")  # of a pack
+NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "certificate", "tracking", "sweep")  # of a pack
 STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
 GIB = 2**30
 BYTES = {torch.float32: 4, torch.float64: 8}

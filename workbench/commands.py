@@ -4,22 +4,21 @@
 """
 
 import runpy
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from workbench.build import build_pack
+from workbench.certificate import Certificate, certificate_table, certify, curve_line, survey, survey_table
 from workbench.compose import command_line
 from workbench.config import RunSpec, packaged
-from workbench.errors import unknown_name
-from workbench.nn.gradcheck import Agreement, gradcheck
+from workbench.engine.threads import one_thread
+from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.sweep import Finished, summary, train_one, train_sweep
 from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, sweep_link, ui_base
 
-CHECKED_EXAMPLES = 16
 PLAIN_WIDTH = 120
 SHOWN = (
     "test/accuracy",
@@ -85,54 +84,33 @@ def _print_link(link: str, served: bool, console: Console) -> None:
 
 
 def check_command(arguments: Sequence[str]) -> int:
-    """Print the agreement of a composed configuration's gradients; exit code 1 where one disagrees."""
-    agreements: list[list[Agreement]] = []
-    command_line(arguments, lambda spec: agreements.append(check(spec)))
-    for rows in agreements:
-        _console().print(_agreement_table(rows))
-    return int(not all(row.agrees for rows in agreements for row in rows))
+    """Print the certificate of a composed configuration, or with ``--all`` a row for every combination.
+
+    Exit code 1 where a gradient disagrees.
+    """
+    if "--all" in arguments:
+        return _check_all([argument for argument in arguments if argument != "--all"])
+    certificates: list[Certificate] = []
+    command_line(arguments, lambda spec: certificates.append(check(spec)))
+    console = _console()
+    for one in certificates:
+        console.print(certificate_table(one))
+        console.print(curve_line(one), highlight=False, soft_wrap=True)
+    return int(not all(one.agrees for one in certificates))
 
 
-def check(spec: RunSpec) -> list[Agreement]:
-    """Gradients at the run's initial weights on its first training examples, in float64 on the CPU."""
-    from dataclasses import replace
-
-    from workbench.config import Device, Dtype
-
-    exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
-    pack = build_pack([replace(spec, config=exact)])
-    x, y = pack.data.chunk(pack.data.train, 0, CHECKED_EXAMPLES)
-    return gradcheck(pack.objective, pack.initial_params(), x, y, mode=pack.mode(0))
+def _check_all(others: Sequence[str]) -> int:
+    if others:
+        raise ConfigError(f"check: --all goes without overrides, got {shlex.join(others)}; drop one or the other")
+    with one_thread():
+        rows = list(survey())
+    _console().print(survey_table(rows))
+    return int(not all(row.agrees for row in rows))
 
 
-def _agreement_table(rows: Sequence[Agreement]) -> Table:
-    table = Table(
-        title="hand-written gradients, float64",
-        caption="relative errors; kinks: entries set aside there",
-    )
-    for heading in (
-        "parameter",
-        "shape",
-        "‖gradient‖",
-        "vs autograd",
-        "vs differences",
-        "entries",
-        "kinks",
-        "",
-    ):
-        table.add_column(heading, justify="left" if heading in ("parameter", "") else "right")
-    for row in rows:
-        table.add_row(
-            row.name,
-            "x".join(map(str, row.shape)),
-            f"{row.norm:.3g}",
-            f"{row.autograd_error:.1e}",
-            f"{row.difference_error:.1e}",
-            str(row.compared),
-            str(row.at_kinks),
-            "agrees" if row.agrees else "DISAGREES",
-        )
-    return table
+def check(spec: RunSpec) -> Certificate:
+    """Gradients of a run against autograd and central differences, at its initial weights."""
+    return certify(spec)
 
 
 def compare(sweep: str | None = None, uri: str | None = None, out: str | None = None) -> list[Path]:

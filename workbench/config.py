@@ -79,6 +79,7 @@ class Config:
     sweep: Sweep = field(default_factory=Sweep)
     device: Device = Device["auto"]
     dtype: Dtype = Dtype["float32"]
+    certificate: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -2,16 +2,18 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 
 import torch
 
 from workbench.build import build_pack, dataset_of
+from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
 from workbench.engine.history import Divergence, History, Record
 from workbench.engine.replicas import Pack
+from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer
 from workbench.errors import Terminated, TrackingError
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
@@ -61,28 +63,36 @@ class PackResult:
 
 
 def train_pack(
-    jobs: Sequence[Job], sink: Sink, on_record: Callable[[Record], None] = lambda record: None
+    jobs: Sequence[Job],
+    sink: Sink,
+    on_record: Callable[[Record], None] = lambda record: None,
+    spot_checks: SpotChecks | None = None,
 ) -> PackResult:
     """Train jobs that share a program as one pack.
 
-    An exception ends its runs as failed, and the results say why. Ctrl-C and SIGTERM are raised again once every run
-    has its true status.
+    With `spot_checks`, what one finds is kept with the runs. An exception ends its runs as failed, and the results say
+    why. Ctrl-C and SIGTERM are raised again once every run has its true status.
     """
     results = [Result(job, "", Outcome.failed) for job in jobs]
     done = PackResult(results, History(), {})
     going = dict(enumerate(results))
     try:
         trainer = _begin(results, sink)
-        with threads_for(trainer.pack, trainer.batch_size):
+        start = perf_counter()
+        tags: dict[str, str] = {}
+        with one_thread(is_small(trainer.pack, trainer.batch_size)):
             for record in trainer.run(jobs[0].spec.config.train.epochs):
                 done.history.records.append(record)
                 _keep(record, results, sink)
                 for one in record.diverged:
                     _close_diverged(going.pop(one.replica), one, sink)
                 on_record(record)
+            if spot_checks and going:
+                first = trainer.params.with_flat(trainer.params.flat[:1])
+                tags = spot_checks.tags(trainer.pack, first, perf_counter() - start)
         done.final |= trainer.final
         for result in going.values():
-            sink.close(result.run, Outcome.finished)
+            sink.close(result.run, Outcome.finished, tags)
             result.outcome = Outcome.finished
     except BaseException as error:
         _close_early(list(going.values()), error, sink)
@@ -141,14 +151,6 @@ def _close_early(results: Sequence[Result], error: BaseException, sink: Sink) ->
         raise again
 
 
-@contextmanager
-def threads_for(pack: Pack, batch_size: int) -> Iterator[None]:
-    """One thread for small nets, whose products are too small to share; all cores for large ones."""
-    before = torch.get_num_threads()
-    largest = max(batch_size * fan_out * fan_in for fan_out, fan_in in pack.objective.model.products())
-    if largest < LARGE_PRODUCT:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def is_small(pack: Pack, batch_size: int) -> bool:
+    """Whether no product of a step is large enough for a second thread to pay."""
+    return max(batch_size * fan_out * fan_in for fan_out, fan_in in pack.objective.model.products()) < LARGE_PRODUCT

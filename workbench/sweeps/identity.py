@@ -6,7 +6,7 @@ from hashlib import sha256
 from workbench import __version__
 from workbench.config import RunSpec
 
-NOT_RESULT = ("tracking", "sweep")
+NOT_RESULT = ("certificate", "tracking", "sweep")
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from workbench import __version__
 from workbench.build import dataset_of, validate
+from workbench.certificate import SpotChecks
 from workbench.config import OnError, RunSpec
 from workbench.engine.history import Record
 from workbench.errors import ConfigError
@@ -91,6 +92,7 @@ def _check_together(specs: Sequence[RunSpec]) -> None:
 
 def _train_packs(jobs: Sequence[Job], packs: Sequence[Sequence[int]], sink: Sink, console: Console) -> list[Result]:
     results: dict[int, Result] = {}
+    spot_checks = SpotChecks()
     with SweepProgress(sum(job.spec.config.train.epochs for job in jobs), console) as progress:
         for pack in packs:
             epochs = jobs[pack[0]].spec.config.train.epochs
@@ -99,7 +101,8 @@ def _train_packs(jobs: Sequence[Job], packs: Sequence[Sequence[int]], sink: Sink
                 if record.epoch and "train/loss" in record.metrics:
                     progress.advance(len(record.replicas) + len(record.diverged) * (epochs - record.epoch))
 
-            done = train_pack([jobs[position] for position in pack], sink, on_record)
+            checks = spot_checks if jobs[pack[0]].spec.config.certificate else None
+            done = train_pack([jobs[position] for position in pack], sink, on_record, checks)
             results |= dict(zip(pack, done.results, strict=True))
             stop = jobs[pack[0]].spec.config.sweep.on_error is OnError["stop"]
             if stop and any(result.outcome is Outcome.failed for result in done.results):
