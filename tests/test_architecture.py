@@ -45,7 +45,7 @@ LEVELS = {
     "sweeps": 9,
     "bench": 9,
     "explain": 9,
-    "certificate": 9,
+    "certificate": 8,
     "commands": 10,
     "cli": 10,
     "__main__": 10,
