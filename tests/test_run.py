@@ -10,9 +10,10 @@ import torch
 import workbench as wb
 from tests.outer import SMALL, Answer, all_runs, client_of, replace_target, runs_of
 from workbench.build import build_pack
+from workbench.engine.threads import one_thread
 from workbench.errors import Terminated, TrackingError
 from workbench.nn.activations import Activation, tanh
-from workbench.run import Job, threads_for, train_pack
+from workbench.run import Job, is_small, train_pack
 from workbench.tracking.base import MemorySink, Outcome
 from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.store import Store
@@ -188,11 +189,11 @@ def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with suppress(RuntimeError), threads_for(pack, 32):
+        with suppress(RuntimeError), one_thread(is_small(pack, 32)):
             assert torch.get_num_threads() == 1
             raise RuntimeError
         assert torch.get_num_threads() == 2
-        with threads_for(pack, 10**7):
+        with one_thread(is_small(pack, 10**7)):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
