@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train one run, or with -m a sweep", add_help=False)
     commands.add_parser(
         "check",
-        help="compare the hand-written gradients of a configuration with two references",
+        help="hand-written gradients of a configuration, or with --all of every combination, against two references",
         add_help=False,
     )
     commands.add_parser("explain", help="work one training step with its numbers, in formulas", add_help=False)
