@@ -92,8 +92,8 @@ WRONG = [
     # what does not fit together
     (
         "data=wine loss=binary_nll",
-        "loss: binary_nll needs binary targets, but data=wine has 3 classes; write loss=softmax_mse "
-        "(also possible: softmax_nll, squared_error)",
+        "loss: binary_nll needs binary targets, but data=wine has 3 classes; write loss=softmax_nll "
+        "(also possible: softmax_mse, squared_error)",
     ),
     (
         "data=diabetes loss=softmax_nll",

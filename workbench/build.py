@@ -95,6 +95,7 @@ def target_of(spec: RunSpec, loss: Loss) -> Target:
     kind = f"{classes} classes" if classes else "real targets"
     source = "target=input" if learns_inputs(spec) else f"data={spec.choices['data']}"
     fitting = [name for name in options("loss") if choose_target(call("loss", option("loss", name)).accepts, classes)]
+    fitting.sort(key=lambda name: not name.endswith("_nll"))  # likelihood first, where there is one
     raise ConfigError(
         f"loss: {spec.choices['loss']} needs {' or '.join(loss.accepts)} targets, but {source} has {kind}; "
         f"write loss={fitting[0]}" + (f" (also possible: {', '.join(fitting[1:])})" if fitting[1:] else "")

@@ -273,9 +273,10 @@ def test_clipping_follows_torch(name: str) -> None:
         for key, gradient in _gradients(step).items():
             grads[key].copy_(gradient)
         longest = grads.flat.norm(dim=1)
-        clip_by_norm(grads, _rows(norms))
-        cut += grads.flat.norm(dim=1) < longest - 1e-9
-        optimizer.update(grads, state, params, optimizer.lr)
+        clipped = clip_by_norm(grads, _rows(norms))
+        assert torch.equal(grads.flat.norm(dim=1), longest)  # what is recorded is the whole gradient
+        cut += clipped.flat.norm(dim=1) < longest - 1e-9
+        optimizer.update(clipped, state, params, optimizer.lr)
     assert cut.tolist()[0] == STEPS
     assert 0 < cut.tolist()[3] < STEPS
     assert cut.tolist()[2] == 0
@@ -301,7 +302,7 @@ def test_clipping_counts_trained_numbers_and_keeps_directions() -> None:
     """(3, 4) cut to norm 1 is (0.6, 0.8) within torch's own 1e-6; to norm 6 it stays, bit by bit."""
     grads = Params.zeros(Layout({"l1.W": (1, 2)}), 2, torch.empty(0, dtype=torch.float64))
     grads["l1.W"].copy_(torch.tensor([3.0, 4.0]).expand(2, 1, 2))
-    clip_by_norm(grads, _rows([1.0, 6.0]))
+    grads = clip_by_norm(grads, _rows([1.0, 6.0]))
     assert grads["l1.W"][0].flatten().tolist() == pytest.approx([0.6, 0.8], rel=1e-6)
     assert grads["l1.W"][1].flatten().tolist() == [3.0, 4.0]
 

@@ -62,7 +62,8 @@ def _figures(runs: Sequence[ComparedRun], title: str) -> Iterator[tuple[str, Fig
     if curves:
         yield "learning_curves", _panels(runs, list(curves), list(curves.values()), title)
     for quantity, label in BY_LAYER.items():
-        layers = sorted(name for name in names if name.startswith(f"{quantity}/") and not name.endswith("/all"))
+        found = (name for name in names if name.startswith(f"{quantity}/") and not name.endswith("/all"))
+        layers = sorted(found, key=lambda name: (len(name), name))  # l2 before l10
         if layers:
             labels = [label] + [""] * (len(layers) - 1)
             yield f"{quantity}_by_layer", _panels(runs, layers, labels, title, by_layer=True)

@@ -61,9 +61,9 @@ class Pack:
         return factors * self.optimizer.lr
 
     def apply(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
-        """Turn gradients into new parameters, cut to their norm first; overwrites all but `lr`."""
+        """Turn gradients, cut to their norm first, into new parameters; overwrites `state` and `params`."""
         if self.clip_norm is not None:
-            clip_by_norm(grads, self.clip_norm)
+            grads = clip_by_norm(grads, self.clip_norm)
         self.optimizer.update(grads, state, params, lr)
 
     def initial_params(self) -> Params:

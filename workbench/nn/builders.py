@@ -4,6 +4,7 @@ Layers are named as in the lecture: ``l1`` is the first, whose W is W⁽¹⁾. T
 activation is the loss's.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from workbench.axes import Fraction, PositiveInt
@@ -37,10 +38,19 @@ def mlp(
     dropout: Fraction = 0.0,
 ) -> Model:
     """n_in - hidden[0] - ... - n_out, fully connected: affine, norm, activation, dropout in each hidden layer."""
+    return _chain(
+        hidden, n_in, n_out, lambda name, fan_in, width: _hidden(name, fan_in, width, activation, norm), dropout
+    )
+
+
+def _chain(
+    hidden: list[int], n_in: int, n_out: int, make: Callable[[str, int, int], list[Layer]], dropout: float
+) -> Model:
+    """Hidden layers by `make` (name, fan_in, width), dropout after each, and the affine output layer."""
     layers: list[Layer] = []
     fan_in = n_in
     for number, width in enumerate(hidden, start=1):
-        layers += _hidden(f"l{number}", fan_in, width, activation, norm) + _dropout(f"l{number}", dropout)
+        layers += make(f"l{number}", fan_in, width) + _dropout(f"l{number}", dropout)
         fan_in = width
     return Model((*layers, Dense(f"l{len(hidden) + 1}", fan_in, n_out)))
 
@@ -62,13 +72,11 @@ def maxout_mlp(
     dropout: Fraction = 0.0,
 ) -> Model:
     """An mlp of maxout units with `pieces` affine pieces each, normalized after the maximum."""
-    layers: list[Layer] = []
-    fan_in = n_in
-    for number, width in enumerate(hidden, start=1):
-        name = f"l{number}"
-        layers += [Maxout(name, fan_in, width, pieces), *norm.layers(name, width), *_dropout(name, dropout)]
-        fan_in = width
-    return Model((*layers, Dense(f"l{len(hidden) + 1}", fan_in, n_out)))
+
+    def make(name: str, fan_in: int, width: int) -> list[Layer]:
+        return [Maxout(name, fan_in, width, pieces), *norm.layers(name, width)]
+
+    return _chain(hidden, n_in, n_out, make, dropout)
 
 
 def residual_mlp(

@@ -49,13 +49,13 @@ class Optimizer(ABC):
 
     @abstractmethod
     def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
-        """One step of every replica with its `lr` at this step; overwrites `state`, `params` and perhaps `grads`."""
+        """One step of every replica with its `lr` at this step; overwrites `state` and `params`."""
 
 
-def clip_by_norm(grads: Params, max_norm: PerReplicaTensor) -> None:
-    """Scale each replica's gradient to the Euclidean norm `max_norm` where it is longer, in place."""
+def clip_by_norm(grads: Params, max_norm: PerReplicaTensor) -> Params:
+    """Each replica's gradient, scaled to the Euclidean norm `max_norm` where it is longer."""
     norm = grads.flat.square().sum(1).sqrt_()
-    grads.flat.mul_(per_replica((max_norm / (norm + 1e-6)).clamp_(max=1.0), grads.flat))
+    return grads.with_flat(grads.flat * per_replica((max_norm / (norm + 1e-6)).clamp_(max=1.0), grads.flat))
 
 
 @dataclass(frozen=True)
