@@ -62,14 +62,10 @@ def _problem(
     )
 
 
-PAIRS = [(activation, "softmax_nll") for activation in stems("activation")] + [
-    ("tanh", loss) for loss in stems("loss") if loss != "softmax_nll"
-]
-
-
 @pytest.mark.parametrize("replicas", [1, 3])
-@pytest.mark.parametrize(("activation", "loss"), PAIRS)
-@settings(max_examples=8)
+@pytest.mark.parametrize("loss", stems("loss"))
+@pytest.mark.parametrize("activation", stems("activation"))
+@settings(max_examples=5)
 @given(
     hidden=st.lists(st.integers(1, 6), max_size=3).map(tuple),
     n_in=st.integers(1, 6),
@@ -87,7 +83,7 @@ def test_gradients_agree_with_autograd_and_differences(
     seed: int,
     decay: float | None,
 ) -> None:
-    """For every activation and for every loss, whatever the sizes: below 1e-10 of autograd, 1e-7 of differences."""
+    """For every activation with every loss, whatever the sizes: below 1e-10 of autograd, 1e-7 of differences."""
     problem = _problem(activation, loss, replicas, hidden, n_in, batch, seed, decay)
     rows = problem.check(entries=6)
     assert [row.name for row in rows] == list(problem.params.layout.trained.slots)
