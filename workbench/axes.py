@@ -20,7 +20,6 @@ from torch import Tensor
 PerReplicaTensor = Float[Tensor, " R"]
 Units = Float[Tensor, "R B U"]
 Outputs = Float[Tensor, "R B K"]
-Indices = Int64[Tensor, "R B"]
 Flags = Bool[Tensor, " R"]
 Keys = Int64[Tensor, " R"]
 
@@ -37,7 +36,6 @@ Fraction = Annotated[float, Interval(ge=0, lt=1)]
 PositiveInt = Annotated[int, Ge(1)]
 PositivePerReplica = Annotated[Tensor, PER_REPLICA, Gt(0)]
 NonNegativePerReplica = Annotated[Tensor, PER_REPLICA, Ge(0)]
-PositiveFractionPerReplica = Annotated[Tensor, PER_REPLICA, Interval(gt=0, lt=1)]
 FractionPerReplica = Annotated[Tensor, PER_REPLICA, Interval(ge=0, lt=1)]
 
 

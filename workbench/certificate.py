@@ -4,10 +4,9 @@
 and `survey` at every activation x layer x loss that the workbench comes with.
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -248,8 +247,3 @@ def survey_table(rows: Sequence[Surveyed]) -> Table:
         verdict = "agrees" if row.agrees else "DISAGREES"
         table.add_row(row.activation, row.layer, row.loss, *errors, str(row.at_kinks), verdict)
     return table
-
-
-def as_json(certificate: Certificate) -> str:
-    """The certificate as a file."""
-    return json.dumps({"rows": [asdict(row) for row in certificate.rows], "curve": certificate.curve}, indent=2)

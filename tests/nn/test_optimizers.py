@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.reference import stems
 from workbench.nn.gradcheck import relative_error
 from workbench.nn.losses import add_l2_gradient
-from workbench.nn.optimizers import Adagrad, Optimizer, adagrad, adam, adamw, clip_by_norm, rmsprop, sgd
+from workbench.nn.optimizers import Adagrad, Optimizer, adagrad, adam, clip_by_norm, rmsprop, sgd
 from workbench.nn.params import Layout, Params
 
 LR = [0.3, 0.03, 0.1, 0.01]
@@ -55,7 +55,7 @@ OPTIMIZERS: dict[str, tuple[Callable[[], Optimizer], Callable[..., torch.optim.O
         lambda r, *params: torch.optim.Adam(_groups(r, *params), lr=LR[r], betas=(BETA1[r], BETA2[r]), eps=EPS[r]),
     ),
     "adamw": (
-        lambda: adamw(_rows(LR), _rows(BETA1), _rows(BETA2), _rows(EPS), _rows(DECAY)),
+        lambda: adam(_rows(LR), _rows(BETA1), _rows(BETA2), _rows(EPS), _rows(DECAY), decoupled=True),
         lambda r, *params: torch.optim.AdamW(_groups(r, *params), lr=LR[r], betas=(BETA1[r], BETA2[r]), eps=EPS[r]),
     ),
 }

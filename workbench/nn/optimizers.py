@@ -176,17 +176,7 @@ def adam(
     beta2: FractionPerReplica,
     eps: PositivePerReplica,
     weight_decay: NonNegativePerReplica,
+    decoupled: bool = False,
 ) -> Optimizer:
-    """Adam with the penalty λ in J, which its scaling distorts; adamw does not."""
-    return Adam(lr, beta1, beta2, eps, weight_decay)
-
-
-def adamw(
-    lr: PositivePerReplica,
-    beta1: FractionPerReplica,
-    beta2: FractionPerReplica,
-    eps: PositivePerReplica,
-    weight_decay: NonNegativePerReplica,
-) -> Optimizer:
-    """Adam with decoupled weight decay, on weights only."""
-    return Adam(lr, beta1, beta2, eps, weight_decay, decoupled=True)
+    """Adam; with λ in J, its scaling distorts the penalty, `decoupled` (adamw) shrinks the weights themselves."""
+    return Adam(lr, beta1, beta2, eps, weight_decay, decoupled)
