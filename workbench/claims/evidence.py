@@ -1,0 +1,158 @@
+"""What a claim measured in one cell, in the forms that rules can judge.
+
+Exact and Witness are facts about everything that was checked. The others are samples: they have an interval and a
+one-sided p value for any bound.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import isfinite
+
+from scipy import optimize, stats
+
+from workbench.stats import Interval, bca_interval, newcombe, sign_flip, wilson
+
+Coordinate = str | int | float
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A statement about all of something: how often it was checked, and how often it failed.
+
+    `worst` is the largest deviation met, `example` describes the first counterexample, and `certificate` says what
+    proves the statement beyond the cases checked (empty where nothing does).
+    """
+
+    checked: int
+    counterexamples: int = 0
+    worst: float = 0.0
+    example: str = ""
+    certificate: str = ""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A statement that something exists: `what` was found, or was looked for.
+
+    Only where the search was `exhaustive` does finding nothing refute it. `value` is a number to show.
+    """
+
+    found: bool
+    what: str
+    exhaustive: bool = False
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class PerSeed:
+    """One number per seed: a paired difference of two arms, a log ratio, a slope.
+
+    `at_edge` names the arms whose learning rate was best at an end of its grid. Raises ValueError for numbers that are
+    not finite: what a run that diverged is worth must be said by whoever measures.
+    """
+
+    values: tuple[float, ...]
+    at_edge: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.values or not all(map(isfinite, self.values)):
+            raise ValueError(f"PerSeed: values must be finite numbers, at least one, got {self.values}")
+
+    def interval(self, confidence: float) -> Interval:
+        """BCa bootstrap of the mean."""
+        return bca_interval(self.values, confidence)
+
+    def p_above(self, bound: float) -> float:
+        """Sign-flip permutation test of mean > bound."""
+        return sign_flip(self.values, bound)
+
+    def p_below(self, bound: float) -> float:
+        """Sign-flip permutation test of mean < bound."""
+        return sign_flip([-value for value in self.values], -bound)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many of n independent tries succeeded."""
+
+    successes: int
+    n: int
+
+    def interval(self, confidence: float) -> Interval:
+        """Wilson's."""
+        return wilson(self.successes, self.n, confidence)
+
+    def p_above(self, bound: float) -> float:
+        """Exact binomial test."""
+        return float(stats.binomtest(self.successes, self.n, bound, alternative="greater").pvalue)
+
+    def p_below(self, bound: float) -> float:
+        """Exact binomial test."""
+        return float(stats.binomtest(self.successes, self.n, bound, alternative="less").pvalue)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Success rate of one unpaired group minus that of another."""
+
+    successes: int
+    n: int
+    other_successes: int
+    other_n: int
+
+    def interval(self, confidence: float) -> Interval:
+        """Newcombe's, from Wilson's intervals of both."""
+        return newcombe(self.successes, self.n, self.other_successes, self.other_n, confidence)
+
+    def p_above(self, bound: float) -> float:
+        """The level at which the interval begins at the bound."""
+        return self._level(lambda interval: interval.low - bound)
+
+    def p_below(self, bound: float) -> float:
+        """The level at which the interval ends at the bound."""
+        return self._level(lambda interval: bound - interval.high)
+
+    def _level(self, room: Callable[[Interval], float]) -> float:
+        def at(level: float) -> float:
+            return float(room(self.interval(1 - 2 * level)))
+
+        least, most = 1e-12, 0.5 - 1e-9
+        if at(least) > 0:
+            return least
+        return float(optimize.brentq(at, least, most)) if at(most) > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard error, such as a slope of a regression on `df` degrees of freedom over n points."""
+
+    value: float
+    standard_error: float
+    df: int
+    n: int
+
+    def interval(self, confidence: float) -> Interval:
+        """Student's t."""
+        half = float(stats.t.ppf((1 + confidence) / 2, self.df)) * self.standard_error
+        return Interval(self.value, self.value - half, self.value + half, self.n)
+
+    def p_above(self, bound: float) -> float:
+        """t test of value > bound."""
+        return float(stats.t.sf((self.value - bound) / self.standard_error, self.df))
+
+    def p_below(self, bound: float) -> float:
+        """t test of value < bound."""
+        return float(stats.t.cdf((self.value - bound) / self.standard_error, self.df))
+
+
+Sample = PerSeed | Rate | Rates | Estimate
+Evidence = Exact | Witness | Sample
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Evidence for one part of a claim in one cell of its map: ``Cell("limit", Rate(3, 400), {"hidden": 2})``."""
+
+    part: str
+    evidence: Evidence
+    at: dict[str, Coordinate] = field(default_factory=dict)

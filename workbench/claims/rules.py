@@ -1,0 +1,222 @@
+"""Rules that turn evidence into a verdict; a claim's yaml chooses one for each of its parts, before any run.
+
+| kind | of | supported | refuted |
+|---|---|---|---|
+| always | Exact | no counterexample in what was checked | one counterexample |
+| exists | Witness | found | not found by an exhaustive search |
+| above | a sample | interval wholly above `than` | interval wholly below `absent` |
+| below | a sample | interval wholly below `than` | interval wholly above `absent` |
+| within | a sample | two one-sided tests: the effect lies in `around` ± `margin` | interval wholly outside |
+
+Where neither holds the verdict is inconclusive. For a sample the interval and the test must agree: for `above` and
+`below` each at half of 1 - `confidence`, for `within` each side at 1 - `confidence`. `absent` is half of `than` if it is
+not given: an effect below half of the smallest that counts is absent.
+"""
+
+from abc import abstractmethod
+from enum import StrEnum
+from math import isnan
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workbench.claims.evidence import Evidence, Exact, PerSeed, Sample, Witness
+from workbench.stats import Interval
+
+
+class Label(StrEnum):
+    """What a verdict says."""
+
+    supported = "supported"
+    refuted = "refuted"
+    inconclusive = "inconclusive"
+    out_of_scope = "out of scope"
+
+
+class Record(BaseModel):
+    """A value read from yaml or JSON: unknown keys are errors, nothing changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Judgment(Record):
+    """A label with its numbers; None where there is no such number.
+
+    `p` is that of the test behind the label, and `level` what it had to stay below.
+    """
+
+    label: Label
+    found: str
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    p: float | None = None
+    level: float | None = None
+    reason: str = ""
+
+
+class Rule(Record):
+    """What all rules have in common."""
+
+    @abstractmethod
+    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
+        """The verdict of one cell, where the same rule has `tests` cells of which any one may decide.
+
+        Raises TypeError for evidence of another form than the rule's.
+        """
+
+    @property
+    @abstractmethod
+    def says(self) -> str:
+        """The rule in words."""
+
+
+class Always(Rule):
+    """One counterexample refutes."""
+
+    kind: Literal["always"] = "always"
+
+    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
+        if not isinstance(evidence, Exact):
+            raise _wrong_form(self.kind, "Exact", evidence)
+        failed, checked = evidence.counterexamples, evidence.checked
+        found = f"{failed:,} of {checked:,} fail" if failed or checked > 1 else "holds" if checked else "nothing checked"
+        label = Label.refuted if failed else Label.supported if checked else Label.inconclusive
+        reason = evidence.example if failed else evidence.certificate
+        return Judgment(label=label, found=found, effect=float(failed), n=checked, reason=reason)
+
+    @property
+    def says(self) -> str:
+        return "supported if nothing that is checked contradicts it; one counterexample refutes"
+
+
+class Exists(Rule):
+    """One witness supports."""
+
+    kind: Literal["exists"] = "exists"
+
+    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
+        if not isinstance(evidence, Witness):
+            raise _wrong_form(self.kind, "Witness", evidence)
+        absent = Label.refuted if evidence.exhaustive else Label.inconclusive
+        label = Label.supported if evidence.found else absent
+        found = "found" if evidence.found else "not found"
+        return Judgment(label=label, found=found, effect=evidence.value, reason=evidence.what)
+
+    @property
+    def says(self) -> str:
+        return "supported by one example; refuted only where a search of everything finds none"
+
+
+class _OfASample(Rule):
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
+        if isinstance(evidence, Exact | Witness):
+            raise _wrong_form("this kind of rule", "a sample", evidence)
+        alpha = (1 - self.confidence) / tests
+        shown = evidence.interval(1 - alpha)
+        label, p, level = self._label(evidence, shown, alpha)
+        reason = ""
+        if isinstance(evidence, PerSeed) and evidence.at_edge and label is not Label.inconclusive:
+            label, reason = Label.inconclusive, f"best learning rate on the grid's edge: {', '.join(evidence.at_edge)}"
+        if isnan(shown.low):
+            return Judgment(label=Label.inconclusive, found=f"{shown.mean:.4g}", effect=shown.mean, n=shown.n)
+        found = f"{shown.mean:.4g} [{shown.low:.4g}, {shown.high:.4g}]"
+        return Judgment(
+            label=label,
+            found=found,
+            effect=shown.mean,
+            low=shown.low,
+            high=shown.high,
+            n=shown.n,
+            p=p,
+            level=level,
+            reason=reason,
+        )
+
+    @abstractmethod
+    def _label(self, sample: Sample, interval: Interval, alpha: float) -> tuple[Label, float, float]:
+        """The label, the p value that stands behind it, and the level of that test."""
+
+
+class Above(_OfASample):
+    """The effect is larger than the smallest that counts."""
+
+    kind: Literal["above"] = "above"
+    than: float
+    absent: float | None = None
+
+    def _label(self, sample: Sample, interval: Interval, alpha: float) -> tuple[Label, float, float]:
+        absent = self.than / 2 if self.absent is None else self.absent
+        p, against = sample.p_above(self.than), sample.p_below(absent)
+        if interval.low > self.than and p <= alpha / 2:
+            return Label.supported, p, alpha / 2
+        if interval.high < absent and against <= alpha / 2:
+            return Label.refuted, against, alpha / 2
+        return Label.inconclusive, p, alpha / 2
+
+    @property
+    def says(self) -> str:
+        absent = self.than / 2 if self.absent is None else self.absent
+        return (
+            f"supported if the {self.confidence:.0%} interval lies above {self.than:g}, refuted if it lies below "
+            f"{absent:g}, the one-sided test agreeing"
+        )
+
+
+class Below(_OfASample):
+    """The effect is smaller than a bound."""
+
+    kind: Literal["below"] = "below"
+    than: float
+    absent: float
+
+    def _label(self, sample: Sample, interval: Interval, alpha: float) -> tuple[Label, float, float]:
+        p, against = sample.p_below(self.than), sample.p_above(self.absent)
+        if interval.high < self.than and p <= alpha / 2:
+            return Label.supported, p, alpha / 2
+        if interval.low > self.absent and against <= alpha / 2:
+            return Label.refuted, against, alpha / 2
+        return Label.inconclusive, p, alpha / 2
+
+    @property
+    def says(self) -> str:
+        return (
+            f"supported if the {self.confidence:.0%} interval lies below {self.than:g}, refuted if it lies above "
+            f"{self.absent:g}, the one-sided test agreeing"
+        )
+
+
+class Within(_OfASample):
+    """The effect is as good as `around`: equivalence by two one-sided tests."""
+
+    kind: Literal["within"] = "within"
+    margin: float = Field(gt=0)
+    around: float = 0.0
+
+    def _label(self, sample: Sample, interval: Interval, alpha: float) -> tuple[Label, float, float]:
+        low, high = self.around - self.margin, self.around + self.margin
+        inner = sample.interval(1 - 2 * alpha)
+        p = max(sample.p_above(low), sample.p_below(high))
+        if low < inner.low and inner.high < high and p <= alpha:
+            return Label.supported, p, alpha
+        against = min(sample.p_below(low), sample.p_above(high))
+        if (interval.high < low or interval.low > high) and against <= alpha / 2:
+            return Label.refuted, against, alpha / 2
+        return Label.inconclusive, p, alpha / 2
+
+    @property
+    def says(self) -> str:
+        return (
+            f"supported if two one-sided tests put it within {self.around:g} ± {self.margin:g} at level "
+            f"{1 - self.confidence:.2g}, refuted if the {self.confidence:.0%} interval lies outside"
+        )
+
+
+AnyRule = Annotated[Always | Exists | Above | Below | Within, Field(discriminator="kind")]
+
+
+def _wrong_form(rule: str, needed: str, evidence: Evidence) -> TypeError:
+    return TypeError(f"rule {rule}: needs {needed} as evidence, got {type(evidence).__name__}")

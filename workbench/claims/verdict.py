@@ -1,0 +1,179 @@
+"""From judged cells to the verdict of a claim, as one record: cards, tables, reports and later readers use nothing else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import Field
+
+from workbench.claims.evidence import Cell, Coordinate
+from workbench.claims.record import Anchor, Claim, Part, Role
+from workbench.claims.rules import Judgment, Label, Record
+from workbench.errors import ConfigError
+from workbench.stats import holm
+
+
+class CellVerdict(Record):
+    """One cell of the map, and whether it may decide: cells measured beyond the declared ones are shown only."""
+
+    at: dict[str, Coordinate]
+    judgment: Judgment
+    decides: bool = True
+
+    @property
+    def where(self) -> str:
+        """``depth=3 width=64``; empty where the part has no map."""
+        return " ".join(f"{name}={value}" for name, value in self.at.items())
+
+
+class PartVerdict(Record):
+    """A part with its cells; `deciding` is the cell whose numbers stand for it."""
+
+    name: str
+    says: str
+    measure: str
+    role: Role
+    slides: list[str]
+    rule: str
+    label: Label
+    deciding: CellVerdict
+    cells: list[CellVerdict]
+
+
+class Sweep(Record):
+    """Runs that were trained for a verdict: a sweep's id and the address of its charts."""
+
+    id: str
+    link: str
+
+
+class Reproduction(Record):
+    """A claim as reproduced: its verdict with everything needed to read, show and repeat it.
+
+    `holm` is set where several claims were corrected together: the label that is left.
+    """
+
+    name: str
+    title: str
+    statement: str
+    slides: list[str]
+    anchors: list[Anchor]
+    notes: list[str]
+    figure: str
+    version: int
+    rule_hash: str
+    profile: str
+    settings: dict[str, object]
+    label: Label
+    parts: list[PartVerdict]
+    date: str
+    seconds: float
+    runs: int = 0
+    sweeps: list[Sweep] = Field(default_factory=list)
+    tuning: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
+    command: str
+    run: str = ""
+    holm: Label | None = None
+
+    @property
+    def headline(self) -> PartVerdict:
+        """The primary part that decided: the first with the claim's own label."""
+        primary = [part for part in self.parts if part.role == "primary"]
+        return next((part for part in primary if part.label == self.label), primary[0])
+
+    @property
+    def contradictions(self) -> list[PartVerdict]:
+        """What shows that the lecture contradicts itself."""
+        return [part for part in self.parts if part.role == "contradiction" and part.label is Label.supported]
+
+
+def judge(claim: Claim, cells: Iterable[Cell]) -> list[PartVerdict]:
+    """The verdict of every part.
+
+    Raises ConfigError for a cell of an unknown part, one measured twice, and one that is declared but not measured.
+    """
+    measured: dict[str, dict[tuple[tuple[str, Coordinate], ...], Cell]] = {name: {} for name in claim.parts}
+    for cell in cells:
+        where = tuple(sorted(cell.at.items()))
+        if cell.part not in measured or where in measured[cell.part]:
+            problem = "measured twice" if cell.part in measured else f"not a part; parts: {', '.join(claim.parts)}"
+            raise ConfigError(f"claim {claim.title!r}: {cell.part} {cell.at}: {problem}")
+        measured[cell.part][where] = cell
+    return [_judge_part(name, claim, part, measured[name].values()) for name, part in claim.parts.items()]
+
+
+def _judge_part(name: str, claim: Claim, part: Part, cells: Iterable[Cell]) -> PartVerdict:
+    found = list(cells)
+    missing = [at for at in part.grid if at not in [cell.at for cell in found]]
+    if missing:
+        raise ConfigError(f"claim {claim.title!r}: part {name} must be measured in every cell, missing: {missing[0]}")
+    decisive = part.grid if isinstance(part.decided_by, str) else [part.decided_by]
+    tests = len(decisive) if part.decided_by == "any" else 1
+    verdicts = [
+        CellVerdict(at=cell.at, judgment=part.rule.judge(cell.evidence, tests), decides=cell.at in decisive)
+        for cell in found
+    ]
+    first = Label.supported if part.decided_by == "any" else Label.refuted
+    deciding = _decide([cell for cell in verdicts if cell.decides], first)
+    return PartVerdict(
+        name=name,
+        says=part.says,
+        measure=part.measure,
+        role=part.role,
+        slides=part.slides or claim.slides,
+        rule=part.rule.says,
+        label=deciding.judgment.label,
+        deciding=deciding,
+        cells=verdicts,
+    )
+
+
+def _decide(cells: Sequence[CellVerdict], first: Label) -> CellVerdict:
+    """The cell that decides: one with the label `first` does alone, the opposite label needs all of them.
+
+    Of cells with one label, the least certain stands for them where all were needed, the most certain where one was.
+    """
+    alone = [cell for cell in cells if cell.judgment.label is first]
+    if alone:
+        return min(alone, key=_p)
+    open_cells = [cell for cell in cells if cell.judgment.label is Label.inconclusive]
+    return max(open_cells or cells, key=_p)
+
+
+def _p(cell: CellVerdict) -> float:
+    return 0.0 if cell.judgment.p is None else cell.judgment.p
+
+
+def overall(parts: Sequence[PartVerdict]) -> Label:
+    """The claim's label: refuted by one primary part, supported by all of them."""
+    labels = [part.label for part in parts if part.role == "primary"]
+    if Label.refuted in labels:
+        return Label.refuted
+    return Label.supported if set(labels) == {Label.supported} else Label.inconclusive
+
+
+def corrected(several: Sequence[Reproduction]) -> list[Reproduction]:
+    """The same reproductions with `holm`: what is left of each verdict after Holm's correction over all of them.
+
+    What was decided by a test counts with its p value, at the level that its rule used; what is exact needs none.
+    """
+    tested = [(one.name, part) for one in several for part in one.parts if _needs_correction(part)]
+    ps: Mapping[tuple[str, str], float] = {
+        (name, part.name): p
+        for (name, part), p in zip(tested, holm([_p(part.deciding) for _, part in tested]), strict=True)
+    } if tested else {}
+
+    def left(one: Reproduction) -> Label:
+        parts = [
+            part.model_copy(update={"label": Label.inconclusive})
+            if ps.get((one.name, part.name), 0.0) > (part.deciding.judgment.level or 0.0)
+            else part
+            for part in one.parts
+        ]
+        return overall(parts)
+
+    return [one.model_copy(update={"holm": left(one)}) for one in several]
+
+
+def _needs_correction(part: PartVerdict) -> bool:
+    decided = part.label in (Label.supported, Label.refuted)
+    return part.role == "primary" and decided and part.deciding.judgment.p is not None
