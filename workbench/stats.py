@@ -1,15 +1,19 @@
-"""Intervals over seeds."""
+"""Intervals and tests for what seeds measured: means, proportions, survival times, families of p-values."""
 
 from collections.abc import Sequence
-from math import nan
+from math import hypot, inf, isfinite, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
+from scipy import special, stats
+
+RESAMPLES = 9999
+EXACT = 20  # so many values or fewer: all 2ⁿ sign patterns are counted, of more values a sample
 
 
 class Interval(NamedTuple):
-    """A mean with the ends of its confidence interval, over n values; the ends are NaN for n = 1."""
+    """An estimate with the ends of its confidence interval, over n values; the ends are NaN for n = 1."""
 
     mean: float
     low: float
@@ -18,8 +22,34 @@ class Interval(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Distance from the mean to either end."""
+        """Half the distance between the ends; from the mean to either end where the interval is symmetric."""
         return (self.high - self.low) / 2
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
+
+
+def _check_counts(successes: int, n: int) -> None:
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"successes must lie in 0 … n with n at least 1, got {successes} of {n}")
+
+
+def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if not array.size or not np.isfinite(array).all():
+        raise ValueError(f"values must be finite numbers, at least one, got {values}")
+    return array
+
+
+def t_interval(value: float, standard_error: float, df: float, n: int, confidence: float = 0.95) -> Interval:
+    """Student's t interval for an estimate with df degrees of freedom: of a line's slope, n - 2."""
+    _check_fraction("confidence", confidence)
+    if standard_error < 0 or df <= 0:
+        raise ValueError(f"standard_error must be at least 0 and df above 0, got {standard_error} and {df}")
+    half = float(standard_error * stats.t.ppf((1 + confidence) / 2, df))
+    return Interval(value, value - half, value + half, n)
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -30,5 +60,120 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     mean = float(array.mean())
     if len(array) == 1:
         return Interval(mean, nan, nan, 1)
-    half = float(stats.sem(array) * stats.t.ppf((1 + confidence) / 2, len(array) - 1))
-    return Interval(mean, mean - half, mean + half, len(array))
+    return t_interval(mean, float(stats.sem(array)), len(array) - 1, len(array), confidence)
+
+
+def bca_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Bias-corrected and accelerated bootstrap interval for the mean (Efron 1987), whatever the order of the values."""
+    _check_fraction("confidence", confidence)
+    array = _finite(values)
+    n, mean, origin, spread = len(array), float(array.mean()), float(array.min()), float(np.ptp(array))
+    if n == 1:
+        return Interval(mean, nan, nan, 1)
+    if spread == 0:
+        return Interval(origin, origin, origin, n)
+    # on [0, 1] no power of a deviation underflows; rounded, means that differ by their order of summation are ties
+    low, high = stats.bootstrap(
+        (np.sort((array - origin) / spread),),
+        lambda sample, axis: np.round(sample.mean(axis), 12),
+        n_resamples=RESAMPLES,
+        vectorized=True,
+        confidence_level=confidence,
+        method="BCa",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    return Interval(mean, origin + spread * float(low), origin + spread * float(high), n)
+
+
+def sign_flip(values: Sequence[float], than: float = 0.0) -> float:
+    """One-sided p-value of mean > than for deviations symmetric around 0 (Fisher 1935), exact up to EXACT values."""
+    array, shift = _finite(values), _finite([than])
+    deviations, n = array - shift, len(array)
+    # sums that are equal but for rounding count as equal
+    reached = deviations.sum() - 1e-12 * (np.abs(array) + np.abs(shift)).sum()
+    if n <= EXACT:
+        sums = np.zeros(1)
+        for deviation in deviations:
+            sums = np.concatenate((sums - deviation, sums + deviation))
+        return float(np.mean(sums >= reached))
+    flips = np.random.default_rng(0).integers(0, 2, (RESAMPLES, n), dtype=np.int8)
+    sums = deviations.sum() - 2 * (flips @ deviations)
+    return float((1 + np.count_nonzero(sums >= reached)) / (1 + RESAMPLES))
+
+
+def tost(values: Sequence[float], margin: float, around: float = 0.0) -> float:
+    """P-value of |mean - around| < margin: the larger of two one-sided t tests (Schuirmann 1987); NaN for one value."""
+    if not 0 < margin < inf:
+        raise ValueError(f"margin must be finite and above 0, got {margin}")
+    array = _finite(values)
+    if len(array) == 1:
+        return nan
+    inside = margin - abs(float(array.mean()) - around)
+    if np.ptp(array) == 0:
+        return 0.0 if inside > 0 else 1.0
+    return float(stats.t.sf(inside / stats.sem(array), len(array) - 1))
+
+
+def minimum_detectable(standard_deviation: float, n: int, confidence: float = 0.95, power: float = 0.8) -> float:
+    """Shift of the mean that a t test of n values, two-sided at 1 - confidence, finds with this power."""
+    _check_fraction("confidence", confidence)
+    _check_fraction("power", power)
+    if not (0 <= standard_deviation < inf and n >= 2):
+        raise ValueError(f"standard_deviation must be at least 0 and n at least 2, got {standard_deviation} and {n}")
+    noncentrality = special.nctdtrinc(n - 1, 1 - power, stats.t.ppf((1 + confidence) / 2, n - 1))
+    return max(0.0, float(noncentrality)) * standard_deviation / sqrt(n)
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Score interval for a proportion (Wilson 1927)."""
+    _check_fraction("confidence", confidence)
+    _check_counts(successes, n)
+    low, high = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(successes / n, float(low), float(high), n)
+
+
+def newcombe(successes: int, n: int, other_successes: int, other_n: int, confidence: float = 0.95) -> Interval:
+    """Hybrid score interval for the first proportion minus the other, unpaired (Newcombe 1998, method 10)."""
+    first, other = wilson(successes, n, confidence), wilson(other_successes, other_n, confidence)
+    difference = first.mean - other.mean
+    low = difference - hypot(first.mean - first.low, other.high - other.mean)
+    high = difference + hypot(first.high - first.mean, other.mean - other.low)
+    return Interval(difference, low, high, n + other_n)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided p-value of equal paired proportions, from the pairs where just one succeeded (McNemar 1947)."""
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"counts must be at least 0, got {only_first} and {only_second}")
+    discordant = only_first + only_second
+    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
+
+
+def _censored(times: Sequence[float], observed: Sequence[bool]) -> stats.CensoredData:
+    array, seen = _finite(times), np.asarray(observed, dtype=bool)
+    if array.shape != seen.shape:
+        raise ValueError(f"observed must have one entry per time, got {len(seen)} for {len(array)} times")
+    return stats.CensoredData(uncensored=array[seen], right=array[~seen])
+
+
+def log_rank(
+    times: Sequence[float], observed: Sequence[bool], other_times: Sequence[float], other_observed: Sequence[bool]
+) -> float:
+    """Two-sided p-value of equal survival (Mantel 1966); a time not observed is right-censored, where a run gave up.
+
+    1 where no event could have told the groups apart: none was observed, or each took the whole of who was at risk.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = stats.logrank(_censored(times, observed), _censored(other_times, other_observed))
+    return float(result.pvalue) if isfinite(result.statistic) else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Step-down adjusted p-values in the order given (Holm 1979)."""
+    array = np.asarray(p_values, dtype=np.float64)
+    if not ((array >= 0) & (array <= 1)).all():
+        raise ValueError(f"p-values must be numbers from 0 to 1, got {list(p_values)}")
+    order = np.argsort(array)
+    adjusted = np.empty_like(array)
+    adjusted[order] = np.minimum(np.maximum.accumulate(array[order] * np.arange(len(array), 0, -1)), 1)
+    return [float(one) for one in adjusted]
