@@ -3,8 +3,10 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -19,6 +21,7 @@ from hydra.errors import (
 )
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
 
 from workbench.config import DEFAULTS, GROUPS, Config, RunSpec, packaged
 from workbench.errors import ConfigError, closest, unknown_name
@@ -33,13 +36,48 @@ def configure(overrides: Sequence[str]) -> RunSpec:
 
     Raises ConfigError for unknown names and keys and for values of the wrong type.
     """
+    (spec,) = configure_each(overrides, [{}])
+    return spec
+
+
+def configure_each(
+    overrides: Sequence[str], settings: Sequence[Mapping[str, Any]], folder: Path | None = None
+) -> list[RunSpec]:
+    """Runs that share `overrides`: composed once, then each given its own values by dotted key (of no group).
+
+    `folder` holds options beside those that come with the workbench. Raises as `configure` does.
+    """
     _register()
+    path = [] if folder is None else [f"hydra.searchpath=[file://{folder.resolve()}]"]
     try:
         with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
-            config = hydra.compose("config", list(overrides), return_hydra_config=True)
-        return spec_of(config, config.hydra)
+            config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
+        own = config.hydra
+        with open_dict(config):
+            config.pop("hydra")
+        return [_refined(config, own, values) for values in settings]
     except HYDRA_ERRORS as error:
         raise reworded(error) from error
+
+
+def _refined(config: DictConfig, own: Any, values: Mapping[str, Any]) -> RunSpec:
+    job = config.copy()
+    for key, value in values.items():
+        OmegaConf.update(job, key, value)
+    spec = spec_of(job, own)
+    return replace(spec, overrides=(*spec.overrides, *(f"{key}={value}" for key, value in values.items())))
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """A yaml file as plain values, interpolations as they are written.
+
+    Raises ConfigError where it cannot be read.
+    """
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(file))
+    except (OSError, YAMLError) as error:
+        raise ConfigError(f"{file}: must be a yaml file: {str(error).splitlines()[0]}") from error
+    return content if isinstance(content, dict) else {}
 
 
 def command_line(
@@ -89,6 +127,7 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
     job = config.copy()
     with open_dict(job):
         job.pop("hydra", None)
+        job.claim = None
     try:
         for key in sorted(OmegaConf.missing_keys(job)):
             raise _missing(key)
@@ -102,6 +141,7 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
     if not isinstance(typed, Config):
         raise ConfigError("config: must start from the schema; keep '- schema' first in the defaults list")
     _refuse_additions(resolved, OmegaConf.structured(Config), "")
+    resolved.pop("claim")
     return RunSpec(typed, resolved, choices, tuple(settings.overrides.task))
 
 

@@ -61,7 +61,7 @@ class Sweep:
 
 @dataclass
 class Config:
-    """One run: groups first, then the spine."""
+    """One run: groups first, then the spine. `claim` is what an experiment decides, which no run needs to know."""
 
     architecture: Any = MISSING
     activation: Any = MISSING
@@ -81,6 +81,7 @@ class Config:
     dtype: Dtype = Dtype["float32"]
     certificate: bool = True
     seed: int = 0
+    claim: Any = None
 
     def __post_init__(self) -> None:
         for rule, holds, key, value in self._rules():
