@@ -1,0 +1,217 @@
+"""What a claim's `measure` is given: its profile, its seeds, nets to look at, and runs to compare.
+
+Two roads lead to trained runs. Tracked runs are kept in MLflow, those found there are not trained again. Untracked ones
+stay in memory: for thousands of tiny runs, or where their final parameters are looked into.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from workbench.build import build_pack, dataset_of, validate
+from workbench.claims.catalog import Entry
+from workbench.claims.record import TUNING_SEED, Claim
+from workbench.claims.trained import Arms, Trained, Tuned, best_rate, beyond
+from workbench.claims.verdict import Sweep
+from workbench.compose import configure_each
+from workbench.config import RunSpec
+from workbench.engine.replicas import Pack
+from workbench.engine.train import step
+from workbench.errors import ConfigError, unknown_name
+from workbench.nn.params import Params
+from workbench.run import Job, PackResult, train_pack
+from workbench.sweeps.identity import run_key
+from workbench.sweeps.packs import group
+from workbench.sweeps.sweep import Finished
+from workbench.tracking.base import MemorySink
+
+EXTENSIONS = 2  # of a grid of learning rates whose best is at an end
+Kept = Callable[[], Mapping[str, Mapping[str, float]]]
+TrainSweep = Callable[[list[RunSpec]], Finished]
+
+
+def _nothing_kept() -> Mapping[str, Mapping[str, float]]:
+    return {}
+
+
+@dataclass
+class Study:
+    """A claim under measurement.
+
+    `kept` gives the metrics of finished tracked runs by run key, `train_sweep` trains and keeps runs; without it
+    everything stays in memory.
+    """
+
+    entry: Entry
+    settings: Mapping[str, Any]
+    train_sweep: TrainSweep | None = None
+    kept: Kept = _nothing_kept
+    store: str | None = None
+    console: Console = field(default_factory=lambda: Console(quiet=True))
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    tuning: dict[str, str] = field(default_factory=dict)
+    sweeps: list[Sweep] = field(default_factory=list)
+    runs: int = 0
+
+    def __getitem__(self, name: str) -> Any:
+        """A value of the chosen profile.
+
+        Raises UnknownNameError.
+        """
+        if name not in self.settings:
+            raise unknown_name(f"claim {self.entry.name}: profile", name, self.settings)
+        return self.settings[name]
+
+    @property
+    def claim(self) -> Claim:
+        """The claim as data."""
+        return self.entry.claim
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the verdict: ``seeds`` of the profile, counted from 0."""
+        return range(self["seeds"])
+
+    def rng(self, name: str) -> np.random.Generator:
+        """A stream fixed by the claim's name and this word, whatever else is drawn."""
+        return np.random.default_rng([*self.entry.name.encode(), 0, *name.encode()])
+
+    def keep(self, name: str, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+        """Keep a table with the verdict, as CSV, and for the figure."""
+        self.tables[name] = pd.DataFrame(rows)
+        return self.tables[name]
+
+    def specs(self, *overrides: str, seeds: Sequence[int] | None = None) -> list[RunSpec]:
+        """The claim's configuration with overrides, one per seed."""
+        return self._specs(overrides, [{"seed": seed} for seed in (self.seeds if seeds is None else seeds)])
+
+    def _specs(self, overrides: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[RunSpec]:
+        store = [] if self.store is None else [f"tracking.uri={self.store}"]
+        base = [f"experiment={self.entry.name}", *store, *overrides]
+        return configure_each(base, settings, self.entry.folder)
+
+    def pack(self, *overrides: str, seeds: Sequence[int] | None = None) -> Pack:
+        """Nets before training, one replica per seed."""
+        return build_pack(self.specs(*overrides, seeds=seeds))
+
+    def descend(self, pack: Pack, steps: int) -> Params:
+        """Parameters after steps on the whole training part at once, without looking on the way.
+
+        For thousands of tiny nets, where evaluating each epoch would cost more than training.
+        """
+        params = pack.initial_params()
+        grads = Params.zeros(params.layout.trained, len(pack), params.flat)
+        state = pack.optimizer.init(params)
+        x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
+        rates = pack.learning_rates(0, steps, steps)
+        for number in range(steps):
+            step(pack, params, grads, state, x, y, number, rates[number])
+        return params
+
+    def train(self, arms: Arms | None = None, seeds: Sequence[int] | None = None, tracked: bool = True) -> Trained:
+        """Train every arm (name -> overrides; those of the claim if none are given) at every seed.
+
+        Raises ConfigError for seeds that were for tuning.
+        """
+        chosen = self.claim.arms if arms is None else arms
+        over = self.seeds if seeds is None else seeds
+        if any(seed >= TUNING_SEED for seed in over):
+            raise ConfigError(f"claim {self.entry.name}: seeds from {TUNING_SEED} are for tuning, got {max(over)}")
+        specs = {arm: self.specs(*overrides, seeds=over) for arm, overrides in chosen.items()}
+        at_edge = chosen.at_edge if isinstance(chosen, Tuned) else ()
+        return self._train(specs, tracked, at_edge)
+
+    def _train(self, specs: Mapping[str, list[RunSpec]], tracked: bool, at_edge: tuple[str, ...] = ()) -> Trained:
+        everything = [spec for several in specs.values() for spec in several]
+        for spec in everything:
+            validate(spec)
+        packs: list[tuple[list[RunSpec], PackResult]] = []
+        if tracked and self.train_sweep is not None:
+            found = self._tracked(everything)
+        else:
+            packs = [self._in_memory([everything[row] for row in rows]) for rows in group(everything)]
+            found = [{} for _ in everything]
+            places = {id(spec): place for place, spec in enumerate(everything)}
+            for members, result in packs:
+                for spec, one in zip(members, result.results, strict=True):
+                    found[places[id(spec)]] = one.metrics
+        self.runs += len(everything)
+        rows = iter(found)
+        metrics = {arm: [next(rows) for _ in several] for arm, several in specs.items()}
+        return Trained(metrics, at_edge, specs, packs)
+
+    def _in_memory(self, specs: list[RunSpec]) -> tuple[list[RunSpec], PackResult]:
+        jobs = [Job(spec, f"{number}", "") for number, spec in enumerate(specs)]
+        result = train_pack(jobs, MemorySink())
+        errors = [one.error for one in result.results if one.error]
+        if errors:
+            raise ConfigError(f"claim {self.entry.name}: its runs must not fail, got {errors[0]}")
+        return specs, result
+
+    def _tracked(self, specs: list[RunSpec]) -> list[Mapping[str, float]]:
+        """The metrics of the runs, of which those that are not kept yet are trained in one sweep."""
+        assert self.train_sweep is not None
+        keys = [run_key(spec, dataset_of(spec).digest) for spec in specs]
+        kept = dict(self.kept())
+        missing = {key: spec for key, spec in zip(keys, specs, strict=True) if key not in kept}
+        if missing:
+            finished = self.train_sweep(list(missing.values()))
+            self.sweeps.append(Sweep(id=finished.sweep, link=finished.link))
+            for key, one in zip(missing, finished.results, strict=True):
+                if one.error:
+                    raise ConfigError(f"claim {self.entry.name}: its runs must not fail: {one.job.name}: {one.error}")
+                kept[key] = one.metrics
+        return [kept[key] for key in keys]
+
+    def tune(self, arms: Arms | None = None, metric: str = "valid/loss", tracked: bool = True) -> Tuned:
+        """Every arm with the learning rate that is best on the tuning seeds, all at the same rates and seeds.
+
+        An arm whose best rate is an end of the grid is tried further out; where the best stays at the end after that,
+        the arm is marked, and no rule decides by it.
+
+        Raises ConfigError where the claim names no `learning_rates`.
+        """
+        chosen = self.claim.arms if arms is None else arms
+        if not self.claim.learning_rates:
+            raise ConfigError(f"claim {self.entry.name}: learning_rates must be given to tune arms")
+        scores: dict[str, dict[float, list[float]]] = {arm: {} for arm in chosen}
+        wanted = {arm: list(self.claim.learning_rates) for arm in chosen}
+        for _ in range(1 + EXTENSIONS):
+            self._score(chosen, wanted, scores, metric, tracked)
+            nearest = {arm: beyond(sorted(rates), best_rate(rates, metric)) for arm, rates in scores.items()}
+            wanted = {arm: [rate] for arm, rate in nearest.items() if rate is not None}
+            if not wanted:
+                break
+        best = {arm: best_rate(rates, metric) for arm, rates in scores.items()}
+        for arm, rate in best.items():
+            tried = sorted(scores[arm])
+            edge = ", at the edge of the grid" if arm in wanted else ""
+            self.tuning[arm] = f"{rate:g} of {', '.join(f'{one:g}' for one in tried)}{edge}"
+        tuned = {arm: [*overrides, f"optimizer.lr={best[arm]:g}"] for arm, overrides in chosen.items()}
+        return Tuned(tuned, tuple(wanted), best)
+
+    def _score(
+        self,
+        arms: Arms,
+        wanted: Mapping[str, Sequence[float]],
+        scores: Mapping[str, dict[float, list[float]]],
+        metric: str,
+        tracked: bool,
+    ) -> None:
+        """Add the tuning metric of every wanted arm and rate; a run that diverged counts as the worst there is."""
+        seeds = range(TUNING_SEED, TUNING_SEED + self.claim.tuning_seeds)
+        specs = {
+            arm: self._specs(arms[arm], [{"optimizer.lr": rate, "seed": seed} for rate in rates for seed in seeds])
+            for arm, rates in wanted.items()
+        }
+        worst = float("inf") if metric.endswith("loss") else float("-inf")
+        trained = self._train(specs, tracked)
+        for arm, rates in wanted.items():
+            values = iter(trained.values(arm, metric, worst))
+            for rate, _ in groupby(rate for rate in rates for _ in seeds):
+                scores[arm][rate] = [next(values) for _ in seeds]
