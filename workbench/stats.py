@@ -109,9 +109,10 @@ def tost(values: Sequence[float], margin: float, around: float = 0.0) -> float:
     if len(array) == 1:
         return nan
     inside = margin - abs(float(array.mean()) - around)
-    if np.ptp(array) == 0:
+    standard_error = float(stats.sem(array - array[0]))  # of equal values exactly 0
+    if standard_error == 0:
         return 0.0 if inside > 0 else 1.0
-    return float(stats.t.sf(inside / stats.sem(array), len(array) - 1))
+    return float(stats.t.sf(inside / standard_error, len(array) - 1))
 
 
 def minimum_detectable(standard_deviation: float, n: int, confidence: float = 0.95, power: float = 0.8) -> float:
