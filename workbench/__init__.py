@@ -8,19 +8,51 @@ wb.compare(sweep.sweep)
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from workbench import exact
+    from workbench.claims.command import reproduce
+    from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Rates, Witness
+    from workbench.claims.study import Study
     from workbench.commands import check, compare, train
     from workbench.compose import configure
 
 __version__ = "0.1.0"
-__all__ = ["check", "compare", "configure", "train"]
+__all__ = [
+    "Cell",
+    "Estimate",
+    "Exact",
+    "Figure",
+    "PerSeed",
+    "Rate",
+    "Rates",
+    "Study",
+    "Witness",
+    "check",
+    "compare",
+    "configure",
+    "exact",
+    "reproduce",
+    "train",
+]
 
-_HOMES = {"check": "commands", "compare": "commands", "configure": "compose", "train": "commands"}
+_EVIDENCE = ("Cell", "Estimate", "Exact", "PerSeed", "Rate", "Rates", "Witness")
+_HOMES = {
+    **dict.fromkeys(("check", "compare", "train"), "workbench.commands"),
+    **dict.fromkeys(_EVIDENCE, "workbench.claims.evidence"),
+    "reproduce": "workbench.claims.command",
+    "Study": "workbench.claims.study",
+    "Figure": "matplotlib.figure",
+    "configure": "workbench.compose",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: the command line answers ``--help`` without torch."""
     from importlib import import_module
 
+    if name == "exact":
+        return import_module("workbench.exact")
     if name not in _HOMES:
         raise AttributeError(f"module 'workbench' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"workbench.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -20,6 +20,8 @@ EPILOG = """examples:
   workbench check activation=softplus                         hand-written gradients against autograd
   workbench explain activation=tanh --example 3               one training step, worked by hand
   workbench compare                                           the newest sweep: table and figures
+  workbench claims                                            the lecture's claims and their verdicts
+  workbench reproduce xor                                     one of them, measured and judged
   workbench ui                                                MLflow's pages for the runs
 """
 
@@ -63,6 +65,8 @@ def _dispatch(given: list[str]) -> int:
     if options.command is None:
         parser.print_help()
         return 0
+    if options.command in ("claims", "reproduce", "new"):
+        return _claims(options)
     from workbench import commands
 
     if options.command == "compare":
@@ -72,6 +76,16 @@ def _dispatch(given: list[str]) -> int:
     if options.command == "demo":
         return commands.demo_command(options.name)
     return commands.bench_command(options.json, options.quick)
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from workbench.claims import command
+
+    if options.command == "claims":
+        return command.claims_command(options.claims, options.uri)
+    if options.command == "new":
+        return command.new_command(options.kind, options.name, options.claims)
+    return command.reproduce_command(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("sweep", nargs="?", help="its id; without one, the newest sweep")
     compare.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
     compare.add_argument("--out", help="folder for figures and table (default: figures/SWEEP)")
+    _add_claims(commands)
     ui = commands.add_parser("ui", help="serve MLflow's pages for the runs on this machine")
     ui.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
     ui.add_argument("--port", type=int, default=5000, help="default: 5000")
@@ -111,6 +126,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_claims(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    store = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
+    own = "a folder with claims of your own: NAME.py and experiment/NAME.yaml"
+    claims = commands.add_parser("claims", help="the lecture's claims with their last verdicts")
+    claims.add_argument("--claims", metavar="DIR", help=own)
+    claims.add_argument("--uri", help=store)
+    reproduce = commands.add_parser("reproduce", help="measure claims and judge them by their rules")
+    reproduce.add_argument("names", metavar="NAME", nargs="+", help="claims, or all")
+    reproduce.add_argument("--profile", default="quick", help="quick (default) or full")
+    reproduce.add_argument("--report", metavar="DIR", help="also write report.html and report.md there")
+    reproduce.add_argument("--claims", metavar="DIR", help=own)
+    reproduce.add_argument("--uri", help=store)
+    reproduce.add_argument("--again", action="store_true", help="measure anew what has a verdict already")
+    new = commands.add_parser("new", help="write the files of a claim of your own")
+    new.add_argument("kind", choices=["claim"])
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--claims", metavar="DIR", default="claims", help="where to (default: claims)")
+
+
 def _complete(given: list[str]) -> int:
     """Hydra's completion knows a program and its overrides: hide the subcommand between them."""
     line = os.environ.get("COMP_LINE", "")
@@ -121,7 +155,7 @@ def _complete(given: list[str]) -> int:
         os.environ["COMP_POINT"] = str(max(0, int(os.environ.get("COMP_POINT", len(line))) - cut))
     elif any(word.startswith("query=") for word in given):
         start = words[1] if len(words) > 1 else ""
-        names = (*OVERRIDE_COMMANDS, "compare", "ui", "bench", "demo")
+        names = (*OVERRIDE_COMMANDS, "compare", "claims", "reproduce", "new", "ui", "bench", "demo")
         print(shlex.join(name for name in names if name.startswith(start)))
         return 0
     from workbench import commands

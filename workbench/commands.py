@@ -7,7 +7,6 @@ import runpy
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-
 from rich.console import Console
 
 from workbench.certificate import Certificate, certificate_table, certify, curve_line, survey, survey_table
@@ -31,7 +30,7 @@ SHOWN = (
 )
 
 
-def _console() -> Console:
+def plain_console() -> Console:
     """Tables keep their width where the output is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=PLAIN_WIDTH)
@@ -39,7 +38,7 @@ def _console() -> Console:
 
 def train(*arguments: str) -> Finished | None:
     """Train as ``workbench train`` with these arguments; None where Hydra only showed something (``--help``)."""
-    console = _console()
+    console = plain_console()
     command = ["workbench", "train", *arguments]
     done: list[Finished] = []
 
@@ -92,7 +91,7 @@ def check_command(arguments: Sequence[str]) -> int:
         return _check_all([argument for argument in arguments if argument != "--all"])
     certificates: list[Certificate] = []
     command_line(arguments, lambda spec: certificates.append(check(spec)))
-    console = _console()
+    console = plain_console()
     for one in certificates:
         console.print(certificate_table(one))
         console.print(curve_line(one), highlight=False, soft_wrap=True)
@@ -104,7 +103,7 @@ def _check_all(others: Sequence[str]) -> int:
         raise ConfigError(f"check: --all goes without overrides, got {shlex.join(others)}; drop one or the other")
     with one_thread():
         rows = list(survey())
-    _console().print(survey_table(rows))
+    plain_console().print(survey_table(rows))
     return int(not all(row.agrees for row in rows))
 
 
@@ -120,7 +119,7 @@ def compare(sweep: str | None = None, uri: str | None = None, out: str | None = 
     from workbench.tracking.mlflow import attach
     from workbench.tracking.reader import read_sweep
 
-    console = _console()
+    console = plain_console()
     store = find_store(uri)
     found = read_sweep(store, sweep)
     table = arms_table(found.runs)
@@ -147,7 +146,7 @@ def ui_command(uri: str | None, port: int = UI_PORT) -> int:
     from workbench.tracking.reader import newest_link
     from workbench.tracking.ui import serve
 
-    console = _console()
+    console = plain_console()
     store = find_store(uri)
     if store.is_server:
         console.print(f"the store is a server of its own: {newest_link(store, store.shown)}", soft_wrap=True)
@@ -168,7 +167,7 @@ def bench_command(json_to: str | None, quick: bool) -> int:
     if json_to == "-":
         print(bench.as_json(timings))
         return 0
-    _console().print(bench.as_table(timings))
+    plain_console().print(bench.as_table(timings))
     if json_to:
         Path(json_to).write_text(bench.as_json(timings) + "\n")
     return 0

@@ -1,24 +1,24 @@
 """A claim as data: what its yaml says under the key ``claim``.
 
-    claim:
-      title: XOR                          # of the card
-      statement: What the lecture says.   # its sentence
-      slides: [Perceptron vs. Logistic Neuron]
-      version: 1                          # goes up when a rule changes
-      parts:                              # sentences that a measurement can decide, each with its rule
-        limit:
-          says: No neuron with a monotone activation computes XOR.
-          measure: points of four that the best one decides wrongly
-          rule: {kind: always}
-          cells: {activation: [sigmoid, tanh]}
-      anchors:                            # published numbers, with the evidence for them
-        - {source: Glorot and Bengio 2010, says: Table 1 ..., evidence: read}
-      arms: {relu: [activation=relu]}     # overrides by name, where runs are trained
-      learning_rates: [0.01, 0.03, 0.1, 0.3, 1.0]
-      figure: What the figure shows, in a sentence for those who cannot see it.
-      profiles:
-        quick: {seeds: 10}
-        full: {seeds: 50}
+claim:
+  title: XOR                          # of the card
+  statement: What the lecture says.   # its sentence
+  slides: [Perceptron vs. Logistic Neuron]
+  version: 1                          # goes up when a rule changes
+  parts:                              # sentences that a measurement can decide, each with its rule
+    limit:
+      says: No neuron with a monotone activation computes XOR.
+      measure: points of four that the best one decides wrongly
+      rule: {kind: always}
+      cells: {activation: [sigmoid, tanh]}
+  anchors:                            # published numbers, with the evidence for them
+    - {source: Glorot and Bengio 2010, says: Table 1 ..., evidence: read}
+  arms: {relu: [activation=relu]}     # overrides by name, where runs are trained
+  learning_rates: [0.01, 0.03, 0.1, 0.3, 1.0]
+  figure: What the figure shows, in a sentence for those who cannot see it.
+  profiles:
+    quick: {seeds: 10}
+    full: {seeds: 50}
 """
 
 import json

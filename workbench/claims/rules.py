@@ -81,7 +81,9 @@ class Always(Rule):
         if not isinstance(evidence, Exact):
             raise _wrong_form(self.kind, "Exact", evidence)
         failed, checked = evidence.counterexamples, evidence.checked
-        found = f"{failed:,} of {checked:,} fail" if failed or checked > 1 else "holds" if checked else "nothing checked"
+        found = (
+            f"{failed:,} of {checked:,} fail" if failed or checked > 1 else "holds" if checked else "nothing checked"
+        )
         label = Label.refuted if failed else Label.supported if checked else Label.inconclusive
         reason = evidence.example if failed else evidence.certificate
         return Judgment(label=label, found=found, effect=float(failed), n=checked, reason=reason)

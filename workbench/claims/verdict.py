@@ -157,10 +157,14 @@ def corrected(several: Sequence[Reproduction]) -> list[Reproduction]:
     What was decided by a test counts with its p value, at the level that its rule used; what is exact needs none.
     """
     tested = [(one.name, part) for one in several for part in one.parts if _needs_correction(part)]
-    ps: Mapping[tuple[str, str], float] = {
-        (name, part.name): p
-        for (name, part), p in zip(tested, holm([_p(part.deciding) for _, part in tested]), strict=True)
-    } if tested else {}
+    ps: Mapping[tuple[str, str], float] = (
+        {
+            (name, part.name): p
+            for (name, part), p in zip(tested, holm([_p(part.deciding) for _, part in tested]), strict=True)
+        }
+        if tested
+        else {}
+    )
 
     def left(one: Reproduction) -> Label:
         parts = [

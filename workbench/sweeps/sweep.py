@@ -6,7 +6,7 @@ import secrets
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -46,13 +46,21 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     return _train([spec], command, console, sweep="")
 
 
-def train_sweep(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Finished:
-    """Train the runs of a multirun, and keep a run of the sweep itself beside them."""
+def train_sweep(
+    specs: Sequence[RunSpec], command: Sequence[str], console: Console, tags: Mapping[str, str] | None = None
+) -> Finished:
+    """Train the runs of a multirun, and keep a run of the sweep itself, with `tags`, beside them."""
     sweep = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    return _train(specs, command, console, sweep)
+    return _train(specs, command, console, sweep, tags)
 
 
-def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, sweep: str) -> Finished:
+def _train(
+    specs: Sequence[RunSpec],
+    command: Sequence[str],
+    console: Console,
+    sweep: str,
+    tags: Mapping[str, str] | None = None,
+) -> Finished:
     _check_together(specs)
     for spec in specs:
         validate(spec)
@@ -68,7 +76,7 @@ def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, s
     if not sweep:
         results = _train_packs(jobs, packs, sink, console)
         return Finished("", sink.experiment_id, store, results, run_link(base, sink.experiment_id, results[0].run))
-    (own,) = sink.open([_sweep_info(jobs, sweep, command)])
+    (own,) = sink.open([_sweep_info(jobs, sweep, command, tags or {})])
     try:
         results = _train_packs(jobs, packs, sink, console)
         saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
@@ -118,7 +126,7 @@ def make_jobs(specs: Sequence[RunSpec], sweep: str) -> list[Job]:
     """Each run's name, arm, tags and note; an arm has one color in all charts."""
     keys = varying_keys(specs)
     arms = list(dict.fromkeys(arm_label(spec, keys) for spec in specs))
-    shared = _environment_tags()
+    shared = environment_tags()
     jobs = []
     for number, spec in enumerate(specs):
         arm = arm_label(spec, keys)
@@ -165,12 +173,12 @@ def _opening(jobs: Sequence[Job], packs: Sequence[Sequence[int]], store: Store) 
     return f"{runs}; kept in {store.shown}"
 
 
-def _sweep_info(jobs: Sequence[Job], sweep: str, command: Sequence[str]) -> RunInfo:
+def _sweep_info(jobs: Sequence[Job], sweep: str, command: Sequence[str], extra: Mapping[str, str]) -> RunInfo:
     keys = varying_keys([job.spec for job in jobs])
     values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
     lines = [f"- `{key}`: {value}" for key, value in values.items()]
     text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {shlex.join(command)}\n"
-    tags = {**_environment_tags(), "kind": "sweep", "sweep": sweep}
+    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, **extra}
     return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
 
 
@@ -185,7 +193,8 @@ def _note(spec: RunSpec, name: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment_tags() -> dict[str, str]:
+def environment_tags() -> dict[str, str]:
+    """Who made a run, with what: tags of every run."""
     tags = {
         "workbench": __version__,
         "python": platform.python_version(),

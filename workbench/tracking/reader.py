@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -78,8 +80,49 @@ def newest_link(store: Store, base: str) -> str:
     return sweep_link(base, newest.experiment_id, newest.id, newest.saved_view)
 
 
+def finished_runs(store: Store, experiment: str) -> dict[str, Mapping[str, float]]:
+    """Last metrics, by run key, of the runs of an experiment that ended by themselves, finished or diverged."""
+    runs = _all_of(store, experiment, "tags.kind = 'run' AND attributes.status = 'FINISHED'")
+    return {run.data.tags["key"]: run.data.metrics for run in runs}
+
+
+@dataclass(frozen=True)
+class ReadVerdict:
+    """A kept verdict: its run, when it was begun (milliseconds since 1970), and its tags."""
+
+    run: str
+    start_ms: int
+    tags: Mapping[str, str]
+
+
+def read_verdicts(store: Store, experiment: str) -> list[ReadVerdict]:
+    """All finished verdicts of an experiment, the newest first."""
+    runs = _all_of(store, experiment, "tags.kind = 'verdict' AND attributes.status = 'FINISHED'")
+    read = [ReadVerdict(run.info.run_id, run.info.start_time, run.data.tags) for run in runs]
+    return sorted(read, key=lambda verdict: -verdict.start_ms)
+
+
+def artifact(store: Store, run: str, path: str) -> bytes:
+    """The content of a file kept with a run."""
+    with kept_by(store), TemporaryDirectory() as folder:
+        return Path(connect(store).download_artifacts(run, path, folder)).read_bytes()
+
+
+def _all_of(store: Store, experiment: str, wanted: str) -> list[Run]:
+    """Every run that a search finds in an experiment, if the store and the experiment exist."""
+    if store.file is not None and not store.file.exists():
+        return []
+    client = connect(store)
+    with kept_by(store):
+        found = client.get_experiment_by_name(experiment)
+        return [] if found is None else _search(client, found.experiment_id, wanted)
+
+
 def _runs(client: MlflowClient, experiment: str, sweep: str) -> list[Run]:
-    wanted = runs_filter(sweep)
+    return sorted(_search(client, experiment, runs_filter(sweep)), key=lambda run: int(run.data.tags["number"]))
+
+
+def _search(client: MlflowClient, experiment: str, wanted: str) -> list[Run]:
     runs: list[Run] = []
     token = None
     while True:
@@ -87,7 +130,7 @@ def _runs(client: MlflowClient, experiment: str, sweep: str) -> list[Run]:
         runs += page
         token = page.token
         if not token:
-            return sorted(runs, key=lambda run: int(run.data.tags["number"]))
+            return runs
 
 
 def _read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:

@@ -1,0 +1,124 @@
+"""The commands ``workbench claims``, ``reproduce`` and ``new claim``."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+
+from rich.console import Console
+
+from workbench.claims.card import card, claims_table
+from workbench.claims.catalog import catalog
+from workbench.claims.report import write_report
+from workbench.claims.reproduce import Reproduced, Request, last_verdicts
+from workbench.claims.reproduce import reproduce as measured
+from workbench.claims.verdict import Reproduction, corrected
+from workbench.commands import plain_console
+from workbench.errors import ConfigError
+from workbench.tracking.store import find_store
+
+TEMPLATES = Path(__file__).parent / "template"
+
+
+def claims_command(folder: str | None, uri: str | None) -> int:
+    """Print all claims with their last verdicts."""
+    last = last_verdicts(find_store(uri))
+    rows = [(name, entry.claim, last.get(name)) for name, entry in catalog(_folder(folder)).items()]
+    plain_console().print(claims_table(rows))
+    return 0
+
+
+def reproduce(
+    *names: str,
+    profile: str = "quick",
+    claims: str | None = None,
+    uri: str | None = None,
+    report: str | None = None,
+    again: bool = False,
+) -> list[Reproduction]:
+    """Measure and judge claims as ``workbench reproduce`` does, print their cards, and return their records."""
+    return _reproduce(Request(names, profile, _folder(claims), uri, again), report)
+
+
+def reproduce_command(options: argparse.Namespace) -> int:
+    """Exit code 1 where a claim could not be measured. A verdict, whatever it says, is a result."""
+    request = Request(tuple(options.names), options.profile, _folder(options.claims), options.uri, options.again)
+    failures: list[str] = []
+
+    def failed(name: str, error: Exception) -> None:
+        if os.environ.get("WORKBENCH_DEBUG"):
+            raise error
+        failures.append(f"{name}: could not be measured: {type(error).__name__}: {error}")
+        print(f"workbench: {failures[-1]}", file=sys.stderr)
+
+    _reproduce(request, options.report, failed)
+    return int(bool(failures))
+
+
+def _reproduce(
+    request: Request, report: str | None, on_error: Callable[[str, Exception], None] | None = None
+) -> list[Reproduction]:
+    console, folder = plain_console(), _writable(report) if report else None
+    done: list[Reproduced] = []
+    for one in measured(request, console, on_error):
+        done.append(one)
+        _show(one, console)
+    records = [one.record for one in done]
+    if len(records) > 1:
+        records = corrected(records)
+        known = catalog(request.folder)
+        console.print(claims_table([(one.name, known[one.name].claim, one) for one in records]))
+    if folder is not None and records:
+        page = write_report(folder, records, {one.record.name: one.figure for one in done})
+        console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
+    return records
+
+
+def _show(one: Reproduced, console: Console) -> None:
+    """A verdict card, its figure in the folder ``figures``, and the address of its run."""
+    folder = Path("figures") / one.record.name
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = folder / "figure.svg"
+    figure.write_bytes(one.figure)
+    console.print(card(one.record))
+    known = " (kept from before; --again measures it anew)" if one.kept else ""
+    console.print(f"figure: {figure}{known}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"verdict's run: {one.link}\n", highlight=False, markup=False, soft_wrap=True)
+
+
+def new_command(kind: str, name: str, folder: str) -> int:
+    """Write the two files of a claim that works, to be changed."""
+    if not name.isidentifier():
+        raise ConfigError(f"new {kind}: NAME must be a Python identifier, got {name!r}; write for example my_claim")
+    place = Path(folder)
+    files = {place / f"{name}.py": "claim.py.txt", place / "experiment" / f"{name}.yaml": "claim.yaml.txt"}
+    for file in files:
+        if file.exists():
+            raise ConfigError(f"new {kind}: {file} must not exist; choose another name, or remove it")
+    for file, template in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = Template((TEMPLATES / template).read_text(encoding="utf-8"))
+        file.write_text(text.substitute(name=name, folder=folder), encoding="utf-8")
+        print(f"wrote {file}")
+    print(f"run it: workbench reproduce {name} --claims {folder}")
+    return 0
+
+
+def _folder(path: str | None) -> Path | None:
+    if path is None:
+        return None
+    folder = Path(path).resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"--claims: must be a folder, got {path!r}; make one with: workbench new claim NAME")
+    return folder
+
+
+def _writable(path: str) -> Path:
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--report: must be a folder that can be written, got {path!r} ({error.strerror})") from error
+    return folder

@@ -1,0 +1,257 @@
+"""Claims reproduced: rule kept first, then measured, judged, drawn, and kept as one run each.
+
+The verdict's run lies in the MLflow experiment ``claims`` with the tag ``kind=verdict``; its artifacts are the rule, the
+verdict as JSON, the tables behind it and the figure. A verdict that is there already, by the same rule, profile and
+code, is taken from there.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+
+import matplotlib
+from cycler import cycler
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from workbench.claims.catalog import Entry, choose
+from workbench.claims.figures import STYLE
+from workbench.claims.study import Study
+from workbench.claims.verdict import Reproduction, judge, overall
+from workbench.config import RunSpec
+from workbench.engine.threads import one_thread
+from workbench.errors import ConfigError, unknown_name
+from workbench.sweeps.naming import PALETTE
+from workbench.sweeps.sweep import Finished, environment_tags, train_sweep
+from workbench.tracking.base import Outcome, RunInfo, outcome_of
+from workbench.tracking.mlflow import MlflowSink, attach
+from workbench.tracking.reader import ReadVerdict, artifact, finished_runs, read_verdicts
+from workbench.tracking.store import Store, find_store, run_link, ui_base
+
+EXPERIMENT = "claims"
+FIGURE_INCHES = (8.0, 4.2)
+VERDICT, FIGURE = "verdict.json", "figure.svg"
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A verdict, its figure as SVG, the address of its run, and whether it was there already."""
+
+    record: Reproduction
+    figure: bytes
+    link: str
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for: claims by name or ``all``, a profile, and where things are."""
+
+    names: tuple[str, ...]
+    profile: str = "quick"
+    folder: Path | None = None
+    uri: str | None = None
+    again: bool = False
+
+    def command(self, name: str) -> str:
+        """The command that repeats one of its claims."""
+        words = ["workbench", "reproduce", name, "--profile", self.profile]
+        return " ".join([*words, *(["--claims", str(self.folder)] if self.folder else [])])
+
+
+def reproduce(
+    request: Request, console: Console, on_error: Callable[[str, Exception], None] | None = None
+) -> Iterator[Reproduced]:
+    """Every claim asked for, one after the other.
+
+    Names, profile, rules and code of all of them are checked before the first is measured. Where one fails then,
+    `on_error` is told and the others go on; without it the error is raised.
+    """
+    entries = choose(list(request.names), request.folder)
+    for entry in entries:
+        if request.profile not in entry.claim.profiles:
+            raise unknown_name(f"claim {entry.name}: --profile", request.profile, entry.claim.profiles)
+    store = find_store(request.uri)
+    verdicts = read_verdicts(store, EXPERIMENT)
+    for entry in entries:
+        _refuse_changed_rule(entry, verdicts)
+    modules = [entry.load() for entry in entries]
+    for entry, module in zip(entries, modules, strict=True):
+        try:
+            kept = None if request.again else _kept(entry, request.profile, store, verdicts)
+            yield kept or _Measurement(entry, module, request, store, console).run()
+        except Exception as error:
+            if on_error is None:
+                raise
+            on_error(entry.name, error)
+
+
+def last_verdicts(store: Store) -> dict[str, Reproduction]:
+    """The newest kept verdict of every claim, by name."""
+    newest: dict[str, ReadVerdict] = {}
+    for verdict in read_verdicts(store, EXPERIMENT):
+        newest.setdefault(verdict.tags["claim"], verdict)
+    return {name: _read(store, verdict) for name, verdict in newest.items()}
+
+
+def _read(store: Store, verdict: ReadVerdict) -> Reproduction:
+    return Reproduction.model_validate_json(artifact(store, verdict.run, VERDICT))
+
+
+def _refuse_changed_rule(entry: Entry, verdicts: Sequence[ReadVerdict]) -> None:
+    """Raise ConfigError where the store holds a verdict of this version by another rule."""
+    for verdict in verdicts:
+        tags = verdict.tags
+        same = tags["claim"] == entry.name and tags["version"] == str(entry.claim.version)
+        if same and tags["rule_hash"] != entry.claim.rule_hash:
+            raise ConfigError(
+                f"claim {entry.name}: a changed rule is a new version: version {entry.claim.version} is kept with rule "
+                f"{tags['rule_hash']}, the rule in {entry.yaml} is {entry.claim.rule_hash}; write version: "
+                f"{entry.claim.version + 1} there"
+            )
+
+
+def _kept(entry: Entry, profile: str, store: Store, verdicts: Sequence[ReadVerdict]) -> Reproduced | None:
+    wanted = _identity(entry, profile)
+    for verdict in verdicts:
+        if all(verdict.tags.get(key) == value for key, value in wanted.items()):
+            record = _read(store, verdict)
+            figure = artifact(store, verdict.run, FIGURE)
+            return Reproduced(record, figure, verdict.tags["link"], kept=True)
+    return None
+
+
+def _identity(entry: Entry, profile: str) -> dict[str, str]:
+    """What two verdicts must share to be the same one, as tags."""
+    claim = entry.claim
+    return {
+        "kind": "verdict",
+        "claim": entry.name,
+        "version": str(claim.version),
+        "rule_hash": claim.rule_hash,
+        "profile": profile,
+        "code": entry.digest,
+    }
+
+
+@dataclass
+class _Measurement:
+    """One claim on its way from its rule to its kept verdict."""
+
+    entry: Entry
+    module: ModuleType
+    request: Request
+    store: Store
+    console: Console
+
+    def run(self) -> Reproduced:
+        sink = MlflowSink(self.store, EXPERIMENT)
+        (run,) = sink.open([self._info()])
+        link = run_link(ui_base(self.store), sink.experiment_id, run)
+        try:
+            with TemporaryDirectory() as folder:
+                rule = Path(folder) / "rule.json"
+                rule.write_text(self.entry.claim.rule_text, encoding="utf-8")
+                attach(self.store, run, [rule], "")
+                record, files = self._measure(run, Path(folder))
+                attach(self.store, run, files, "")
+                figure = (Path(folder) / FIGURE).read_bytes()
+            sink.write(run, 0, int(time.time() * 1000), dict(_numbers(record)))
+        except BaseException as error:
+            sink.close(run, outcome_of(error), {"error": f"{type(error).__name__}: {error}"[:500]})
+            raise
+        sink.close(run, Outcome.finished, {"verdict": str(record.label), "link": link})
+        return Reproduced(record, figure, link, kept=False)
+
+    def _info(self) -> RunInfo:
+        claim, name, profile = self.entry.claim, self.entry.name, self.request.profile
+        rules = "\n".join(f"- {part.says} *{part.rule.says}*" for part in claim.parts.values())
+        note = (
+            f"**{claim.title}**: {claim.statement}\n\n{rules}\n\nRepeat it with\n\n    {self.request.command(name)}\n"
+        )
+        params = {key: str(value) for key, value in claim.profiles[profile].items()}
+        tags = {**environment_tags(), **_identity(self.entry, profile)}
+        return RunInfo(f"{name} {profile} v{claim.version}", params, tags, note, {}, None)
+
+    def _measure(self, run: str, folder: Path) -> tuple[Reproduction, list[Path]]:
+        start, now = time.perf_counter(), datetime.now().astimezone()
+        claim, settings = self.entry.claim, self.entry.claim.profiles[self.request.profile]
+        study = Study(self.entry, settings, self._train, self._finished, self.request.uri, self.console)
+        with one_thread():
+            parts = judge(claim, self.module.measure(study))
+        record = Reproduction(
+            name=self.entry.name,
+            title=claim.title,
+            statement=claim.statement,
+            slides=claim.slides,
+            anchors=claim.anchors,
+            notes=claim.notes,
+            figure=claim.figure,
+            version=claim.version,
+            rule_hash=claim.rule_hash,
+            profile=self.request.profile,
+            settings=dict(settings),
+            label=overall(parts),
+            parts=parts,
+            date=now.isoformat(timespec="seconds"),
+            seconds=time.perf_counter() - start,
+            runs=study.runs,
+            sweeps=study.sweeps,
+            tuning=study.tuning,
+            environment=_environment(),
+            command=self.request.command(self.entry.name),
+            run=run,
+        )
+        files = [folder / VERDICT, *save_figure(self.module, study, folder)]
+        files[0].write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        for name, table in study.tables.items():
+            files.append(folder / f"{name}.csv")
+            table.to_csv(files[-1], index=False)
+        return record, files
+
+    def _train(self, specs: list[RunSpec]) -> Finished:
+        command = self.request.command(self.entry.name).split()
+        return train_sweep(specs, command, self.console, {"claim": self.entry.name})
+
+    def _finished(self) -> dict[str, dict[str, float]]:
+        (one,) = Study(self.entry, {}, store=self.request.uri).specs(seeds=[0])
+        found = finished_runs(self.store, one.config.tracking.experiment)
+        return {key: dict(metrics) for key, metrics in found.items()}
+
+
+def save_figure(module: ModuleType, study: Study, folder: Path) -> list[Path]:
+    """What the claim's `draw` makes of the study, as ``figure.svg`` and ``figure.png``."""
+    style = {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=FIGURE_INCHES, layout="constrained")
+        module.draw(figure, study)
+        files = [folder / FIGURE, folder / "figure.png"]
+        figure.savefig(files[0], metadata={"Date": None})
+        figure.savefig(files[1], dpi=150)
+    return files
+
+
+def _numbers(record: Reproduction) -> Iterator[tuple[str, float]]:
+    for part in record.parts:
+        judgment = part.deciding.judgment
+        for name in ("effect", "low", "high"):
+            value = getattr(judgment, name)
+            if value is not None:
+                yield f"{name}/{part.name}", value
+    yield "seconds", record.seconds
+
+
+def _environment() -> dict[str, str]:
+    libraries = {name: version(name) for name in ("workbench", "torch", "scipy", "scikit-learn")}
+    return {
+        **libraries,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
