@@ -11,7 +11,6 @@ from rich.console import Console
 
 from workbench.claims.card import card, claims_table
 from workbench.claims.catalog import catalog
-from workbench.claims.report import write_report
 from workbench.claims.reproduce import Reproduced, Request, last_verdicts
 from workbench.claims.reproduce import reproduce as measured
 from workbench.claims.verdict import Reproduction, corrected
@@ -71,6 +70,8 @@ def _reproduce(
         known = catalog(request.folder)
         console.print(claims_table([(one.name, known[one.name].claim, one) for one in records]))
     if folder is not None and records:
+        from workbench.claims.report import write_report
+
         page = write_report(folder, records, {one.record.name: one.figure for one in done})
         console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
     return records
