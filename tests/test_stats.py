@@ -124,6 +124,7 @@ def test_bootstrap_equals_the_enumerated_one(values: list[float], confidence: fl
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.03 * (high - low))
     assert interval.mean == pytest.approx(np.mean(values), rel=1e-12)
     assert interval.n == 6
+    assert interval.half_width == (interval.high - interval.low) / 2 != interval.high - interval.mean
     resamples = np.mean(list(itertools.product(values, repeat=6)), axis=1)
     percentile = np.quantile(resamples, [(1 - confidence) / 2, (1 + confidence) / 2])
     assert np.abs(percentile - (low, high)).max() > 0.06 * (high - low), "this reference tells the two apart"
@@ -243,6 +244,7 @@ def test_equivalence_holds_where_the_interval_is_inside(values: list[float], mar
 def test_equivalence_without_spread() -> None:
     """Certain inside, hopeless at the margin or outside; one value has no spread to compare with."""
     assert tost([0.5, 0.5], 0.6) == 0
+    assert tost([0.1, 0.1, 0.1], 0.6) == 0
     assert tost([0.5, 0.5], 0.5) == 1
     assert tost([0.5, 0.5], 0.1, 0.5) == 0
     assert tost([-0.5, -0.5], 0.4) == 1
