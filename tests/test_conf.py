@@ -128,7 +128,13 @@ def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
 
 @pytest.mark.parametrize(
     ("data", "loss"),
-    [("wine", "softmax_nll"), ("xor", "binary_nll"), ("breast_cancer", "binary_nll"), ("diabetes", None)],
+    [
+        ("wine", "softmax_nll"),
+        ("xor", "binary_nll"),
+        ("breast_cancer", "binary_nll"),
+        ("diabetes", None),
+        ("curve", None),
+    ],
 )
 def test_every_data_set_composes_with_its_loss(data: str, loss: str | None) -> None:
     """Classification takes its losses by name; a regression brings the squared error along."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.reference import blobs, build, stems
-from workbench.data.datasets import Dataset
+from workbench.data.datasets import CURVES, Dataset
 
 NAMES = stems("data")
 
@@ -17,6 +17,7 @@ PUBLISHED = {
     "wine": (178, 13, 3),
     "diabetes": (442, 10, None),
     "xor": (4, 2, 2),
+    "curve": (257, 1, None),
 }
 
 
@@ -52,6 +53,20 @@ def test_xor_is_xor() -> None:
     dataset: Dataset = build("data", "xor")
     table = {tuple(x): int(y) for x, y in zip(dataset.x.astype(int).tolist(), dataset.y, strict=True)}
     assert table == {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): 0}
+    assert not dataset.split
+
+
+@pytest.mark.parametrize("target", CURVES)
+def test_curve_is_its_function_at_equidistant_points(target: str) -> None:
+    """From 0 to 1, both included; nothing is held out."""
+    values = {
+        "sine": [0, 1, 0, -1, 0],
+        "corner": [0.3, 0.05, 0.2, 0.45, 0.7],
+        "runge": [1 / 26, 4 / 29, 1, 4 / 29, 1 / 26],
+    }
+    dataset: Dataset = build("data", "curve", target=target, points=5)
+    assert dataset.x.tolist() == [[0], [0.25], [0.5], [0.75], [1]]
+    assert dataset.y[:, 0] == pytest.approx(values[target], abs=1e-15)
     assert not dataset.split
 
 

@@ -1,19 +1,26 @@
 """Data sets as arrays, one function each; every function is a choice of the ``data`` group.
 
 Sources: scikit-learn's bundled copies of digits (UCI, 8x8 images), breast cancer Wisconsin, wine and diabetes
-(Efron et al. 2004); XOR from the lecture's slide "Perceptron vs. Logistic Neuron".
+(Efron et al. 2004); XOR from the lecture's slide "Perceptron vs. Logistic Neuron"; continuous functions to approximate.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
 
 Array = NDArray[Any]
+CURVES: Mapping[str, Callable[[Array], Array]] = {
+    "sine": lambda x: np.sin(2 * np.pi * x),
+    "corner": lambda x: np.abs(x - 0.3),
+    "runge": lambda x: 1 / (1 + 25 * (2 * x - 1) ** 2),
+}
 
 
 @dataclass(frozen=True)
@@ -87,3 +94,9 @@ def xor() -> Dataset:
     """The four points of XOR; training, validation and test part are these four."""
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float64)
     return Dataset("xor", x, np.array([0, 1, 1, 0], dtype=np.int64), 2, split=False)
+
+
+def curve(target: Literal["sine", "corner", "runge"] = "sine", points: Annotated[int, Ge(2)] = 257) -> Dataset:
+    """A continuous function at equidistant points of [0, 1], first and last included; every part holds all of them."""
+    x = np.linspace(0, 1, points)[:, None]
+    return Dataset("curve", x, CURVES[target](x), None, split=False)
