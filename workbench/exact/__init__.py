@@ -1,0 +1,7 @@
+"""Mathematics that decides claims without training."""
+
+from workbench.exact import decisions as decisions
+from workbench.exact import farkas as farkas
+from workbench.exact import maxout as maxout
+from workbench.exact import regions as regions
+from workbench.exact import separation as separation
