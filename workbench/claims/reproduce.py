@@ -1,14 +1,14 @@
 """Claims reproduced: rule kept first, then measured, judged, drawn, and kept as one run each.
 
-The verdict's run lies in the MLflow experiment ``claims`` with the tag ``kind=verdict``; its artifacts are the rule, the
-verdict as JSON, the tables behind it and the figure. A verdict that is there already, by the same rule, profile and
-code, is taken from there.
+The verdict's run has the tag ``kind=verdict`` and lies in the MLflow experiment of the claim's runs, as the own run of
+their sweep; its artifacts are the rule, the verdict as JSON, the tables behind it and the figure. A verdict that is
+there already, by the same rule, profile and code, is taken from there.
 """
 
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -21,21 +21,22 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from workbench.build import dataset_of
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.figures import STYLE
 from workbench.claims.study import Study
-from workbench.claims.verdict import Reproduction, judge, overall
+from workbench.claims.verdict import Reproduction, Sweep, judge, overall
 from workbench.config import RunSpec
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
+from workbench.sweeps.identity import run_key
 from workbench.sweeps.naming import PALETTE
-from workbench.sweeps.sweep import Finished, environment_tags, train_sweep
+from workbench.sweeps.sweep import environment_tags, new_sweep, train_arms
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow import MlflowSink, attach
-from workbench.tracking.reader import ReadVerdict, artifact, finished_runs, read_verdicts
-from workbench.tracking.store import Store, find_store, run_link, ui_base
+from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs, read_verdicts
+from workbench.tracking.store import Store, find_store, run_link, sweep_link, ui_base
 
-EXPERIMENT = "claims"
 FIGURE_INCHES = (8.0, 4.2)
 VERDICT, FIGURE = "verdict.json", "figure.svg"
 
@@ -79,7 +80,7 @@ def reproduce(
         if request.profile not in entry.claim.profiles:
             raise unknown_name(f"claim {entry.name}: --profile", request.profile, entry.claim.profiles)
     store = find_store(request.uri)
-    verdicts = read_verdicts(store, EXPERIMENT)
+    verdicts = read_verdicts(store)
     for entry in entries:
         _refuse_changed_rule(entry, verdicts)
     modules = [entry.load() for entry in entries]
@@ -96,7 +97,7 @@ def reproduce(
 def last_verdicts(store: Store) -> dict[str, Reproduction]:
     """The newest kept verdict of every claim, by name."""
     newest: dict[str, ReadVerdict] = {}
-    for verdict in read_verdicts(store, EXPERIMENT):
+    for verdict in read_verdicts(store):
         newest.setdefault(verdict.tags["claim"], verdict)
     return {name: _read(store, verdict) for name, verdict in newest.items()}
 
@@ -143,7 +144,7 @@ def _identity(entry: Entry, profile: str) -> dict[str, str]:
 
 @dataclass
 class _Measurement:
-    """One claim on its way from its rule to its kept verdict."""
+    """One claim on its way from its rule to its kept verdict, whose run is also the own run of its sweep."""
 
     entry: Entry
     module: ModuleType
@@ -152,38 +153,40 @@ class _Measurement:
     console: Console
 
     def run(self) -> Reproduced:
-        sink = MlflowSink(self.store, EXPERIMENT)
-        (run,) = sink.open([self._info()])
-        link = run_link(ui_base(self.store), sink.experiment_id, run)
+        (spec,) = Study(self.entry, {}, store=self.request.uri).specs(seeds=[0])
+        sink = MlflowSink(self.store, spec.config.tracking.experiment)
+        runs = _Runs(self.entry.name, sink, self.console)
+        (run,) = sink.open([self._info(runs.sweep)])
         try:
             with TemporaryDirectory() as folder:
                 rule = Path(folder) / "rule.json"
                 rule.write_text(self.entry.claim.rule_text, encoding="utf-8")
                 attach(self.store, run, [rule], "")
-                record, files = self._measure(run, Path(folder))
+                record, files = self._measure(run, runs, Path(folder))
                 attach(self.store, run, files, "")
                 figure = (Path(folder) / FIGURE).read_bytes()
             sink.write(run, 0, int(time.time() * 1000), dict(_numbers(record)))
         except BaseException as error:
             sink.close(run, outcome_of(error), {"error": f"{type(error).__name__}: {error}"[:500]})
             raise
+        link = run_link(ui_base(self.store), sink.experiment_id, run)
         sink.close(run, Outcome.finished, {"verdict": str(record.label), "link": link})
         return Reproduced(record, figure, link, kept=False)
 
-    def _info(self) -> RunInfo:
+    def _info(self, sweep: str) -> RunInfo:
         claim, name, profile = self.entry.claim, self.entry.name, self.request.profile
         rules = "\n".join(f"- {part.says} *{part.rule.says}*" for part in claim.parts.values())
         note = (
             f"**{claim.title}**: {claim.statement}\n\n{rules}\n\nRepeat it with\n\n    {self.request.command(name)}\n"
         )
         params = {key: str(value) for key, value in claim.profiles[profile].items()}
-        tags = {**environment_tags(), **_identity(self.entry, profile)}
+        tags = {**environment_tags(), **_identity(self.entry, profile), "sweep": sweep}
         return RunInfo(f"{name} {profile} v{claim.version}", params, tags, note, {}, None)
 
-    def _measure(self, run: str, folder: Path) -> tuple[Reproduction, list[Path]]:
+    def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, list[Path]]:
         start, now = time.perf_counter(), datetime.now().astimezone()
         claim, settings = self.entry.claim, self.entry.claim.profiles[self.request.profile]
-        study = Study(self.entry, settings, self._train, self._finished, self.request.uri, self.console)
+        study = Study(self.entry, settings, runs.train_kept, self.request.uri)
         with one_thread():
             parts = judge(claim, self.module.measure(study))
         record = Reproduction(
@@ -203,7 +206,7 @@ class _Measurement:
             date=now.isoformat(timespec="seconds"),
             seconds=time.perf_counter() - start,
             runs=study.runs,
-            sweeps=study.sweeps,
+            sweeps=runs.links(run),
             tuning=study.tuning,
             environment=_environment(),
             command=self.request.command(self.entry.name),
@@ -216,14 +219,46 @@ class _Measurement:
             table.to_csv(files[-1], index=False)
         return record, files
 
-    def _train(self, specs: list[RunSpec]) -> Finished:
-        command = self.request.command(self.entry.name).split()
-        return train_sweep(specs, command, self.console, {"claim": self.entry.name})
 
-    def _finished(self) -> dict[str, dict[str, float]]:
-        (one,) = Study(self.entry, {}, store=self.request.uri).specs(seeds=[0])
-        found = finished_runs(self.store, one.config.tracking.experiment)
-        return {key: dict(metrics) for key, metrics in found.items()}
+class _Runs:
+    """The tracked runs of one reproduction: those that are kept already, and those of its own sweep."""
+
+    def __init__(self, name: str, sink: MlflowSink, console: Console) -> None:
+        self.name, self.sink, self.console = name, sink, console
+        self.sweep = new_sweep()
+        self.sweeps: dict[str, None] = {}
+        self.metrics: set[str] = set()
+        self._kept: dict[str, KeptRun] | None = None
+
+    def train_kept(self, specs: list[RunSpec], arms: list[str]) -> list[Mapping[str, float]]:
+        """The last metrics of the runs, of which those that are not kept are trained.
+
+        Raises ConfigError where a run fails: a verdict without it would be another one.
+        """
+        keys = [run_key(spec, dataset_of(spec).digest) for spec in specs]
+        if self._kept is None:
+            self._kept = kept_runs(self.sink.store, specs[0].config.tracking.experiment)
+        missing = {key: place for place, key in enumerate(keys) if key not in self._kept}
+        if missing:
+            chosen = [specs[place] for place in missing.values()], [arms[place] for place in missing.values()]
+            results = train_arms(*chosen, self.sweep, self.sink, self.sink.store, self.console)
+            for key, result in zip(missing, results, strict=True):
+                if result.error:
+                    raise ConfigError(f"claim {self.name}: its runs must not fail: {result.job.name}: {result.error}")
+                self._kept[key] = KeptRun(result.metrics, self.sweep)
+        found = [self._kept[key] for key in keys]
+        self.sweeps |= dict.fromkeys(one.sweep for one in found)
+        self.metrics |= {name for one in found for name in one.metrics}
+        return [one.metrics for one in found]
+
+    def links(self, run: str) -> list[Sweep]:
+        """Where the runs are shown; saves the view of the own sweep, whose own run is `run`."""
+        base, experiment = ui_base(self.sink.store), self.sink.experiment_id
+        saved = self.sweep in self.sweeps and self.sink.save_view(run, self.sweep, self.metrics)
+        return [
+            Sweep(id=sweep, link=sweep_link(base, experiment, sweep, saved and sweep == self.sweep))
+            for sweep in self.sweeps
+        ]
 
 
 def save_figure(module: ModuleType, study: Study, folder: Path) -> list[Path]:

@@ -16,12 +16,13 @@ not given: an effect below half of the smallest that counts is absent.
 from abc import abstractmethod
 from enum import StrEnum
 from math import isnan
+from statistics import stdev
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.claims.evidence import Evidence, Exact, PerSeed, Sample, Witness
-from workbench.stats import Interval
+from workbench.stats import Interval, minimum_detectable
 
 
 class Label(StrEnum):
@@ -125,6 +126,9 @@ class _OfASample(Rule):
             label, reason = Label.inconclusive, f"best learning rate on the grid's edge: {', '.join(evidence.at_edge)}"
         if isnan(shown.low):
             return Judgment(label=Label.inconclusive, found=f"{shown.mean:.4g}", effect=shown.mean, n=shown.n)
+        if label is Label.inconclusive and isinstance(evidence, PerSeed) and not reason:
+            least = minimum_detectable(stdev(evidence.values), shown.n, 1 - alpha)
+            reason = f"at this spread and number of seeds, {least:.2g} beyond a bound is found with 80 % power"
         found = f"{shown.mean:.4g} [{shown.low:.4g}, {shown.high:.4g}]"
         return Judgment(
             label=label,

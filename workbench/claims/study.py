@@ -6,18 +6,15 @@ stay in memory: for thousands of tiny runs, or where their final parameters are 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
-from workbench.build import build_pack, dataset_of, validate
+from workbench.build import build_pack, validate
 from workbench.claims.catalog import Entry
 from workbench.claims.record import TUNING_SEED, Claim
 from workbench.claims.trained import Arms, Trained, Tuned, best_rate, beyond
-from workbench.claims.verdict import Sweep
 from workbench.compose import configure_each
 from workbench.config import RunSpec
 from workbench.engine.replicas import Pack
@@ -25,37 +22,27 @@ from workbench.engine.train import step
 from workbench.errors import ConfigError, unknown_name
 from workbench.nn.params import Params
 from workbench.run import Job, PackResult, train_pack
-from workbench.sweeps.identity import run_key
 from workbench.sweeps.packs import group
-from workbench.sweeps.sweep import Finished
 from workbench.tracking.base import MemorySink
 
 EXTENSIONS = 2  # of a grid of learning rates whose best is at an end
-Kept = Callable[[], Mapping[str, Mapping[str, float]]]
-TrainSweep = Callable[[list[RunSpec]], Finished]
-
-
-def _nothing_kept() -> Mapping[str, Mapping[str, float]]:
-    return {}
+TrainKept = Callable[[list[RunSpec], list[str]], list[Mapping[str, float]]]
 
 
 @dataclass
 class Study:
     """A claim under measurement.
 
-    `kept` gives the metrics of finished tracked runs by run key, `train_sweep` trains and keeps runs; without it
-    everything stays in memory.
+    `train_kept` gives the last metrics of runs, of which it trains and keeps those that are not kept yet, under the
+    names of their arms; without it everything stays in memory.
     """
 
     entry: Entry
     settings: Mapping[str, Any]
-    train_sweep: TrainSweep | None = None
-    kept: Kept = _nothing_kept
+    train_kept: TrainKept | None = None
     store: str | None = None
-    console: Console = field(default_factory=lambda: Console(quiet=True))
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     tuning: dict[str, str] = field(default_factory=dict)
-    sweeps: list[Sweep] = field(default_factory=list)
     runs: int = 0
 
     def __getitem__(self, name: str) -> Any:
@@ -131,8 +118,10 @@ class Study:
         for spec in everything:
             validate(spec)
         packs: list[tuple[list[RunSpec], PackResult]] = []
-        if tracked and self.train_sweep is not None:
-            found = self._tracked(everything)
+        if tracked and self.train_kept is not None:
+            found: list[Mapping[str, float]] = self.train_kept(
+                everything, [arm for arm, several in specs.items() for _ in several]
+            )
         else:
             packs = [self._in_memory([everything[row] for row in rows]) for rows in group(everything)]
             found = [{} for _ in everything]
@@ -152,21 +141,6 @@ class Study:
         if errors:
             raise ConfigError(f"claim {self.entry.name}: its runs must not fail, got {errors[0]}")
         return specs, result
-
-    def _tracked(self, specs: list[RunSpec]) -> list[Mapping[str, float]]:
-        """The metrics of the runs, of which those that are not kept yet are trained in one sweep."""
-        assert self.train_sweep is not None
-        keys = [run_key(spec, dataset_of(spec).digest) for spec in specs]
-        kept = dict(self.kept())
-        missing = {key: spec for key, spec in zip(keys, specs, strict=True) if key not in kept}
-        if missing:
-            finished = self.train_sweep(list(missing.values()))
-            self.sweeps.append(Sweep(id=finished.sweep, link=finished.link))
-            for key, one in zip(missing, finished.results, strict=True):
-                if one.error:
-                    raise ConfigError(f"claim {self.entry.name}: its runs must not fail: {one.job.name}: {one.error}")
-                kept[key] = one.metrics
-        return [kept[key] for key in keys]
 
     def tune(self, arms: Arms | None = None, metric: str = "valid/loss", tracked: bool = True) -> Tuned:
         """Every arm with the learning rate that is best on the tuning seeds, all at the same rates and seeds.
@@ -205,13 +179,13 @@ class Study:
     ) -> None:
         """Add the tuning metric of every wanted arm and rate; a run that diverged counts as the worst there is."""
         seeds = range(TUNING_SEED, TUNING_SEED + self.claim.tuning_seeds)
-        specs = {
-            arm: self._specs(arms[arm], [{"optimizer.lr": rate, "seed": seed} for rate in rates for seed in seeds])
-            for arm, rates in wanted.items()
-        }
+        names = {(arm, rate): f"tuning {arm} lr={rate:g}" for arm, rates in wanted.items() for rate in rates}
+        specs: dict[str, list[RunSpec]] = {}
+        for arm, rates in wanted.items():
+            settings = [{"optimizer.lr": rate, "seed": seed} for rate in rates for seed in seeds]
+            made = iter(self._specs(arms[arm], settings))
+            specs |= {names[arm, rate]: [next(made) for _ in seeds] for rate in rates}
         worst = float("inf") if metric.endswith("loss") else float("-inf")
         trained = self._train(specs, tracked)
-        for arm, rates in wanted.items():
-            values = iter(trained.values(arm, metric, worst))
-            for rate, _ in groupby(rate for rate in rates for _ in seeds):
-                scores[arm][rate] = [next(values) for _ in seeds]
+        for (arm, rate), name in names.items():
+            scores[arm][rate] = trained.values(name, metric, worst)

@@ -6,7 +6,7 @@ import secrets
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -46,24 +46,18 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     return _train([spec], command, console, sweep="")
 
 
-def train_sweep(
-    specs: Sequence[RunSpec], command: Sequence[str], console: Console, tags: Mapping[str, str] | None = None
-) -> Finished:
-    """Train the runs of a multirun, and keep a run of the sweep itself, with `tags`, beside them."""
-    sweep = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    return _train(specs, command, console, sweep, tags)
+def train_sweep(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Finished:
+    """Train the runs of a multirun, and keep a run of the sweep itself beside them."""
+    return _train(specs, command, console, new_sweep())
 
 
-def _train(
-    specs: Sequence[RunSpec],
-    command: Sequence[str],
-    console: Console,
-    sweep: str,
-    tags: Mapping[str, str] | None = None,
-) -> Finished:
-    _check_together(specs)
-    for spec in specs:
-        validate(spec)
+def new_sweep() -> str:
+    """An id that no other sweep has: when it began, and four random digits."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, sweep: str) -> Finished:
+    _check(specs)
     store = find_store(specs[0].config.tracking.uri)
     packs = group(specs)
     jobs = make_jobs(specs, sweep)
@@ -76,7 +70,7 @@ def _train(
     if not sweep:
         results = _train_packs(jobs, packs, sink, console)
         return Finished("", sink.experiment_id, store, results, run_link(base, sink.experiment_id, results[0].run))
-    (own,) = sink.open([_sweep_info(jobs, sweep, command, tags or {})])
+    (own,) = sink.open([_sweep_info(jobs, sweep, command)])
     try:
         results = _train_packs(jobs, packs, sink, console)
         saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
@@ -86,6 +80,23 @@ def _train(
     failed = any(result.outcome is Outcome.failed for result in results)
     sink.close(own, Outcome.failed if failed else Outcome.finished)
     return Finished(sweep, sink.experiment_id, store, results, sweep_link(base, sink.experiment_id, sweep, saved))
+
+
+def train_arms(
+    specs: Sequence[RunSpec], arms: Sequence[str], sweep: str, sink: Sink, store: Store, console: Console
+) -> list[Result]:
+    """Train more runs of a sweep whose own run is kept elsewhere; `arms` names the arm of each run."""
+    _check(specs)
+    packs = group(specs)
+    jobs = make_jobs(specs, sweep, arms)
+    console.print(_opening(jobs, packs, store), highlight=False, soft_wrap=True)
+    return _train_packs(jobs, packs, sink, console)
+
+
+def _check(specs: Sequence[RunSpec]) -> None:
+    _check_together(specs)
+    for spec in specs:
+        validate(spec)
 
 
 def _check_together(specs: Sequence[RunSpec]) -> None:
@@ -122,33 +133,28 @@ def _not_begun(job: Job) -> Result:
     return Result(job, "", Outcome.failed, error="not begun, because a run before it failed and sweep.on_error=stop")
 
 
-def make_jobs(specs: Sequence[RunSpec], sweep: str) -> list[Job]:
-    """Each run's name, arm, tags and note; an arm has one color in all charts."""
+def make_jobs(specs: Sequence[RunSpec], sweep: str, arms: Sequence[str] | None = None) -> list[Job]:
+    """Each run's name, arm, tags and note; an arm has one color in all charts.
+
+    Without `arms`, an arm is named for what differs between the runs.
+    """
     keys = varying_keys(specs)
-    arms = list(dict.fromkeys(arm_label(spec, keys) for spec in specs))
+    of_run = [arm_label(spec, keys) for spec in specs] if arms is None else arms
+    colors = {arm: PALETTE[number % len(PALETTE)] for number, arm in enumerate(dict.fromkeys(of_run))}
     shared = environment_tags()
     jobs = []
-    for number, spec in enumerate(specs):
-        arm = arm_label(spec, keys)
-        name = label(spec, keys)
+    for number, (spec, arm) in enumerate(zip(specs, of_run, strict=True)):
+        name = label(spec, keys) if sweep and arms is None else f"{arm} seed={spec.config.seed}"
         tags = {
             **shared,
             "kind": "run",
             "number": str(number),
             "key": run_key(spec, dataset_of(spec).digest),
-            "mlflow.runColor": PALETTE[arms.index(arm) % len(PALETTE)],
+            "mlflow.runColor": colors[arm],
         }
         if sweep:
             tags["sweep"] = sweep
-        jobs.append(
-            Job(
-                spec,
-                name if sweep else f"{arm} seed={spec.config.seed}",
-                arm,
-                tags,
-                _note(spec, name),
-            )
-        )
+        jobs.append(Job(spec, name, arm, tags, _note(spec, name)))
     return jobs
 
 
@@ -173,12 +179,12 @@ def _opening(jobs: Sequence[Job], packs: Sequence[Sequence[int]], store: Store) 
     return f"{runs}; kept in {store.shown}"
 
 
-def _sweep_info(jobs: Sequence[Job], sweep: str, command: Sequence[str], extra: Mapping[str, str]) -> RunInfo:
+def _sweep_info(jobs: Sequence[Job], sweep: str, command: Sequence[str]) -> RunInfo:
     keys = varying_keys([job.spec for job in jobs])
     values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
     lines = [f"- `{key}`: {value}" for key, value in values.items()]
     text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {shlex.join(command)}\n"
-    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, **extra}
+    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep}
     return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
 
 

@@ -13,6 +13,7 @@ from workbench.tracking.mlflow import VIEW_TAG, connect, kept_by
 from workbench.tracking.store import Store, runs_filter, sweep_link
 
 PAGE = 1000
+SWEEPS = "tags.kind != 'run' AND tags.sweep LIKE '%'"  # own runs of sweeps, and verdicts that trained runs
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read_sweep(store: Store, sweep: str | None, histories: bool = True) -> ReadS
             run.data.tags["sweep"]: run
             for run in client.search_runs(
                 experiments,
-                "tags.kind = 'sweep'",
+                SWEEPS,
                 max_results=PAGE,
                 order_by=["attributes.start_time DESC"],
             )
@@ -80,10 +81,18 @@ def newest_link(store: Store, base: str) -> str:
     return sweep_link(base, newest.experiment_id, newest.id, newest.saved_view)
 
 
-def finished_runs(store: Store, experiment: str) -> dict[str, Mapping[str, float]]:
-    """Last metrics, by run key, of the runs of an experiment that ended by themselves, finished or diverged."""
+@dataclass(frozen=True)
+class KeptRun:
+    """A run that ended by itself, finished or diverged: its last metrics and its sweep."""
+
+    metrics: Mapping[str, float]
+    sweep: str
+
+
+def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
+    """The ended runs of an experiment by run key."""
     runs = _all_of(store, experiment, "tags.kind = 'run' AND attributes.status = 'FINISHED'")
-    return {run.data.tags["key"]: run.data.metrics for run in runs}
+    return {run.data.tags["key"]: KeptRun(run.data.metrics, run.data.tags.get("sweep", "")) for run in runs}
 
 
 @dataclass(frozen=True)
@@ -95,9 +104,9 @@ class ReadVerdict:
     tags: Mapping[str, str]
 
 
-def read_verdicts(store: Store, experiment: str) -> list[ReadVerdict]:
-    """All finished verdicts of an experiment, the newest first."""
-    runs = _all_of(store, experiment, "tags.kind = 'verdict' AND attributes.status = 'FINISHED'")
+def read_verdicts(store: Store) -> list[ReadVerdict]:
+    """All finished verdicts, the newest first."""
+    runs = _all_of(store, None, "tags.kind = 'verdict' AND attributes.status = 'FINISHED'")
     read = [ReadVerdict(run.info.run_id, run.info.start_time, run.data.tags) for run in runs]
     return sorted(read, key=lambda verdict: -verdict.start_ms)
 
@@ -108,25 +117,32 @@ def artifact(store: Store, run: str, path: str) -> bytes:
         return Path(connect(store).download_artifacts(run, path, folder)).read_bytes()
 
 
-def _all_of(store: Store, experiment: str, wanted: str) -> list[Run]:
-    """Every run that a search finds in an experiment, if the store and the experiment exist."""
+def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
+    """Every run that a search finds in an experiment (in all of them, if none is named), if there are any."""
     if store.file is not None and not store.file.exists():
         return []
     client = connect(store)
     with kept_by(store):
+        if experiment is None:
+            return _search(client, [found.experiment_id for found in client.search_experiments()], wanted)
         found = client.get_experiment_by_name(experiment)
-        return [] if found is None else _search(client, found.experiment_id, wanted)
+        return [] if found is None else _search(client, [found.experiment_id], wanted)
 
 
 def _runs(client: MlflowClient, experiment: str, sweep: str) -> list[Run]:
-    return sorted(_search(client, experiment, runs_filter(sweep)), key=lambda run: int(run.data.tags["number"]))
+    return sorted(_search(client, [experiment], runs_filter(sweep)), key=_made)
 
 
-def _search(client: MlflowClient, experiment: str, wanted: str) -> list[Run]:
+def _made(run: Run) -> tuple[int, int]:
+    """When a run was begun, and its number among those begun together."""
+    return run.info.start_time, int(run.data.tags["number"])
+
+
+def _search(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:
     runs: list[Run] = []
     token = None
     while True:
-        page = client.search_runs([experiment], wanted, max_results=PAGE, page_token=token)
+        page = client.search_runs(experiments, wanted, max_results=PAGE, page_token=token)
         runs += page
         token = page.token
         if not token:
