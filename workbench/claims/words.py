@@ -1,0 +1,134 @@
+"""What a reproduction says in words and symbols: the same on the card, in the reports and in the list of claims."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from workbench.claims.rules import Judgment, Label
+from workbench.claims.verdict import CellVerdict, PartVerdict, Reproduction
+
+SYMBOLS = {Label.supported: "✓", Label.refuted: "✗", Label.inconclusive: "?", Label.out_of_scope: "–"}
+MEANINGS = {
+    Label.supported: "what was measured fulfils the rule that was fixed before the first run",
+    Label.refuted: "by the same rule what was measured shows the opposite: a counterexample, or no such effect",
+    Label.inconclusive: "what was measured decides neither way; more seeds might",
+    Label.out_of_scope: "a statement that no run of this program can decide",
+}
+ROLES = {
+    "primary": "decides",
+    "secondary": "also judged",
+    "extension": "beyond the lecture",
+    "contradiction": "contradiction",
+}
+ROLE_MEANINGS = {
+    "primary": "the claim is supported if all of these parts are, and refuted if one of them is",
+    "secondary": "judged and shown, without a say in the claim's verdict",
+    "extension": "what the lecture does not say, without a say in the claim's verdict",
+    "contradiction": "where it is supported, the lecture contradicts itself",
+}
+EVIDENCE = {"read": "read in the paper", "secondary": "from a secondary source", "computed": "computed here"}
+EVIDENCE_MEANINGS = {
+    "read": "the published number was read in the primary text",
+    "secondary": "it was read in an abstract, in notes or in another text that cites it",
+    "computed": "it was computed for this claim, and nobody published it",
+}
+SCOPE = "A verdict holds for the cells that were measured (depths, widths, data, optimizers), not for every network."
+WIDEST_MAP = 72  # characters; a wider map is listed row by row
+
+
+class CellMap(NamedTuple):
+    """Cells by one or two coordinates; `across` or `down` is empty where there is one, None is a cell not measured."""
+
+    across: str
+    down: str
+    columns: list[str]
+    rows: list[tuple[str, list[CellVerdict | None]]]
+
+
+def verdict_words(one: Reproduction) -> str:
+    """The label, and what is left of it where Holm's correction changes it."""
+    changed = one.holm is not None and one.holm is not one.label
+    return f"{one.label}; {one.holm} after Holm's correction" if changed else str(one.label)
+
+
+def sentence(one: Reproduction) -> str:
+    """What decided the claim: label, number, cell, measure and reason of the part that stands for it."""
+    part = one.headline
+    judgment = part.deciding.judgment
+    where = f" at {part.deciding.where}" if part.deciding.where else ""
+    reason = f"; {judgment.reason}" if judgment.reason else ""
+    return f"{one.label.capitalize()}: {judgment.found}{where} ({part.measure}){reason}"
+
+
+def size(judgment: Judgment) -> str:
+    """The effect alone, without its interval."""
+    return f"{judgment.effect:.4g}" if judgment.low is not None else judgment.found
+
+
+def interval(judgment: Judgment) -> str:
+    """``[low, high]``; empty for what has none."""
+    return "" if judgment.low is None else f"[{judgment.low:.4g}, {judgment.high:.4g}]"
+
+
+def tally(labels: Iterable[Label]) -> str:
+    """``7 supported, 2 refuted``: how often each label occurs."""
+    counts = Counter(labels)
+    return ", ".join(f"{counts[label]} {label}" for label in Label if counts[label])
+
+
+def duration(seconds: float) -> str:
+    """Rounded to what a reader needs."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def cost(one: Reproduction) -> str:
+    """Time, and how many runs where some were trained."""
+    trained = f", {one.runs:,} {'run' if one.runs == 1 else 'runs'}" if one.runs else ""
+    return f"{duration(one.seconds)}{trained}"
+
+
+def settings(one: Reproduction) -> str:
+    """``quick (seeds=10)``: the profile with its numbers."""
+    numbers = ", ".join(f"{name}={value}" for name, value in one.settings.items())
+    return f"{one.profile} ({numbers})" if numbers else one.profile
+
+
+def mark(cell: CellVerdict, part: PartVerdict) -> str:
+    """The cell's symbol: in brackets where it may not decide, with a star where its numbers stand for the part."""
+    symbol = SYMBOLS[cell.judgment.label]
+    return f"{symbol}*" if cell == part.deciding else symbol if cell.decides else f"({symbol})"
+
+
+def legend(part: PartVerdict) -> str:
+    """The marks of a part's map in words, those that occur."""
+    used = {cell.judgment.label for cell in part.cells}
+    words = [f"{symbol} {label}" for label, symbol in SYMBOLS.items() if label in used]
+    extra = (
+        ["( ) beyond the declared cells: shown, not judged with them"] if not all(c.decides for c in part.cells) else []
+    )
+    return ", ".join([*words, *extra, "* its numbers stand for the part"])
+
+
+def cell_map(part: PartVerdict) -> CellMap | None:
+    """The part's cells as a grid; None where they have no coordinate, more than two, or not the same ones."""
+    names = list(part.cells[0].at)
+    if len(names) not in (1, 2) or any(set(cell.at) != set(names) for cell in part.cells):
+        return None
+    values = {name: list(dict.fromkeys(str(cell.at[name]) for cell in part.cells)) for name in names}
+    across = min(names, key=lambda name: _width(values[name]))
+    down = next((name for name in names if name != across), "")
+    if _width(values[across]) > WIDEST_MAP:
+        if down:
+            return None
+        across, down = "", across
+    at = {(str(cell.at.get(down, "")), str(cell.at.get(across, ""))): cell for cell in part.cells}
+    columns, lines = values.get(across, [""]), values.get(down, [""])
+    rows = [(line, [at.get((line, column)) for column in columns]) for line in lines]
+    return CellMap(across, down, columns, rows)
+
+
+def _width(values: Sequence[str]) -> int:
+    return sum(max(len(value), 4) + 3 for value in values)
