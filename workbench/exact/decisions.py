@@ -1,0 +1,137 @@
+"""Decisions of a perceptron and of a logistic neuron from one z = w·x + b, compared number by number.
+
+In real numbers σ rises and σ(0) = ½, so σ(z) > ½ exactly where z > 0 (the lecture's "Perceptron vs. Logistic Neuron"),
+and the unit step, 1 from z = 0 on, differs in the one point z = 0. In floating point with unit roundoff eps/2, σ(z) as
+1 / (1 + exp(-z)) is ½ for 0 < z ≤ ¾ eps too:
+
+    exp(-z) rounds to 1 - eps/2 at least, as the numbers below 1 are eps/2 apart and exp(-z) ≥ 1 - z ≥ 1 - ¾ eps;
+    1 + exp(-z) then is 2 - eps/2 at least, halfway between 2 - eps and 2, and a tie goes to the even 2.
+
+Beyond ¾ eps exp(-z) is 1 - eps at most, and 1 / (2 - eps) > ½ + eps/4 rounds up. All this for float32 and float64.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.nn.activations import sigmoid, unit_step
+from workbench.nn.layers.dense import Dense
+
+BITS = {torch.float32: torch.int32, torch.float64: torch.int64}  # integers in whose order positive numbers count up
+STEP, LOGISTIC = unit_step(), sigmoid()
+CHUNK = 2**22
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the unit step and σ > ½ decided on `checked` numbers z.
+
+    They may differ at z = 0 (`tie`) and for 0 < z ≤ ¾ eps (`band`), and there they must: `unexpected` counts where they
+    differ elsewhere or agree there, and `example` is the first such z.
+    """
+
+    checked: int = 0
+    tie: int = 0
+    band: int = 0
+    unexpected: int = 0
+    example: float | None = None
+
+    def __add__(self, other: "Comparison") -> "Comparison":
+        return Comparison(
+            self.checked + other.checked,
+            self.tie + other.tie,
+            self.band + other.band,
+            self.unexpected + other.unexpected,
+            other.example if self.example is None else self.example,
+        )
+
+
+def perceptron_decides(z: Tensor) -> Tensor:
+    """The unit step of the package is 1."""
+    return STEP.forward(z) == 1
+
+
+def logistic_decides(z: Tensor) -> Tensor:
+    """The σ of the package is above ½."""
+    return LOGISTIC.forward(z) > 0.5
+
+
+def predicted_edge(dtype: torch.dtype) -> float:
+    """The largest z whose computed σ(z) is not above ½: ¾ eps."""
+    return 0.75 * torch.finfo(dtype).eps
+
+
+def found_edge(dtype: torch.dtype) -> float:
+    """The same, found by bisection over all positive floating-point numbers up to 1."""
+    low, high = 1, int(torch.ones(1, dtype=dtype).view(BITS[dtype]))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if logistic_decides(_numbers(middle, middle + 1, dtype)) else (middle, high)
+    return float(_numbers(low, low + 1, dtype))
+
+
+def compare(z: Tensor, exceptions: bool = True) -> Comparison:
+    """Both decisions on numbers z of any shape; without `exceptions` no difference is expected anywhere."""
+    tie = z == 0
+    band = (z > 0) & (z <= predicted_edge(z.dtype))
+    differ = perceptron_decides(z) != logistic_decides(z)
+    wrong = differ != (tie | band) if exceptions else differ
+    example = float(z[wrong][0]) if wrong.any() else None
+    return Comparison(z.numel(), int((differ & tie).sum()), int((differ & band).sum()), int(wrong.sum()), example)
+
+
+def random_neurons(
+    rng: np.random.Generator, dtype: torch.dtype, count: int = 1000, inputs: int = 10
+) -> Iterator[Tensor]:
+    """The z [R, B, 1] of `count` random neurons on as many random examples each, by the package's affine layer.
+
+    First normal weights and inputs, then integers from -2 to 2, whose products often cancel to a tie.
+    """
+    layer = Dense("l1", inputs, 1)
+    for draw in (rng.standard_normal, lambda shape: rng.integers(-2, 3, shape)):
+        W, b, x = (
+            torch.as_tensor(draw(shape)).to(dtype) for shape in ((count, 1, inputs), (count, 1), (count, inputs))
+        )
+        yield layer.forward({"l1.W": W, "l1.b": b}, x.expand(count, count, inputs))[0]
+
+
+def adversarial(dtype: torch.dtype, count: int = 500_000) -> Iterator[Tensor]:
+    """Both signs of: a log grid over all finite numbers, and every number next to 0 and to the edge of the band."""
+    edge = int(torch.tensor([predicted_edge(dtype)], dtype=dtype).view(BITS[dtype]))
+    ends = int(torch.tensor([torch.inf], dtype=dtype).view(BITS[dtype]))
+    for start, stop, stride in ((0, ends, ends // count), (0, count, 1), (edge - count, edge + count, 1)):
+        z = _numbers(start, stop, dtype, stride)
+        yield torch.cat([z, -z])
+
+
+def every_float32() -> Iterator[Tensor]:
+    """All finite numbers there are in float32, both signs, in chunks."""
+    ends = int(torch.tensor([torch.inf]).view(torch.int32))
+    for start in range(0, ends, CHUNK):
+        z = _numbers(start, min(start + CHUNK, ends), torch.float32)
+        yield z
+        yield -z
+
+
+def cheaper_to_say_one(p: Fraction, cost_fp: Fraction, cost_fn: Fraction) -> bool:
+    """Whether deciding 1 costs less on average than deciding 0, where 1 is right with probability p, exactly."""
+    return (1 - p) * cost_fp < p * cost_fn
+
+
+def costs(z: Tensor, ones: Tensor, thresholds: Tensor, cost_fp: float, cost_fn: float) -> Tensor:
+    """Mean cost [R, T] of deciding z > threshold, z [R, B], thresholds [T] or [R, T].
+
+    `ones` [R, B] is the share of ones behind each example: its label, or a probability for the expected cost.
+    """
+    decides = (z.unsqueeze(2) > thresholds.expand(len(z), -1).unsqueeze(1)).to(z.dtype)
+    y = ones.unsqueeze(2)
+    return (cost_fp * decides * (1 - y) + cost_fn * (1 - decides) * y).mean(1)
+
+
+def _numbers(start: int, stop: int, dtype: torch.dtype, stride: int = 1) -> Tensor:
+    """Positive numbers by their place in the order of all, 0 being the first."""
+    return torch.arange(start, stop, stride, dtype=BITS[dtype]).view(dtype)
