@@ -1,7 +1,9 @@
 """Mathematics that decides claims without training."""
 
+from workbench.exact import backpropagation as backpropagation
 from workbench.exact import decisions as decisions
 from workbench.exact import farkas as farkas
 from workbench.exact import maxout as maxout
+from workbench.exact import misprinted as misprinted
 from workbench.exact import regions as regions
 from workbench.exact import separation as separation
