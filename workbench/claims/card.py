@@ -27,11 +27,11 @@ STATEMENT = 72  # characters of a statement in the list
 
 def card(one: Reproduction, figure: str = "") -> RenderableType:
     """A panel, at most 100 columns wide; `figure` is where the figure was saved."""
-    blocks = [_head(one), _parts(one.parts)]
+    blocks: list[RenderableType] = [_head(one), _parts(one.parts)]
     blocks += [_map(part) for part in one.parts if len(part.cells) > 1]
     blocks += [Group(*lines) for lines in (list(_contradictions(one)), list(_sources(one))) if lines]
     blocks.append(_foot(one, figure))
-    spaced = [item for block in blocks for item in (block, Text())]
+    spaced: list[RenderableType] = [item for block in blocks for item in (block, Text())]
     return Panel(Group(*spaced[:-1]), title=Text(one.title, style="bold"), title_align="left", width=WIDTH)
 
 
