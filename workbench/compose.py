@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -28,6 +32,7 @@ from workbench.errors import ConfigError, closest, unknown_name
 
 VERSION_BASE = "1.3"
 multirun: ContextVar[Callable[[list[RunSpec]], list[dict[str, float]]]] = ContextVar("multirun")
+SCHEMA = OmegaConf.structured(Config)
 HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
 
 
@@ -52,10 +57,8 @@ def configure_each(
     try:
         with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
             config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
-        own = config.hydra
-        with open_dict(config):
-            config.pop("hydra")
-        return [_refined(config, own, values) for values in settings]
+        base = _without_hydra(config)
+        return [_refined(base, config.hydra, values) for values in settings]
     except HYDRA_ERRORS as error:
         raise reworded(error) from error
 
@@ -64,8 +67,44 @@ def _refined(config: DictConfig, own: Any, values: Mapping[str, Any]) -> RunSpec
     job = config.copy()
     for key, value in values.items():
         OmegaConf.update(job, key, value)
-    spec = spec_of(job, own)
-    return replace(spec, overrides=(*spec.overrides, *(f"{key}={value}" for key, value in values.items())))
+    return _spec(job, _choices(own), (*_task_overrides(own), *(f"{key}={value}" for key, value in values.items())))
+
+
+def compose_runs(loader: ConfigLoader, config: DictConfig, runs: Sequence[Sequence[str]]) -> list[RunSpec]:
+    """The configuration of every run of a multirun, as Hydra composes it, from its list of overrides.
+
+    Hydra composes once for each distinct choice of groups; values are then set in a copy, as Hydra sets them. A run
+    that adds or deletes keys, or refers to Hydra's own, is composed by Hydra alone.
+    """
+    parser = OverridesParser.create(config_loader=loader)
+    bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]] = {}
+    specs = []
+    for lines in runs:
+        overrides = parser.parse_overrides(list(lines))
+        values = [one for one in overrides if not _chooses(loader, one)]
+        if any(map(_needs_hydra, values)):
+            whole = loader.load_sweep_config(config, list(lines))
+            specs.append(spec_of(whole, whole.hydra))
+            continue
+        chosen = tuple(str(one.input_line) for one in overrides if one not in values)
+        if chosen not in bases:
+            base = loader.load_sweep_config(config, list(chosen))
+            bases[chosen] = _without_hydra(base), _choices(base.hydra)
+        job = bases[chosen][0].copy()
+        ConfigLoaderImpl._apply_overrides_to_config(values, job)
+        specs.append(_spec(job, bases[chosen][1], tuple(lines)))
+    return specs
+
+
+def _chooses(loader: ConfigLoader, override: Override) -> bool:
+    """Whether an override chooses an option of a group."""
+    is_group: bool = loader.repository.group_exists(override.key_or_group)  # type: ignore[attr-defined]
+    return is_group and not isinstance(override.value(), dict)
+
+
+def _needs_hydra(override: Override) -> bool:
+    plain = not (override.is_add() or override.is_force_add() or override.is_delete() or override.package)
+    return not plain or override.is_hydra_override() or "${hydra" in str(override.input_line)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -123,11 +162,28 @@ def command_line(
 
 def spec_of(config: DictConfig, settings: Any) -> RunSpec:
     """The typed configuration of one run; `settings` is Hydra's own node, which `config` may still hold."""
-    choices = {str(group): str(name) for group, name in settings.runtime.choices.items()}
+    return _spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
     job = config.copy()
     with open_dict(job):
         job.pop("hydra", None)
         job.claim = None
+    return job
+
+
+def _choices(settings: Any) -> dict[str, str]:
+    return {str(group): str(name) for group, name in settings.runtime.choices.items()}
+
+
+def _task_overrides(settings: Any) -> tuple[str, ...]:
+    """As they were written: reading them one by one would resolve the interpolations in them."""
+    written: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
+    return tuple(written)
+
+
+def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) -> RunSpec:
     try:
         for key in sorted(OmegaConf.missing_keys(job)):
             raise _missing(key)
@@ -140,9 +196,9 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
         raise reworded(error) from error
     if not isinstance(typed, Config):
         raise ConfigError("config: must start from the schema; keep '- schema' first in the defaults list")
-    _refuse_additions(resolved, OmegaConf.structured(Config), "")
+    _refuse_additions(resolved, SCHEMA, "")
     resolved.pop("claim")
-    return RunSpec(typed, resolved, choices, tuple(settings.overrides.task))
+    return RunSpec(typed, resolved, choices, overrides)
 
 
 def _refuse_additions(node: dict[str, Any], schema: DictConfig, prefix: str) -> None:

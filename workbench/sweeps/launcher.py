@@ -5,20 +5,14 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from workbench.compose import multirun, spec_of
+from workbench.compose import compose_runs, multirun
 
 
 def launch(config_loader: Any, config: Any, job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     """One JobReturn per list of overrides, with the run's last metrics as its value."""
-    composed = [config_loader.load_sweep_config(config, list(overrides)) for overrides in job_overrides]
-    metrics = multirun.get()([spec_of(one, one.hydra) for one in composed])
+    specs = compose_runs(config_loader, config, job_overrides)
+    metrics = multirun.get()(specs)
     return [
-        JobReturn(
-            overrides=overrides,
-            cfg=one,
-            hydra_cfg=one,
-            status=JobStatus.COMPLETED,
-            _return_value=values,
-        )
-        for overrides, one, values in zip(job_overrides, composed, metrics, strict=True)
+        JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=values)
+        for overrides, values in zip(job_overrides, metrics, strict=True)
     ]
