@@ -192,7 +192,7 @@ def completions(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[st
     ("line", "offered"),
     [
         ("workbench tr", ["train"]),
-        ("workbench c", ["check", "compare"]),
+        ("workbench c", ["check", "claims", "compare"]),
         ("workbench train activation=so", ["activation=softplus", "activation=softsign"]),
         ("workbench train activation=relu optimizer.m", ["optimizer.momentum="]),
         ("workbench check init=", [f"init={name}" for name in options("init")]),
@@ -205,7 +205,7 @@ def test_completion_offers(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str,
 
 def test_completion_offers_the_commands_of_the_help(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command that `--help` names is offered, and no other."""
-    named = re.findall(r"^    ([a-z]+) ", cli("--help").out, re.MULTILINE)
+    named = re.findall(r"^    ([a-z]+)(?: |$)", cli("--help").out, re.MULTILINE)
     assert len(named) >= 6
     assert sorted(completions(cli, monkeypatch, "workbench ")) == sorted(named)
 
