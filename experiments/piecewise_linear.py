@@ -139,7 +139,9 @@ def draw(figure: Figure, study: wb.Study) -> None:
         (drawn,) = curve.plot(t, net.curve(*line)(t)[:, 0], label=unit)
         if unit == "relu":
             knots = wb.exact.regions.breakpoints(pieces)
-            curve.plot(knots, pieces.at(knots)[:, 0], "o", markersize=4, color=drawn.get_color(), label="its breakpoints")
+            curve.plot(
+                knots, pieces.at(knots)[:, 0], "o", markersize=4, color=drawn.get_color(), label="its breakpoints"
+            )
     curve.set(xlabel="t on the line", ylabel="output")
     curve.legend(fontsize="small")
     for shape, rows in study.tables["initialization"].groupby("shape", sort=False):
