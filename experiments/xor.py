@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 import workbench as wb
 
@@ -97,12 +98,12 @@ def successes(
     return wb.Rate(int(((z > 0) == (y > 0)).all(1).sum()), inits)
 
 
-def draw(figure: wb.Figure, study: wb.Study) -> None:
+def draw(figure: Figure, study: wb.Study) -> None:
     """What one unit can do, and how often training finds what a layer can."""
     plane, curves = figure.subplots(1, 2, width_ratios=(1, 1.6))
     side = np.linspace(-0.5, 1.5, 101)
     shown = plane.contourf(side, side, np.abs(side[:, None] - side), levels=8, cmap="Greys", alpha=0.6)
-    figure.colorbar(shown, ax=plane, label="|x₁ - x₂|")
+    figure.colorbar(shown, ax=plane, label="|x₁ - x₂|", shrink=0.6)
     for label, marker in ((0, "o"), (1, "s")):
         points = [x for x, y in zip(wb.exact.separation.SQUARE, wb.exact.separation.XOR, strict=True) if y == label]
         plane.plot(*zip(*points, strict=True), marker, markersize=9, linestyle="", label=f"XOR = {label}")

@@ -1,18 +1,20 @@
 """Decisions of a perceptron and of a logistic neuron from one z = w·x + b, compared number by number.
 
 In real numbers σ rises and σ(0) = ½, so σ(z) > ½ exactly where z > 0 (the lecture's "Perceptron vs. Logistic Neuron"),
-and the unit step, 1 from z = 0 on, differs in the one point z = 0. In floating point with unit roundoff eps/2, σ(z) as
-1 / (1 + exp(-z)) is ½ for 0 < z ≤ ¾ eps too:
+and the unit step, 1 from z = 0 on, differs in the one point z = 0. In floating point σ(z) = 1 / (1 + exp(-z)) is ½ for
+a band of positive z too, up to ¾ eps where exp is rounded correctly, for float32 and float64 (eps: from 1 to the next
+number):
 
-    exp(-z) rounds to 1 - eps/2 at least, as the numbers below 1 are eps/2 apart and exp(-z) ≥ 1 - z ≥ 1 - ¾ eps;
+    z ≤ ¾ eps: exp(-z) rounds to 1 - eps/2 at least, as below 1 numbers are eps/2 apart and exp(-z) > 1 - ¾ eps;
     1 + exp(-z) then is 2 - eps/2 at least, halfway between 2 - eps and 2, and a tie goes to the even 2.
+    z > ¾ eps: exp(-z) rounds to 1 - eps at most, and 1 / (2 - eps) > ½ + eps/4 rounds up.
 
-Beyond ¾ eps exp(-z) is 1 - eps at most, and 1 / (2 - eps) > ½ + eps/4 rounds up. All this for float32 and float64.
+An exp that errs by two units of the last place moves that edge, to 2 eps at most; bisection finds it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,12 +28,19 @@ STEP, LOGISTIC = unit_step(), sigmoid()
 CHUNK = 2**22
 
 
+class Band(NamedTuple):
+    """All z with 0 < z ≤ `sure` have σ(z) ≤ ½, none with z > `most` has; between them it depends on the code path."""
+
+    sure: float
+    most: float
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How the unit step and σ > ½ decided on `checked` numbers z.
 
-    They may differ at z = 0 (`tie`) and for 0 < z ≤ ¾ eps (`band`), and there they must: `unexpected` counts where they
-    differ elsewhere or agree there, and `example` is the first such z.
+    They must differ at z = 0 (`tie`) and in the band: `unexpected` counts where they agree there or differ elsewhere,
+    and `example` is the first such z.
     """
 
     checked: int = 0
@@ -60,28 +69,36 @@ def logistic_decides(z: Tensor) -> Tensor:
     return LOGISTIC.forward(z) > 0.5
 
 
-def predicted_edge(dtype: torch.dtype) -> float:
-    """The largest z whose computed σ(z) is not above ½: ¾ eps."""
-    return 0.75 * torch.finfo(dtype).eps
+def find_band(dtype: torch.dtype) -> Band:
+    """The band by bisection over all positive floating-point numbers up to 2 eps.
+
+    Twice, as torch computes single numbers and rows of them by different code.
+    """
+    edges = [_edge(dtype, width) for width in (1, 64)]
+    return Band(min(edges), max(edges))
 
 
-def found_edge(dtype: torch.dtype) -> float:
-    """The same, found by bisection over all positive floating-point numbers up to 1."""
-    low, high = 1, int(torch.ones(1, dtype=dtype).view(BITS[dtype]))
+def _edge(dtype: torch.dtype, width: int) -> float:
+    """The largest z found whose computed σ(z) is not above ½, in a row of `width` numbers."""
+    low, high = 0, int(torch.tensor([2 * torch.finfo(dtype).eps], dtype=dtype).view(BITS[dtype]))
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if logistic_decides(_numbers(middle, middle + 1, dtype)) else (middle, high)
+        one = bool(logistic_decides(_numbers(middle, middle + 1, dtype).expand(width).clone()).all())
+        low, high = (low, middle) if one else (middle, high)
     return float(_numbers(low, low + 1, dtype))
 
 
-def compare(z: Tensor, exceptions: bool = True) -> Comparison:
-    """Both decisions on numbers z of any shape; without `exceptions` no difference is expected anywhere."""
-    tie = z == 0
-    band = (z > 0) & (z <= predicted_edge(z.dtype))
+def compare(z: Tensor, band: Band | None) -> Comparison:
+    """Both decisions on numbers z of any shape; without a `band` no difference is expected anywhere, 0 included."""
     differ = perceptron_decides(z) != logistic_decides(z)
-    wrong = differ != (tie | band) if exceptions else differ
+    tie, positive = z == 0, z > 0
+    if band is None:
+        wrong = differ
+    else:
+        must, may = tie | (positive & (z <= band.sure)), tie | (positive & (z <= band.most))
+        wrong = (must & ~differ) | (differ & ~may)
     example = float(z[wrong][0]) if wrong.any() else None
-    return Comparison(z.numel(), int((differ & tie).sum()), int((differ & band).sum()), int(wrong.sum()), example)
+    return Comparison(z.numel(), int((differ & tie).sum()), int((differ & positive).sum()), int(wrong.sum()), example)
 
 
 def random_neurons(
@@ -99,11 +116,11 @@ def random_neurons(
         yield layer.forward({"l1.W": W, "l1.b": b}, x.expand(count, count, inputs))[0]
 
 
-def adversarial(dtype: torch.dtype, count: int = 500_000) -> Iterator[Tensor]:
-    """Both signs of: a log grid over all finite numbers, and every number next to 0 and to the edge of the band."""
-    edge = int(torch.tensor([predicted_edge(dtype)], dtype=dtype).view(BITS[dtype]))
+def adversarial(dtype: torch.dtype, edge: float, count: int = 500_000) -> Iterator[Tensor]:
+    """Both signs of: a log grid over all finite numbers, and every number next to 0 and to `edge`."""
+    place = int(torch.tensor([edge], dtype=dtype).view(BITS[dtype]))
     ends = int(torch.tensor([torch.inf], dtype=dtype).view(BITS[dtype]))
-    for start, stop, stride in ((0, ends, ends // count), (0, count, 1), (edge - count, edge + count, 1)):
+    for start, stop, stride in ((0, ends, ends // count), (0, count, 1), (max(0, place - count), place + count, 1)):
         z = _numbers(start, stop, dtype, stride)
         yield torch.cat([z, -z])
 
@@ -115,11 +132,6 @@ def every_float32() -> Iterator[Tensor]:
         z = _numbers(start, min(start + CHUNK, ends), torch.float32)
         yield z
         yield -z
-
-
-def cheaper_to_say_one(p: Fraction, cost_fp: Fraction, cost_fn: Fraction) -> bool:
-    """Whether deciding 1 costs less on average than deciding 0, where 1 is right with probability p, exactly."""
-    return (1 - p) * cost_fp < p * cost_fn
 
 
 def costs(z: Tensor, ones: Tensor, thresholds: Tensor, cost_fp: float, cost_fn: float) -> Tensor:
@@ -134,4 +146,5 @@ def costs(z: Tensor, ones: Tensor, thresholds: Tensor, cost_fp: float, cost_fn: 
 
 def _numbers(start: int, stop: int, dtype: torch.dtype, stride: int = 1) -> Tensor:
     """Positive numbers by their place in the order of all, 0 being the first."""
-    return torch.arange(start, stop, stride, dtype=BITS[dtype]).view(dtype)
+    places = torch.arange(-(-(stop - start) // stride), dtype=BITS[dtype])  # arange itself adds beyond 2⁶³
+    return (start + stride * places).view(dtype)
