@@ -1,7 +1,8 @@
 """Data sets as arrays, one function each; every function is a choice of the ``data`` group.
 
 Sources: scikit-learn's bundled copies of digits (UCI, 8x8 images), breast cancer Wisconsin, wine and diabetes
-(Efron et al. 2004); XOR from the lecture's slide "Perceptron vs. Logistic Neuron"; continuous functions to approximate.
+(Efron et al. 2004); XOR from the lecture's slide "Perceptron vs. Logistic Neuron"; continuous functions to approximate;
+rings as on its slide "The Importance of Representation".
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
+
+from workbench.seeds import stream_seed
 
 Array = NDArray[Any]
 CURVES: Mapping[str, Callable[[Array], Array]] = {
@@ -100,3 +103,22 @@ def curve(target: Literal["sine", "corner", "runge"] = "sine", points: Annotated
     """A continuous function at equidistant points of [0, 1], first and last included; every part holds all of them."""
     x = np.linspace(0, 1, points)[:, None]
     return Dataset("curve", x, CURVES[target](x), None, split=False)
+
+
+def annuli(
+    coordinates: Literal["cartesian", "polar"] = "cartesian",
+    points: Annotated[int, Ge(4)] = 5000,
+    noise: Annotated[float, Ge(0)] = 0.1,
+    seed: int = 0,
+) -> Dataset:
+    """Two rings: radius 1 (class 0) and 2 (class 1), half of the points each, radii N(1 or 2, noise²), angles uniform.
+
+    Features are (x, y), or (r, θ) of the same points with θ = atan2(y, x) in [-π, π]. Source: the picture on the
+    lecture's slide "The Importance of Representation".
+    """
+    stream = np.random.default_rng(stream_seed(seed, "data", "annuli"))
+    y = np.arange(points, dtype=np.int64) % 2
+    r, turn = 1 + y + noise * stream.standard_normal(points), stream.uniform(-np.pi, np.pi, points)
+    x = np.stack([r * np.cos(turn), r * np.sin(turn)], 1)
+    polar = np.stack([np.hypot(x[:, 0], x[:, 1]), np.arctan2(x[:, 1], x[:, 0])], 1)
+    return Dataset("annuli", polar if coordinates == "polar" else x, y, 2)
