@@ -1,5 +1,6 @@
 """Mathematics that decides claims without training."""
 
+from workbench.exact import annuli as annuli
 from workbench.exact import backpropagation as backpropagation
 from workbench.exact import decisions as decisions
 from workbench.exact import farkas as farkas
