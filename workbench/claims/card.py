@@ -32,7 +32,7 @@ def card(one: Reproduction, figure: str = "") -> RenderableType:
     blocks += [Group(*lines) for lines in (list(_contradictions(one)), list(_sources(one))) if lines]
     blocks.append(_foot(one, figure))
     spaced: list[RenderableType] = [item for block in blocks for item in (block, Text())]
-    return Panel(Group(*spaced[:-1]), title=Text(one.title, style="bold"), title_align="left", width=WIDTH)
+    return Panel(Group(*spaced[:-1]), width=WIDTH)
 
 
 def claims_table(rows: Sequence[tuple[str, Claim, Reproduction | None]]) -> Table:
@@ -67,7 +67,8 @@ def _head(one: Reproduction) -> Group:
     verdict = _label(one.label, words.verdict_words(one).upper())
     verdict.stylize("bold")
     slides = f"{'Slide' if len(one.slides) == 1 else 'Slides'}: {'; '.join(one.slides)}"
-    return Group(verdict, Text(words.sentence(one)), Text(), Text(f"The lecture: {one.statement}"), Text(slides))
+    title = Text(one.title, style="bold")
+    return Group(title, verdict, Text(words.sentence(one)), Text(), Text(f"The lecture: {one.statement}"), Text(slides))
 
 
 def _parts(parts: Iterable[PartVerdict]) -> Table:

@@ -18,7 +18,7 @@ from workbench.claims.verdict import Reproduction
 
 PAGES = Path(__file__).parent / "pages"
 PNG = b"\x89PNG"
-MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~&$:@^=.\"'])")
+SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&$]|^[-+=]|(?<=\d)[.)](?= |$)")
 
 
 def html_report(several: Sequence[Reproduction], figures: Mapping[str, bytes]) -> str:
@@ -66,9 +66,9 @@ def _environment(html: bool) -> Environment:
 
 def _markdown(value: object) -> object:
     """Text on one line without any markup; what the template marks as safe stays as it is."""
-    return value if isinstance(value, Markup) else MARKDOWN.sub(r"\\\1", " ".join(str(value).split()))
+    return value if isinstance(value, Markup) else SPECIAL.sub(r"\\\g<0>", " ".join(str(value).split()))
 
 
 def _code(value: str) -> Markup:
     """An indented code block: no character can end it."""
-    return Markup("".join(f"    {line}\n" for line in value.splitlines()))  # noqa: S704 - nothing in it is markup
+    return Markup("".join(f"    {line}\n" for line in value.splitlines()))
