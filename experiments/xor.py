@@ -31,22 +31,23 @@ def impossible(study: wb.Study) -> Iterator[wb.Cell]:
     """No half-space holds just the ones, and an activation said to be monotone does not fall."""
     exact = wb.exact.separation
     proof = exact.separate(exact.SQUARE, exact.XOR)
+    certificate = f"{proof}, where row i is s(w·x + b) ≥ 1 for point i, s = ±1 its label"
     separated = isinstance(proof, wb.exact.farkas.Solution)
     for activation in study.claim.parts["limit"].cells["activation"]:
         found = exact.falls(activation)
         example = f"{activation} falls at z = {found.first:.4g}" if found.falls else f"(w, b) = {proof}"
         yield wb.Cell(
             "limit",
-            wb.Exact(found.places + 1, found.falls + separated, example=example, certificate=str(proof)),
+            wb.Exact(found.places + 1, found.falls + separated, example=example, certificate=certificate),
             {"activation": activation},
         )
     for activation in study.claim.parts["regression"].cells["activation"]:
         answers = [cell.answer for cell in exact.kinked_regression(exact.SQUARE, exact.XOR, *SLOPES[activation])]
         fits = [answer for answer in answers if isinstance(answer, wb.exact.farkas.Solution)]
-        hardest = max(map(str, answers), key=len)
+        proofs = f"in each cell, such as {max(map(str, answers), key=len)}, with three rows for each point"
         yield wb.Cell(
             "regression",
-            wb.Exact(len(answers), len(fits), example=f"(w, b) = {[*fits, ''][0]}", certificate=f"such as {hardest}"),
+            wb.Exact(len(answers), len(fits), example=f"(w, b) = {[*fits, ''][0]}", certificate=proofs),
             {"activation": activation},
         )
     best = exact.best_agreement(exact.SQUARE, exact.XOR)
