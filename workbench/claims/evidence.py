@@ -4,10 +4,11 @@ Exact and Witness are facts about everything that was checked. The others are sa
 one-sided p value for any bound.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, sqrt
 
+import numpy as np
 from scipy import optimize, stats
 
 from workbench.stats import Interval, bca_interval, newcombe, sign_flip, wilson
@@ -63,12 +64,28 @@ class PerSeed:
         return bca_interval(self.values, confidence)
 
     def p_above(self, bound: float) -> float:
-        """Sign-flip permutation test of mean > bound."""
-        return sign_flip(self.values, bound)
+        """Mean > bound: the larger p value of the sign-flip test, for symmetric values, and of `skewed_t`."""
+        return max(sign_flip(self.values, bound), skewed_t(self.values, bound))
 
     def p_below(self, bound: float) -> float:
-        """Sign-flip permutation test of mean < bound."""
-        return sign_flip([-value for value in self.values], -bound)
+        """Mean < bound: the larger p value of the sign-flip test, for symmetric values, and of `skewed_t`."""
+        return PerSeed(tuple(-value for value in self.values)).p_above(-bound)
+
+
+def skewed_t(values: Sequence[float], than: float = 0.0) -> float:
+    """One-sided p value of mean > than by the t statistic freed of the values' skewness (Hall 1992, section 3).
+
+    With a = skewness / 3√n it is t + a t² + a² t³ / 3 + a / 2, which grows with t. Two values have no skewness: t itself.
+    """
+    array, n = np.asarray(values, dtype=np.float64), len(values)
+    scaled = (array - array.min()) / (np.ptp(array) or 1.0)  # on [0, 1] no power of a deviation underflows
+    error = float(stats.sem(scaled)) if n > 1 else 0.0
+    above = float(array.mean()) - than
+    if error == 0:
+        return 0.0 if above > 0 else 1.0
+    t = float(np.clip(above / float(np.ptp(array)) / error, -1e50, 1e50))
+    a = float(stats.skew(scaled, bias=False)) / (3 * sqrt(n)) if n > 2 else 0.0
+    return float(stats.t.sf(t * (1 + a * t + (a * t) ** 2 / 3) + a / 2, n - 1))
 
 
 @dataclass(frozen=True)
