@@ -6,11 +6,11 @@
 | exists | Witness | found | not found by an exhaustive search |
 | above | a sample | interval wholly above `than` | interval wholly below `absent` |
 | below | a sample | interval wholly below `than` | interval wholly above `absent` |
-| within | a sample | two one-sided tests: the effect lies in `around` ± `margin` | interval wholly outside |
+| within | a sample | interval wholly inside `around` ± `margin` | interval wholly outside |
 
-Where neither holds the verdict is inconclusive. For a sample the interval and the test must agree: for `above` and
-`below` each at half of 1 - `confidence`, for `within` each side at 1 - `confidence`. `absent` is half of `than` if it is
-not given: an effect below half of the smallest that counts is absent.
+Where neither holds the verdict is inconclusive. For a sample the interval and the one-sided test must agree, both at
+half of 1 - `confidence`, for `within` on either side. `absent` is half of `than` if it is not given: an effect below
+half of the smallest that counts is absent.
 """
 
 from abc import abstractmethod
@@ -204,10 +204,9 @@ class Within(_OfASample):
 
     def _label(self, sample: Sample, interval: Interval, alpha: float) -> tuple[Label, float, float]:
         low, high = self.around - self.margin, self.around + self.margin
-        inner = sample.interval(1 - 2 * alpha)
         p = max(sample.p_above(low), sample.p_below(high))
-        if low < inner.low and inner.high < high and p <= alpha:
-            return Label.supported, p, alpha
+        if low < interval.low and interval.high < high and p <= alpha / 2:
+            return Label.supported, p, alpha / 2
         against = min(sample.p_below(low), sample.p_above(high))
         if (interval.high < low or interval.low > high) and against <= alpha / 2:
             return Label.refuted, against, alpha / 2
@@ -216,8 +215,8 @@ class Within(_OfASample):
     @property
     def says(self) -> str:
         return (
-            f"supported if two one-sided tests put it within {self.around:g} ± {self.margin:g} at level "
-            f"{1 - self.confidence:.2g}, refuted if the {self.confidence:.0%} interval lies outside"
+            f"supported if the {self.confidence:.0%} interval lies within {self.around:g} ± {self.margin:g}, refuted if it "
+            f"lies outside, the one-sided tests agreeing"
         )
 
 
