@@ -164,17 +164,24 @@ def hostile() -> Reproduction:
     }
     cells = [Cell("limit", Exact(4, 1, example=HOSTILE), {HOSTILE: value}) for value in (HOSTILE, LONG)]
     anchors = [{"source": HOSTILE, "says": LONG, "evidence": "read"}]
-    texts = {"title": HOSTILE, "statement": HOSTILE, "slides": [LONG], "figure": HOSTILE, "notes": [HOSTILE, LONG]}
+    texts = {name: f"{name} {HOSTILE}" for name in ("title", "statement", "figure")}
     extra = {
-        "command": HOSTILE,
-        "date": HOSTILE,
+        "command": f"command {HOSTILE}",
+        "date": f"date {HOSTILE}",
         "environment": {HOSTILE: HOSTILE},
         "tuning": {HOSTILE: LONG},
         "settings": {HOSTILE: HOSTILE},
         "sweeps": [Sweep(id=HOSTILE, link="javascript:alert(1)"), Sweep(id=LONG, link=f"http://x/{HOSTILE}")],
     }
     return reproduced(
-        [*cells, Cell("twist", Witness(True, HOSTILE))], "hostile", extra, parts=parts, anchors=anchors, **texts
+        [*cells, Cell("twist", Witness(True, HOSTILE))],
+        "hostile",
+        extra,
+        parts=parts,
+        anchors=anchors,
+        slides=[LONG],
+        notes=[HOSTILE],
+        **texts,
     )
 
 
