@@ -25,7 +25,7 @@ from workbench.nn.layers.dense import Dense
 
 BITS = {torch.float32: torch.int32, torch.float64: torch.int64}  # integers in whose order positive numbers count up
 STEP, LOGISTIC = unit_step(), sigmoid()
-CHUNK = 2**22
+CHUNK = 2**18
 
 
 class Band(NamedTuple):
