@@ -43,6 +43,12 @@ def by_differences(given, step=1e-5, tolerance=1e-7):
 
 def measure(study):
     """The formulas in every cell, their forms, the V over h, and what is printed."""
+    for several in (gradients, forms, steps, printed, saturated):
+        yield from several(study)
+
+
+def gradients(study):
+    """The formulas against both references, for every unit and loss."""
     nn = wb.exact.backpropagation
     for loss in nn.LOSSES:
         every = []
@@ -57,9 +63,10 @@ def measure(study):
             every += several
         narrow = ((one.shape, nn.errors(gradient(one.single()), one.single().reference())) for one in every)
         yield wb.Cell("single_precision", exactly(narrow, 1e-4), {"loss": loss})
-    yield from forms(study)
-    yield from steps(study)
-    yield from printed(study)
+
+
+def saturated(study):
+    """Where a − y, computed from a, is lost to rounding."""
     for dtype in ("float32", "float64"):
         logits = torch.arange(0, 50, 0.1, dtype=torch.float64)
         gone = logits[torch.sigmoid(logits.to(getattr(torch, dtype))) - 1 == 0]
@@ -111,9 +118,9 @@ def printed(study):
         for name in declared.cells.get("erratum", ()):
             found = wb.exact.misprinted.run(name, study.rng(name), study["misprinted"])
             impossible = found.nets - found.right - found.wrong
-            proof = f"cannot be computed for {impossible:,} of them"
+            proof = f"cannot be computed for {impossible:,} of them" if impossible else ""
             if found.wrong:
-                proof += f", and off by {found.least:.2g} or more for the others"
+                proof += f"{', ' if proof else ''}off by {found.least:.2g} or more for {found.wrong:,}"
             yield wb.Cell(part, wb.Exact(found.nets, found.right, 0.0, found.example, proof), {"erratum": name})
             rows.append(
                 {

@@ -27,13 +27,15 @@ def measure(study):
 
 def learning(study):
     """Test accuracies of all arms, each with its own learning rate, for both sizes of training part."""
-    arms = {f"{arm} n={n}": [*overrides, *SIZES[n]] for arm, overrides in study.claim.arms.items() for n in SIZES}
+    few = ("cartesian", "polar", *(f"tanh {units}" for units in HIDDEN))
+    wanted = {50: few, 400: study.claim.arms}
+    arms = {f"{arm} n={n}": [*study.claim.arms[arm], *SIZES[n]] for n, names in wanted.items() for arm in names}
     tuned = study.tune(arms, tracked=False)
     trained = study.train(tuned)
     accuracy = "test/accuracy"
     for n, part in ((50, "learned_from_few"), (400, "learned")):
         yield wb.Cell("by_hand", trained.differences(accuracy, f"polar n={n}", f"cartesian n={n}"), {"n": n})
-        for units in (*HIDDEN, *SHOWN):
+        for units in HIDDEN if n == 50 else (*HIDDEN, *SHOWN):
             difference = trained.differences(accuracy, f"tanh {units} n={n}", f"polar n={n}")
             yield wb.Cell(part, difference, {"hidden": units})
     yield wb.Cell("linear_layers", trained.differences(accuracy, "linear n=400", "cartesian n=400"))
@@ -109,8 +111,7 @@ def draw(figure, study):
     middle.axvline(1.5, color="black", ls="--")
     middle.set(xlabel="r", ylabel="θ (radians)", title="Polar")
     means = study.tables["accuracy"].groupby("arm")["accuracy"].mean()
-    for n, marker in ((50, "o--"), (400, "s-")):
-        units = (*SHOWN, *HIDDEN)
+    for n, marker, units in ((50, "o--", HIDDEN), (400, "s-", (*SHOWN, *HIDDEN))):
         right.plot(units, [means[f"tanh {one} n={n}"] for one in units], marker, label=f"tanh, n = {n}")
     right.axhline(means["polar n=400"], color="C2", label="line on (r, θ)")
     right.axhline(means["cartesian n=400"], color="C3", label="line on (x, y)")
