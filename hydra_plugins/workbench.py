@@ -24,7 +24,10 @@ class GridSweeper(BasicSweeper):
 
 
 class PackedLauncher(Launcher):
-    """Hands the runs of a multirun to the sweep, which trains them in packs."""
+    """Hands the runs of a multirun to the sweep, which trains them in packs by its executor."""
+
+    def __init__(self, executor: Any) -> None:
+        self.executor = executor
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -33,4 +36,4 @@ class PackedLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from workbench.sweeps.launcher import launch
 
-        return launch(self.hydra_context.config_loader, self.config, job_overrides)
+        return launch(self.hydra_context.config_loader, self.config, job_overrides, self.executor)

@@ -30,12 +30,12 @@ WRONG = [
         "init: unknown name 'hee'; did you mean 'he'? options: constant, glorot, glorot_normal, he, lecun, lsuv, "
         "normal, orthogonal, rai, uniform_fan_in",
     ),
-    ("data=mnist", "data: unknown name 'mnist'; options: breast_cancer, curve, diabetes, digits, wine, xor"),
+    ("data=mnist", "data: unknown name 'mnist'; options: annuli, breast_cancer, curve, diabetes, digits, wine, xor"),
     ("experiment=activation_on_digit", "experiment: unknown name *did you mean 'activations_on_digits'? options: *"),
     ("dtype=float16", "dtype: unknown name 'float16'; did you mean 'float64'? options: float32, float64"),
     ("device=gpu", "device: unknown name 'gpu'; did you mean 'cpu'? options: auto, cpu, cuda"),
     ("sweep.on_error=ignore", "sweep.on_error: unknown name 'ignore'; options: continue, stop"),
-    ("hydra/launcher=joblib", "hydra/launcher: unknown name 'joblib'; options: basic, packed"),
+    ("hydra/launcher=joblib", "hydra/launcher: unknown name 'joblib'; options: basic, packed, packed_processes"),
     # keys
     ("optimizer.lrr=1", "optimizer.lrr: unknown key; did you mean optimizer.lr? keys of optimizer: lr, *"),
     ("+optimizer.lrr=1", "optimizer.lrr: unknown key; did you mean optimizer.lr? keys of optimizer: lr, *"),

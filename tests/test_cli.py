@@ -68,7 +68,7 @@ def test_train_sweep_over_groups_values_and_ranges(cli: Cli, store: Store) -> No
     sweep = ("activation=relu,tanh", "optimizer.lr=0.1,0.01", "seed=range(2)")
     answer = cli("train", "-m", *SMALL, *sweep)
     assert answer.code == 0, answer.err
-    assert "8 runs of 4 arms in 2 packs" in answer.out
+    assert "8 runs of 4 arms; kept in" in answer.out
     assert "8 finished" in answer.out
     assert re.search(r"compare: workbench compare \d{8}-\d{6}-[0-9a-f]{4}\n", answer.out)
     names = [run.info.run_name for run in runs_of(store)]

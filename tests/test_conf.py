@@ -203,12 +203,27 @@ def test_config_module_needs_no_torch() -> None:
     assert not {name.partition(".")[0] for name in imported} & {"torch", "mlflow", "hydra"}
 
 
-@pytest.mark.parametrize("stem", sorted(file.stem for file in (CONF / "experiment").glob("*.yaml")))
+EXPERIMENTS = {file.stem: OmegaConf.load(file) for file in sorted((CONF / "experiment").glob("*.yaml"))}
+STUDIES = [stem for stem, content in EXPERIMENTS.items() if "claim" not in content]
+
+
+@pytest.mark.parametrize("stem", sorted(EXPERIMENTS.keys() - STUDIES))
+def test_every_claim_composes(stem: str) -> None:
+    """What a claim's runs share is a valid run of the claim's own MLflow experiment, and each of its arms is one."""
+    content: Any = EXPERIMENTS[stem]
+    for overrides in [[], *content.claim.get("arms", {}).values()]:
+        spec = wb.configure([f"experiment={stem}", *overrides])
+        validate(spec)
+        assert spec.config.tracking.experiment == stem
+    assert f'wb.reproduce("{stem}")' in (packaged("experiments") / f"{stem}.py").read_text()
+
+
+@pytest.mark.parametrize("stem", STUDIES)
 def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-m experiment=...` alone gives several valid runs of the study's own MLflow experiment, and a file runs it."""
     seen: list[Any] = []
 
-    def stand_in(specs: Any, command: Any, console: Any) -> Any:
+    def stand_in(specs: Any, command: Any, console: Any, executor: Any) -> Any:
         seen.extend(specs)
         raise KeyboardInterrupt
 

@@ -7,6 +7,7 @@ import runpy
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+
 from rich.console import Console
 
 from workbench.certificate import Certificate, certificate_table, certify, curve_line, survey, survey_table
@@ -14,6 +15,7 @@ from workbench.compose import command_line
 from workbench.config import RunSpec, packaged
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
+from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.sweep import Finished, summary, train_one, train_sweep
 from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, sweep_link, ui_base
@@ -45,8 +47,8 @@ def train(*arguments: str) -> Finished | None:
     def one(spec: RunSpec) -> None:
         done.append(train_one(spec, command, console))
 
-    def many(specs: list[RunSpec]) -> list[dict[str, float]]:
-        done.append(train_sweep(specs, command, console))
+    def many(specs: list[RunSpec], executor: Executor) -> list[dict[str, float]]:
+        done.append(train_sweep(specs, command, console, executor))
         return [result.metrics for result in done[-1].results]
 
     command_line(arguments, one, many)

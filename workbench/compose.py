@@ -30,7 +30,8 @@ from workbench.config import DEFAULTS, GROUPS, Config, RunSpec, packaged
 from workbench.errors import ConfigError, closest, unknown_name
 
 VERSION_BASE = "1.3"
-multirun: ContextVar[Callable[[list[RunSpec]], list[dict[str, float]]]] = ContextVar("multirun")
+Many = Callable[[list[RunSpec], Any], list[dict[str, float]]]  # runs of a multirun and their launcher's executor
+multirun: ContextVar[Many] = ContextVar("multirun")
 SCHEMA = OmegaConf.structured(Config)
 HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
 
@@ -121,7 +122,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 def command_line(
     arguments: Sequence[str],
     one: Callable[[RunSpec], Any],
-    many: Callable[[list[RunSpec]], list[dict[str, float]]] | None = None,
+    many: Many | None = None,
 ) -> None:
     """Hydra's own command line: a single configuration calls `one`, the runs of ``-m`` together call `many`.
 
@@ -257,7 +258,7 @@ def _unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:
     return ConfigError(f"{full_key}: unknown key; {hint}keys of {prefix or 'a run'}: {', '.join(keys) or 'none'}")
 
 
-def _refuse_many(specs: list[RunSpec]) -> list[dict[str, float]]:
+def _refuse_many(specs: list[RunSpec], executor: Any) -> list[dict[str, float]]:
     raise ConfigError(f"check: takes one configuration, got {len(specs)}; drop -m")
 
 

@@ -22,6 +22,7 @@ Device = Enum("Device", ["auto", "cpu", "cuda"])
 Dtype = Enum("Dtype", ["float32", "float64"])
 LearnedTarget = Enum("LearnedTarget", ["label", "input"])
 OnError = Enum("OnError", ["continue", "stop"])
+Rerun = Enum("Rerun", ["missing", "failed", "all"])
 
 
 @dataclass
@@ -53,8 +54,12 @@ class Tracking:
 
 @dataclass
 class Sweep:
-    """How a multirun is trained. A pack is split where its tensors would take more than `pack_gib` GiB."""
+    """How a multirun is trained. A pack is split where its tensors would take more than `pack_gib` GiB.
 
+    `rerun` says what of it is trained again: what is missing, also what failed, or all.
+    """
+
+    rerun: Rerun = Rerun["failed"]
     on_error: OnError = OnError["continue"]
     pack_gib: float = 2.0
 

@@ -31,6 +31,10 @@ class Job:
     tags: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
+    def tagged(self, tags: Mapping[str, str]) -> "Job":
+        """The same job with more tags."""
+        return replace(self, tags={**self.tags, **tags})
+
     @property
     def info(self) -> RunInfo:
         """What tracking is told before the first step."""

@@ -18,7 +18,7 @@ from workbench.sweeps.identity import run_key
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
-from workbench.sweeps.sweep import make_jobs
+from workbench.sweeps.sweep import in_sweep, make_jobs
 from workbench.tracking.base import MemorySink
 
 
@@ -192,17 +192,17 @@ def test_single_run_is_named_for_what_was_asked() -> None:
     """A run alone: every override that is not about tracking."""
     spec = wb.configure(["activation=tanh", "optimizer.lr=0.5", "seed=4", "tracking.experiment=x", "sweep.pack_gib=1"])
     assert named([spec]) == [("tanh lr=0.5 seed=4", "tanh lr=0.5")]
-    assert make_jobs([spec], "")[0].name == "tanh lr=0.5 seed=4"
+    assert make_jobs([spec])[0].name == "tanh lr=0.5 seed=4"
 
 
 def test_jobs_of_a_sweep_carry_its_id_and_their_colors() -> None:
     """Every job has the sweep's tag; the palette starts again after its last color."""
     specs = specs_of(*(f"optimizer.lr=0.{number}" for number in range(1, 10)))
-    jobs = make_jobs(specs, "the-sweep")
-    assert {job.tags["sweep"] for job in jobs} == {"the-sweep"}
+    jobs = in_sweep(make_jobs(specs), "the-sweep")
+    assert {(job.tags["sweep"], job.tags["in.the-sweep"]) for job in jobs} == {("the-sweep", "run")}
     assert [job.tags["mlflow.runColor"] for job in jobs] == [*PALETTE, PALETTE[0]]
     assert [job.tags["number"] for job in jobs] == [str(number) for number in range(9)]
-    assert "sweep" not in make_jobs(specs[:1], "")[0].tags
+    assert "sweep" not in make_jobs(specs[:1])[0].tags
 
 
 def key(variant: str) -> str:

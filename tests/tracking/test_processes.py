@@ -95,8 +95,8 @@ def test_signal_in_training_ends_all_runs_as_killed(
 
 def test_fresh_database_takes_three_sweeps_at_once(folder: Path) -> None:
     """Three processes that start together on no database at all lose no run and no row."""
-    command = ["train", "-m", *SMALL, "activation=relu,tanh", "seed=range(3)"]
-    answers = [finish(process) for process in [start(command, folder) for _ in range(3)]]
+    commands = [["train", "-m", *SMALL, "activation=relu,tanh", f"seed=range({k},{k + 3})"] for k in (0, 3, 6)]
+    answers = [finish(process) for process in [start(command, folder) for command in commands]]
     assert [answer.code for answer in answers] == [0, 0, 0], [answer.err for answer in answers]
     store = Store(f"sqlite:///{folder}/mlflow.db")
     assert Counter(run.data.tags["sweep"] for run in runs_of(store)) == dict.fromkeys(

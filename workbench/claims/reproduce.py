@@ -21,21 +21,20 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from workbench.build import dataset_of
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.figures import STYLE
 from workbench.claims.study import Study
 from workbench.claims.verdict import Reproduction, Sweep, judge, overall
-from workbench.config import RunSpec
+from workbench.config import Rerun, RunSpec
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
-from workbench.sweeps.identity import run_key
+from workbench.sweeps.ledger import make_ledger
 from workbench.sweeps.naming import PALETTE
-from workbench.sweeps.sweep import environment_tags, new_sweep, train_arms
+from workbench.sweeps.sweep import check_together, environment_tags, in_sweep, make_jobs, new_sweep, train_jobs
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow import MlflowSink, attach
 from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs, read_verdicts
-from workbench.tracking.store import Store, find_store, run_link, sweep_link, ui_base
+from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 FIGURE_INCHES = (8.0, 4.2)
 VERDICT, FIGURE = "verdict.json", "figure.svg"
@@ -221,12 +220,11 @@ class _Measurement:
 
 
 class _Runs:
-    """The tracked runs of one reproduction: those that are kept already, and those of its own sweep."""
+    """The tracked runs of one reproduction, as members of its sweep: those that are kept already, and new ones."""
 
     def __init__(self, name: str, sink: MlflowSink, console: Console) -> None:
         self.name, self.sink, self.console = name, sink, console
         self.sweep = new_sweep()
-        self.sweeps: dict[str, None] = {}
         self.metrics: set[str] = set()
         self._kept: dict[str, KeptRun] | None = None
 
@@ -235,30 +233,30 @@ class _Runs:
 
         Raises ConfigError where a run fails: a verdict without it would be another one.
         """
-        keys = [run_key(spec, dataset_of(spec).digest) for spec in specs]
         if self._kept is None:
             self._kept = kept_runs(self.sink.store, specs[0].config.tracking.experiment)
-        missing = {key: place for place, key in enumerate(keys) if key not in self._kept}
+        check_together(specs)
+        jobs = in_sweep(make_jobs(specs, arms), self.sweep)
+        ledger = make_ledger(jobs, self._kept, Rerun["failed"])
+        self.sink.tag((one.run for one in ledger.results.values()), member_tag(self.sweep), "run")
+        missing = [jobs[position] for position in ledger.to_train]
         if missing:
-            chosen = [specs[place] for place in missing.values()], [arms[place] for place in missing.values()]
-            results = train_arms(*chosen, self.sweep, self.sink, self.sink.store, self.console)
-            for key, result in zip(missing, results, strict=True):
-                if result.error:
-                    raise ConfigError(f"claim {self.name}: its runs must not fail: {result.job.name}: {result.error}")
-                self._kept[key] = KeptRun(result.metrics, self.sweep)
-        found = [self._kept[key] for key in keys]
-        self.sweeps |= dict.fromkeys(one.sweep for one in found)
-        self.metrics |= {name for one in found for name in one.metrics}
-        return [one.metrics for one in found]
+            self.console.print(f"{self.name}: {len(missing)} runs to train of {len(jobs)}", highlight=False)
+        for result in train_jobs(missing, self.sink, self.console):
+            if result.error:
+                raise ConfigError(f"claim {self.name}: its runs must not fail: {result.job.name}: {result.error}")
+            self._kept[result.job.tags["key"]] = KeptRun(result.run, result.outcome, result.metrics)
+        found = [self._kept[job.tags["key"]].metrics for job in jobs]
+        self.metrics |= {name for metrics in found for name in metrics}
+        return found
 
     def links(self, run: str) -> list[Sweep]:
-        """Where the runs are shown; saves the view of the own sweep, whose own run is `run`."""
-        base, experiment = ui_base(self.sink.store), self.sink.experiment_id
-        saved = self.sweep in self.sweeps and self.sink.save_view(run, self.sweep, self.metrics)
-        return [
-            Sweep(id=sweep, link=sweep_link(base, experiment, sweep, saved and sweep == self.sweep))
-            for sweep in self.sweeps
-        ]
+        """Where the runs are shown, in the saved view of the sweep whose own run is `run`."""
+        if not self.metrics:
+            return []
+        saved = self.sink.save_view(run, self.sweep, self.metrics)
+        link = sweep_link(ui_base(self.sink.store), self.sink.experiment_id, self.sweep, saved)
+        return [Sweep(id=self.sweep, link=link)]
 
 
 def save_figure(module: ModuleType, study: Study, folder: Path) -> list[Path]:

@@ -215,8 +215,8 @@ class Within(_OfASample):
     @property
     def says(self) -> str:
         return (
-            f"supported if the {self.confidence:.0%} interval lies within {self.around:g} ± {self.margin:g}, refuted if it "
-            f"lies outside, the one-sided tests agreeing"
+            f"supported if the {self.confidence:.0%} interval lies within {self.around:g} ± {self.margin:g}, refuted if "
+            f"it lies outside, the one-sided tests agreeing"
         )
 
 

@@ -1,4 +1,4 @@
-"""From judged cells to the verdict of a claim, as one record: cards, tables, reports and later readers use nothing else."""
+"""From judged cells to the verdict of a claim, as one record: cards, tables and reports use nothing else."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

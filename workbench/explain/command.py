@@ -65,7 +65,7 @@ def _deliver(page: str, out: str | None) -> None:
     print(f"explanation: {out}")
 
 
-def _refuse_many(specs: list[RunSpec]) -> list[dict[str, float]]:
+def _refuse_many(specs: list[RunSpec], executor: object) -> list[dict[str, float]]:
     raise ConfigError(f"explain: takes one configuration, got {len(specs)}; drop -m")
 
 

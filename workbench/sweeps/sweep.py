@@ -12,22 +12,30 @@ from datetime import datetime
 from functools import lru_cache
 from getpass import getuser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from workbench import __version__
 from workbench.build import dataset_of, validate
-from workbench.certificate import SpotChecks
-from workbench.config import OnError, RunSpec
-from workbench.engine.history import Record
+from workbench.config import OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
-from workbench.run import Job, Result, train_pack
+from workbench.run import Job, Result
+from workbench.sweeps.executors.base import Executor, PackTask
+from workbench.sweeps.executors.inline import Inline
 from workbench.sweeps.identity import NOT_RESULT, run_key
+from workbench.sweeps.ledger import make_ledger, sweep_key
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
 from workbench.tracking.base import Outcome, RunInfo, Sink, outcome_of
-from workbench.tracking.store import Store, find_store, run_link, sweep_link, ui_base
+from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
+
+if TYPE_CHECKING:
+    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.reader import KeptRun
+
+INLINE = Inline()
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,73 @@ class Finished:
 
 def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finished:
     """Train a single run: a pack of one, without a sweep around it."""
-    return _train([spec], command, console, sweep="")
+    _check([spec])
+    store = find_store(spec.config.tracking.uri)
+    jobs = make_jobs([spec])
+    console.print(f"1 run: {jobs[0].name}; kept in {store.shown}", highlight=False, soft_wrap=True)
+    sink = _sink(store, spec)
+    (result,) = train_jobs(jobs, sink, console)
+    link = run_link(ui_base(store), sink.experiment_id, result.run)
+    return Finished("", sink.experiment_id, store, [result], link)
 
 
-def train_sweep(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Finished:
-    """Train the runs of a multirun, and keep a run of the sweep itself beside them."""
-    return _train(specs, command, console, new_sweep())
+def train_sweep(
+    specs: Sequence[RunSpec], command: Sequence[str], console: Console, executor: Executor = INLINE
+) -> Finished:
+    """Train the runs of a multirun that are not done yet, and keep a run of the sweep itself beside them.
+
+    A sweep over the same runs as one before goes on with that one.
+    """
+    _check(specs)
+    config = specs[0].config
+    store = find_store(config.tracking.uri)
+    jobs = make_jobs(specs)
+    sink = _sink(store, specs[0])
+    sweep, own = _begin(sink, jobs, command, config.sweep.rerun is Rerun["all"])
+    ledger = make_ledger(jobs, kept_by_key(store, config.tracking.experiment), config.sweep.rerun)
+    jobs = in_sweep(jobs, sweep)
+    try:
+        sink.tag(ledger.superseded, member_tag(sweep), "superseded")
+        sink.tag([result.run for result in ledger.results.values()], member_tag(sweep), "run")
+        console.print(_opening(jobs, len(ledger.results), store), highlight=False, soft_wrap=True)
+        trained = train_jobs([jobs[position] for position in ledger.to_train], sink, console, executor)
+        by_position = {**ledger.results, **dict(zip(ledger.to_train, trained, strict=True))}
+        results = [by_position[position] for position in range(len(jobs))]
+        saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
+    except BaseException as error:
+        sink.close(own, outcome_of(error))
+        raise
+    failed = any(result.outcome is Outcome.failed for result in results)
+    sink.close(own, Outcome.failed if failed else Outcome.finished)
+    link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
+    return Finished(sweep, sink.experiment_id, store, results, link)
+
+
+def _sink(store: Store, spec: RunSpec) -> "MlflowSink":
+    from workbench.tracking.mlflow import MlflowSink  # seconds of imports, once everything is checked
+
+    return MlflowSink(store, spec.config.tracking.experiment)
+
+
+def kept_by_key(store: Store, experiment: str) -> dict[str, "KeptRun"]:
+    """The ended runs of an experiment by run key."""
+    from workbench.tracking.reader import kept_runs
+
+    return kept_runs(store, experiment)
+
+
+def _begin(sink: "MlflowSink", jobs: Sequence[Job], command: Sequence[str], anew: bool) -> tuple[str, str]:
+    """(id, own run) of the sweep over these runs: the one before, unless it is to be made `anew`."""
+    from workbench.tracking.reader import own_run
+
+    key = sweep_key(jobs)
+    before = None if anew else own_run(sink.store, jobs[0].spec.config.tracking.experiment, key)
+    if before is not None:
+        sink.open_again(before[1])
+        return before
+    sweep = new_sweep()
+    (own,) = sink.open([_sweep_info(jobs, sweep, key, command)])
+    return sweep, own
 
 
 def new_sweep() -> str:
@@ -56,50 +125,33 @@ def new_sweep() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _train(specs: Sequence[RunSpec], command: Sequence[str], console: Console, sweep: str) -> Finished:
-    _check(specs)
-    store = find_store(specs[0].config.tracking.uri)
-    packs = group(specs)
-    jobs = make_jobs(specs, sweep)
-    console.print(_opening(jobs, packs, store), highlight=False, soft_wrap=True)
-
-    from workbench.tracking.mlflow import MlflowSink  # seconds of imports, once everything is checked
-
-    sink = MlflowSink(store, specs[0].config.tracking.experiment)
-    base = ui_base(store)
-    if not sweep:
-        results = _train_packs(jobs, packs, sink, console)
-        return Finished("", sink.experiment_id, store, results, run_link(base, sink.experiment_id, results[0].run))
-    (own,) = sink.open([_sweep_info(jobs, sweep, command)])
-    try:
-        results = _train_packs(jobs, packs, sink, console)
-        saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
-    except BaseException as error:
-        sink.close(own, outcome_of(error))
-        raise
-    failed = any(result.outcome is Outcome.failed for result in results)
-    sink.close(own, Outcome.failed if failed else Outcome.finished)
-    return Finished(sweep, sink.experiment_id, store, results, sweep_link(base, sink.experiment_id, sweep, saved))
+def in_sweep(jobs: Sequence[Job], sweep: str) -> list[Job]:
+    """The jobs as members of a sweep."""
+    return [job.tagged({"sweep": sweep, member_tag(sweep): "run"}) for job in jobs]
 
 
-def train_arms(
-    specs: Sequence[RunSpec], arms: Sequence[str], sweep: str, sink: Sink, store: Store, console: Console
-) -> list[Result]:
-    """Train more runs of a sweep whose own run is kept elsewhere; `arms` names the arm of each run."""
-    _check(specs)
-    packs = group(specs)
-    jobs = make_jobs(specs, sweep, arms)
-    console.print(_opening(jobs, packs, store), highlight=False, soft_wrap=True)
-    return _train_packs(jobs, packs, sink, console)
+def train_jobs(jobs: Sequence[Job], sink: Sink, console: Console, executor: Executor = INLINE) -> list[Result]:
+    """Train jobs in packs, with a bar, and give their results in their order."""
+    specs = [job.spec for job in jobs]
+    tasks = [PackTask(tuple(pack), tuple(jobs[position] for position in pack)) for pack in group(specs)]
+    results: dict[int, Result] = {}
+    with SweepProgress(sum(spec.config.train.epochs for spec in specs), console) as progress:
+        ended = executor.run(tasks, sink, progress.advance)
+        for task, found in ended:
+            results |= dict(zip(task.positions, found, strict=True))
+            stop = task.jobs[0].spec.config.sweep.on_error is OnError["stop"]
+            if stop and any(result.outcome is Outcome.failed for result in found):
+                ended.close()
+    return [results.get(position) or _not_begun(job) for position, job in enumerate(jobs)]
 
 
 def _check(specs: Sequence[RunSpec]) -> None:
-    _check_together(specs)
+    check_together(specs)
     for spec in specs:
         validate(spec)
 
 
-def _check_together(specs: Sequence[RunSpec]) -> None:
+def check_together(specs: Sequence[RunSpec]) -> None:
     """Raise ConfigError for a sweep without runs, or over settings that belong to the sweep as a whole."""
     if not specs:
         raise ConfigError("sweep: must have at least one run, got none; write for example seed=range(5)")
@@ -109,31 +161,11 @@ def _check_together(specs: Sequence[RunSpec]) -> None:
             raise ConfigError(f"{key}: must be the same for all runs of a sweep, got {', '.join(sorted(values))}")
 
 
-def _train_packs(jobs: Sequence[Job], packs: Sequence[Sequence[int]], sink: Sink, console: Console) -> list[Result]:
-    results: dict[int, Result] = {}
-    spot_checks = SpotChecks()
-    with SweepProgress(sum(job.spec.config.train.epochs for job in jobs), console) as progress:
-        for pack in packs:
-            epochs = jobs[pack[0]].spec.config.train.epochs
-
-            def on_record(record: Record, epochs: int = epochs) -> None:
-                if record.epoch and "train/loss" in record.metrics:
-                    progress.advance(len(record.replicas) + len(record.diverged) * (epochs - record.epoch))
-
-            checks = spot_checks if jobs[pack[0]].spec.config.certificate else None
-            done = train_pack([jobs[position] for position in pack], sink, on_record, checks)
-            results |= dict(zip(pack, done.results, strict=True))
-            stop = jobs[pack[0]].spec.config.sweep.on_error is OnError["stop"]
-            if stop and any(result.outcome is Outcome.failed for result in done.results):
-                break
-    return [results.get(position) or _not_begun(job) for position, job in enumerate(jobs)]
-
-
 def _not_begun(job: Job) -> Result:
     return Result(job, "", Outcome.failed, error="not begun, because a run before it failed and sweep.on_error=stop")
 
 
-def make_jobs(specs: Sequence[RunSpec], sweep: str, arms: Sequence[str] | None = None) -> list[Job]:
+def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> list[Job]:
     """Each run's name, arm, tags and note; an arm has one color in all charts.
 
     Without `arms`, an arm is named for what differs between the runs.
@@ -144,7 +176,7 @@ def make_jobs(specs: Sequence[RunSpec], sweep: str, arms: Sequence[str] | None =
     shared = environment_tags()
     jobs = []
     for number, (spec, arm) in enumerate(zip(specs, of_run, strict=True)):
-        name = label(spec, keys) if sweep and arms is None else f"{arm} seed={spec.config.seed}"
+        name = label(spec, keys) if len(specs) > 1 and arms is None else f"{arm} seed={spec.config.seed}"
         tags = {
             **shared,
             "kind": "run",
@@ -152,8 +184,6 @@ def make_jobs(specs: Sequence[RunSpec], sweep: str, arms: Sequence[str] | None =
             "key": run_key(spec, dataset_of(spec).digest),
             "mlflow.runColor": colors[arm],
         }
-        if sweep:
-            tags["sweep"] = sweep
         jobs.append(Job(spec, name, arm, tags, _note(spec, name)))
     return jobs
 
@@ -173,18 +203,18 @@ def summary(finished: Finished) -> list[str]:
     return lines
 
 
-def _opening(jobs: Sequence[Job], packs: Sequence[Sequence[int]], store: Store) -> str:
+def _opening(jobs: Sequence[Job], done: int, store: Store) -> str:
     arms = len({job.arm for job in jobs})
-    runs = f"{len(jobs)} runs of {arms} arms in {len(packs)} packs" if len(jobs) > 1 else f"1 run: {jobs[0].name}"
-    return f"{runs}; kept in {store.shown}"
+    before = f", {done} of them done before" if done else ""
+    return f"{len(jobs)} runs of {arms} arms{before}; kept in {store.shown}"
 
 
-def _sweep_info(jobs: Sequence[Job], sweep: str, command: Sequence[str]) -> RunInfo:
+def _sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]) -> RunInfo:
     keys = varying_keys([job.spec for job in jobs])
     values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
     lines = [f"- `{key}`: {value}" for key, value in values.items()]
     text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {shlex.join(command)}\n"
-    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep}
+    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, "sweep.key": key}
     return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
 
 

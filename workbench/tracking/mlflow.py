@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import monotonic, time
@@ -22,7 +22,7 @@ for _name in (
 
 from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
@@ -40,6 +40,7 @@ STATUS = {
 }
 VIEW_TAG = "view"  # of a sweep's own run
 ROWS_PER_CALL = 1000
+PAGE = 1000
 SECONDS_BETWEEN_FLUSHES = 5.0
 
 
@@ -96,13 +97,25 @@ def connect(store: Store) -> MlflowClient:
         return client
 
 
-class MlflowSink:
-    """A sink for one experiment. Rows are sent in batches; `close` sends the rest of its run."""
+def search_all(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:
+    """Every run that a search finds, whatever the size of MLflow's pages."""
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs(experiments, wanted, max_results=PAGE, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
 
-    def __init__(self, store: Store, experiment: str) -> None:
+
+class MlflowSink:
+    """A sink for one experiment, by its name or its id. Rows are sent in batches; `close` sends the rest of its run."""
+
+    def __init__(self, store: Store, experiment: str = "", experiment_id: str = "") -> None:
         self.store = store
         self.client = connect(store)
-        self.experiment_id = self._experiment(experiment)
+        self.experiment_id = experiment_id or self._experiment(experiment)
         self._rows: dict[str, list[Metric]] = defaultdict(list)
         self._flushed = monotonic()
 
@@ -168,6 +181,25 @@ class MlflowSink:
             ending = {**(tags or {}), "outcome": outcome.value}
             self.client.log_batch(run, tags=[RunTag(key, value) for key, value in ending.items()])
             self.client.set_terminated(run, STATUS[outcome], end_time=int(time() * 1000))
+
+    def close_left(self, keys: Container[str], reason: str) -> None:
+        """End the runs with these keys that are open, because whoever had opened them is gone."""
+        with kept_by(self.store):
+            open_runs = search_all(self.client, [self.experiment_id], "attributes.status = 'RUNNING'")
+        for run in open_runs:
+            if run.data.tags.get("key") in keys:
+                self.close(run.info.run_id, Outcome.failed, {"error": reason})
+
+    def tag(self, runs: Iterable[str], key: str, value: str) -> None:
+        """Set a tag of runs that are kept already."""
+        with kept_by(self.store):
+            for run in runs:
+                self.client.set_tag(run, key, value)
+
+    def open_again(self, run: str) -> None:
+        """Go on with a run that was ended."""
+        with kept_by(self.store):
+            self.client.update_run(run, status="RUNNING")
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
         """Save the chart page of a sweep whose own run is `run`; False where this MLflow is not known to show it."""

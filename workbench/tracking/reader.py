@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from workbench.errors import TrackingError, unknown_name
-from workbench.tracking.mlflow import VIEW_TAG, connect, kept_by
+from workbench.tracking.base import Outcome
+from workbench.tracking.mlflow import PAGE, VIEW_TAG, connect, kept_by, search_all
 from workbench.tracking.store import Store, runs_filter, sweep_link
 
-PAGE = 1000
 SWEEPS = "tags.kind != 'run' AND tags.sweep LIKE '%'"  # own runs of sweeps, and verdicts that trained runs
 
 
@@ -83,16 +83,36 @@ def newest_link(store: Store, base: str) -> str:
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A run that ended by itself, finished or diverged: its last metrics and its sweep."""
+    """A run that ended: its id, how, its last metrics."""
 
+    id: str
+    outcome: Outcome
     metrics: Mapping[str, float]
-    sweep: str
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended by itself: a diverged run is a result."""
+        return self.outcome in (Outcome.finished, Outcome.diverged)
 
 
 def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
-    """The ended runs of an experiment by run key."""
-    runs = _all_of(store, experiment, "tags.kind = 'run' AND attributes.status = 'FINISHED'")
-    return {run.data.tags["key"]: KeptRun(run.data.metrics, run.data.tags.get("sweep", "")) for run in runs}
+    """The ended runs of an experiment by run key; of several with one key the one that is done, then the newest."""
+    runs = _all_of(store, experiment, "tags.kind = 'run' AND attributes.status != 'RUNNING'")
+    found: dict[str, KeptRun] = {}
+    for run in sorted(runs, key=lambda run: run.info.start_time):
+        tags = run.data.tags
+        kept = KeptRun(run.info.run_id, Outcome(tags.get("outcome", Outcome.failed.value)), run.data.metrics)
+        if kept.is_done or tags["key"] not in found or not found[tags["key"]].is_done:
+            found[tags["key"]] = kept
+    return found
+
+
+def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
+    """(id, own run) of the newest sweep over exactly the runs that `key` stands for, if it has ended."""
+    wanted = f"tags.kind = 'sweep' AND tags.`sweep.key` = '{key}' AND attributes.status != 'RUNNING'"
+    runs = _all_of(store, experiment, wanted)
+    newest = max(runs, key=lambda run: run.info.start_time, default=None)
+    return None if newest is None else (newest.data.tags["sweep"], newest.info.run_id)
 
 
 @dataclass(frozen=True)
@@ -124,29 +144,18 @@ def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
     client = connect(store)
     with kept_by(store):
         if experiment is None:
-            return _search(client, [found.experiment_id for found in client.search_experiments()], wanted)
+            return search_all(client, [found.experiment_id for found in client.search_experiments()], wanted)
         found = client.get_experiment_by_name(experiment)
-        return [] if found is None else _search(client, [found.experiment_id], wanted)
+        return [] if found is None else search_all(client, [found.experiment_id], wanted)
 
 
 def _runs(client: MlflowClient, experiment: str, sweep: str) -> list[Run]:
-    return sorted(_search(client, [experiment], runs_filter(sweep)), key=_made)
+    return sorted(search_all(client, [experiment], runs_filter(sweep)), key=_made)
 
 
 def _made(run: Run) -> tuple[int, int]:
     """When a run was begun, and its number among those begun together."""
     return run.info.start_time, int(run.data.tags["number"])
-
-
-def _search(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:
-    runs: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs(experiments, wanted, max_results=PAGE, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
 
 
 def _read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:

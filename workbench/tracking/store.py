@@ -73,9 +73,14 @@ def ui_base(store: Store, port: int = UI_PORT) -> str:
     return store.shown.rstrip("/") if store.is_server else f"http://127.0.0.1:{port}"
 
 
+def member_tag(sweep: str) -> str:
+    """The tag whose value ``run`` makes a run one of a sweep: it may be in several."""
+    return f"in.{sweep}"
+
+
 def runs_filter(sweep: str) -> str:
     """MLflow's search for the runs of one sweep."""
-    return f"tags.sweep = '{sweep}' AND tags.kind = 'run'"
+    return f"tags.`{member_tag(sweep)}` = 'run'"
 
 
 def sweep_link(base: str, experiment_id: str, sweep: str, saved_view: bool) -> str:

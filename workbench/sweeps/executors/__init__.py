@@ -1,0 +1,1 @@
+"""Where the packs of a sweep are trained: one file for each way."""

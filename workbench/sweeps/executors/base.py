@@ -1,0 +1,55 @@
+"""What executors share: the task of one pack, and how a worker does it."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from workbench.certificate import SpotChecks
+from workbench.engine.history import Record
+from workbench.run import Job, Result, train_pack
+from workbench.tracking.base import Outcome, Sink
+
+OnProgress = Callable[[int], None]
+Ends = Generator[tuple["PackTask", list[Result]], None, None]
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """Runs to train as one pack; `positions` are theirs in the sweep."""
+
+    positions: tuple[int, ...]
+    jobs: tuple[Job, ...]
+
+    def lost(self, reason: str) -> list[Result]:
+        """The results of a pack whose worker is gone."""
+        return [Result(job, "", Outcome.failed, error=reason) for job in self.jobs]
+
+
+class Executor(Protocol):
+    """Trains packs."""
+
+    def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
+        """Each pack's results as it ends; `on_progress` is told of epochs of runs that are done.
+
+        A worker that dies costs its pack alone: its runs fail, the others go on. Closing the generator ends what is
+        left.
+        """
+
+
+@dataclass
+class Worker:
+    """Does tasks one after the other in one process."""
+
+    sink: Sink
+    spot_checks: SpotChecks = field(default_factory=SpotChecks)
+
+    def do(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
+        """Train one pack."""
+        config = task.jobs[0].spec.config
+        epochs = config.train.epochs
+
+        def on_record(record: Record) -> None:
+            if record.epoch and "train/loss" in record.metrics:
+                on_progress(len(record.replicas) + len(record.diverged) * (epochs - record.epoch))
+
+        return train_pack(task.jobs, self.sink, on_record, self.spot_checks if config.certificate else None).results
