@@ -11,7 +11,7 @@ from math import isfinite, sqrt
 import numpy as np
 from scipy import optimize, stats
 
-from workbench.stats import Interval, bca_interval, newcombe, sign_flip, wilson
+from workbench.stats import Interval, bca_interval, newcombe, sign_flip, t_interval, wilson
 
 Coordinate = str | int | float
 
@@ -75,7 +75,7 @@ class PerSeed:
 def skewed_t(values: Sequence[float], than: float = 0.0) -> float:
     """One-sided p value of mean > than by the t statistic freed of the values' skewness (Hall 1992, section 3).
 
-    With a = skewness / 3√n it is t + a t² + a² t³ / 3 + a / 2, which grows with t. Two values have no skewness: t itself.
+    With a = skewness / 3√n it is t + a t² + a² t³ / 3 + a / 2, which grows with t. Two values have no skewness.
     """
     array, n = np.asarray(values, dtype=np.float64), len(values)
     scaled = (array - array.min()) / (np.ptp(array) or 1.0)  # on [0, 1] no power of a deviation underflows
@@ -150,16 +150,21 @@ class Estimate:
 
     def interval(self, confidence: float) -> Interval:
         """Student's t."""
-        half = float(stats.t.ppf((1 + confidence) / 2, self.df)) * self.standard_error
-        return Interval(self.value, self.value - half, self.value + half, self.n)
+        return t_interval(self.value, self.standard_error, self.df, self.n, confidence)
 
     def p_above(self, bound: float) -> float:
         """t test of value > bound."""
-        return float(stats.t.sf((self.value - bound) / self.standard_error, self.df))
+        return _t_test(self.value - bound, self.standard_error, self.df)
 
     def p_below(self, bound: float) -> float:
         """t test of value < bound."""
-        return float(stats.t.cdf((self.value - bound) / self.standard_error, self.df))
+        return _t_test(bound - self.value, self.standard_error, self.df)
+
+
+def _t_test(beyond: float, standard_error: float, df: int) -> float:
+    if standard_error == 0:
+        return 0.0 if beyond > 0 else 1.0
+    return float(stats.t.sf(beyond / standard_error, df))
 
 
 Sample = PerSeed | Rate | Rates | Estimate
