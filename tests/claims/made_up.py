@@ -115,6 +115,7 @@ def mapped() -> Reproduction:
             "ReLU needs fewer steps than tanh to the same training loss, at some depth and width.",
             "above",
             than=0.4,
+            absent=0.0,
             decided_by="any",
             cells={"depth": [2, 4, 8, 16], "width": [16, 64, 256]},
         ),

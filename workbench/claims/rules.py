@@ -10,7 +10,8 @@
 
 Where neither holds the verdict is inconclusive. For a sample the interval and the one-sided test must agree, both at
 half of 1 - `confidence`, for `within` on either side. `absent` is half of `than` if it is not given: an effect below
-half of the smallest that counts is absent.
+half of the smallest that counts is absent. Where one cell of several decides alone, it does so at the level divided by
+their number.
 """
 
 from abc import abstractmethod
@@ -61,9 +62,10 @@ class Rule(Record):
     """What all rules have in common."""
 
     @abstractmethod
-    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
-        """The verdict of one cell, where the same rule has `tests` cells of which any one may decide.
+    def judge(self, evidence: Evidence, cells: int = 1, alone: Label = Label.refuted) -> Judgment:
+        """The verdict of one of several cells, of which any one decides where its label is `alone`.
 
+        Such a label is given at the level divided by the number of cells, as chance has as many tries (Bonferroni).
         Raises TypeError for evidence of another form than the rule's.
         """
 
@@ -78,7 +80,7 @@ class Always(Rule):
 
     kind: Literal["always"] = "always"
 
-    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
+    def judge(self, evidence: Evidence, cells: int = 1, alone: Label = Label.refuted) -> Judgment:
         if not isinstance(evidence, Exact):
             raise _wrong_form(self.kind, "Exact", evidence)
         failed, checked = evidence.counterexamples, evidence.checked
@@ -99,7 +101,7 @@ class Exists(Rule):
 
     kind: Literal["exists"] = "exists"
 
-    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
+    def judge(self, evidence: Evidence, cells: int = 1, alone: Label = Label.refuted) -> Judgment:
         if not isinstance(evidence, Witness):
             raise _wrong_form(self.kind, "Witness", evidence)
         absent = Label.refuted if evidence.exhaustive else Label.inconclusive
@@ -115,20 +117,19 @@ class Exists(Rule):
 class _OfASample(Rule):
     confidence: float = Field(0.95, gt=0.5, lt=1)
 
-    def judge(self, evidence: Evidence, tests: int = 1) -> Judgment:
+    def judge(self, evidence: Evidence, cells: int = 1, alone: Label = Label.refuted) -> Judgment:
         if isinstance(evidence, Exact | Witness):
             raise _wrong_form("this kind of rule", "a sample", evidence)
-        alpha = (1 - self.confidence) / tests
+        alpha = 1 - self.confidence
         shown = evidence.interval(1 - alpha)
         label, p, level = self._label(evidence, shown, alpha)
-        reason = ""
-        if isinstance(evidence, PerSeed) and evidence.at_edge and label is not Label.inconclusive:
-            label, reason = Label.inconclusive, f"best learning rate on the grid's edge: {', '.join(evidence.at_edge)}"
+        if label is alone and cells > 1:
+            alpha /= cells
+            shown = evidence.interval(1 - alpha)
+            label, p, level = self._label(evidence, shown, alpha)
         if isnan(shown.low):
             return Judgment(label=Label.inconclusive, found=f"{shown.mean:.4g}", effect=shown.mean, n=shown.n)
-        if label is Label.inconclusive and isinstance(evidence, PerSeed) and not reason:
-            least = minimum_detectable(stdev(evidence.values), shown.n, 1 - alpha)
-            reason = f"at this spread and number of seeds, {least:.2g} beyond a bound is found with 80 % power"
+        label, reason = self._reservation(evidence, label, alpha)
         found = f"{shown.mean:.4g} [{shown.low:.4g}, {shown.high:.4g}]"
         return Judgment(
             label=label,
@@ -141,6 +142,18 @@ class _OfASample(Rule):
             level=level,
             reason=reason,
         )
+
+    def _reservation(self, sample: Sample, label: Label, alpha: float) -> tuple[Label, str]:
+        """The label that is left where learning rates were not found, and what would have been found."""
+        if not isinstance(sample, PerSeed):
+            return label, ""
+        if sample.at_edge:
+            return Label.inconclusive, f"best learning rate on the grid's edge: {', '.join(sample.at_edge)}"
+        if label is not Label.inconclusive:
+            return label, ""
+        least = minimum_detectable(stdev(sample.values), len(sample.values), 1 - alpha)
+        reason = f"at this spread and number of seeds a t test finds {least:.2g} beyond a bound with 80 % power"
+        return label, reason
 
     @abstractmethod
     def _label(self, sample: Sample, interval: Interval, alpha: float) -> tuple[Label, float, float]:
@@ -215,8 +228,8 @@ class Within(_OfASample):
     @property
     def says(self) -> str:
         return (
-            f"supported if the {self.confidence:.0%} interval lies within {self.around:g} ± {self.margin:g}, refuted if "
-            f"it lies outside, the one-sided tests agreeing"
+            f"supported if the {self.confidence:.0%} interval lies within {self.around:g} ± {self.margin:g}, "
+            "refuted if it lies outside, the one-sided tests agreeing"
         )
 
 

@@ -107,13 +107,16 @@ def _judge_part(name: str, claim: Claim, part: Part, cells: Iterable[Cell]) -> P
     if missing:
         raise ConfigError(f"claim {claim.title!r}: part {name} must be measured in every cell, missing: {missing[0]}")
     decisive = part.grid if isinstance(part.decided_by, str) else [part.decided_by]
-    tests = len(decisive) if part.decided_by == "any" else 1
+    alone = Label.supported if part.decided_by == "any" else Label.refuted
     verdicts = [
-        CellVerdict(at=cell.at, judgment=part.rule.judge(cell.evidence, tests), decides=cell.at in decisive)
+        CellVerdict(
+            at=cell.at,
+            judgment=part.rule.judge(cell.evidence, len(decisive), alone),
+            decides=cell.at in decisive,
+        )
         for cell in found
     ]
-    first = Label.supported if part.decided_by == "any" else Label.refuted
-    deciding = _decide([cell for cell in verdicts if cell.decides], first)
+    deciding = _decide([cell for cell in verdicts if cell.decides], alone)
     return PartVerdict(
         name=name,
         says=part.says,
@@ -127,14 +130,14 @@ def _judge_part(name: str, claim: Claim, part: Part, cells: Iterable[Cell]) -> P
     )
 
 
-def _decide(cells: Sequence[CellVerdict], first: Label) -> CellVerdict:
-    """The cell that decides: one with the label `first` does alone, the opposite label needs all of them.
+def _decide(cells: Sequence[CellVerdict], alone: Label) -> CellVerdict:
+    """The cell that decides: one with the label `alone` does, the opposite label needs all of them.
 
     Of cells with one label, the least certain stands for them where all were needed, the most certain where one was.
     """
-    alone = [cell for cell in cells if cell.judgment.label is first]
-    if alone:
-        return min(alone, key=_p)
+    enough = [cell for cell in cells if cell.judgment.label is alone]
+    if enough:
+        return min(enough, key=_p)
     open_cells = [cell for cell in cells if cell.judgment.label is Label.inconclusive]
     return max(open_cells or cells, key=_p)
 
