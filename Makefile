@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda lint format bench ui size build clean
+.PHONY: help demo test test-cuda test-browser lint format bench ui size build clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: needs Python 3.11 or newer, $(PYTHON) is older; write for example: make PYTHON=python3.12 demo"; exit 2; }
@@ -23,6 +23,10 @@ test: $(READY) ## run the tests
 
 test-cuda: $(READY) ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m cuda
+
+test-browser: $(READY) ## run the tests that need Chromium
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .

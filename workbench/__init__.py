@@ -8,6 +8,8 @@ wb.compare(sweep.sweep)
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from workbench import exact
     from workbench.claims.command import reproduce
     from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Rates, Witness
@@ -20,6 +22,7 @@ __all__ = [
     "Cell",
     "Estimate",
     "Exact",
+    "Figure",
     "PerSeed",
     "Rate",
     "Rates",
@@ -39,6 +42,7 @@ _HOMES = {
     **dict.fromkeys(_EVIDENCE, "workbench.claims.evidence"),
     "reproduce": "workbench.claims.command",
     "Study": "workbench.claims.study",
+    "Figure": "matplotlib.figure",
     "configure": "workbench.compose",
 }
 

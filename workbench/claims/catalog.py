@@ -50,7 +50,10 @@ class Entry:
         assert spec is not None
         assert spec.loader is not None
         module = module_from_spec(spec)
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise ConfigError(f"{self.code}: must be a Python module that can be imported: {error!r}") from error
         for name in NEEDED:
             if not callable(getattr(module, name, None)):
                 raise ConfigError(f"{self.code}: must define {' and '.join(NEEDED)}, {name} is missing")

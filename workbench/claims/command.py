@@ -59,7 +59,7 @@ def reproduce_command(options: argparse.Namespace) -> int:
 def _reproduce(
     request: Request, report: str | None, on_error: Callable[[str, Exception], None] | None = None
 ) -> list[Reproduction]:
-    console, folder = plain_console(), _writable(report) if report else None
+    console, folder = plain_console(), _folder_to_write(report) if report else None
     done: list[Reproduced] = []
     for one in measured(request, console, on_error):
         done.append(one)
@@ -116,10 +116,8 @@ def _folder(path: str | None) -> Path | None:
     return folder
 
 
-def _writable(path: str) -> Path:
+def _folder_to_write(path: str) -> Path:
     folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--report: must be a folder that can be written, got {path!r} ({error.strerror})") from error
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--report: must be a folder, got {path!r}, which is a file; write for example --report out")
     return folder
