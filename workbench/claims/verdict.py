@@ -1,6 +1,6 @@
 """From judged cells to the verdict of a claim, as one record: cards, tables and reports use nothing else."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
@@ -157,30 +157,24 @@ def overall(parts: Sequence[PartVerdict]) -> Label:
 def corrected(several: Sequence[Reproduction]) -> list[Reproduction]:
     """The same reproductions with `holm`: what is left of each verdict after Holm's correction over all of them.
 
-    What was decided by a test counts with its p value, at the level that its rule used; what is exact needs none.
+    Every test of a primary part counts, also one that left its part open (as p = 1); what is exact needs no correction.
+    A part stays decided where its adjusted p value is below the level that its rule used.
     """
-    tested = [(one.name, part) for one in several for part in one.parts if _needs_correction(part)]
-    ps: Mapping[tuple[str, str], float] = (
-        {
-            (name, part.name): p
-            for (name, part), p in zip(tested, holm([_p(part.deciding) for _, part in tested]), strict=True)
-        }
-        if tested
-        else {}
-    )
+    tested = {
+        (one.name, part.name): _p(part.deciding) if part.label is not Label.inconclusive else 1.0
+        for one in several
+        for part in one.parts
+        if part.role == "primary" and part.deciding.judgment.p is not None
+    }
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True)) if tested else {}
 
     def left(one: Reproduction) -> Label:
         parts = [
             part.model_copy(update={"label": Label.inconclusive})
-            if ps.get((one.name, part.name), 0.0) > (part.deciding.judgment.level or 0.0)
+            if adjusted.get((one.name, part.name), 0.0) > (part.deciding.judgment.level or 0.0)
             else part
             for part in one.parts
         ]
         return overall(parts)
 
     return [one.model_copy(update={"holm": left(one)}) for one in several]
-
-
-def _needs_correction(part: PartVerdict) -> bool:
-    decided = part.label in (Label.supported, Label.refuted)
-    return part.role == "primary" and decided and part.deciding.judgment.p is not None
