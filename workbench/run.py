@@ -71,10 +71,12 @@ def train_pack(
     sink: Sink,
     on_record: Callable[[Record], None] = lambda record: None,
     spot_checks: SpotChecks | None = None,
+    give_up: Callable[[Record], Sequence[int]] = lambda record: (),
 ) -> PackResult:
     """Train jobs that share a program as one pack.
 
-    With `spot_checks`, what one finds is kept with the runs. An exception ends its runs as failed, and the results say
+    With `spot_checks`, what one finds is kept with the runs. `give_up` is told of every record, and names replicas of
+    it that are trained no further. An exception ends its runs as failed, and the results say
     why. Ctrl-C and SIGTERM are raised again once every run has its true status.
     """
     results = [Result(job, "", Outcome.failed) for job in jobs]
@@ -91,6 +93,8 @@ def train_pack(
                 for one in record.diverged:
                     _close_diverged(going.pop(one.replica), one, sink)
                 on_record(record)
+                for replica in _given_up(trainer, give_up(record)):
+                    _close_pruned(going.pop(replica), record.epoch, sink)
             if spot_checks and going:
                 first = trainer.params.with_flat(trainer.params.flat[:1])
                 tags = spot_checks.tags(trainer.pack, first, perf_counter() - start)
@@ -134,6 +138,17 @@ def _close_diverged(result: Result, divergence: Divergence, sink: Sink) -> None:
     if divergence.layer:
         tags |= {"diverged.layer": divergence.layer, "diverged.quantity": divergence.quantity}
     sink.close(result.run, Outcome.diverged, tags)
+
+
+def _given_up(trainer: Trainer, replicas: Sequence[int]) -> Sequence[int]:
+    if replicas:
+        trainer.drop(replicas)
+    return replicas
+
+
+def _close_pruned(result: Result, epoch: int, sink: Sink) -> None:
+    result.outcome = Outcome.pruned
+    sink.close(result.run, Outcome.pruned, {"pruned.epoch": str(epoch)})
 
 
 def _close_early(results: Sequence[Result], error: BaseException, sink: Sink) -> None:

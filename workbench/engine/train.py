@@ -4,7 +4,7 @@ A step reads nothing back from the device; numbers reach the host once per epoch
 is put back to its parameters at the last epoch mark and leaves the pack: the others go on without it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from time import time
 
@@ -132,6 +132,13 @@ class Trainer:
             diverged.append(Divergence(replica, before + failure.step, failure.layer, failure.quantity))
         self._keep([position for position, step in enumerate(stopped) if not step])
         return replace(record, diverged=tuple(diverged))
+
+    def drop(self, replicas: Collection[int]) -> None:
+        """Go on without these replicas, which keep the parameters that they have: between two records of `run`."""
+        for position, replica in enumerate(self.replicas):
+            if replica in replicas:
+                self.final[replica] = self.params.flat[position]
+        self._keep([position for position, replica in enumerate(self.replicas) if replica not in replicas])
 
     def _keep(self, positions: list[int]) -> None:
         self.replicas = tuple(self.replicas[position] for position in positions)

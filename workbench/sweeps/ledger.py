@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from workbench.config import Rerun
 from workbench.run import Job, Result
+from workbench.tracking.base import Outcome
 from workbench.tracking.reader import KeptRun
 
 
@@ -21,7 +22,8 @@ class Ledger:
 def make_ledger(jobs: Sequence[Job], kept: Mapping[str, KeptRun], rerun: Rerun) -> Ledger:
     """Sort jobs by what is kept of them.
 
-    ``missing`` trains what was never ended, ``failed`` also what failed or was interrupted, ``all`` everything.
+    ``missing`` trains what was never ended (nor is a run that a search gave up), ``failed`` also what failed or was
+    interrupted, ``all`` everything.
     """
     results: dict[int, Result] = {}
     superseded = []
@@ -29,7 +31,7 @@ def make_ledger(jobs: Sequence[Job], kept: Mapping[str, KeptRun], rerun: Rerun) 
         found = kept.get(job.tags["key"])
         if found is None or rerun is Rerun["all"]:
             continue
-        if found.is_done or rerun is Rerun["missing"]:
+        if found.is_done or (rerun is Rerun["missing"] and found.outcome is not Outcome.pruned):
             error = "" if found.is_done else "kept from before; sweep.rerun=failed tries it again"
             results[position] = Result(job, found.id, found.outcome, dict(found.metrics), error=error)
         else:

@@ -6,7 +6,8 @@ import secrets
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from workbench import __version__
 from workbench.build import dataset_of, validate
-from workbench.config import OnError, Rerun, RunSpec
+from workbench.config import Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
 from workbench.sweeps.executors.base import Executor, PackTask
@@ -28,6 +29,7 @@ from workbench.sweeps.ledger import make_ledger, sweep_key
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
+from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import Outcome, RunInfo, Sink, outcome_of
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
@@ -73,24 +75,46 @@ def train_sweep(
     store = find_store(config.tracking.uri)
     jobs = make_jobs(specs)
     sink = _sink(store, specs[0])
-    sweep, own = _begin(sink, jobs, command, config.sweep.rerun is Rerun["all"])
-    ledger = make_ledger(jobs, kept_by_key(store, config.tracking.experiment), config.sweep.rerun)
-    jobs = in_sweep(jobs, sweep)
-    try:
-        sink.tag(ledger.superseded, member_tag(sweep), "superseded")
-        sink.tag([result.run for result in ledger.results.values()], member_tag(sweep), "run")
-        console.print(_opening(jobs, len(ledger.results), store), highlight=False, soft_wrap=True)
-        trained = train_jobs([jobs[position] for position in ledger.to_train], sink, console, executor)
-        by_position = {**ledger.results, **dict(zip(ledger.to_train, trained, strict=True))}
-        results = [by_position[position] for position in range(len(jobs))]
+    key = sweep_key(jobs)
+    sweep, own = begin(sink, config, key, lambda sweep: _sweep_info(jobs, sweep, key, command))
+    with in_own_run(sink, own) as results:
+        results += train_members(jobs, sweep, sink, console, executor)
         saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
+    link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
+    return Finished(sweep, sink.experiment_id, store, results, link)
+
+
+@contextmanager
+def in_own_run(sink: "MlflowSink", own: str) -> Iterator[list[Result]]:
+    """A list for the results of a sweep whose own run is `own`; in the end the own run is closed as they say."""
+    results: list[Result] = []
+    try:
+        yield results
     except BaseException as error:
         sink.close(own, outcome_of(error))
         raise
     failed = any(result.outcome is Outcome.failed for result in results)
     sink.close(own, Outcome.failed if failed else Outcome.finished)
-    link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
-    return Finished(sweep, sink.experiment_id, store, results, link)
+
+
+def train_members(
+    jobs: Sequence[Job],
+    sweep: str,
+    sink: "MlflowSink",
+    console: Console,
+    executor: Executor,
+    pruning: Pruning | None = None,
+) -> list[Result]:
+    """Train what is not done yet of the jobs, as members of a sweep; the results of all, in their order."""
+    config = jobs[0].spec.config
+    ledger = make_ledger(jobs, kept_by_key(sink.store, config.tracking.experiment), config.sweep.rerun)
+    jobs = in_sweep(jobs, sweep)
+    sink.tag(ledger.superseded, member_tag(sweep), "superseded")
+    sink.tag([result.run for result in ledger.results.values()], member_tag(sweep), "run")
+    console.print(_opening(jobs, len(ledger.results), sink.store), highlight=False, soft_wrap=True)
+    trained = train_jobs([jobs[position] for position in ledger.to_train], sink, console, executor, pruning)
+    by_position = {**ledger.results, **dict(zip(ledger.to_train, trained, strict=True))}
+    return [by_position[position] for position in range(len(jobs))]
 
 
 def _sink(store: Store, spec: RunSpec) -> "MlflowSink":
@@ -106,17 +130,17 @@ def kept_by_key(store: Store, experiment: str) -> dict[str, "KeptRun"]:
     return kept_runs(store, experiment)
 
 
-def _begin(sink: "MlflowSink", jobs: Sequence[Job], command: Sequence[str], anew: bool) -> tuple[str, str]:
-    """(id, own run) of the sweep over these runs: the one before, unless it is to be made `anew`."""
+def begin(sink: "MlflowSink", config: Config, key: str, describe: Callable[[str], RunInfo]) -> tuple[str, str]:
+    """(id, own run) of the sweep with this key, which `describe` describes: the one before, if it may be used."""
     from workbench.tracking.reader import own_run
 
-    key = sweep_key(jobs)
-    before = None if anew else own_run(sink.store, jobs[0].spec.config.tracking.experiment, key)
+    anew = config.sweep.rerun is Rerun["all"]
+    before = None if anew else own_run(sink.store, config.tracking.experiment, key)
     if before is not None:
         sink.open_again(before[1])
         return before
     sweep = new_sweep()
-    (own,) = sink.open([_sweep_info(jobs, sweep, key, command)])
+    (own,) = sink.open([describe(sweep)])
     return sweep, own
 
 
@@ -130,10 +154,12 @@ def in_sweep(jobs: Sequence[Job], sweep: str) -> list[Job]:
     return [job.tagged({"sweep": sweep, member_tag(sweep): "run"}) for job in jobs]
 
 
-def train_jobs(jobs: Sequence[Job], sink: Sink, console: Console, executor: Executor = INLINE) -> list[Result]:
+def train_jobs(
+    jobs: Sequence[Job], sink: Sink, console: Console, executor: Executor = INLINE, pruning: Pruning | None = None
+) -> list[Result]:
     """Train jobs in packs, with a bar, and give their results in their order."""
     specs = [job.spec for job in jobs]
-    tasks = [PackTask(tuple(pack), tuple(jobs[position] for position in pack)) for pack in group(specs)]
+    tasks = [PackTask(tuple(pack), tuple(jobs[position] for position in pack), pruning) for pack in group(specs)]
     results: dict[int, Result] = {}
     with SweepProgress(sum(spec.config.train.epochs for spec in specs), console) as progress:
         ended = executor.run(tasks, sink, progress.advance)

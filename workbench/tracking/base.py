@@ -17,6 +17,7 @@ class Outcome(Enum):
 
     finished = "finished"
     diverged = "diverged"
+    pruned = "pruned"  # a search gave it up at an epoch's end
     failed = "failed"
     interrupted = "interrupted"
     killed = "killed"

@@ -34,6 +34,7 @@ from workbench.tracking.view import share  # noqa: E402
 STATUS = {
     Outcome.finished: "FINISHED",
     Outcome.diverged: "FINISHED",
+    Outcome.pruned: "FINISHED",
     Outcome.failed: "FAILED",
     Outcome.interrupted: "KILLED",
     Outcome.killed: "KILLED",

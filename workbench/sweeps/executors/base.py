@@ -7,6 +7,7 @@ from typing import Protocol
 from workbench.certificate import SpotChecks
 from workbench.engine.history import Record
 from workbench.run import Job, Result, train_pack
+from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import Outcome, Sink
 
 OnProgress = Callable[[int], None]
@@ -15,10 +16,11 @@ Ends = Generator[tuple["PackTask", list[Result]], None, None]
 
 @dataclass(frozen=True)
 class PackTask:
-    """Runs to train as one pack; `positions` are theirs in the sweep."""
+    """Runs to train as one pack; `positions` are theirs in the sweep. `pruning` says which of them to give up."""
 
     positions: tuple[int, ...]
     jobs: tuple[Job, ...]
+    pruning: Pruning | None = None
 
     def lost(self, reason: str) -> list[Result]:
         """The results of a pack whose worker is gone."""
@@ -52,4 +54,12 @@ class Worker:
             if record.epoch and "train/loss" in record.metrics:
                 on_progress(len(record.replicas) + len(record.diverged) * (epochs - record.epoch))
 
-        return train_pack(task.jobs, self.sink, on_record, self.spot_checks if config.certificate else None).results
+        spot_checks = self.spot_checks if config.certificate else None
+        prune = task.pruning.watch(task.jobs) if task.pruning else lambda record: ()
+
+        def give_up(record: Record) -> Sequence[int]:
+            replicas = prune(record)
+            on_progress(len(replicas) * (epochs - record.epoch))
+            return replicas
+
+        return train_pack(task.jobs, self.sink, on_record, spot_checks, give_up).results

@@ -1,0 +1,82 @@
+"""Which trials of a search are given up at an epoch's end: those behind the median of the trials before them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from statistics import fmean
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+from workbench.engine.history import Record
+from workbench.errors import ConfigError
+from workbench.run import Job
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+TRIAL = "trial"  # the tag with a run's number in its search
+Direction = Literal["minimize", "maximize"]
+Marks = Mapping[int, float]  # an objective after each epoch
+
+
+def load_optuna() -> ModuleType:
+    """Optuna, which is heard of in warnings only.
+
+    Raises ConfigError where it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError(
+            "hydra/sweeper=search: needs Optuna, which is not installed; write pip install 'workbench[search]'"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Optuna's median rule for the trials of a batch, against the `finished` ones of the batches before it.
+
+    A trial is the mean of its replicas, and is given up as a whole. Nothing is given up before `after` epochs, or
+    before `least` trials have finished.
+    """
+
+    metric: str
+    direction: Direction
+    finished: tuple[Marks, ...]
+    least: int = 5
+    after: int = 1
+
+    def watch(self, jobs: Sequence[Job]) -> Callable[[Record], Sequence[int]]:
+        """The replicas of a pack of `jobs` to give up, record by record."""
+        optuna = load_optuna()
+        pruner = optuna.pruners.MedianPruner(self.least, self.after)
+        study = optuna.create_study(direction=self.direction)
+        study.add_trials([_frozen(marks, value=list(marks.values())[-1]) for marks in self.finished if marks])
+        trials = [job.tags[TRIAL] for job in jobs]
+        epochs = jobs[0].spec.config.train.epochs
+        marks: dict[str, dict[int, float]] = {trial: {} for trial in trials}
+
+        def give_up(record: Record) -> list[int]:
+            if self.metric not in record.metrics or not 0 < record.epoch < epochs:
+                return []
+            going: dict[str, list[float]] = {}
+            for replica, value in zip(record.replicas, record.metrics[self.metric], strict=True):
+                going.setdefault(trials[replica], []).append(value)
+            hopeless = set()
+            for trial, values in going.items():
+                marks[trial][record.epoch] = fmean(values)
+                if not isfinite(fmean(values)) or pruner.prune(study, _frozen(marks[trial])):
+                    hopeless.add(trial)
+            lost = {one.replica for one in record.diverged}
+            return [replica for replica in record.replicas if trials[replica] in hopeless and replica not in lost]
+
+        return give_up
+
+
+def _frozen(marks: Marks, value: float | None = None) -> "FrozenTrial":
+    optuna = load_optuna()
+    state = optuna.trial.TrialState.RUNNING if value is None else optuna.trial.TrialState.COMPLETE
+    frozen: FrozenTrial = optuna.trial.create_trial(state=state, value=value, intermediate_values=dict(marks))
+    return frozen
