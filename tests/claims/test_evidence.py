@@ -1,0 +1,163 @@
+"""Intervals and p values of all forms of evidence against scipy, brute force and numbers worked by hand."""
+
+from math import inf, isnan, nan, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from workbench.claims.evidence import Estimate, PerSeed, Rate, Rates, Sample, skewed_t
+from workbench.stats import bca_interval, newcombe, sign_flip, wilson
+
+SKEWED = (0.1, 0.2, 0.4, 0.9, 2.0, 5.3, 0.3)
+SAMPLES: list[Sample] = [PerSeed(SKEWED), Rate(7, 20), Rates(7, 20, 3, 15), Estimate(0.35, 0.1, 8, 10)]
+
+
+def hall(values: tuple[float, ...], than: float) -> float:
+    """Hall's formula as he writes it, with the unbiased skewness from its definition."""
+    x, n = np.array(values), len(values)
+    s = x.std(ddof=1)
+    g = n / (n - 1) / (n - 2) * (((x - x.mean()) / s) ** 3).sum()
+    t = sqrt(n) * (x.mean() - than) / s
+    corrected = t + g * t**2 / (3 * sqrt(n)) + g**2 * t**3 / (27 * n) + g / (6 * sqrt(n))
+    return float(stats.t(n - 1).sf(corrected))
+
+
+@pytest.mark.parametrize("than", [-3.0, 0.0, 1.2, 2.0, 9.0])
+def test_skewed_t_is_halls_formula(than: float) -> None:
+    """To the right of skewed values and to the left of them."""
+    assert skewed_t(SKEWED, than) == pytest.approx(hall(SKEWED, than), rel=1e-9)
+    mirrored = tuple(-value for value in SKEWED)
+    assert skewed_t(mirrored, than) == pytest.approx(hall(mirrored, than), rel=1e-9)
+
+
+@pytest.mark.parametrize("than", [-1.0, 0.5, 2.0])
+@pytest.mark.parametrize("values", [(1.0, 2.0, 3.0, 4.0), (0.5, 2.0)])
+def test_skewed_t_of_values_without_skewness_is_students(values: tuple[float, ...], than: float) -> None:
+    """Symmetric values have none, two values are too few to have one."""
+    expected = stats.ttest_1samp(values, than, alternative="greater").pvalue
+    assert skewed_t(values, than) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "than", "p"), [([2.0, 2.0], 1.0, 0.0), ([2.0, 2.0], 2.0, 1.0), ([2.0], 1.0, 0.0), ([2.0], 3.0, 1.0)]
+)
+def test_skewed_t_without_spread(values: list[float], than: float, p: float) -> None:
+    """Equal values leave no doubt; what they are worth, the sign-flip test says."""
+    assert skewed_t(values, than) == p
+    assert PerSeed(tuple(values)).p_above(than) == max(p, 0.5 ** len(values))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=9), st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_skewed_t_grows_with_the_bound(values: list[float], than: float, more: float) -> None:
+    """A higher bound is never easier to pass, whatever the skewness; numbers of any size are numbers."""
+    below, above = skewed_t(values, than), skewed_t(values, than + more)
+    assert 0 <= below <= above + 1e-9
+    assert above <= 1
+
+
+@pytest.mark.parametrize("than", [0.1, 1.0, 1.4])
+def test_seeds_pass_both_tests(than: float) -> None:
+    """The p value is the larger one; which one that is depends on the side."""
+    evidence = PerSeed(SKEWED)
+    assert evidence.p_above(than) == max(sign_flip(SKEWED, than), skewed_t(SKEWED, than))
+    mirrored = [-value for value in SKEWED]
+    assert evidence.p_below(than) == max(sign_flip(mirrored, -than), skewed_t(mirrored, -than))
+    assert evidence.interval(0.9) == bca_interval(SKEWED, 0.9)
+
+
+def test_either_test_of_seeds_can_decide() -> None:
+    """Sign flips are coarse for few seeds, Hall's test is the stricter one where the long tail is missing."""
+    assert sign_flip(range(1, 6), 0) > skewed_t(range(1, 6), 0)
+    mirrored = [-value for value in SKEWED]
+    assert sign_flip(mirrored, -4.0) < skewed_t(mirrored, -4.0)
+
+
+@pytest.mark.parametrize("values", [(), (1.0, nan), (inf,), (0.0, -inf)])
+def test_seeds_must_be_finite(values: tuple[float, ...]) -> None:
+    """A diverged run must be given a value by whoever measures."""
+    with pytest.raises(ValueError, match="PerSeed: values must be finite numbers, at least one, got "):
+        PerSeed(values)
+
+
+@pytest.mark.parametrize(("successes", "n", "bound"), [(7, 20, 0.2), (20, 20, 0.95), (0, 5, 0.5), (3, 3, 0.1)])
+def test_rate_against_the_sum_of_its_tail(successes: int, n: int, bound: float) -> None:
+    """p values are tails of the binomial distribution, summed here; the interval is Wilson's."""
+    evidence = Rate(successes, n)
+    assert evidence.p_above(bound) == pytest.approx(stats.binom.sf(successes - 1, n, bound), rel=1e-9)
+    assert evidence.p_below(bound) == pytest.approx(stats.binom.cdf(successes, n, bound), rel=1e-9)
+    assert evidence.interval(0.9) == wilson(successes, n, 0.9)
+
+
+@pytest.mark.parametrize("counts", [(7, 20, 3, 15), (20, 20, 0, 20), (1, 30, 2, 40), (19, 20, 15, 20)])
+@pytest.mark.parametrize("bound", [-0.3, 0.0, 0.05, 0.2])
+def test_rates_level_equals_brute_force(counts: tuple[int, int, int, int], bound: float) -> None:
+    """On a fine grid of levels, the smallest at which the interval lies on the right side of the bound."""
+    evidence = Rates(*counts)
+    levels = np.geomspace(1e-9, 0.4999, 400)
+    intervals = [newcombe(*counts, 1 - 2 * level) for level in levels]
+    for p, beyond in (
+        (evidence.p_above(bound), [one.low > bound for one in intervals]),
+        (evidence.p_below(bound), [one.high < bound for one in intervals]),
+    ):
+        if not any(beyond):
+            assert p == 1.0 or p > levels[-1]
+            continue
+        first = beyond.index(True)
+        assert (levels[first - 1] * 0.99 if first else 0) <= p <= levels[first] * 1.01
+        assert all(beyond[first:]), "intervals are nested"
+    assert evidence.interval(0.9) == newcombe(*counts, 0.9)
+
+
+def test_rates_with_a_certain_difference() -> None:
+    """Beyond the smallest level that is looked at."""
+    evidence = Rates(4000, 4000, 0, 4000)
+    assert evidence.p_above(0) == 1e-12
+    assert evidence.p_below(0) == 1.0
+
+
+def test_estimate_equals_the_regressions_own_test() -> None:
+    """scipy's linregress tests the slope, of which the estimate knows value and error only."""
+    x = np.arange(9.0)
+    y = 0.3 * x + np.random.default_rng(0).normal(size=9)
+    line = stats.linregress(x, y)
+    evidence = Estimate(line.slope, line.stderr, 7, 9)
+    assert evidence.p_above(0) == pytest.approx(stats.linregress(x, y, alternative="greater").pvalue, rel=1e-9)
+    assert evidence.p_below(0) == pytest.approx(stats.linregress(x, y, alternative="less").pvalue, rel=1e-9)
+    shifted = stats.linregress(x, y - 0.2 * x, alternative="greater").pvalue
+    assert evidence.p_above(0.2) == pytest.approx(shifted, rel=1e-9)
+    low, high = evidence.interval(0.9)[1:3]
+    assert [low, high] == pytest.approx(
+        [line.slope - 1.894579 * line.stderr, line.slope + 1.894579 * line.stderr], rel=1e-6
+    )
+    assert evidence.interval(0.9).n == 9
+
+
+def test_estimate_without_residuals() -> None:
+    """A line through all points has a slope beyond doubt."""
+    exact = Estimate(2.0, 0.0, 3, 5)
+    assert (exact.p_above(1.9), exact.p_above(2.0), exact.p_below(2.1), exact.p_below(2.0)) == (0, 1, 0, 1)
+    assert exact.interval(0.95)[:3] == (2, 2, 2)
+
+
+@pytest.mark.parametrize("evidence", SAMPLES, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("level", [0.005, 0.025, 0.1])
+def test_interval_and_test_mean_the_same(evidence: Sample, level: float) -> None:
+    """A bound far beyond the interval's end has a p value below the level; one inside it has not."""
+    interval = evidence.interval(1 - 2 * level)
+    width = interval.high - interval.low
+    assert evidence.p_above(interval.mean) > level
+    assert evidence.p_below(interval.mean) > level
+    assert evidence.p_above(interval.high) > 0.5
+    assert evidence.p_below(interval.low) > 0.5
+    if not isinstance(evidence, PerSeed):
+        low, high = interval.low - width / 2, interval.high + width / 2
+        assert evidence.p_above(max(low, 0.0) if isinstance(evidence, Rate) else low) < level
+        assert evidence.p_below(min(high, 1.0) if isinstance(evidence, Rate) else high) < level
+
+
+def test_one_seed_has_no_interval() -> None:
+    """Nor does it decide anything."""
+    assert isnan(PerSeed((2.0,)).interval(0.95).low)
