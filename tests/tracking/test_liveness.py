@@ -1,0 +1,97 @@
+"""Who owns a run: living, dead and foreign processes, and numbers given to another process."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbench.tracking import liveness
+from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
+
+ELSEWHERE = {"host": "another-host", "boot": "0.1"}
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def ended() -> int:
+    """The number of a process that was, and is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_this_process_lives() -> None:
+    """Its tags are complete and say so."""
+    tags = owner_tags()
+    assert tuple(tags) == OWNER
+    assert (tags["host"], tags["pid"]) == (platform.node(), str(os.getpid()))
+    assert not owner_is_gone(tags)
+
+
+def test_an_ended_process_is_gone() -> None:
+    """By its number, with or without the rest."""
+    pid = str(ended())
+    assert owner_is_gone({**owner_tags(), "pid": pid})
+    assert owner_is_gone({"host": platform.node(), "pid": pid})
+
+
+@linux
+def test_a_process_that_nobody_asked_for_its_exit_code_is_gone() -> None:
+    """A zombie: its number is still taken."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    tags = {**owner_tags(), "pid": str(process.pid), "started": liveness._state(process.pid)[1]}
+    try:
+        assert not owner_is_gone(tags)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert owner_is_gone(tags)
+    finally:
+        process.communicate()
+
+
+@linux
+@pytest.mark.parametrize("started", ["1", "99999999999"])
+def test_a_number_given_to_another_process_is_not_the_owner(started: str) -> None:
+    """This process's number with another start: whoever had it is gone; without a start, it is taken for alive."""
+    assert owner_is_gone({**owner_tags(), "started": started})
+    assert not owner_is_gone({**owner_tags(), "started": ""})
+
+
+@linux
+def test_another_boot_of_this_host_is_gone() -> None:
+    """Nothing survives a boot; another namespace of process numbers in the same one cannot be judged."""
+    boot, namespace = owner_tags()["boot"].split(".")
+    assert owner_is_gone({**owner_tags(), "boot": f"0{boot[1:-1]}x.{namespace}"})
+    assert not owner_is_gone({**owner_tags(), "boot": f"{boot}.{namespace}1", "pid": str(ended())})
+
+
+def test_what_cannot_be_seen_counts_as_living() -> None:
+    """Another host, and tags that name nobody."""
+    dead = str(ended())
+    assert not owner_is_gone({**owner_tags(), **ELSEWHERE, "pid": dead})
+    assert not owner_is_gone({"pid": dead})
+    assert not owner_is_gone({"host": platform.node()})
+    assert not owner_is_gone({"host": platform.node(), "pid": "-1"})
+    assert not owner_is_gone({})
+
+
+def test_another_users_process_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that may not be signaled is there."""
+
+    def refused(pid: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refused)
+    assert not owner_is_gone(owner_tags())
+
+
+def test_without_proc_the_number_alone_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Systems without /proc: no boot and no start, and still a dead process is gone."""
+    monkeypatch.setattr(liveness, "_PROC", tmp_path)
+    monkeypatch.setattr(liveness, "_boot", lambda: "")
+    tags = owner_tags()
+    assert (tags["boot"], tags["started"]) == ("", "")
+    assert not owner_is_gone(tags)
+    assert owner_is_gone({**tags, "pid": str(ended())})

@@ -1,0 +1,62 @@
+"""Which process owns a run, and whether it is gone: for certain, or not at all.
+
+A run's tags name its process: `host`, `boot` (the boot of its kernel and its namespace of process numbers), `pid`, and
+`started` (when it began, in the kernel's ticks after boot), so that a number which the kernel has given to another
+process is not taken for the owner. Where a system tells none of these (they are empty), the number alone decides. A
+process of another host, or of another namespace of the same boot, cannot be seen from here and so counts as living.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+OWNER = ("host", "boot", "pid", "started")
+_ENDED = "ZX"  # states in /proc: a process whose parent has not asked for its exit code yet, one that is being removed
+_PROC = Path("/proc")
+
+
+def owner_tags() -> dict[str, str]:
+    """The tags that name this process."""
+    state = _state(os.getpid())
+    return dict(zip(OWNER, (platform.node(), _boot(), str(os.getpid()), state[1] if state else ""), strict=True))
+
+
+def owner_is_gone(tags: Mapping[str, str]) -> bool:
+    """Whether the process that these tags name has certainly ended: False for one that cannot be seen from here."""
+    if sys.platform == "win32" or not tags.get("pid", "").isdigit() or tags.get("host") != platform.node():
+        return False
+    boot, here = tags.get("boot", ""), _boot()
+    if boot and here and boot != here:
+        return boot.partition(".")[0] != here.partition(".")[0]  # one boot, two namespaces: its number says nothing
+    pid = int(tags["pid"])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is another user's
+        pass
+    state = _state(pid)
+    if state is None:
+        return False
+    return state[0] in _ENDED or tags.get("started", "") not in ("", state[1])
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    try:
+        identity = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{identity}.{(_PROC / 'self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
+
+
+def _state(pid: int) -> tuple[str, str] | None:
+    """(state, when it began) of a process, where the kernel tells."""
+    try:
+        after_name = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return after_name[0], after_name[19]
