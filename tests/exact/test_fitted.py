@@ -1,0 +1,53 @@
+"""Random hidden units with fitted outer weights, and trained nets in the units of their function."""
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from workbench.build import build_pack
+from workbench.exact.approximation import TARGETS, make
+from workbench.exact.fitted import FITTED, GRID, largest_errors, largest_trained_errors, network
+from workbench.nn.activations import monomial
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "relu", "bump"])
+def test_few_units_are_fitted_by_least_squares(name: str) -> None:
+    """As numpy fits them, up to the ridge."""
+    fs = [target.f for target in TARGETS.values()]
+    for fitted, f in zip(network(np.random.default_rng(3), make(name), 4, fs), fs, strict=True):
+        columns, y = fitted.values(GRID[FITTED]), f(GRID[FITTED])
+        best = np.linalg.lstsq(columns, y, rcond=None)[0]
+        assert columns @ fitted.alpha == pytest.approx(columns @ best, abs=1e-5)
+
+
+def test_monomials_are_polynomials() -> None:
+    """Fifty units of z³ are one cubic polynomial: the fourth difference is 0 but for rounding."""
+    (fitted,) = network(np.random.default_rng(0), monomial(3), 50, [np.sin])
+    values = fitted(GRID[::64])
+    assert np.abs(np.diff(values, 4)).max() < 1e-6 * np.abs(values).max()
+
+
+def test_largest_error_is_over_the_grid() -> None:
+    """Of each function its own."""
+    fs = [np.sin, np.cos]
+    both = network(np.random.default_rng(0), make("tanh"), 8, fs)
+    assert largest_errors(both, fs).tolist() == pytest.approx(
+        [np.abs(one(GRID) - f(GRID)).max() for one, f in zip(both, fs, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("standardize", ["true", "false"])
+def test_trained_nets_are_measured_in_the_units_of_f(target: str, standardize: str) -> None:
+    """A net that says the mean of what it was trained on errs by the farthest value from it."""
+    spec = wb.configure(["data=curve", f"data.target={target}", f"split.standardize={standardize}"])
+    pack = build_pack([spec])
+    params = pack.initial_params()
+    params.flat.zero_()
+    mean = torch.mean(pack.data.train.y)
+    list(params.values())[-1].fill_(mean) if hasattr(params, "values") else params.flat[:, -1].fill_(mean)
+    f = TARGETS[target].f
+    known = f(np.linspace(0, 1, 257)).mean()
+    found = largest_trained_errors(pack.objective.model, params, pack.data.train, f)
+    assert found.tolist() == pytest.approx([np.abs(f(GRID) - known).max()], abs=1e-5)
