@@ -5,7 +5,8 @@ Each construction writes F(x) = Σ_k p_k(x) f(t_k) over knots t_k = k/n, h = 1/n
     |F(x) - f(x)| ≤ Σ_k p_k(x) |f(t_k) - f(x)| + |1 - Σ_k p_k(x)| |f(x)| ≤ spread · L · h + slack
 
 where f is L-Lipschitz: a proof that holds between the points of a grid too. For any continuous f with the modulus of
-continuity ω, (1 + spread) ω(h) takes the place of spread · L · h, and goes to 0 as well. S is σ moved to the range (0, 1); TAIL bounds S(-u) and 1 - S(u) from u on.
+continuity ω, (1 + spread) ω(h) takes the place of spread · L · h, and goes to 0 as well. S is σ moved to the range
+(0, 1); TAIL bounds S(-u) and 1 - S(u) from u on.
 
 | σ | p_k | spread | slack | units |
 |---|---|---|---|---|
