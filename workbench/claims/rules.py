@@ -119,7 +119,7 @@ class _OfASample(Rule):
 
     def judge(self, evidence: Evidence, cells: int = 1, alone: Label = Label.refuted) -> Judgment:
         if isinstance(evidence, Exact | Witness):
-            raise _wrong_form("this kind of rule", "a sample", evidence)
+            raise _wrong_form(type(self).__name__.lower(), "a sample", evidence)
         alpha = 1 - self.confidence
         shown = evidence.interval(1 - alpha)
         label, p, level = self._label(evidence, shown, alpha)

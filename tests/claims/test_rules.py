@@ -1,0 +1,236 @@
+"""Every branch of every rule, with evidence whose intervals are worked by hand."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from workbench.claims.evidence import Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
+from workbench.claims.rules import Above, Always, AnyRule, Below, Exists, Judgment, Label, Rule, Within
+from workbench.stats import minimum_detectable
+
+S, R, OPEN = Label.supported, Label.refuted, Label.inconclusive
+T_8 = 2.306004  # two-sided 95 % point of Student's t with 8 degrees of freedom
+SAMPLE_RULES: list[Rule] = [Above(than=1), Below(than=1, absent=2), Within(margin=1)]
+
+
+def estimate(value: float, half: float) -> Estimate:
+    """With the 95 % interval value ± half."""
+    return Estimate(value, half / T_8, 8, 10)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "label", "found", "reason"),
+    [
+        (Exact(4000), S, "0 of 4,000 fail", ""),
+        (Exact(1, certificate="0 > 0"), S, "holds", "0 > 0"),
+        (Exact(0), OPEN, "nothing checked", ""),
+        (Exact(10, 1, example="x = 3", certificate="0 > 0"), R, "1 of 10 fail", "x = 3"),
+        (Exact(1, 1, example="x = 3"), R, "1 of 1 fail", "x = 3"),
+    ],
+)
+def test_always(evidence: Exact, label: Label, found: str, reason: str) -> None:
+    """One counterexample refutes, a certificate is the reason of what holds."""
+    judgment = Always().judge(evidence)
+    assert (judgment.label, judgment.found, judgment.reason) == (label, found, reason)
+    assert (judgment.effect, judgment.n, judgment.p) == (evidence.counterexamples, evidence.checked, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "exhaustive", "label"), [(True, False, S), (True, True, S), (False, False, OPEN), (False, True, R)]
+)
+def test_exists(found: bool, exhaustive: bool, label: Label) -> None:
+    """Only a search of everything refutes."""
+    judgment = Exists().judge(Witness(found, "weights", exhaustive, 0.5))
+    assert judgment == Judgment(
+        label=label, found="found" if found else "not found", effect=0.5, reason="weights", p=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "half", "label"),
+    [
+        (Above(than=1), 2.0, 0.99, S),
+        (Above(than=1), 2.0, 1.01, OPEN),
+        (Above(than=1), 0.2, 0.29, R),
+        (Above(than=1), 0.2, 0.31, OPEN),
+        (Above(than=1), 0.75, 0.01, OPEN),
+        (Above(than=1, absent=0.9), 0.75, 0.1, R),
+        (Above(than=1, absent=0.0), 0.2, 0.1, OPEN),
+        (Above(than=-1), -0.4, 0.2, S),
+        (Below(than=1, absent=2), 0.0, 0.99, S),
+        (Below(than=1, absent=2), 0.0, 1.01, OPEN),
+        (Below(than=1, absent=2), 3.0, 0.99, R),
+        (Below(than=1, absent=2), 3.0, 1.01, OPEN),
+        (Below(than=1, absent=2), 1.5, 0.01, OPEN),
+        (Within(margin=1), 0.5, 0.49, S),
+        (Within(margin=1), -0.5, 0.49, S),
+        (Within(margin=1), 0.5, 0.51, OPEN),
+        (Within(margin=1), -0.5, 0.51, OPEN),
+        (Within(margin=1), 1.5, 0.49, R),
+        (Within(margin=1), -1.5, 0.49, R),
+        (Within(margin=1), 1.5, 0.51, OPEN),
+        (Within(margin=1), -1.5, 0.51, OPEN),
+        (Within(margin=1, around=3), 3.5, 0.49, S),
+        (Within(margin=1, around=3), 0.0, 0.49, R),
+    ],
+)
+def test_interval_decides(rule: Rule, value: float, half: float, label: Label) -> None:
+    """Just inside and just outside of every bound."""
+    judgment = rule.judge(estimate(value, half))
+    assert judgment.label is label
+    assert [judgment.effect, judgment.low, judgment.high] == pytest.approx(
+        [value, value - half, value + half], rel=1e-5
+    )
+    assert judgment.level == pytest.approx(0.025)
+    assert judgment.p is not None
+    assert (judgment.p <= 0.025) is (label is not OPEN)
+    assert judgment.n == 10
+
+
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        (Above(than=1), [2.0, 2.1, 2.2, 2.3, 2.4]),
+        (Above(than=9), [2.0, 2.1, 2.2, 2.3, 2.4]),
+        (Below(than=3, absent=4), [2.0, 2.1, 2.2, 2.3, 2.4]),
+        (Below(than=0, absent=1), [2.0, 2.1, 2.2, 2.3, 2.4]),
+        (Within(margin=3), [2.0, 2.1, 2.2, 2.3, 2.4]),
+        (Within(margin=1), [2.0, 2.1, 2.2, 2.3, 2.4]),
+    ],
+)
+def test_test_must_agree(rule: Rule, values: list[float]) -> None:
+    """The interval of five seeds lies on one side, their permutation test has 1/32 at best; a sixth seed decides."""
+    judgment = rule.judge(PerSeed(tuple(values)))
+    assert judgment.label is OPEN
+    assert judgment.p is not None
+    assert judgment.p >= 1 / 32
+    assert rule.judge(PerSeed((*values, 2.25))).label is not OPEN
+
+
+@pytest.mark.parametrize("rule", [Above(than=1), Below(than=-1, absent=1), Within(margin=1, around=-3)])
+def test_confidence_is_the_rules(rule: Rule) -> None:
+    """At 99 % the level is half a percent: eight seeds are needed where six were."""
+    strict = rule.model_copy(update={"confidence": 0.99})
+    six, eight = (PerSeed(tuple(2 + 0.1 * seed for seed in range(n))) for n in (6, 8))
+    labels = [one.judge(values).label for one, values in ((rule, six), (strict, six), (strict, eight))]
+    assert labels[1] is OPEN
+    assert labels[0] is labels[2] is not OPEN
+    assert strict.judge(eight).level == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("rule", SAMPLE_RULES)
+def test_one_seed_is_inconclusive(rule: Rule) -> None:
+    """Whatever it says, and even at an edge: there is no interval."""
+    for at_edge in ((), ("relu",)):
+        judgment = rule.judge(PerSeed((7.0,), at_edge))
+        assert (judgment.label, judgment.found, judgment.n, judgment.low) == (OPEN, "7", 1, None)
+
+
+def test_equal_seeds_are_judged_by_the_sign_test() -> None:
+    """No spread is no reason to believe fewer than six."""
+    assert Above(than=1).judge(PerSeed((2.0,) * 6)).label is S
+    assert Above(than=1).judge(PerSeed((2.0,) * 5)).label is OPEN
+    assert Above(than=2).judge(PerSeed((2.0,) * 9)).label is OPEN
+    assert Above(than=2, absent=2).judge(PerSeed((2.0,) * 9)).label is OPEN
+    assert Above(than=6).judge(PerSeed((2.0,) * 9)).label is R
+    assert Above(than=1).judge(PerSeed((2.0,) * 6)).found == "2 [2, 2]"
+
+
+@pytest.mark.parametrize("bound", [0.0, 10.0])
+def test_a_learning_rate_at_the_edge_decides_nothing(bound: float) -> None:
+    """What would be supported, and what would be refuted."""
+    values = tuple(3 + 0.1 * seed for seed in range(10))
+    assert Above(than=bound).judge(PerSeed(values)).label is not OPEN
+    judgment = Above(than=bound).judge(PerSeed(values, ("relu", "tanh")))
+    assert judgment.label is OPEN
+    assert judgment.reason == "best learning rate on the grid's edge: relu, tanh"
+    assert judgment.effect == pytest.approx(3.45)
+
+
+def test_open_verdict_says_what_could_be_found() -> None:
+    """From the spread of the seeds, by the power of a t test at the level of the rule."""
+    values = (-1.0, 0.5, 1.0, 2.0, 0.0, 1.5)
+    judgment = Above(than=0.5).judge(PerSeed(values))
+    expected = minimum_detectable(1.0801, 6)
+    assert judgment.label is OPEN
+    assert judgment.reason == (
+        f"at this spread and number of seeds a t test finds {expected:.2g} beyond a bound with 80 % power"
+    )
+    assert Above(than=0.5).judge(Rate(5, 10)).reason == ""
+
+
+@pytest.mark.parametrize("alone", [S, R])
+@pytest.mark.parametrize("label", [S, R])
+def test_only_what_decides_alone_has_its_level_divided(label: Label, alone: Label) -> None:
+    """A supported cell of eight where one supports, a refuted one where one refutes."""
+    value, wide = (4.0, 3.9) if label is S else (-4.0, 3.9)
+    rule, strict = Above(than=0), label is alone
+    assert rule.judge(estimate(value, wide)).label is label
+    assert rule.judge(estimate(value, wide), 8, alone).label is (OPEN if strict else label)
+    judgment = rule.judge(estimate(value, 1.0), 8, alone)
+    assert judgment.label is label
+    assert judgment.level == pytest.approx(0.025 / 8 if strict else 0.025)
+    half = 3.676568 / T_8 if strict else 1.0  # Student's t with 8 degrees of freedom at 0.025 / 8
+    assert [judgment.low, judgment.high] == pytest.approx([value - half, value + half], abs=1e-3)
+    assert rule.judge(estimate(0.1, 1.0), 8, alone).level == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize("evidence", [Rate(50, 50), Rates(50, 50, 0, 50)])
+def test_rates_are_samples(evidence: Evidence) -> None:
+    """Shares are judged by the same rules."""
+    assert Above(than=0.5).judge(evidence).label is S
+    assert Below(than=0.2, absent=0.5).judge(evidence).label is R
+
+
+@pytest.mark.parametrize(
+    ("rule", "evidence", "message"),
+    [
+        (Always(), Rate(1, 2), "rule always: needs Exact as evidence, got Rate"),
+        (Always(), Witness(True, "w"), "rule always: needs Exact as evidence, got Witness"),
+        (Exists(), Exact(1), "rule exists: needs Witness as evidence, got Exact"),
+        (Exists(), PerSeed((1.0,)), "rule exists: needs Witness as evidence, got PerSeed"),
+        (Above(than=1), Exact(1), "rule above: needs a sample as evidence, got Exact"),
+        (Below(than=1, absent=2), Witness(True, "w"), "rule below: needs a sample as evidence, got Witness"),
+        (Within(margin=1), Exact(1), "rule within: needs a sample as evidence, got Exact"),
+    ],
+)
+def test_evidence_of_another_form_is_refused(rule: Rule, evidence: Evidence, message: str) -> None:
+    """Names the rule, what it needs and what came."""
+    with pytest.raises(TypeError) as error:
+        rule.judge(evidence)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (Always(), ["one counterexample refutes"]),
+        (Exists(), ["one example", "a search of everything"]),
+        (Above(than=1), ["95% interval lies above 1,", "below 0.5"]),
+        (Above(than=1, absent=0.2), ["above 1,", "below 0.2"]),
+        (Below(than=1, absent=2, confidence=0.9), ["90% interval lies below 1,", "above 2"]),
+        (Within(margin=0.5, around=2), ["95% interval lies within 2 ± 0.5", "outside"]),
+    ],
+)
+def test_rules_say_what_they_do(rule: Rule, words: list[str]) -> None:
+    """With their numbers."""
+    assert all(text in rule.says for text in words), rule.says
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"kind": "always", "than": 1},
+        {"kind": "above"},
+        {"kind": "below", "than": 1},
+        {"kind": "within", "margin": 0},
+        {"kind": "within", "margin": -1},
+        {"kind": "above", "than": 1, "confidence": 0.5},
+        {"kind": "above", "than": 1, "confidence": 1},
+        {"kind": "larger", "than": 1},
+        {"than": 1},
+    ],
+)
+def test_rules_that_are_none(node: dict[str, object]) -> None:
+    """Unknown kinds and keys, missing and impossible numbers."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(AnyRule).validate_python(node)
