@@ -1,0 +1,264 @@
+"""From cells to parts, from parts to claims, from claims to families of claims."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
+
+from tests.claims import made_up
+from tests.claims.made_up import claim, part, reproduced
+from workbench.claims.evidence import Cell, Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
+from workbench.claims.rules import Label
+from workbench.claims.verdict import PartVerdict, Reproduction, corrected, judge, overall
+from workbench.errors import ConfigError
+
+S, R, OPEN = Label.supported, Label.refuted, Label.inconclusive
+GRID = {"depth": [1, 2]}
+VALUES = {S: 9.0, R: -9.0, OPEN: 0.0}
+
+
+def of(label: Label, more: float = 0.0) -> Estimate:
+    """Evidence that `above` 0 gives this label; `more` makes it more certain."""
+    return Estimate(VALUES[label] * (1 + more), 1.0, 20, 22)
+
+
+def judged(
+    evidence: list[Evidence], decided_by: Any = "all", kind: str = "above", role: str = "primary"
+) -> PartVerdict:
+    """The verdict of a part with as many cells."""
+    rule = {"than": 0} if kind == "above" else {}
+    cells = {"depth": list(range(len(evidence)))}
+    made = claim(
+        parts={
+            "p": part("Says.", kind, cells=cells, decided_by=decided_by, role=role, **rule),
+            "other": part("Says.", "exists"),
+        }
+    )
+    found = [Cell("p", one, {"depth": depth}) for depth, one in enumerate(evidence)]
+    verdict, _ = judge(made, [*found, Cell("other", Witness(True, "w"))])
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("labels", "every", "some"),
+    [
+        ((S, S), S, S),
+        ((R, R), R, R),
+        ((OPEN, OPEN), OPEN, OPEN),
+        ((S, OPEN), OPEN, S),
+        ((S, R), R, S),
+        ((OPEN, R), R, OPEN),
+        ((OPEN, S, R), R, S),
+        ((OPEN, S, S), OPEN, S),
+        ((R, R, OPEN), R, OPEN),
+    ],
+)
+def test_cells_decide(labels: tuple[Label, ...], every: Label, some: Label) -> None:
+    """All must be supported, one refutes; for any it is the other way around; a chosen cell decides alone."""
+    cells: list[Evidence] = [of(label) for label in labels]
+    assert judged(cells).label is every
+    assert judged(cells, "any").label is some
+    for depth, label in enumerate(labels):
+        verdict = judged(cells, {"depth": depth})
+        assert (verdict.label, verdict.deciding.at) == (label, {"depth": depth})
+        assert [cell.decides for cell in verdict.cells] == [place == depth for place in range(len(labels))]
+        assert [cell.judgment.label for cell in verdict.cells] == list(labels)
+
+
+@pytest.mark.parametrize(
+    ("cells", "decided_by", "depth"),
+    [
+        ([of(S, 0.2), of(S), of(S, 0.1)], "all", 1),
+        ([of(S, 0.1), of(S, 0.2), of(S)], "any", 1),
+        ([of(R, 0.1), of(S), of(R, 0.2), of(R)], "all", 2),
+        ([of(R, 0.1), of(R), of(R, 0.2)], "any", 1),
+        ([of(S), Estimate(1.0, 1.0, 20, 22), of(OPEN)], "all", 2),
+        ([of(R), Estimate(1.0, 1.0, 20, 22), of(OPEN)], "any", 2),
+        ([Exact(4), Exact(4, 1), Exact(4, 1)], "all", 1),
+    ],
+)
+def test_which_cell_stands_for_the_part(cells: list[Evidence], decided_by: str, depth: int) -> None:
+    """The most certain one where one is enough, the least certain one where all are needed."""
+    verdict = judged(cells, decided_by, "always" if isinstance(cells[0], Exact) else "above")
+    assert verdict.deciding.at == {"depth": depth}
+    assert verdict.deciding in verdict.cells
+
+
+def test_one_of_many_cells_has_a_smaller_level() -> None:
+    """Eight cells by `any`: the level of what supports is divided by eight; a chosen cell keeps all of it."""
+    cells: list[Evidence] = [of(S), *[of(OPEN)] * 7]
+    assert judged(cells, "any").deciding.judgment.level == pytest.approx(0.025 / 8)
+    assert judged(cells, {"depth": 0}).deciding.judgment.level == pytest.approx(0.025)
+    assert judged([of(S)] * 8, "all").deciding.judgment.level == pytest.approx(0.025)
+    assert judged([of(R)] * 8, "all").deciding.judgment.level == pytest.approx(0.025 / 8)
+
+
+def test_cells_beyond_the_map_are_shown_only() -> None:
+    """They neither refute nor stand for the part, in whatever place."""
+    made = claim(parts={"p": part("Says.", "above", than=0, cells=GRID)})
+    cells = [Cell("p", of(R), {"depth": 8}), *(Cell("p", of(S), {"depth": depth}) for depth in (2, 1))]
+    (verdict,) = judge(made, cells)
+    assert verdict.label is S
+    assert [(cell.at["depth"], cell.decides) for cell in verdict.cells] == [(8, False), (2, True), (1, True)]
+    assert verdict.cells[0].judgment.label is R
+    assert verdict.cells[0].where == "depth=8"
+
+
+def test_part_carries_what_is_shown() -> None:
+    """Its own slides, or those of the claim; the rule in words."""
+    slides = {"slides": ["Own"]}
+    made = claim(parts={"p": part("One.", slides=["Own"]), "q": part("Two.", "exists", role="extension")})
+    first, second = judge(made, [Cell("q", Witness(True, "w")), Cell("p", Exact(1))])
+    assert (first.name, first.says, first.measure, first.role) == (
+        "p",
+        "One.",
+        "what is measured, in percent",
+        "primary",
+    )
+    assert (first.slides, second.slides) == (slides["slides"], made.slides)
+    assert (first.rule, second.rule) == (made.parts["p"].rule.says, made.parts["q"].rule.says)
+    assert (second.name, second.role, second.cells[0].where) == ("q", "extension", "")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([], "part p must be measured in every cell, missing: {'depth': 1}"),
+        ([{"depth": 1}], "part p must be measured in every cell, missing: {'depth': 2}"),
+        ([{"depth": "1"}, {"depth": 2}], "part p must be measured in every cell, missing: {'depth': 1}"),
+        ([{"depth": 1}, {"depth": 1}, {"depth": 2}], "p {'depth': 1}: measured twice"),
+        ([{"depth": 3, "width": 4}, {"width": 4, "depth": 3}], "p {'width': 4, 'depth': 3}: measured twice"),
+    ],
+)
+def test_cells_must_be_the_declared_ones(cells: list[dict[str, Any]], message: str) -> None:
+    """None missing, none twice, whatever the order of the coordinates."""
+    made = claim(parts={"p": part("Says.", cells=GRID)})
+    with pytest.raises(ConfigError) as error:
+        judge(made, [Cell("p", Exact(1), at) for at in cells])
+    assert str(error.value) == f"claim 'XOR and one neuron': {message}"
+
+
+def test_unknown_part_lists_the_parts() -> None:
+    """As a typing error is found."""
+    with pytest.raises(ConfigError, match=r"claim 'XOR and one neuron': lmit \{\}: not a part; parts: limit$"):
+        judge(claim(), [Cell("lmit", Exact(1))])
+
+
+@pytest.mark.parametrize("role", ["secondary", "extension", "contradiction"])
+def test_only_primary_parts_decide_the_claim(role: str) -> None:
+    """Whatever the others say."""
+    for label in Label:
+        other = judged([of(R)], role=role).model_copy(update={"label": label})
+        assert overall([judged([of(S)]), other]) is S
+        assert overall([other, judged([of(R)])]) is R
+
+
+@pytest.mark.parametrize(
+    ("labels", "label"),
+    [((S,), S), ((S, S), S), ((S, OPEN), OPEN), ((OPEN, R, S), R), ((S, R), R), ((Label.out_of_scope, S), OPEN)],
+)
+def test_claim_is_the_conjunction_of_its_primary_parts(labels: tuple[Label, ...], label: Label) -> None:
+    """One refuted part refutes, one open part leaves it open."""
+    parts = [judged([of(S)]).model_copy(update={"label": one}) for one in labels]
+    assert overall(parts) is label
+
+
+def test_headline_and_contradictions() -> None:
+    """The first primary part with the claim's label; contradictions count where they are supported."""
+    parts = {
+        "p": part("One.", "above", than=0),
+        "q": part("Two.", "above", than=0),
+        "r": part("Three.", "above", than=0),
+        "c": part("Four.", "exists", role="contradiction"),
+        "d": part("Five.", "exists", role="contradiction"),
+    }
+    witnesses = [Cell("c", Witness(False, "w")), Cell("d", Witness(True, "w"))]
+    record = reproduced([Cell("p", of(S)), Cell("q", of(R)), Cell("r", of(R)), *witnesses], parts=parts)
+    assert (record.label, record.headline.name) == (R, "q")
+    assert [one.name for one in record.contradictions] == ["d"]
+    assert record.model_copy(update={"label": Label.out_of_scope}).headline.name == "p"
+
+
+@pytest.mark.parametrize("record", made_up.everything(), ids=lambda one: one.name)
+def test_record_comes_back_from_json(record: Reproduction) -> None:
+    """What is kept is all there is."""
+    back = Reproduction.model_validate_json(record.model_dump_json(indent=1))
+    assert back == record
+    assert (back.headline, back.contradictions) == (record.headline, record.contradictions)
+
+
+@pytest.mark.parametrize("evidence", [PerSeed((1.0, 2.0, 4.0)), PerSeed((1.0,)), Rate(3, 4), Rates(3, 4, 0, 5), of(S)])
+def test_judgments_of_all_samples_come_back_from_json(evidence: Evidence) -> None:
+    """A cell without an interval too."""
+    record = reproduced([Cell("p", evidence)], parts={"p": part("Says.", "above", than=0)})
+    assert Reproduction.model_validate_json(record.model_dump_json()) == record
+
+
+def with_p(p: float, label: Label, name: str = "c") -> Reproduction:
+    """A claim of one part with this p value."""
+    record = reproduced([Cell("p", of(S))], name, parts={"p": part("Says.", "above", than=0)})
+    (verdict,) = record.parts
+    judgment = verdict.deciding.judgment.model_copy(update={"p": p, "label": label})
+    changed = verdict.model_copy(
+        update={"label": label, "deciding": verdict.deciding.model_copy(update={"judgment": judgment})}
+    )
+    return record.model_copy(update={"label": label, "parts": [changed]})
+
+
+@pytest.mark.parametrize(
+    ("ps", "left"),
+    [
+        ([0.02], [S]),
+        ([0.02, 0.02], [OPEN, OPEN]),
+        ([0.012, 0.02], [S, S]),
+        ([0.001, 0.02, 0.012], [S, S, S]),
+        ([0.001, 0.02, 0.013], [S, OPEN, OPEN]),
+        ([0.008, 0.024, 0.025], [S, OPEN, OPEN]),
+    ],
+)
+def test_holm_by_hand(ps: list[float], left: list[Label]) -> None:
+    """At 2.5 %: the smallest p against level / m, the next against level / (m - 1), until one fails."""
+    several = [with_p(p, S, f"c{number}") for number, p in enumerate(ps)]
+    assert [one.holm for one in corrected(several)] == left
+    assert [one.label for one in corrected(several)] == [S] * len(ps)
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.025), st.sampled_from([S, R, OPEN])), min_size=1, max_size=7))
+def test_holm_equals_statsmodels_and_counts_open_parts(drawn: list[tuple[float, Label]]) -> None:
+    """What was not decided is in the family, with a p value of 1."""
+    several = [with_p(p, label, f"c{number}") for number, (p, label) in enumerate(drawn)]
+    ps = [1.0 if label is OPEN else p for p, label in drawn]
+    adjusted = multipletests(ps, method="holm")[1]
+    expected = [label if p <= 0.025 else OPEN for (_, label), p in zip(drawn, adjusted, strict=True)]
+    found = [one.holm for one in corrected(several)]
+    clear = [abs(p - 0.025) > 1e-12 for p in adjusted]
+    assert [one for one, sure in zip(found, clear, strict=True) if sure] == [
+        one for one, sure in zip(expected, clear, strict=True) if sure
+    ]
+
+
+def test_exact_evidence_needs_no_correction() -> None:
+    """Neither does it count, nor do parts that do not decide; without any test nothing changes."""
+    exact = made_up.proved()
+    assert corrected([exact, exact])[0].holm is S
+    assert corrected([]) == []
+    parts = {"p": part("Says.", "above", than=0), "q": part("Says.", "above", than=0, role="secondary")}
+    two = reproduced([Cell("p", of(S)), Cell("q", of(OPEN))], parts=parts)
+    refuted = made_up.refuted()
+    borderline = with_p(0.02, S)
+    found = corrected([borderline, exact, refuted])
+    assert [one.holm for one in found] == [S, S, R]
+    assert corrected([two])[0].holm is S
+    assert corrected([borderline, two])[0].holm is S
+
+
+def test_correction_goes_over_the_parts_of_all_claims() -> None:
+    """Two primary parts of one claim are two tests; the claim falls with one of them."""
+    parts = {"p": part("Says.", "above", than=0), "q": part("Says.", "above", than=0)}
+    weak = Estimate(2.25, 1.0, 20, 22)
+    one = reproduced([Cell("p", of(S)), Cell("q", weak)], parts=parts)
+    assert one.label is S
+    assert corrected([one])[0].holm is S
+    assert [each.holm for each in corrected([one, with_p(0.3, OPEN, "other")])] == [OPEN, OPEN]
