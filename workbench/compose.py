@@ -221,6 +221,8 @@ def reworded(error: Exception) -> ConfigError:
         return unknown_name(group, name, error.options or ())
     if isinstance(error, OverrideParseException):
         return ConfigError(f"{error.override}: must be key=value; {str(error).splitlines()[0]}")
+    if isinstance(error.__cause__, ConfigError):  # from the constructor of a launcher or its executor
+        return error.__cause__
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) else error
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
         return _unknown_key(str(cause.full_key), list(cause.parent_node or ()))

@@ -14,7 +14,10 @@ def launch(
 ) -> list[JobReturn]:
     """One JobReturn per list of overrides, with the run's last metrics as its value."""
     specs = compose_runs(config_loader, config, job_overrides)
-    metrics = multirun.get()(specs, executor)
+    try:
+        metrics = multirun.get()(specs, executor)
+    finally:
+        executor.close()
     return [
         JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=values)
         for overrides, values in zip(job_overrides, metrics, strict=True)

@@ -1,20 +1,35 @@
 """Which runs train together."""
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 from workbench.build import GIB, program_key, replica_bytes
 from workbench.config import RunSpec
 
+WORTHWHILE = 32  # replicas: a pack of as many costs a replica little more than any larger one
+PACKS_PER_WORKER = 4  # so that workers end together, and one that is lost takes little with it
 
-def group(specs: Sequence[RunSpec]) -> list[list[int]]:
-    """Positions of the runs of each pack: one program each, split so that a pack fits its memory budget."""
+
+def group(specs: Sequence[RunSpec], parallel: int = 1) -> list[list[int]]:
+    """Positions of the runs of each pack, neighbors together.
+
+    A pack is of one program and fits its memory budget; where several are trained at once, it is also at most a
+    worker's share of all runs, as far as packs stay worthwhile.
+    """
     programs: dict[str, list[int]] = {}
     for position, spec in enumerate(specs):
         programs.setdefault(program_key(spec), []).append(position)
+    share = max(WORTHWHILE, -(-len(specs) // (PACKS_PER_WORKER * parallel))) if parallel > 1 else len(specs)
     packs = []
     for positions in programs.values():
         first = specs[positions[0]]
-        largest = max(1, int(first.config.sweep.pack_gib * GIB / replica_bytes(first)))
-        parts = -(-len(positions) // largest)
-        packs += [positions[part::parts] for part in range(parts)]
+        fitting = max(1, int(first.config.sweep.pack_gib * GIB / replica_bytes(first)))
+        packs += _even(positions, min(fitting, share))
     return packs
+
+
+def _even(positions: list[int], largest: int) -> list[list[int]]:
+    """Parts of even size, none larger than `largest`."""
+    parts = -(-len(positions) // largest)
+    sizes = [len(positions) // parts + (part < len(positions) % parts) for part in range(parts)]
+    return [positions[start:end] for start, end in pairwise(accumulate(sizes, initial=0))]

@@ -73,6 +73,7 @@ def train_sweep(
     _check(specs)
     config = specs[0].config
     store = find_store(config.tracking.uri)
+    executor.ready(store)
     jobs = make_jobs(specs)
     sink = _sink(store, specs[0])
     key = sweep_key(jobs)
@@ -159,7 +160,8 @@ def train_jobs(
 ) -> list[Result]:
     """Train jobs in packs, with a bar, and give their results in their order."""
     specs = [job.spec for job in jobs]
-    tasks = [PackTask(tuple(pack), tuple(jobs[position] for position in pack), pruning) for pack in group(specs)]
+    packs = group(specs, executor.parallel)
+    tasks = [PackTask(tuple(pack), tuple(jobs[position] for position in pack), pruning) for pack in packs]
     results: dict[int, Result] = {}
     with SweepProgress(sum(spec.config.train.epochs for spec in specs), console) as progress:
         ended = executor.run(tasks, sink, progress.advance)

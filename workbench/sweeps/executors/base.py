@@ -9,6 +9,7 @@ from workbench.engine.history import Record
 from workbench.run import Job, Result, train_pack
 from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import Outcome, Sink
+from workbench.tracking.store import Store
 
 OnProgress = Callable[[int], None]
 Ends = Generator[tuple["PackTask", list[Result]], None, None]
@@ -28,7 +29,13 @@ class PackTask:
 
 
 class Executor(Protocol):
-    """Trains packs."""
+    """Trains packs, `parallel` of them at once."""
+
+    parallel: int = 1
+
+    def ready(self, store: Store) -> None:
+        """Raise ConfigError for what cannot run, before anything is written to the store."""
+        return
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
         """Each pack's results as it ends; `on_progress` is told of epochs of runs that are done.
@@ -36,6 +43,11 @@ class Executor(Protocol):
         A worker that dies costs its pack alone: its runs fail, the others go on. Closing the generator ends what is
         left.
         """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what several calls of `run` share."""
+        return
 
 
 @dataclass

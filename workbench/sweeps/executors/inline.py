@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from workbench.sweeps.executors.base import Ends, OnProgress, PackTask, Worker
+from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask, Worker
 from workbench.tracking.base import Sink
 
 
-class Inline:
+class Inline(Executor):
     """The executor of ``hydra/launcher=packed``."""
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:

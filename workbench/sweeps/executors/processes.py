@@ -14,13 +14,11 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
-from workbench.errors import ConfigError, Terminated, TrackingError
+from workbench.errors import ConfigError, Terminated
 from workbench.run import Result
-from workbench.sweeps.executors.base import Ends, OnProgress, PackTask, Worker
+from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
+from workbench.sweeps.executors.remote import SECONDS_TO_END, Pack, Place, brief, full, give_up, shared
 from workbench.tracking.base import Sink
-
-SECONDS_TO_END = 20.0
-Told = tuple[str, Any]  # ("progress", epochs) or ("done", what `_brief` keeps of each result)
 
 
 def cores() -> int:
@@ -37,7 +35,7 @@ class _Hand:
     task: PackTask | None = None
 
 
-class Processes:
+class Processes(Executor):
     """The executor of ``hydra/launcher=packed_processes``: `workers` processes (None: one per core)."""
 
     def __init__(self, workers: int | None = None) -> None:
@@ -45,15 +43,12 @@ class Processes:
             raise ConfigError(
                 f"hydra.launcher.executor.workers: must be at least 1, or null for one per core, got {workers}"
             )
-        self.workers = workers
+        self.parallel = workers or cores()
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
         """Hand out packs as workers come free; one that dies is replaced, its pack is lost."""
-        from workbench.tracking.mlflow import MlflowSink
-
-        if not isinstance(sink, MlflowSink):
-            raise TrackingError("packed_processes: needs a store that several processes can write to")
-        count = min(self.workers or cores(), len(tasks))
+        sink = shared(sink, "packed_processes")
+        count = min(self.parallel, len(tasks))
         waiting = list(reversed(tasks))
         hands: list[_Hand] = []
         try:
@@ -70,8 +65,8 @@ class Processes:
     def _start(self, sink: Any, count: int) -> _Hand:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        address = (sink.store.uri, sink.experiment_id, max(1, cores() // count))
-        process = context.Process(target=_work, args=(theirs, *address), daemon=True)
+        place = Place(sink.store.uri, sink.experiment_id, max(1, cores() // count))
+        process = context.Process(target=_work, args=(theirs, place), daemon=True)
         process.start()
         theirs.close()
         return _Hand(process, ours)
@@ -85,20 +80,19 @@ class Processes:
                 kind, content = hand.pipe.recv()
             except (EOFError, OSError):
                 task, hands[place] = hand.task, self._start(sink, count)
-                yield task, _lost(hand, task, sink)
+                yield _lost(hand, task, sink)
                 continue
             if kind == "progress":
                 on_progress(content)
             else:
                 task, hand.task = hand.task, None
-                yield task, [Result(job, *kept) for job, kept in zip(task.jobs, content, strict=True)]
+                yield task, full(task, content)
 
 
-def _lost(hand: _Hand, task: PackTask, sink: Any) -> list[Result]:
+def _lost(hand: _Hand, task: PackTask, sink: Any) -> tuple[PackTask, list[Result]]:
     hand.process.join(SECONDS_TO_END)
     reason = f"its worker process {hand.process.pid} ended with exit code {hand.process.exitcode}"
-    sink.close_left({job.tags["key"] for job in task.jobs}, reason)
-    return task.lost(reason)
+    return give_up(sink, Pack(task, task), reason)
 
 
 def _end(hands: Sequence[_Hand]) -> None:
@@ -113,30 +107,20 @@ def _end(hands: Sequence[_Hand]) -> None:
             hand.process.kill()
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def terminate(number: int, frame: FrameType | None) -> None:
+    """A signal's handler: ends what runs, closing its runs on the way."""
     raise Terminated
 
 
-def _work(pipe: Connection, uri: str, experiment_id: str, threads: int) -> None:
+def _work(pipe: Connection, place: Place) -> None:
     """The life of a worker: tasks from the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to end
-    signal.signal(signal.SIGTERM, _terminate)
-    import torch
-
-    from workbench.tracking.mlflow import MlflowSink
-    from workbench.tracking.store import Store
-
-    torch.set_num_threads(threads)
+    signal.signal(signal.SIGTERM, terminate)
     try:
-        worker = Worker(MlflowSink(Store(uri), experiment_id=experiment_id))
+        worker = place.worker()
         while True:
             task: PackTask = pipe.recv()
             results = worker.do(task, lambda epochs: pipe.send(("progress", epochs)))
-            pipe.send(("done", [_brief(result) for result in results]))
+            pipe.send(("done", [brief(result) for result in results]))
     except (EOFError, OSError, Terminated):
         return  # the parent has closed the pipe, or is gone
-
-
-def _brief(result: Result) -> tuple[Any, ...]:
-    """A result without its job, which the parent has."""
-    return result.run, result.outcome, result.metrics, result.divergence, result.error
