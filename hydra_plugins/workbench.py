@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -12,15 +13,54 @@ from omegaconf import DictConfig
 
 
 class GridSweeper(BasicSweeper):
-    """Hydra's own grid, without composing every run once more to validate it and without writing ``multirun.yaml``."""
+    """Every combination, without composing each once more to validate it and without writing ``multirun.yaml``."""
+
+    def __init__(self, params: Any = None, max_batch_size: int | None = None) -> None:
+        super().__init__(max_batch_size, params)
 
     def sweep(self, arguments: list[str]) -> Any:
-        assert self.hydra_context is not None
+        from workbench.sweeps.shapes import columns
+
         assert self.launcher is not None
+        return [self.launcher.launch(self.runs(columns(self.overrides_of(arguments))), initial_job_idx=0)]
+
+    def overrides_of(self, arguments: list[str]) -> list[Override]:
+        """What the configuration and the command line sweep and set, in this order."""
+        assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (runs,) = self.split_arguments(overrides, max_batch_size=None)
-        return [self.launcher.launch(runs, initial_job_idx=0)]
+        return parser.parse_overrides([*self._parse_config(), *arguments])
+
+    def runs(self, given: dict[str, list[str]]) -> list[list[str]]:
+        """The overrides of every run."""
+        from workbench.sweeps.shapes import grid
+
+        return grid(given)
+
+
+class ZipSweeper(GridSweeper):
+    """Swept keys advance together; those in `cross` are combined with all."""
+
+    def __init__(self, cross: Any, params: Any = None) -> None:
+        super().__init__(params)
+        self.cross = cross
+
+    def runs(self, given: dict[str, list[str]]) -> list[list[str]]:
+        from workbench.sweeps.shapes import as_list, zipped
+
+        return zipped(given, as_list(self.cross))
+
+
+class ListedSweeper(GridSweeper):
+    """Runs that are listed in the configuration or in a file, each combined with all that is swept beside them."""
+
+    def __init__(self, runs: Any, file: str | None, params: Any = None) -> None:
+        super().__init__(params)
+        self.listed, self.file = runs, file
+
+    def runs(self, given: dict[str, list[str]]) -> list[list[str]]:
+        from workbench.sweeps.shapes import listed, read_rows
+
+        return listed(read_rows(self.listed, self.file), given)
 
 
 class PackedLauncher(Launcher):
