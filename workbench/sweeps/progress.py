@@ -62,7 +62,7 @@ class SweepProgress:
         self.done = min(self.total, self.done + epochs)
         if self._bar:
             self._bar.update(self._task, completed=self.done)
-        elif monotonic() - self._said > SECONDS_BETWEEN_LINES:
+        elif self.done and monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = monotonic()
-            left = (self._said - self._started) / max(1, self.done) * (self.total - self.done)
+            left = (self._said - self._started) / self.done * (self.total - self.done)
             self.console.print(f"training: {self.done / self.total:.0%}, about {left:.0f} s left", highlight=False)
