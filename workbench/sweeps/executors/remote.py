@@ -87,7 +87,7 @@ def settle(sink: "MlflowSink", task: PackTask, reason: str, again: bool = False)
     """
     from workbench.tracking import lost
 
-    done = lost.settle(sink, sweep_of(task), {job.tags["key"] for job in task.jobs}, reason, again)
+    done = lost.settle(sink, task.jobs[0].tags["sweep"], keys_of(task), reason, again)
     return {
         position: _kept(task, number, done[job.tags["key"]])
         for number, (position, job) in enumerate(zip(task.positions, task.jobs, strict=True))
@@ -99,9 +99,9 @@ def _kept(task: PackTask, number: int, kept: "KeptRun") -> Result:
     return Result(task.jobs[number], kept.id, kept.outcome, dict(kept.metrics))
 
 
-def sweep_of(task: PackTask) -> str:
-    """The sweep whose runs a task makes."""
-    return task.jobs[0].tags["sweep"]
+def keys_of(task: PackTask) -> set[str]:
+    """The run keys of a task's jobs."""
+    return {job.tags["key"] for job in task.jobs}
 
 
 def epochs_of(task: PackTask) -> int:
@@ -136,3 +136,19 @@ def give_up(sink: "MlflowSink", pack: Pack, reason: str) -> tuple[PackTask, list
     """The results of a pack that is lost: what is done is kept, the rest has failed."""
     pack.take(settle(sink, pack.left, reason))
     return pack.end(pack.left.lost(reason))
+
+
+def end_all(sink: "MlflowSink", tasks: Sequence[PackTask], reason: str) -> None:
+    """End every run of these tasks that is still open."""
+    from workbench.tracking import lost
+
+    lost.settle(sink, tasks[0].jobs[0].tags["sweep"], set().union(*map(keys_of, tasks)), reason)
+
+
+def forget_strays(sink: "MlflowSink", packs: Sequence[Pack], reason: str) -> None:
+    """Take the runs of these packs that are none of their results out of their sweep, and end them."""
+    from workbench.tracking import lost
+
+    known = {result.run for pack in packs for result in pack.results.values()}
+    keys = set().union(*(keys_of(pack.task) for pack in packs))
+    lost.supersede_strays(sink, packs[0].task.jobs[0].tags["sweep"], keys, known, reason)
