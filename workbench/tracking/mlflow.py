@@ -9,11 +9,13 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic, time
 from types import FrameType
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 for _name in (
     "alembic",
     "mlflow.store.db.utils",
@@ -28,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from workbench.errors import TrackingError  # noqa: E402
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, outcome_of  # noqa: E402
+from workbench.tracking.liveness import owner_is_gone  # noqa: E402
 from workbench.tracking.store import Store, without_credentials  # noqa: E402
 from workbench.tracking.view import share  # noqa: E402
 
@@ -39,7 +42,9 @@ STATUS = {
     Outcome.interrupted: "KILLED",
     Outcome.killed: "KILLED",
 }
+DONE = {outcome.value for outcome, status in STATUS.items() if status == "FINISHED"}
 VIEW_TAG = "view"  # of a sweep's own run
+ERROR_TAG = "error"
 ROWS_PER_CALL = 1000
 PAGE = 1000
 SECONDS_BETWEEN_FLUSHES = 5.0
@@ -188,8 +193,8 @@ class MlflowSink:
         with kept_by(self.store):
             open_runs = search_all(self.client, [self.experiment_id], "attributes.status = 'RUNNING'")
         for run in open_runs:
-            if run.data.tags.get("key") in keys:
-                self.close(run.info.run_id, Outcome.failed, {"error": reason})
+            if run.data.tags.get("key") in keys and owner_is_gone(run.data.tags):
+                self.close(run.info.run_id, Outcome.failed, {ERROR_TAG: reason})
 
     def tag(self, runs: Iterable[str], key: str, value: str) -> None:
         """Set a tag of runs that are kept already."""
@@ -197,10 +202,45 @@ class MlflowSink:
             for run in runs:
                 self.client.set_tag(run, key, value)
 
-    def open_again(self, run: str) -> None:
-        """Go on with a run that was ended."""
-        with kept_by(self.store):
+    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
+        with undivided(), kept_by(self.store):
+            self.client.log_batch(run, tags=[RunTag(key, value) for key, value in tags.items()])
+            if ERROR_TAG in self.client.get_run(run).data.tags:
+                self.client.delete_tag(run, ERROR_TAG)
             self.client.update_run(run, status="RUNNING")
+
+    def attach(self, run: str, name: str, content: bytes) -> None:
+        with undivided(), kept_by(self.store), TemporaryDirectory() as folder:
+            file = Path(folder) / name
+            file.write_bytes(content)
+            self.client.log_artifact(run, str(file))
+
+    def end_gone(self) -> None:
+        """End the runs of the experiment whose process is gone: as killed, or as it had said before."""
+        with kept_by(self.store):
+            open_runs = search_all(self.client, [self.experiment_id], "attributes.status = 'RUNNING'")
+        for run in open_runs:
+            tags = run.data.tags
+            if not owner_is_gone(tags):
+                continue
+            if tags.get("outcome") in DONE:  # the last thing that is written before the status
+                self.close(run.info.run_id, Outcome(tags["outcome"]))
+            else:
+                self.close(run.info.run_id, Outcome.killed, {ERROR_TAG: f"its process {tags['pid']} is gone"})
+
+    def unfinished(self, runs: Iterable[str]) -> bool:
+        """Whether each of these runs is there and has not ended by itself."""
+        with kept_by(self.store):
+            for identity in runs:
+                try:
+                    run = self.client.get_run(identity)
+                except MlflowException as error:
+                    if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                        return False
+                    raise
+                if run.info.lifecycle_stage != "active" or run.data.tags.get("outcome") in DONE:
+                    return False
+        return True
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
         """Save the chart page of a sweep whose own run is `run`; False where this MLflow is not known to show it."""
