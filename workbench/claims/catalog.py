@@ -32,11 +32,16 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits over its two files and the package's sources: what a verdict depends on."""
+        """16 hexadecimal digits over what a verdict depends on: its two files, and sources that are no other claim's.
+
+        Sources are those of the package, its configuration, and what else lies in the claim's folder.
+        """
         content = sha256(self.code.read_bytes() + self.yaml.read_bytes())
-        package = Path(__file__).resolve().parents[1]
-        for file in sorted(package.rglob("*.py")):
-            content.update(file.read_bytes())
+        places = [(Path(__file__).resolve().parents[1], "*.py"), (packaged("conf"), "*.yaml")]
+        places += [(self.folder, pattern) for pattern in ("*.py", "*.yaml") if self.folder]
+        for folder, pattern in places:
+            for file in sorted(set(folder.rglob(pattern)) - _of_claims(folder)):
+                content.update(file.read_bytes())
         return content.hexdigest()[:16]
 
     def load(self) -> ModuleType:
@@ -86,6 +91,12 @@ def _entries(code: Path, yaml: Path, folder: Path | None) -> Iterator[Entry]:
         if not program.exists():
             raise ConfigError(f"{file}: its code {program} must exist, with functions {' and '.join(NEEDED)}")
         yield Entry(file.stem, parse_claim(file, node), program, file, folder)
+
+
+def _of_claims(folder: Path) -> set[Path]:
+    """The files of a folder's claims, or of the folder ``conf``."""
+    yamls = set((folder / "experiment").glob("*.yaml"))
+    return yamls | {folder / f"{file.stem}.py" for file in yamls}
 
 
 def choose(names: list[str], folder: Path | None = None) -> list[Entry]:
