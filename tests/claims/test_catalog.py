@@ -1,0 +1,126 @@
+"""Which claims there are, what their files must hold, and what a verdict depends on."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.claims.small import EXACT, PROVES, TRAINS, entry, write
+from workbench.claims.catalog import catalog, choose
+from workbench.config import packaged
+from workbench.errors import ConfigError, UnknownNameError
+
+
+def test_shipped_claims_have_code_that_measures_and_draws() -> None:
+    """Every yaml with a claim, none without."""
+    shipped = catalog()
+    assert "xor" in shipped
+    assert "activations_on_digits" not in shipped
+    for name, one in shipped.items():
+        assert one.folder is None
+        assert one.code == packaged("experiments") / f"{name}.py"
+        module = one.load()
+        assert callable(module.measure)
+        assert callable(module.draw)
+
+
+def test_own_claims_come_first_and_are_chosen_by_name(tmp_path: Path) -> None:
+    """In the order asked for, each once; all of them in the catalog's order."""
+    write(tmp_path, "zebra", PROVES, EXACT)
+    write(tmp_path, "ant", PROVES, EXACT)
+    names = list(catalog(tmp_path))
+    assert names[:2] == ["ant", "zebra"]
+    assert names[2:] == list(catalog())
+    assert [one.name for one in choose(["xor", "zebra", "xor"], tmp_path)] == ["xor", "zebra"]
+    assert [one.name for one in choose(["zebra", "all"], tmp_path)] == names
+    assert choose(["zebra"], tmp_path)[0].folder == tmp_path
+
+
+def test_unknown_claim_names_the_closest() -> None:
+    """And lists all, with `all`."""
+    with pytest.raises(UnknownNameError) as error:
+        choose(["xro"])
+    text = str(error.value)
+    assert text.startswith("claim: unknown name 'xro'; did you mean 'xor'? options: all, ")
+    assert all(name in text for name in catalog())
+
+
+def test_a_name_of_the_workbenchs_own_is_taken(tmp_path: Path) -> None:
+    """Two claims of one name would share a store's verdicts."""
+    write(tmp_path, "xor", PROVES, EXACT)
+    with pytest.raises(ConfigError, match="--claims: xor is a claim of the workbench's own; give yours another name"):
+        catalog(tmp_path)
+
+
+def test_folder_without_claims(tmp_path: Path) -> None:
+    """Says how to make the first; experiments without a claim do not count."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "plain.yaml").write_text("# @package _global_\ntrain: {epochs: 1}\n")
+    with pytest.raises(ConfigError) as error:
+        catalog(tmp_path)
+    assert str(error.value) == (
+        f"--claims: {tmp_path} must hold NAME.py and experiment/NAME.yaml of a claim; "
+        f"make the first with: workbench new claim NAME --claims {tmp_path}"
+    )
+
+
+def test_yaml_without_its_code(tmp_path: Path) -> None:
+    """Names both files."""
+    write(tmp_path)
+    (tmp_path / "small.py").unlink()
+    with pytest.raises(ConfigError) as error:
+        catalog(tmp_path)
+    yaml, code = tmp_path / "experiment" / "small.yaml", tmp_path / "small.py"
+    assert str(error.value) == f"{yaml}: its code {code} must exist, with functions measure and draw"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def measure(study): ...", "must define measure and draw, draw is missing"),
+        ("measure = 3\ndef draw(figure, study): ...", "must define measure and draw, measure is missing"),
+        ("def measure(study:", "must be a Python module that can be imported: SyntaxError"),
+        ("import nothing_of_this_name", "must be a Python module that can be imported: ModuleNotFoundError"),
+    ],
+)
+def test_code_that_is_none(tmp_path: Path, code: str, message: str) -> None:
+    """File and what is wrong with it."""
+    with pytest.raises(ConfigError) as error:
+        entry(tmp_path, code).load()
+    assert str(error.value).startswith(f"{tmp_path / 'small.py'}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "changes"),
+    [
+        ("small.py", TRAINS + "\n", True),
+        ("experiment/small.yaml", None, True),
+        ("helper.py", "X = 2\n", True),
+        ("activation/sine.yaml", "_target_: helper.sine\n", True),
+        ("other.py", TRAINS + "\n", False),
+        ("notes.txt", "x", False),
+    ],
+)
+def test_digest_changes_with_what_a_verdict_depends_on(
+    tmp_path: Path, path: str, text: str | None, changes: bool
+) -> None:
+    """The claim's files, its own modules and options; not the files of another claim beside it."""
+    write(tmp_path, "other")
+    (tmp_path / "helper.py").write_text("X = 1\n")
+    before = entry(tmp_path).digest
+    assert entry(tmp_path).digest == before
+    file = tmp_path / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text if text is not None else file.read_text() + "# changed\n")
+    (found,) = choose(["small"], tmp_path)
+    assert (found.digest != before) is changes
+
+
+def test_module_of_a_claim_is_fresh(tmp_path: Path) -> None:
+    """Two loads do not share state, and its folder can be imported from."""
+    (tmp_path / "beside_small.py").write_text("VALUE = 7\n")
+    made = entry(tmp_path, "from beside_small import VALUE\n" + TRAINS)
+    first: Any = made.load()
+    first.VALUE = 8
+    second: Any = made.load()
+    assert second.VALUE == 7

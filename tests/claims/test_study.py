@@ -1,0 +1,276 @@
+"""Seeds, budgets and learning rates of a claim's runs, with training replaced where only the choice matters."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.claims.small import entry
+from workbench.build import build_pack
+from workbench.claims.record import TUNING_SEED
+from workbench.claims.rules import Above, Label
+from workbench.claims.study import Study
+from workbench.claims.trained import Trained, best_rate, beyond
+from workbench.config import RunSpec
+from workbench.engine.evaluate import evaluate
+from workbench.errors import ConfigError, NumericsError, UnknownNameError
+
+Score = Callable[[str, float, int], Mapping[str, float]]
+
+
+class Fake:
+    """In the place of training: metrics by a formula of (activation, learning rate, seed), and what was asked for."""
+
+    def __init__(self, score: Score) -> None:
+        self.score = score
+        self.asked: list[list[tuple[str, str, float, int]]] = []
+
+    def __call__(self, specs: list[RunSpec], arms: list[str]) -> list[Mapping[str, float]]:
+        """As `Study.train_kept`."""
+        rows = [
+            (arm, spec.choices["activation"], spec.config.optimizer["lr"], spec.config.seed)
+            for spec, arm in zip(specs, arms, strict=True)
+        ]
+        self.asked.append(rows)
+        return [self.score(*row[1:]) for row in rows]
+
+    def by_arm(self) -> dict[str, list[tuple[float, int]]]:
+        """(rate, seed) that each activation was trained at."""
+        found: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        for rows in self.asked:
+            for _, activation, rate, seed in rows:
+                found[activation].append((rate, seed))
+        return dict(found)
+
+
+def study(folder: Path, score: Score | None = None, **changes: Any) -> tuple[Study, Fake]:
+    """A study of the small claim whose training is `score`, or is real."""
+    fake = Fake(score or (lambda activation, rate, seed: {}))
+    written = {f"claim.{key}": value for key, value in changes.items()}
+    return Study(entry(folder, changes=written), {"seeds": 3}, fake if score else None), fake
+
+
+def bowl(best: Mapping[str, float]) -> Score:
+    """A validation loss with its minimum at another rate for each activation."""
+    return lambda activation, rate, seed: {"valid/loss": abs(np.log(rate / best[activation])) + 0.01 * (seed % 10)}
+
+
+def test_tuning_gives_every_arm_the_same_budget_on_seeds_of_its_own(tmp_path: Path) -> None:
+    """Same rates, same seeds, none of them a seed of the verdict; the best rate ends up in the overrides."""
+    made, fake = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=2)
+    tuned = made.tune()
+    budgets = {activation: sorted(runs) for activation, runs in fake.by_arm().items()}
+    grid = [0.01, 0.03, 0.1, 0.3, 1.0]
+    assert budgets["relu"] == budgets["tanh"] == [(r, seed) for r in grid for seed in (TUNING_SEED, TUNING_SEED + 1)]
+    assert tuned == {
+        "relu": ["activation=relu", "optimizer.lr=0.03"],
+        "tanh": ["activation=tanh", "optimizer.lr=0.3"],
+    }
+    assert (tuned.at_edge, tuned.rates) == ((), {"relu": 0.03, "tanh": 0.3})
+    assert made.tuning == {"relu": "0.03 of 0.01, 0.03, 0.1, 0.3, 1", "tanh": "0.3 of 0.01, 0.03, 0.1, 0.3, 1"}
+    assert [{arm for arm, *_ in rows} for rows in fake.asked] == [
+        {f"tuning {arm} lr={rate:g}" for arm in ("relu", "tanh") for rate in grid}
+    ]
+    made.train(tuned)
+    assert {row[2:] for row in fake.asked[-1] if row[1] == "relu"} == {(0.03, 0), (0.03, 1), (0.03, 2)}
+    assert made.runs == 2 * 5 * 2 + 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("best", "tried", "rate", "edge"),
+    [
+        (3.3, [0.01, 0.03, 0.1, 0.3, 1, 10 / 3, 100 / 9], 10 / 3, False),
+        (11.0, [0.01, 0.03, 0.1, 0.3, 1, 10 / 3, 100 / 9], 100 / 9, True),
+        (1e9, [0.01, 0.03, 0.1, 0.3, 1, 10 / 3, 100 / 9], 100 / 9, True),
+        (0.0033, [0.01 / 9, 0.01 / 3, 0.01, 0.03, 0.1, 0.3, 1], 0.01 / 3, False),
+        (1e-9, [0.01 / 9, 0.01 / 3, 0.01, 0.03, 0.1, 0.3, 1], 0.01 / 9, True),
+    ],
+)
+def test_grid_is_extended_twice_and_then_marked(
+    tmp_path: Path, best: float, tried: list[float], rate: float, edge: bool
+) -> None:
+    """In the grid's own ratio, for the arm at the end only; the other keeps its five rates."""
+    made, fake = study(tmp_path, bowl({"relu": best, "tanh": 0.1}))
+    tuned = made.tune()
+    assert sorted(r for r, _ in fake.by_arm()["relu"]) == pytest.approx(tried)
+    assert len(fake.by_arm()["tanh"]) == 5
+    assert tuned.rates["relu"] == pytest.approx(rate)
+    assert tuned.at_edge == (("relu",) if edge else ())
+    assert made.tuning["relu"].endswith(", at the edge of the grid") is edge
+    assert made.train(tuned, seeds=[0]).at_edge == tuned.at_edge
+
+
+def test_arm_at_the_edge_leaves_the_verdict_open(tmp_path: Path) -> None:
+    """Though every seed says the same: from the tuning to the label, trained for one epoch with rates far too small."""
+    made, _ = study(tmp_path, learning_rates=[1e-6, 2e-6, 4e-6, 8e-6, 16e-6])
+    tuned = made.tune({"slow": ["activation=relu"], "fast": ["activation=relu", "optimizer=adam"]}, tracked=False)
+    assert tuned.at_edge == ("slow", "fast")
+    assert tuned.rates == pytest.approx(dict.fromkeys(("slow", "fast"), 64e-6))
+    trained = made.train(tuned, seeds=range(8), tracked=False)
+    differences = trained.differences("train/loss", "slow", "fast")
+    assert differences.at_edge == ("slow", "fast")
+    judgment = Above(than=-100).judge(differences)
+    assert judgment.label is Label.inconclusive
+    assert judgment.reason.endswith("edge: slow, fast")
+    assert Above(than=-100).judge(type(differences)(differences.values)).label is Label.supported
+
+
+def test_diverged_runs_are_the_worst_in_tuning(tmp_path: Path) -> None:
+    """A rate at which one of the seeds diverges is not chosen, by a loss or by an accuracy."""
+
+    def score(activation: str, rate: float, seed: int) -> Mapping[str, float]:
+        if rate >= 0.3 and seed == TUNING_SEED + 1:
+            return {}
+        return {"valid/loss": 1 / rate, "valid/accuracy": rate}
+
+    for metric in ("valid/loss", "valid/accuracy"):
+        made, _ = study(tmp_path, score, tuning_seeds=3)
+        assert made.tune(metric=metric).rates == {"relu": 0.1, "tanh": 0.1}
+    for metric in ("valid/loss", "valid/accuracy"):
+        made, _ = study(tmp_path, lambda activation, rate, seed: {})
+        assert made.tune(metric=metric).at_edge == ("relu", "tanh"), "none of them works"
+
+
+@pytest.mark.parametrize(
+    ("scores", "metric", "best"),
+    [
+        ({0.1: [2.0, 4.0], 0.2: [1.0, 4.0]}, "valid/loss", 0.2),
+        ({0.1: [2.0, 4.0], 0.2: [1.0, 4.0]}, "valid/accuracy", 0.1),
+        ({0.2: [1.0], 0.1: [1.0]}, "valid/loss", 0.1),
+        ({0.2: [1.0], 0.1: [1.0]}, "valid/r2", 0.1),
+        ({0.1: [inf, 0.0], 0.2: [9.0, 9.0]}, "train/loss", 0.2),
+        ({0.1: [-inf, 1.0], 0.2: [0.1, 0.1]}, "test/accuracy", 0.2),
+    ],
+)
+def test_best_rate(scores: dict[float, list[float]], metric: str, best: float) -> None:
+    """Mean over the seeds; of equal ones the smaller rate."""
+    assert best_rate(scores, metric) == best
+
+
+@pytest.mark.parametrize(("best", "expected"), [(1.0, 0.5), (2.0, None), (8.0, 32.0)])
+def test_beyond_the_grid(best: float, expected: float | None) -> None:
+    """The ratio of the two rates at that end."""
+    assert beyond([1.0, 2.0, 8.0], best) == expected
+
+
+def test_seeds_of_tuning_are_refused(tmp_path: Path) -> None:
+    """The verdict's own seeds count from 0."""
+    made, fake = study(tmp_path, bowl({"relu": 0.1, "tanh": 0.1}))
+    with pytest.raises(ConfigError, match=r"claim small: seeds from 1000000 are for tuning, got 1000002"):
+        made.train(seeds=[0, 1_000_002])
+    assert fake.asked == []
+    made.train()
+    assert {row[3] for row in fake.asked[0]} == {0, 1, 2} == set(made.seeds)
+
+
+def test_tuning_needs_rates(tmp_path: Path) -> None:
+    """Names the claim and the key."""
+    made, _ = study(tmp_path, learning_rates=[])
+    with pytest.raises(ConfigError, match="claim small: learning_rates must be given to tune arms"):
+        made.tune()
+
+
+def test_profile_values(tmp_path: Path) -> None:
+    """By name; a name that is not there lists those that are."""
+    made, _ = study(tmp_path)
+    assert made["seeds"] == 3
+    with pytest.raises(UnknownNameError, match=r"claim small: profile: unknown name 'seed'; did you mean 'seeds'\?"):
+        made["seed"]
+
+
+TRAINED = Trained({"a": [{"m": 1.0}, {"m": 2.5}], "b": [{"m": 0.5}, {"other": 1.0}]}, at_edge=("b", "c"))
+
+
+def test_values_and_differences() -> None:
+    """Seed by seed, first minus second; a diverged run has the value it is given; edges are those of the two arms."""
+    assert TRAINED.values("a", "m") == [1.0, 2.5]
+    assert TRAINED.values("b", "m", diverged=9.0) == [0.5, 9.0]
+    differences = TRAINED.differences("m", "a", "b", diverged=9.0)
+    assert (differences.values, differences.at_edge) == ((0.5, -6.5), ("b",))
+    assert TRAINED.differences("m", "a", "a").at_edge == ()
+
+
+def test_missing_metrics_are_refused() -> None:
+    """Says how many runs have none and which metrics there are."""
+    with pytest.raises(NumericsError) as error:
+        TRAINED.values("b", "m")
+    assert str(error.value) == (
+        "arm b: every run must have m, 1 of 2 have not; say what a diverged run counts as with diverged=..., "
+        "or take one of m, other"
+    )
+    with pytest.raises(NumericsError, match="every run must have m, 1 of 2 have not"):
+        TRAINED.differences("m", "a", "b")
+    with pytest.raises(UnknownNameError, match="arm: unknown name 'aa'; did you mean 'a'"):
+        TRAINED.values("aa", "m")
+
+
+def test_final_parameters_are_those_of_the_last_metrics(tmp_path: Path) -> None:
+    """Evaluated anew they give each run's train/loss, in the order of the seeds; tracked runs keep none."""
+    made, _ = study(tmp_path)
+    trained = made.train(seeds=[4, 0, 2], tracked=False)
+    for arm in ("relu", "tanh"):
+        pack, params = trained.final(arm)
+        assert pack.seeds == (4, 0, 2)
+        losses = evaluate(pack.objective, params, pack.data, pack.data.train)["loss"]
+        assert losses.tolist() == pytest.approx(trained.values(arm, "train/loss"), rel=1e-5)
+    assert len(set(trained.values("relu", "train/loss"))) == 3
+    with pytest.raises(
+        NumericsError, match="arm relu: final parameters are kept where it was trained with tracked=False"
+    ):
+        Trained(trained.metrics, specs=trained.specs).final("relu")
+    with pytest.raises(NumericsError, match="arm other: final parameters"):
+        trained.final("other")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_descend_is_training_on_all_examples_at_once(tmp_path: Path, optimizer: str) -> None:
+    """Five steps: parameters of five epochs whose batch is the training part."""
+    made, _ = study(tmp_path)
+    overrides = [f"optimizer={optimizer}", "dtype=float64", "train.epochs=5", "train.batch_size=100000"]
+    pack = made.pack(*overrides)
+    params = made.descend(pack, 5)
+    _, expected = made.train({"all": overrides}, tracked=False).final("all")
+    torch.testing.assert_close(params.flat, expected.flat, rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(params.flat, pack.initial_params().flat, atol=1e-4)
+
+
+def test_pack_is_untrained_with_a_replica_per_seed(tmp_path: Path) -> None:
+    """The nets that training would begin with."""
+    made, _ = study(tmp_path)
+    pack = made.pack("activation=tanh", seeds=[5, 1])
+    again = build_pack(made.specs("activation=tanh", seeds=[5, 1]))
+    assert pack.seeds == (5, 1)
+    torch.testing.assert_close(pack.initial_params().flat, again.initial_params().flat, rtol=0, atol=0)
+    assert len(made.pack()) == 3
+
+
+def test_random_streams_are_fixed_by_names(tmp_path: Path) -> None:
+    """The same word gives the same numbers, whatever was drawn before; another word or claim gives others."""
+    made, _ = study(tmp_path)
+    first = made.rng("points").normal(size=4)
+    made.rng("lines").normal(size=100)
+    assert (made.rng("points").normal(size=4) == first).all()
+    assert not np.isclose(made.rng("point").normal(size=4), first).any()
+    others = {made.rng(word).integers(2**60) for word in ("ab", "ba", "a", "b", "", "aa")}
+    assert len(others) == 6
+
+
+def test_tables_are_kept(tmp_path: Path) -> None:
+    """By name, as frames."""
+    made, _ = study(tmp_path)
+    table = made.keep("rows", [{"a": 1, "b": 2.0}, {"a": 3, "b": 4.0}])
+    assert made.tables["rows"] is table
+    assert table["a"].tolist() == [1, 3]
+
+
+def test_failing_runs_stop_the_study(tmp_path: Path) -> None:
+    """A configuration that cannot be trained is named before anything is trained."""
+    made, fake = study(tmp_path, bowl({"relu": 0.1, "tanh": 0.1}))
+    with pytest.raises(UnknownNameError, match="activation: unknown name 'rleu'; did you mean 'relu'"):
+        made.train({"a": ["activation=relu"], "b": ["activation=rleu"]})
+    assert fake.asked == []
