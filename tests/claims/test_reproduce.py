@@ -1,0 +1,334 @@
+"""Claims of a folder of one's own, reproduced from the command line into a store."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from mlflow.entities import Run
+
+import workbench as wb
+from tests.claims.small import EXACT, PROVES, TRAINS, TUNES, write
+from tests.outer import Answer, all_runs, client_of, runs_of
+from workbench.claims.verdict import Reproduction
+from workbench.tracking.store import Store
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+Cli = Callable[..., Answer]
+OWN = ("--claims", "own")
+FAILS = TRAINS.replace("    yield", "    raise ArithmeticError('by zero')\n    yield")
+SINE = '''
+import torch
+from workbench.nn.activations import Activation
+
+
+def sine() -> Activation:
+    """sin z."""
+    return Activation(torch.sin, lambda z, a: torch.cos(z), (-1.0, 1.0), max_slope=1.0)
+'''
+
+
+@pytest.fixture
+def own(folder: Path, store: Store) -> Path:
+    """The small claim in the folder ``own``."""
+    write(folder / "own")
+    return folder / "own"
+
+
+def verdicts(store: Store) -> list[Run]:
+    """The runs that are verdicts, oldest first."""
+    return [run for run in all_runs(store) if run.data.tags["kind"] == "verdict"]
+
+
+def read(store: Store, run: Run, path: str) -> str:
+    """A text artifact."""
+    return Path(client_of(store).download_artifacts(run.info.run_id, path)).read_text()
+
+
+def record(store: Store, run: Run) -> Reproduction:
+    """The verdict that a run keeps."""
+    return Reproduction.model_validate_json(read(store, run, "verdict.json"))
+
+
+def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
+    """Trained once; the verdict is kept, measured anew where asked for or where the code changed."""
+    first = cli("reproduce", "small", *OWN)
+    assert (first.code, first.err) == (0, "")
+    (verdict,), trained = verdicts(store), runs_of(store)
+    assert len(trained) == 4
+    kept = cli("reproduce", "small", *OWN)
+    assert kept.code == 0
+    assert "(kept from before; --again measures it anew)" in kept.out
+    assert f"verdict's run: http://127.0.0.1:5000/#/experiments/{verdict.info.experiment_id}/runs/" in kept.out
+    assert (len(verdicts(store)), len(runs_of(store))) == (1, 4)
+
+    anew = cli("reproduce", "small", *OWN, "--again")
+    assert anew.code == 0
+    assert "kept from before" not in anew.out
+    assert [len(verdicts(store)), len(runs_of(store))] == [2, 4], "runs are found by their key"
+    one, two = (record(store, run) for run in verdicts(store))
+    assert [one.parts, one.label, one.rule_hash, one.runs] == [two.parts, two.label, two.rule_hash, two.runs]
+    assert one.run != two.run
+
+    write(own, code=TRAINS.replace('"tanh", "relu"', '"relu", "tanh"'))
+    changed = cli("reproduce", "small", *OWN)
+    assert changed.code == 0
+    assert [len(verdicts(store)), len(runs_of(store))] == [3, 4]
+    three = record(store, verdicts(store)[-1])
+    effect = [each.parts[0].deciding.judgment.effect for each in (one, three)]
+    assert effect[1] == pytest.approx(-(effect[0] or 0))
+
+
+def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: Store) -> None:
+    """Everything to read and repeat it, under the run whose address is printed."""
+    answer = cli("reproduce", "small", *OWN)
+    (run,) = verdicts(store)
+    files = {file.path for file in client_of(store).list_artifacts(run.info.run_id)}
+    assert {"rule.json", "verdict.json", "figure.svg", "figure.png", "losses.csv"} <= files
+    one = record(store, run)
+    assert json.loads(read(store, run, "rule.json"))["parts"]["p"]["rule"]["than"] == 0
+    rows = list(csv.DictReader(io.StringIO(read(store, run, "losses.csv"))))
+    finals = [each.data.metrics["train/loss"] for each in runs_of(store) if each.data.tags["arm"] == "relu"]
+    assert sorted(float(row["loss"]) for row in rows) == pytest.approx(sorted(finals))
+    assert ElementTree.fromstring(read(store, run, "figure.svg")).tag.endswith("svg")
+    assert Path("figures/small/figure.svg").read_text() == read(store, run, "figure.svg")
+    tags = run.data.tags
+    assert (tags["claim"], tags["version"], tags["profile"]) == ("small", "1", "quick")
+    assert (tags["rule_hash"], tags["verdict"]) == (one.rule_hash, str(one.label))
+    assert (one.run, one.runs, one.settings, one.profile) == (run.info.run_id, 4, {"seeds": 2}, "quick")
+    assert tags["link"] == (
+        f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        + tags["link"].partition(run.info.run_id)[2]
+    )
+    assert f"verdict's run: {tags['link']}\n" in answer.out
+    (sweep,) = one.sweeps
+    assert sweep.id == tags["sweep"]
+    assert sweep.link.startswith(f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs?")
+    assert one.command == f"workbench reproduce small --profile quick --claims {own}"
+    assert run.data.metrics["effect/p"] == pytest.approx(one.parts[0].deciding.judgment.effect)
+    tanh, relu = (
+        {
+            int(each.data.params["seed"]): each.data.metrics["train/loss"]
+            for each in runs_of(store)
+            if each.data.tags["arm"] == arm
+        }
+        for arm in ("tanh", "relu")
+    )
+    assert run.data.metrics["effect/p"] == pytest.approx(sum(tanh[seed] - relu[seed] for seed in (0, 1)) / 2)
+
+
+def test_claims_and_compare_know_what_was_reproduced(cli: Cli, own: Path, store: Store) -> None:
+    """The list has the last verdict; the runs are a sweep like any other."""
+    before = cli("claims", *OWN)
+    assert before.code == 0
+    assert re.search(r"small +- +- +-", before.out)
+    cli("reproduce", "small", *OWN)
+    (run,) = verdicts(store)
+    after = cli("claims", *OWN)
+    assert after.code == 0
+    assert re.search(rf"small +\S {run.data.tags['verdict']}", after.out)
+    compared = cli("compare", run.data.tags["sweep"])
+    assert (compared.code, compared.err) == (0, "")
+    assert re.search(r"relu +│ +2", compared.out)
+    assert re.search(r"tanh +│ +2", compared.out)
+    assert cli("compare").code == 0
+
+
+def test_rule_is_kept_before_anything_is_trained(cli: Cli, own: Path, store: Store) -> None:
+    """Even where measuring fails: the verdict's run is older than all others, failed, and holds the rule."""
+    write(own, code=FAILS)
+    answer = cli("reproduce", "small", *OWN)
+    assert answer.code == 1
+    assert "workbench: small: could not be measured: ArithmeticError: by zero" in answer.err
+    assert "Traceback" not in answer.err
+    (run,), trained = verdicts(store), runs_of(store)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "ArithmeticError: by zero"
+    assert "verdict" not in run.data.tags
+    assert [file.path for file in client_of(store).list_artifacts(run.info.run_id)] == ["rule.json"]
+    (rule,) = Path(client_of(store).download_artifacts(run.info.run_id, "")).glob("rule.json")
+    assert len(trained) == 4
+    assert rule.stat().st_mtime * 1000 <= min(each.info.start_time for each in trained) + 1
+    assert run.info.start_time <= min(each.info.start_time for each in trained)
+    write(own)
+    assert cli("reproduce", "small", *OWN).code == 0, "a failed attempt is no verdict"
+    assert len(runs_of(store)) == 4
+
+
+def test_changed_rule_must_be_a_new_version(cli: Cli, own: Path, store: Store) -> None:
+    """Refused before anything is written, with the number to write; a new version is measured."""
+    write(own, code=PROVES, changes=EXACT)
+    assert cli("reproduce", "small", *OWN).code == 0
+    before = [run.info.run_id for run in all_runs(store)]
+    changed = EXACT | {"claim.parts.p.says": "Other."}
+    write(own, code=PROVES, changes=changed)
+    answer = cli("reproduce", "small", *OWN, "--again")
+    assert answer.code == 2
+    yaml = own / "experiment" / "small.yaml"
+    assert re.match(
+        r"workbench: claim small: a changed rule is a new version: version 1 is kept with rule [0-9a-f]{16}, "
+        rf"the rule in {re.escape(str(yaml))} is [0-9a-f]{{16}}; write version: 2 there\n$",
+        answer.err,
+    )
+    assert [run.info.run_id for run in all_runs(store)] == before
+    write(own, code=PROVES, changes=changed | {"claim.version": 2})
+    assert cli("reproduce", "small", *OWN).code == 0
+    assert [run.data.tags["version"] for run in verdicts(store)] == ["1", "2"]
+    write(own, code=PROVES, changes=EXACT | {"claim.title": "Only the title"})
+    assert cli("reproduce", "small", *OWN).code == 0, "what is shown may change"
+
+
+@pytest.mark.parametrize("of", [("other",), ("small", "other")])
+def test_one_failure_spares_the_others(cli: Cli, own: Path, store: Store, of: tuple[str, ...]) -> None:
+    """Exit code 1 and the name of the one; two verdicts come with a table, corrected together."""
+    write(own, code=FAILS)
+    write(own, "other", PROVES, EXACT)
+    answer = cli("reproduce", *of, *OWN)
+    assert answer.code == len(of) - 1
+    assert answer.err.count("workbench: ") == len(of) - 1
+    assert [run.data.tags.get("verdict") for run in verdicts(store)] == [None, "supported"][2 - len(of) :]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("smal",), "workbench: claim: unknown name 'smal'; did you mean 'small'? options: all, "),
+        (("small", "--profile", "ful"), "workbench: claim small: --profile: unknown name 'ful'; options: quick\n"),
+        (("small", "--claims", "nowhere"), "workbench: --claims: must be a folder, got 'nowhere'; make one with: "),
+        (("small", "--claims", "figures"), "workbench: --claims: "),
+    ],
+)
+def test_bad_requests_write_nothing(
+    cli: Cli, own: Path, store: Store, arguments: tuple[str, ...], message: str
+) -> None:
+    """Exit code 2, one line, no run and no experiment."""
+    Path("figures").mkdir()
+    answer = cli("reproduce", *(() if "--claims" in arguments else OWN), *arguments)
+    assert answer.code == 2
+    assert answer.err.startswith(message)
+    assert answer.err.count("\n") == 1
+    assert all_runs(store) == []
+    assert len(client_of(store).search_experiments()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"claim.version": 0}, "experiment/small.yaml: claim.version: greater than or equal to 1, got '0'"),
+        ({"claim.parts.p.rule": {"kind": "abov", "than": 1}}, "claim.parts.p.rule: Input tag 'abov' found"),
+        ({"train.epoch": 3}, "could not be measured"),
+    ],
+)
+def test_bad_files_are_named(cli: Cli, own: Path, store: Store, changes: dict[str, object], message: str) -> None:
+    """No traceback, nothing trained."""
+    write(own, changes=changes)
+    answer = cli("reproduce", "small", *OWN)
+    assert answer.code in (1, 2)
+    assert message in answer.err
+    assert "Traceback" not in answer.err
+    assert runs_of(store) == []
+
+
+def test_cells_that_do_not_fit_are_named(cli: Cli, own: Path, store: Store) -> None:
+    """A verdict without all of its cells is none."""
+    write(own, code=PROVES, changes=EXACT | {"claim.parts.p.cells": {"depth": [1]}})
+    answer = cli("reproduce", "small", *OWN)
+    assert answer.code == 1
+    assert "part p must be measured in every cell, missing: {'depth': 1}" in answer.err
+    write(own, code=PROVES)
+    answer = cli("reproduce", "small", *OWN, "--again")
+    assert answer.code == 1
+    assert "TypeError: rule above: needs a sample as evidence, got Exact" in answer.err
+
+
+def test_interrupt_leaves_nothing_running(cli: Cli, own: Path, store: Store) -> None:
+    """The verdict's run is KILLED, and the other claims are not begun."""
+    write(own, code=FAILS.replace("ArithmeticError('by zero')", "KeyboardInterrupt"))
+    write(own, "other", PROVES, EXACT)
+    answer = cli("reproduce", "small", "other", *OWN)
+    assert answer.code == 130
+    assert [run.info.status for run in verdicts(store)] == ["KILLED"]
+    assert {run.info.status for run in runs_of(store)} == {"FINISHED"}
+
+
+def test_interrupt_in_training_leaves_nothing_running(
+    cli: Cli, own: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the runs in training."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.engine.train.Trainer._train_epoch", interrupted)
+    assert cli("reproduce", "small", *OWN).code == 130
+    assert {run.info.status for run in all_runs(store)} == {"KILLED"}
+
+
+def test_tuned_claim_at_the_edge_is_inconclusive(cli: Cli, own: Path, store: Store) -> None:
+    """One epoch at rates far too small: the largest is best for both, so the rule does not decide."""
+    changes = {"claim.learning_rates": [1e-6, 2e-6, 3e-6, 4e-6, 5e-6], "claim.parts.p.rule.than": -9}
+    write(own, code=TUNES, changes=changes)
+    assert cli("reproduce", "small", *OWN).code == 0
+    one = record(store, verdicts(store)[0])
+    assert one.label == "inconclusive"
+    assert one.parts[0].deciding.judgment.reason == "best learning rate on the grid's edge: tanh, relu"
+    assert all(choice.endswith(", at the edge of the grid") for choice in one.tuning.values())
+    assert len(runs_of(store)) == 2 * (5 + 2) + 2 * 2
+    assert one.runs == 18
+
+
+BOTH = TRAINS.replace(
+    "    yield",
+    """    memory = study.train(tracked=False)
+    rows = [
+        {"kept": kept, "memory": new}
+        for arm in ("relu", "tanh")
+        for metric in ("train/loss", "valid/accuracy", "test/loss")
+        for kept, new in zip(trained.values(arm, metric), memory.values(arm, metric), strict=True)
+    ]
+    study.keep("both", rows)
+    yield""",
+)
+
+
+def test_tracked_and_untracked_runs_are_the_same(cli: Cli, own: Path, store: Store) -> None:
+    """Also where the tracked ones are read back from the store."""
+    write(own, code=BOTH)
+    for again in ((), ("--again",)):
+        assert cli("reproduce", "small", *OWN, *again).code == 0
+        rows = list(csv.DictReader(io.StringIO(read(store, verdicts(store)[-1], "both.csv"))))
+        assert len(rows) == 12
+        for row in rows:
+            assert float(row["kept"]) == pytest.approx(float(row["memory"]), rel=1e-6)
+    assert len(runs_of(store)) == 4
+
+
+def test_own_activation_in_own_claim(cli: Cli, own: Path, store: Store) -> None:
+    """Its yaml and module lie in the claim's folder."""
+    (own / "activation").mkdir()
+    (own / "activation" / "sine.yaml").write_text("_target_: sine_of_this_folder.sine\n")
+    (own / "sine_of_this_folder.py").write_text(SINE)
+    write(own, changes={"claim.arms.tanh": ["activation=sine"]})
+    answer = cli("reproduce", "small", *OWN)
+    assert (answer.code, answer.err) == (0, "")
+    assert {run.data.params["activation"] for run in runs_of(store)} == {"relu", "sine"}
+
+
+def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """The records, corrected where there are several; a report beside them; errors are raised."""
+    write(own, code=PROVES, changes=EXACT)
+    write(own, "other", PROVES, EXACT)
+    (alone,) = wb.reproduce("small", claims="own")
+    assert (alone.name, alone.label, alone.holm) == ("small", "supported", None)
+    both = wb.reproduce("other", "small", claims="own", report="page")
+    assert [(one.name, one.holm) for one in both] == [("other", "supported"), ("small", "supported")]
+    assert (Path("page") / "report.html").is_file()
+    capsys.readouterr()
+    write(own, code=FAILS, changes=EXACT)
+    with pytest.raises(ArithmeticError, match="by zero"):
+        wb.reproduce("small", claims="own")
