@@ -63,6 +63,21 @@ class ListedSweeper(GridSweeper):
         return listed(read_rows(self.listed, self.file), given)
 
 
+class SearchSweeper(GridSweeper):
+    """Chooses trials by what came of those before; several values of the keys in `replicate` repeat each."""
+
+    def __init__(self, replicate: Any, params: Any = None, **settings: Any) -> None:
+        super().__init__(params)
+        self.replicate, self.settings = replicate, settings
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from workbench.errors import ConfigError
+
+        if not isinstance(self.launcher, PackedLauncher):
+            raise ConfigError("hydra/launcher: must be one of packed, packed_..., to search; drop the override")
+        self.launcher.search(self.overrides_of(arguments), self.replicate, self.settings)
+
+
 class PackedLauncher(Launcher):
     """Hands the runs of a multirun to the sweep, which trains them in packs by its executor."""
 
@@ -77,3 +92,10 @@ class PackedLauncher(Launcher):
         from workbench.sweeps.launcher import launch
 
         return launch(self.hydra_context.config_loader, self.config, job_overrides, self.executor)
+
+    def search(self, overrides: Sequence[Override], replicate: Any, settings: dict[str, Any]) -> None:
+        """Search what is swept, instead of training all of it."""
+        from workbench.sweeps.launcher import launch_search
+
+        loader = self.hydra_context.config_loader
+        launch_search(loader, self.config, overrides, replicate, settings, self.executor)

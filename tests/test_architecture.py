@@ -63,7 +63,7 @@ FENCES = {
     "mlflow": ("tracking",),
     "pandas": ("claims", "commands"),
     "matplotlib": ("", "claims", "commands"),  # the package itself names Figure for claims to draw on
-    "optuna": ("sweeps.search", "sweeps.pruning"),
+    "optuna": ("sweeps.pruning",),
     "ray": ("sweeps.executors",),
     "submitit": ("sweeps.executors",),
 }

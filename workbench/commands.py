@@ -16,6 +16,8 @@ from workbench.config import RunSpec, packaged
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.executors.base import Executor
+from workbench.sweeps.search import Search
+from workbench.sweeps.searching import train_search
 from workbench.sweeps.sweep import Finished, summary, train_one, train_sweep
 from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, sweep_link, ui_base
@@ -47,8 +49,11 @@ def train(*arguments: str) -> Finished | None:
     def one(spec: RunSpec) -> None:
         done.append(train_one(spec, command, console))
 
-    def many(specs: list[RunSpec], executor: Executor) -> list[dict[str, float]]:
-        done.append(train_sweep(specs, command, console, executor))
+    def many(runs: list[RunSpec] | Search, executor: Executor) -> list[dict[str, float]]:
+        if isinstance(runs, Search):
+            done.append(train_search(runs, command, console, executor))
+        else:
+            done.append(train_sweep(runs, command, console, executor))
         return [result.metrics for result in done[-1].results]
 
     command_line(arguments, one, many)

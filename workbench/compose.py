@@ -30,7 +30,8 @@ from workbench.config import DEFAULTS, GROUPS, Config, RunSpec, packaged
 from workbench.errors import ConfigError, closest, unknown_name
 
 VERSION_BASE = "1.3"
-Many = Callable[[list[RunSpec], Any], list[dict[str, float]]]  # runs of a multirun and their launcher's executor
+Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is composed by Hydra, by its choices of groups
+Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
 multirun: ContextVar[Many] = ContextVar("multirun")
 SCHEMA = OmegaConf.structured(Config)
 HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
@@ -70,14 +71,16 @@ def _refined(config: DictConfig, own: Any, values: Mapping[str, Any]) -> RunSpec
     return _spec(job, _choices(own), (*_task_overrides(own), *(f"{key}={value}" for key, value in values.items())))
 
 
-def compose_runs(loader: ConfigLoader, config: DictConfig, runs: Sequence[Sequence[str]]) -> list[RunSpec]:
+def compose_runs(
+    loader: ConfigLoader, config: DictConfig, runs: Sequence[Sequence[str]], bases: Bases | None = None
+) -> list[RunSpec]:
     """The configuration of every run of a multirun, as Hydra composes it, from its list of overrides.
 
     Hydra composes once for each distinct choice of groups; values are then set in a copy, as Hydra sets them. A run
-    that adds or deletes keys, or refers to Hydra's own, is composed by Hydra alone.
+    that adds or deletes keys, or refers to Hydra's own, is composed by Hydra alone. Several calls may share `bases`.
     """
     parser = OverridesParser.create(config_loader=loader)
-    bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]] = {}
+    bases = {} if bases is None else bases
     specs = []
     for lines in runs:
         overrides = parser.parse_overrides(list(lines))

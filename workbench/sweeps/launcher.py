@@ -1,12 +1,16 @@
 """What our Hydra launcher does with a multirun: compose every run, then train them together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
-from workbench.compose import compose_runs, multirun
+from workbench.compose import Bases, compose_runs, multirun
 from workbench.sweeps.executors.base import Executor
+from workbench.sweeps.search import Search, make_settings
+from workbench.sweeps.shapes import as_list
+from workbench.sweeps.space import make_space
 
 
 def launch(
@@ -22,3 +26,24 @@ def launch(
         JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=values)
         for overrides, values in zip(job_overrides, metrics, strict=True)
     ]
+
+
+def launch_search(
+    config_loader: Any,
+    config: Any,
+    overrides: Sequence[Override],
+    replicate: Any,
+    settings: Mapping[str, Any],
+    executor: Executor,
+) -> None:
+    """Search what is swept, but for the keys that repeat each trial."""
+    bases: Bases = {}
+    search = Search(
+        make_space(overrides, as_list(replicate)),
+        make_settings(**settings),
+        lambda runs: compose_runs(config_loader, config, runs, bases),
+    )
+    try:
+        multirun.get()(search, executor)
+    finally:
+        executor.close()

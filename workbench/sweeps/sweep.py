@@ -42,13 +42,14 @@ INLINE = Inline()
 
 @dataclass(frozen=True)
 class Finished:
-    """A trained sweep (`sweep` is empty for a single run): where it is kept and what came of its runs."""
+    """A trained sweep (`sweep` is empty for a single run): where it is kept, what came of its runs, and of it all."""
 
     sweep: str
     experiment_id: str
     store: Store
     results: list[Result]
     link: str
+    notes: tuple[str, ...] = ()
 
 
 def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finished:
@@ -57,7 +58,7 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     store = find_store(spec.config.tracking.uri)
     jobs = make_jobs([spec])
     console.print(f"1 run: {jobs[0].name}; kept in {store.shown}", highlight=False, soft_wrap=True)
-    sink = _sink(store, spec)
+    sink = open_sink(store, spec)
     (result,) = train_jobs(jobs, sink, console)
     link = run_link(ui_base(store), sink.experiment_id, result.run)
     return Finished("", sink.experiment_id, store, [result], link)
@@ -75,7 +76,7 @@ def train_sweep(
     store = find_store(config.tracking.uri)
     executor.ready(store)
     jobs = make_jobs(specs)
-    sink = _sink(store, specs[0])
+    sink = open_sink(store, specs[0])
     key = sweep_key(jobs)
     sweep, own = begin(sink, config, key, lambda sweep: _sweep_info(jobs, sweep, key, command))
     with in_own_run(sink, own) as results:
@@ -118,7 +119,8 @@ def train_members(
     return [by_position[position] for position in range(len(jobs))]
 
 
-def _sink(store: Store, spec: RunSpec) -> "MlflowSink":
+def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
+    """The sink that keeps runs like this one."""
     from workbench.tracking.mlflow import MlflowSink  # seconds of imports, once everything is checked
 
     return MlflowSink(store, spec.config.tracking.experiment)
@@ -228,7 +230,7 @@ def summary(finished: Finished) -> list[str]:
             lines.append(f"  diverged: {result.job.name} at step {result.divergence.step}{where}")
         elif result.error:
             lines.append(f"  {result.outcome.value}: {result.job.name}: {result.error}")
-    return lines
+    return [*lines, *finished.notes]
 
 
 def _opening(jobs: Sequence[Job], done: int, store: Store) -> str:

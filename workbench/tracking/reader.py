@@ -1,6 +1,6 @@
 """Runs read back from MLflow by their sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,6 +113,21 @@ def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
     runs = _all_of(store, experiment, wanted)
     newest = max(runs, key=lambda run: run.info.start_time, default=None)
     return None if newest is None else (newest.data.tags["sweep"], newest.info.run_id)
+
+
+def tags_of(store: Store, run: str) -> Mapping[str, str]:
+    """The tags of a run."""
+    with kept_by(store):
+        tags: Mapping[str, str] = connect(store).get_run(run).data.tags
+        return tags
+
+
+def series(store: Store, runs: Sequence[str], metric: str) -> list[list[float]]:
+    """One metric of every run, over its steps."""
+    client = connect(store)
+    with kept_by(store):
+        rows = [client.get_metric_history(run, metric) for run in runs]
+    return [[value for _, value in sorted((row.step, row.value) for row in one)] for one in rows]
 
 
 @dataclass(frozen=True)

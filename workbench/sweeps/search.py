@@ -1,0 +1,150 @@
+"""What a search is asked for, and how it chooses trials.
+
+Every batch is chosen from what was told of the trials before it alone, by a sampler that is seeded by their number: a
+search that goes on is the search that was never interrupted.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from math import inf
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from workbench.build import dataset_of, n_classes_of, validate
+from workbench.config import RunSpec
+from workbench.errors import ConfigError, unknown_name
+from workbench.sweeps.identity import run_key
+from workbench.sweeps.pruning import Direction, load_optuna
+from workbench.sweeps.shapes import Runs
+from workbench.sweeps.space import Space, Values
+from workbench.sweeps.sweep import check_together
+
+TRIES = 20  # to choose what was not tried, before the first of what is left is taken
+State = Literal["COMPLETE", "PRUNED", "FAIL"]  # as Optuna calls them
+
+
+class Settings(BaseModel):
+    """What ``conf/hydra/sweeper/search.yaml`` holds beside the space."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    metric: str
+    direction: Direction | None
+    trials: Annotated[int, Ge(1)]
+    batch: Annotated[int, Ge(1)]
+    seed: Annotated[int, Ge(0)]
+    prune: bool
+    prune_after: Annotated[int, Ge(1)]
+    prune_least: Annotated[int, Ge(1)]
+
+    @property
+    def aim(self) -> Direction:
+        """The direction, where none is given the metric's own."""
+        return self.direction or ("minimize" if self.metric.endswith("/loss") else "maximize")
+
+    @property
+    def worst(self) -> float:
+        """The value of a trial that diverged."""
+        return inf if self.aim == "minimize" else -inf
+
+
+def make_settings(**given: Any) -> Settings:
+    """Checked settings; raises ConfigError with the key, the rule and the value."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        rule = first["msg"].removeprefix("Input should be ")
+        raise ConfigError(f"hydra.sweeper.{first['loc'][0]}: must be {rule}, got {first['input']!r}") from error
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial chose and what came of it: the mean of its runs, and where it is kept."""
+
+    number: int
+    values: Values
+    state: State | None = None
+    value: float | None = None
+    runs: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search as it was asked for; `compose` makes runs of overrides."""
+
+    space: Space
+    settings: Settings
+    compose: Callable[[Runs], list[RunSpec]]
+
+    def __len__(self) -> int:
+        """How many runs it may have."""
+        return self.settings.trials * len(self.corners[0])
+
+    @cached_property
+    def corners(self) -> list[list[RunSpec]]:
+        """The runs at the corners of the space.
+
+        Raises ConfigError where one of them cannot run, or the metric cannot be compared.
+        """
+        corners = [self.compose(self.space.runs(values)) for values in self.space.corners()]
+        specs = [spec for corner in corners for spec in corner]
+        check_together(specs)
+        for spec in specs:
+            validate(spec)
+        scores = {"r2" if n_classes_of(spec) is None else "accuracy" for spec in specs}
+        known = [f"{part}/{name}" for part in ("train", "valid") for name in ("loss", *scores)]
+        if self.settings.metric not in known or len(scores) > 1:
+            raise unknown_name("hydra.sweeper.metric", self.settings.metric, known)
+        if self.settings.metric.endswith("/loss") and len({json.dumps(spec.resolved["loss"]) for spec in specs}) > 1:
+            raise ConfigError(
+                f"hydra.sweeper.metric: must mean the same in all trials, but {self.settings.metric} is of searched "
+                f"losses; write hydra.sweeper.metric=valid/{scores.pop()}"
+            )
+        return corners
+
+    @property
+    def key(self) -> str:
+        """What two searches share that choose alike: how many trials they have, and when they stop them, is no part."""
+        runs = sorted(run_key(spec, dataset_of(spec).digest) for corner in self.corners for spec in corner)
+        settings = self.settings
+        searched = {key: repr(one) for key, one in self.space.searched.items()}
+        content = json.dumps([runs, searched, settings.metric, settings.aim, settings.seed])
+        return sha256(content.encode()).hexdigest()[:16]
+
+    def choose(self, told: Sequence[Trial], marks: Callable[[Trial], dict[int, float]], count: int) -> list[Trial]:
+        """Up to `count` trials that were not told yet; fewer where the space has no more."""
+        optuna = load_optuna()
+        number = sha256(f"{self.settings.seed} {len(told)}".encode()).digest()[:4]
+        sampler = optuna.samplers.TPESampler(seed=int.from_bytes(number), constant_liar=True)
+        study = optuna.create_study(sampler=sampler, direction=self.settings.aim)
+        for trial in told:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=optuna.trial.TrialState[trial.state],
+                    params=dict(trial.values),
+                    distributions=dict(self.space.searched),
+                    value=trial.value,
+                    intermediate_values=marks(trial),
+                )
+            )
+        used, tried = {trial.number for trial in told}, [trial.values for trial in told]
+        chosen: list[Trial] = []
+        while len(chosen) < count and len(tried) < self.space.size():
+            asked = (self.space.rounded(study.ask(dict(self.space.searched)).params) for _ in range(TRIES))
+            values = next((one for one in asked if one not in tried), None)
+            if values is None and self.space.size() < inf:
+                values = next(one for one in self.space.every() if one not in tried)
+            if values is None:
+                break
+            free = next(number for number in range(len(tried) + 1) if number not in used)
+            used.add(free)
+            tried.append(values)
+            chosen.append(Trial(free, values))
+        return chosen
