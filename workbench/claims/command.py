@@ -93,6 +93,8 @@ def new_command(kind: str, name: str, folder: str) -> int:
     """Write the two files of a claim that works, to be changed."""
     if not name.isidentifier():
         raise ConfigError(f"new {kind}: NAME must be a Python identifier, got {name!r}; write for example my_claim")
+    if name in (*catalog(), "all"):
+        raise ConfigError(f"new {kind}: {name} is a name of the workbench's own; choose another name")
     place = Path(folder)
     files = {place / f"{name}.py": "claim.py.txt", place / "experiment" / f"{name}.yaml": "claim.yaml.txt"}
     for file in files:
