@@ -1,0 +1,81 @@
+"""``workbench new claim`` writes a claim that works."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.outer import Answer, runs_of
+from workbench.claims.catalog import choose
+from workbench.tracking.store import Store
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+Cli = Callable[..., Answer]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--claims", "mine/deep")])
+def test_both_files_are_written(cli: Cli, folder: Path, arguments: tuple[str, ...]) -> None:
+    """Into ``claims``, or where they are wanted; the command to run them is said."""
+    answer = cli("new", "claim", "faster", *arguments)
+    place = Path(arguments[-1] if arguments else "claims")
+    yaml, code = place / "experiment" / "faster.yaml", place / "faster.py"
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == (f"wrote {code}\nwrote {yaml}\nrun it: workbench reproduce faster --claims {place}\n")
+    (one,) = choose(["faster"], folder / place)
+    assert one.claim.title == "Tanh against sigmoid"
+    assert "$" not in code.read_text() + yaml.read_text()
+    assert f'wb.reproduce("faster", claims="{place}")' in code.read_text()
+
+
+@pytest.mark.parametrize("name", ["1st", "a-b", "a b", "", "../up", "a.b"])
+def test_bad_names_are_refused(cli: Cli, folder: Path, name: str) -> None:
+    """Nothing is written."""
+    answer = cli("new", "claim", name)
+    assert answer.code == 2
+    assert answer.err == (
+        f"workbench: new claim: NAME must be a Python identifier, got {name!r}; write for example my_claim\n"
+    )
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("existing", ["claims/faster.py", "claims/experiment/faster.yaml"])
+def test_existing_files_are_spared(cli: Cli, folder: Path, existing: str) -> None:
+    """Either of the two."""
+    file = folder / existing
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    answer = cli("new", "claim", "faster")
+    assert answer.code == 2
+    assert answer.err == (f"workbench: new claim: {existing} must not exist; choose another name, or remove it\n")
+    assert [path for path in folder.rglob("*") if path.is_file()] == [file]
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["xor", "all"])
+def test_names_of_the_workbenchs_own_are_taken(cli: Cli, folder: Path, name: str) -> None:
+    """Such a claim could not be reproduced."""
+    answer = cli("new", "claim", name)
+    assert answer.code == 2
+    assert answer.err == f"workbench: new claim: {name} is a name of the workbench's own; choose another name\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
+    """With fewer epochs and seeds; its yaml is an experiment for `train` as well."""
+    cli("new", "claim", "faster")
+    yaml = folder / "claims" / "experiment" / "faster.yaml"
+    text = yaml.read_text()
+    for before, after in (("epochs: 10", "epochs: 1"), ("{seeds: 10}", "{seeds: 6}"), ("[8, 32]", "[2, 4]")):
+        assert before in text
+        text = text.replace(before, after)
+    yaml.write_text(text)
+    answer = cli("reproduce", "faster", "--claims", "claims")
+    assert (answer.code, answer.err) == (0, "")
+    assert "Tanh against sigmoid" in answer.out
+    final = [run for run in runs_of(store) if not run.data.tags["arm"].startswith("tuning")]
+    assert len(final) == 2 * 2 * 6
+    shown = cli("train", "--config-dir", "claims", "experiment=faster", "--cfg", "job")
+    assert shown.code == 0
+    assert "epochs: 1\n" in shown.out
+    assert "experiment: faster\n" in shown.out

@@ -1,0 +1,46 @@
+"""Write tests/golden/claim_rules.json, the rules of the shipped claims: ``python -m tests.golden_rules``.
+
+Refuses to write another rule over one of the same version: what was decided beforehand stays decided.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from workbench.claims.catalog import catalog
+
+FILE = Path(__file__).parent / "golden" / "claim_rules.json"
+Rules = dict[str, dict[str, object]]
+
+
+def shipped() -> Rules:
+    """Version and hash of every shipped claim's rule."""
+    return {
+        name: {"version": one.claim.version, "rule_hash": one.claim.rule_hash}
+        for name, one in sorted(catalog().items())
+    }
+
+
+def changed(kept: Rules, now: Rules) -> list[str]:
+    """The claims whose rule is another one under the same version."""
+    return [
+        name
+        for name, rule in now.items()
+        if name in kept and rule["version"] == kept[name]["version"] and rule != kept[name]
+    ]
+
+
+def main() -> int:
+    """Exit code 1 where a rule changed without a new version."""
+    kept: Rules = json.loads(FILE.read_text()) if FILE.exists() else {}
+    now = shipped()
+    if names := changed(kept, now):
+        print(f"raise `version` in conf/experiment/{names[0]}.yaml first: its rule changed", file=sys.stderr)
+        return 1
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(json.dumps(now, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
