@@ -47,6 +47,7 @@ LEVELS = {
     "compose": 7,
     "nodes": 7,
     "build": 7,
+    "outbox": 8,
     "run": 8,
     "sweeps": 9,
     "bench": 9,

@@ -56,12 +56,15 @@ class Tracking:
 class Sweep:
     """How a multirun is trained. A pack is split where its tensors would take more than `pack_gib` GiB.
 
-    `rerun` says what of it is trained again: what is missing, also what failed, or all.
+    `rerun` says what of it is trained again: what is missing, also what failed, or all. A pack in training leaves a
+    checkpoint every `checkpoint_seconds` (0: after each epoch, None: none), and `keep_weights` keeps final parameters.
     """
 
     rerun: Rerun = Rerun["failed"]
     on_error: OnError = OnError["continue"]
     pack_gib: float = 2.0
+    checkpoint_seconds: float | None = 10.0
+    keep_weights: bool = False
 
 
 @dataclass
@@ -107,6 +110,8 @@ class Config:
             split.test,
         )
         yield "above 0", self.sweep.pack_gib > 0, "sweep.pack_gib", self.sweep.pack_gib
+        seconds = self.sweep.checkpoint_seconds
+        yield "at least 0, or null", seconds is None or seconds >= 0, "sweep.checkpoint_seconds", seconds
         yield (
             "a name",
             bool(tracking.experiment.strip()),
@@ -122,6 +127,7 @@ DEFAULTS = {
     "split.valid": 0.1,
     "split.test": 0.1,
     "sweep.pack_gib": 2,
+    "sweep.checkpoint_seconds": 10,
     "tracking.experiment": "workbench",
 }
 

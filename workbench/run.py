@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -11,12 +12,15 @@ import torch
 from workbench.build import build_pack, dataset_of
 from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
+from workbench.engine.checkpoint import Keeper, weights_of
 from workbench.engine.history import Divergence, History, Record
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer
 from workbench.errors import Terminated, TrackingError
+from workbench.outbox import Outbox
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
+from workbench.tracking.liveness import owner_tags
 
 LARGE_PRODUCT = 4_000_000  # multiply-adds of one replica's product above which a second thread pays
 
@@ -72,102 +76,134 @@ def train_pack(
     on_record: Callable[[Record], None] = lambda record: None,
     spot_checks: SpotChecks | None = None,
     give_up: Callable[[Record], Sequence[int]] = lambda record: (),
+    keeper: Keeper | None = None,
 ) -> PackResult:
     """Train jobs that share a program as one pack.
 
     With `spot_checks`, what one finds is kept with the runs. `give_up` is told of every record, and names replicas of
-    it that are trained no further. An exception ends its runs as failed, and the results say
-    why. Ctrl-C and SIGTERM are raised again once every run has its true status.
+    it that are trained no further. With a `keeper`, the pack goes on from the checkpoint that it found, and leaves
+    others. An exception ends its runs as failed, and the results say why. Ctrl-C and SIGTERM are raised again once
+    every run has its true status.
     """
-    results = [Result(job, "", Outcome.failed) for job in jobs]
-    done = PackResult(results, History(), {})
-    going = dict(enumerate(results))
+    done = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
+    outbox = Outbox(sink, done.history.records, keeper)
+    trainer: Trainer | None = None
     try:
-        trainer = _begin(results, sink)
-        start = perf_counter()
-        tags: dict[str, str] = {}
-        with one_thread(is_small(trainer.pack, trainer.batch_size)):
-            for record in trainer.run(jobs[0].spec.config.train.epochs):
-                done.history.records.append(record)
-                _keep(record, results, sink)
-                for one in record.diverged:
-                    _close_diverged(going.pop(one.replica), one, sink)
-                on_record(record)
-                for replica in _given_up(trainer, give_up(record)):
-                    _close_pruned(going.pop(replica), record.epoch, sink)
-            if spot_checks and going:
-                first = trainer.params.with_flat(trainer.params.flat[:1])
-                tags = spot_checks.tags(trainer.pack, first, perf_counter() - start)
+        trainer = _begin(done.results, outbox, keeper)
+        tags = _train(trainer, done, outbox, on_record, spot_checks, give_up, keeper)
         done.final |= trainer.final
-        for result in going.values():
-            sink.close(result.run, Outcome.finished, tags)
-            result.outcome = Outcome.finished
+        outbox.keep(trainer.snapshot())
+        for replica in trainer.replicas:
+            outbox.close(replica, Outcome.finished, {**tags, **(keeper.tags if keeper else {})})
+        if keeper:
+            keeper.remove()
     except BaseException as error:
-        _close_early(list(going.values()), error, sink)
+        _end_early(done.results, outbox, trainer, error)
         if not isinstance(error, Exception) or os.environ.get("WORKBENCH_DEBUG"):
             raise
+    finally:
+        for replica, outcome in outbox.closed.items():
+            done.results[replica].outcome = outcome
     return done
 
 
-def _begin(results: Sequence[Result], sink: Sink) -> Trainer:
+def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> Trainer:
     """Build everything, then begin the runs: what cannot be built leaves no run behind."""
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
     trainer = Trainer(pack, jobs[0].spec.config.train.batch_size)
+    if keeper and keeper.found:
+        trainer.restore(keeper.found.snapshot)
     tags = {
         "device": torch.cuda.get_device_name(pack.device) if pack.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "steps_per_epoch": str(trainer.steps_per_epoch),
+        **owner_tags(),
     }
-    infos = [replace(info, tags={**info.tags, **tags}) for info in (job.info for job in jobs)]
-    for result, run in zip(results, sink.open(infos), strict=True):
+    if jobs[0].spec.config.sweep.keep_weights:
+        layout = trainer.params.layout
+        outbox.weights = lambda replica: weights_of(layout, trainer.final[replica])
+    outbox.begin([replace(info, tags={**info.tags, **tags}) for info in (job.info for job in jobs)])
+    for result, run in zip(results, outbox.runs, strict=True):
         result.run = run
     return trainer
 
 
-def _keep(record: Record, results: Sequence[Result], sink: Sink) -> None:
+def _train(
+    trainer: Trainer,
+    done: PackResult,
+    outbox: Outbox,
+    on_record: Callable[[Record], None],
+    spot_checks: SpotChecks | None,
+    give_up: Callable[[Record], Sequence[int]],
+    keeper: Keeper | None,
+) -> dict[str, str]:
+    """Every record of the pack, those of its checkpoint first; the tags of its spot check."""
+    for record in keeper.found.records if keeper and keeper.found else ():
+        _keep(record, done)
+        on_record(record)
+        give_up(record)  # for what it remembers: what it said then is in the checkpoint
+    start = perf_counter()
+    with one_thread(is_small(trainer.pack, trainer.batch_size)):
+        for record in trainer.run(done.results[0].job.spec.config.train.epochs):
+            _keep(record, done)
+            for one in record.diverged:
+                outbox.ends(one.replica, Outcome.diverged, _tags_of(one))
+            on_record(record)
+            given_up = give_up(record)
+            for replica in given_up:
+                outbox.ends(replica, Outcome.pruned, {"pruned.epoch": str(record.epoch)})
+            if given_up:
+                trainer.drop(given_up)
+            outbox.after_record(trainer.snapshot)
+        if spot_checks and trainer.replicas:
+            first = trainer.params.with_flat(trainer.params.flat[:1])
+            return spot_checks.tags(trainer.pack, first, perf_counter() - start)
+    return {}
+
+
+def _keep(record: Record, done: PackResult) -> None:
+    done.history.records.append(record)
     for position, replica in enumerate(record.replicas):
-        metrics = record.of(position)
-        sink.write(results[replica].run, record.step, record.time_ms, metrics)
-        results[replica].metrics |= metrics
+        done.results[replica].metrics |= record.of(position)
+    for one in record.diverged:
+        done.results[one.replica].divergence = one
 
 
-def _close_diverged(result: Result, divergence: Divergence, sink: Sink) -> None:
-    result.outcome, result.divergence = Outcome.diverged, divergence
+def _tags_of(divergence: Divergence) -> dict[str, str]:
     tags = {"diverged.step": str(divergence.step)}
     if divergence.layer:
         tags |= {"diverged.layer": divergence.layer, "diverged.quantity": divergence.quantity}
-    sink.close(result.run, Outcome.diverged, tags)
+    return tags
 
 
-def _given_up(trainer: Trainer, replicas: Sequence[int]) -> Sequence[int]:
-    if replicas:
-        trainer.drop(replicas)
-    return replicas
-
-
-def _close_pruned(result: Result, epoch: int, sink: Sink) -> None:
-    result.outcome = Outcome.pruned
-    sink.close(result.run, Outcome.pruned, {"pruned.epoch": str(epoch)})
-
-
-def _close_early(results: Sequence[Result], error: BaseException, sink: Sink) -> None:
-    outcome = outcome_of(error)
+def _end_early(results: Sequence[Result], outbox: Outbox, trainer: Trainer | None, error: BaseException) -> None:
+    """Send what may be sent, and end every run that is open with the reason."""
+    outcome, reason = outcome_of(error), f"{type(error).__name__}: {error}"
+    for replica, result in enumerate(results):
+        if replica not in outbox.closed:
+            result.outcome, result.error = outcome, reason
+    if trainer is not None and outbox.runs:
+        with _logged("rows could not be sent"):
+            outbox.give_up(trainer.mark, error)
     again: BaseException | None = None
-    for result in results:
-        if result.outcome is not Outcome.failed:
-            continue  # closed before the others could be
-        result.outcome, result.error = outcome, f"{type(error).__name__}: {error}"
-        if not result.run:
-            continue
+    for replica in outbox.open:
         try:
-            sink.close(result.run, outcome, {"error": result.error[:500]})
-        except TrackingError as lost:  # the reason for ending may be the store itself
-            logging.getLogger(__name__).warning("run %s could not be closed: %s", result.run, lost)
+            with _logged(f"run {outbox.runs[replica]} could not be closed"):
+                outbox.close(replica, outcome, {"error": reason[:500]})
         except (KeyboardInterrupt, Terminated) as interruption:  # the others must still be closed
             again = interruption
     if again:
         raise again
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """The reason for ending may be the store itself."""
+    try:
+        yield
+    except TrackingError as lost:
+        logging.getLogger(__name__).warning("%s: %s", what, lost)
 
 
 def is_small(pack: Pack, batch_size: int) -> bool:

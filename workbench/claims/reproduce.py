@@ -234,15 +234,15 @@ class _Runs:
         Raises ConfigError where a run fails: a verdict without it would be another one.
         """
         if self._kept is None:
+            self.sink.end_gone()
             self._kept = kept_runs(self.sink.store, specs[0].config.tracking.experiment)
         check_together(specs)
         jobs = in_sweep(make_jobs(specs, arms), self.sweep)
         ledger = make_ledger(jobs, self._kept, Rerun["failed"])
         self.sink.tag((one.run for one in ledger.results.values()), member_tag(self.sweep), "run")
-        missing = [jobs[position] for position in ledger.to_train]
-        if missing:
-            self.console.print(f"{self.name}: {len(missing)} runs to train of {len(jobs)}", highlight=False)
-        for result in train_jobs(missing, self.sink, self.console):
+        if ledger.to_train:
+            self.console.print(f"{self.name}: {len(ledger.to_train)} runs to train of {len(jobs)}", highlight=False)
+        for result in train_jobs(jobs, self.sink, self.console, done=ledger.results):
             if result.error:
                 raise ConfigError(f"claim {self.name}: its runs must not fail: {result.job.name}: {result.error}")
             self._kept[result.job.tags["key"]] = KeptRun(result.run, result.outcome, result.metrics)

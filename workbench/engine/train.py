@@ -13,11 +13,13 @@ from torch import Tensor
 
 from workbench.axes import Outputs, PerReplicaTensor, Units
 from workbench.diagnostics.grad_norm import grad_norm
+from workbench.engine.checkpoint import Snapshot, layout_digest
 from workbench.engine.evaluate import evaluate
 from workbench.engine.failure import Failure, first_failures
 from workbench.engine.history import Divergence, Record
 from workbench.engine.plan import Plan
 from workbench.engine.replicas import Pack
+from workbench.errors import NumericsError
 from workbench.nn.optimizers import State
 from workbench.nn.params import Params
 from workbench.seeds import generator
@@ -48,7 +50,8 @@ class Trainer:
     """A pack in training: its parameters, optimizer state and streams of batch orders.
 
     `replicas` are the numbers (in the pack as given) of those still training; `final` holds each replica's parameters
-    [P] once it has left or ended.
+    [P] once it has left or ended. `recorded` counts the records so far, and `mark` is what the epoch in training began
+    with: whole at every moment, whatever interrupts it.
     """
 
     def __init__(self, pack: Pack, batch_size: int) -> None:
@@ -61,24 +64,62 @@ class Trainer:
         self.replicas = tuple(range(len(pack)))
         self.steps_per_epoch = -(-pack.data.train.size // self.batch_size)
         self.final: dict[int, Tensor] = {}
+        self.recorded = 0
+        self._layout = layout_digest(self.params.layout)
+        self.mark = self.snapshot()
 
     def run(self, epochs: int) -> Iterator[Record]:
-        """Train; a record at step 0, one after each epoch, and one with the test part's metrics at the end."""
-        yield self._record(0, self._epoch_metrics())
-        for epoch in range(1, epochs + 1):
-            mark, plan = self._mark(), self._plan(epoch, epochs)
+        """Train; a record at step 0, one after each epoch, and one with the test part's metrics at the end.
+
+        After `restore`, only what comes after its records.
+        """
+        if not self.recorded:
+            yield self._record(0, self._epoch_metrics())
+        for epoch in range(self.recorded, epochs + 1):
+            if not self.replicas:
+                return
+            self.mark = mark = self.snapshot().copied()
+            plan = self._plan(epoch, epochs)
             losses = self._train_epoch(plan)
             metrics = self._epoch_metrics() | grad_norm(self.grads)
             metrics[_STOPPED] = _stopped(losses, metrics["train/loss"])
             yield self._drop_diverged(self._record(epoch, metrics), mark, plan)
-            if not self.replicas:
-                return
-        yield self._record(epochs, _named("test", self._evaluate("test")))
+        if self.replicas and self.recorded == epochs + 1:
+            yield self._record(epochs, _named("test", self._evaluate("test")))
         self.final |= dict(zip(self.replicas, self.params.flat, strict=True))
 
-    def _mark(self) -> tuple[Tensor, State]:
-        """What an epoch starts from."""
-        return self.params.flat.clone(), {name: tensor.clone() for name, tensor in self.state.items()}
+    def snapshot(self) -> Snapshot:
+        """What training goes on from, between two records of `run`; it shares the tensors in training."""
+        orders = [order.get_state() for order in self.orders]
+        return Snapshot(
+            self.recorded,
+            self.replicas,
+            self.params.flat,
+            dict(self.state),
+            torch.stack(orders) if orders else torch.empty(0, 0, dtype=torch.uint8),
+            dict(self.final),
+            self._layout,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of the same pack, as if its records had been made here.
+
+        Raises NumericsError where it is one of another program.
+        """
+        here = self.snapshot()
+        if (here.layout, here.state.keys()) != (snapshot.layout, snapshot.state.keys()):
+            raise NumericsError(
+                "checkpoint: must be of the program that goes on from it, but its parameters or its optimizer's state "
+                "are others; run the command again to train from the start"
+            )
+        if snapshot.replicas != self.replicas:
+            self._keep(list(snapshot.replicas))
+        own = snapshot.copied(self.params.flat.device)  # memory of torch's own alignment, on which bits depend
+        self.params = self.params.with_flat(own.flat)
+        self.state, self.final, self.recorded = own.state, dict(own.final), own.recorded
+        for order, state in zip(self.orders, snapshot.orders, strict=True):
+            order.set_state(state)
+        self.mark = self.snapshot().copied()
 
     def _plan(self, epoch: int, epochs: int) -> Plan:
         """The order of the examples and the learning rates of an epoch counted from 1; the orders' streams move on."""
@@ -106,15 +147,16 @@ class Trainer:
         """Move the numbers to the host, all at once."""
         table = torch.stack([values.double() for values in metrics.values()]).tolist()
         values = dict(zip(metrics, table, strict=True))
+        self.recorded += 1
         return Record(epoch * self.steps_per_epoch, epoch, int(time() * 1000), self.replicas, values)
 
-    def _drop_diverged(self, record: Record, mark: tuple[Tensor, State], plan: Plan) -> Record:
+    def _drop_diverged(self, record: Record, mark: Snapshot, plan: Plan) -> Record:
         """Go on without the replicas whose loss was not finite; they keep what they were at the mark."""
         stopped = [int(step) for step in record.metrics.pop(_STOPPED)]
         lost = [position for position, step in enumerate(stopped) if step]
         if not lost:
             return record
-        flat, state = mark
+        flat, state = mark.flat, mark.state
         before = record.step - self.steps_per_epoch
         index = torch.tensor(lost, device=flat.device)
         failures = first_failures(

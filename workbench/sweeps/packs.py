@@ -10,16 +10,18 @@ WORTHWHILE = 32  # replicas: a pack of as many costs a replica little more than 
 PACKS_PER_WORKER = 4  # so that workers end together, and one that is lost takes little with it
 
 
-def group(specs: Sequence[RunSpec], parallel: int = 1) -> list[list[int]]:
+def group(specs: Sequence[RunSpec], parallel: int = 1, total: int = 0) -> list[list[int]]:
     """Positions of the runs of each pack, neighbors together.
 
     A pack is of one program and fits its memory budget; where several are trained at once, it is also at most a
-    worker's share of all runs, as far as packs stay worthwhile.
+    worker's share of all runs, as far as packs stay worthwhile. `total` is the number of runs before some packs of
+    theirs were done: with it, the other packs are the same ones.
     """
     programs: dict[str, list[int]] = {}
     for position, spec in enumerate(specs):
         programs.setdefault(program_key(spec), []).append(position)
-    share = max(WORTHWHILE, -(-len(specs) // (PACKS_PER_WORKER * parallel))) if parallel > 1 else len(specs)
+    total = max(total, len(specs))
+    share = max(WORTHWHILE, -(-total // (PACKS_PER_WORKER * parallel))) if parallel > 1 else total
     packs = []
     for positions in programs.values():
         first = specs[positions[0]]

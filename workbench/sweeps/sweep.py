@@ -1,18 +1,18 @@
 """A sweep from composed configurations to finished runs: checked, named, packed, trained, and said in the end."""
 
-import os
 import platform
 import secrets
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from getpass import getuser
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,6 +22,7 @@ from workbench.build import dataset_of, validate
 from workbench.config import Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
+from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.executors.base import Executor, PackTask
 from workbench.sweeps.executors.inline import Inline
 from workbench.sweeps.identity import NOT_RESULT, run_key
@@ -30,7 +31,8 @@ from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
 from workbench.sweeps.pruning import Pruning
-from workbench.tracking.base import Outcome, RunInfo, Sink, outcome_of
+from workbench.tracking.base import Outcome, RunInfo, outcome_of
+from workbench.tracking.liveness import alone, owner_tags
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     jobs = make_jobs([spec])
     console.print(f"1 run: {jobs[0].name}; kept in {store.shown}", highlight=False, soft_wrap=True)
     sink = open_sink(store, spec)
+    sink.end_gone()
     (result,) = train_jobs(jobs, sink, console)
     link = run_link(ui_base(store), sink.experiment_id, result.run)
     return Finished("", sink.experiment_id, store, [result], link)
@@ -109,14 +112,17 @@ def train_members(
 ) -> list[Result]:
     """Train what is not done yet of the jobs, as members of a sweep; the results of all, in their order."""
     config = jobs[0].spec.config
-    ledger = make_ledger(jobs, kept_by_key(sink.store, config.tracking.experiment), config.sweep.rerun)
+    kept = kept_by_key(sink.store, config.tracking.experiment)
+    ledger = make_ledger(jobs, kept, config.sweep.rerun)
     jobs = in_sweep(jobs, sweep)
+    own = [position for position in ledger.results if kept[jobs[position].tags["key"]].sweep == sweep]
     sink.tag(ledger.superseded, member_tag(sweep), "superseded")
     sink.tag([result.run for result in ledger.results.values()], member_tag(sweep), "run")
     console.print(_opening(jobs, len(ledger.results), sink.store), highlight=False, soft_wrap=True)
-    trained = train_jobs([jobs[position] for position in ledger.to_train], sink, console, executor, pruning)
-    by_position = {**ledger.results, **dict(zip(ledger.to_train, trained, strict=True))}
-    return [by_position[position] for position in range(len(jobs))]
+    total = len(ledger.to_train) + len(own)
+    results = train_jobs(jobs, sink, console, executor, pruning, ledger.results, total)
+    sink.show_only(sweep, {job.tags["key"] for job in jobs}, {result.run for result in results})
+    return results
 
 
 def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
@@ -137,11 +143,13 @@ def begin(sink: "MlflowSink", config: Config, key: str, describe: Callable[[str]
     """(id, own run) of the sweep with this key, which `describe` describes: the one before, if it may be used."""
     from workbench.tracking.reader import own_run
 
-    anew = config.sweep.rerun is Rerun["all"]
-    before = None if anew else own_run(sink.store, config.tracking.experiment, key)
-    if before is not None:
-        sink.open_again(before[1])
-        return before
+    with alone(sink.store):
+        sink.end_gone()
+        anew = config.sweep.rerun is Rerun["all"]
+        before = None if anew else own_run(sink.store, config.tracking.experiment, key)
+        if before is not None:
+            sink.open_again(before[1], owner_tags())
+            return before
     sweep = new_sweep()
     (own,) = sink.open([describe(sweep)])
     return sweep, own
@@ -158,21 +166,52 @@ def in_sweep(jobs: Sequence[Job], sweep: str) -> list[Job]:
 
 
 def train_jobs(
-    jobs: Sequence[Job], sink: Sink, console: Console, executor: Executor = INLINE, pruning: Pruning | None = None
+    jobs: Sequence[Job],
+    sink: "MlflowSink",
+    console: Console,
+    executor: Executor = INLINE,
+    pruning: Pruning | None = None,
+    done: Mapping[int, Result] = MappingProxyType({}),
+    total: int = 0,
 ) -> list[Result]:
-    """Train jobs in packs, with a bar, and give their results in their order."""
-    specs = [job.spec for job in jobs]
-    packs = group(specs, executor.parallel)
-    tasks = [PackTask(tuple(pack), tuple(jobs[position] for position in pack), pruning) for pack in packs]
-    results: dict[int, Result] = {}
-    with SweepProgress(sum(spec.config.train.epochs for spec in specs), console) as progress:
+    """Train the jobs that are not `done` in packs, with a bar; the results of all, in their order.
+
+    Packs that were left by a process that is gone are gone on with. `total` is that of `group`.
+    """
+    tasks = _tasks(jobs, sink, executor.parallel, pruning, done, total)
+    results = dict(done)
+    epochs = sum(job.spec.config.train.epochs for position, job in enumerate(jobs) if position not in done)
+    with SweepProgress(epochs, console) as progress:
         ended = executor.run(tasks, sink, progress.advance)
         for task, found in ended:
-            results |= dict(zip(task.positions, found, strict=True))
+            new = {place: result for place, result in zip(task.positions, found, strict=True) if place not in done}
+            results |= new
             stop = task.jobs[0].spec.config.sweep.on_error is OnError["stop"]
-            if stop and any(result.outcome is Outcome.failed for result in found):
+            if stop and any(result.outcome is Outcome.failed for result in new.values()):
                 ended.close()
     return [results.get(position) or _not_begun(job) for position, job in enumerate(jobs)]
+
+
+def _tasks(
+    jobs: Sequence[Job],
+    sink: "MlflowSink",
+    parallel: int,
+    pruning: Pruning | None,
+    done: Mapping[int, Result],
+    total: int,
+) -> list[PackTask]:
+    """The packs that were left first, then those of all other jobs that are to be trained."""
+    checkpoints = Checkpoints.of(sink.store, sink.experiment_id, jobs[0].spec.config.sweep)
+    keys = [job.tags["key"] for job in jobs]
+    packs = checkpoints.packs(keys, done, sink.unfinished) if checkpoints else []
+    known = {*done, *(position for pack in packs for position in pack)}
+    rest = [position for position in range(len(jobs)) if position not in known]
+    fresh = group([jobs[position].spec for position in rest], parallel, total)
+    packs += [tuple(rest[place] for place in pack) for pack in fresh]
+    return [
+        PackTask(pack, tuple(jobs[position] for position in pack), pruning, checkpoints, frozenset(done))
+        for pack in packs
+    ]
 
 
 def _check(specs: Sequence[RunSpec]) -> None:
@@ -264,8 +303,7 @@ def environment_tags() -> dict[str, str]:
     tags = {
         "workbench": __version__,
         "python": platform.python_version(),
-        "host": platform.node(),
-        "pid": str(os.getpid()),
+        **owner_tags(),
         "mlflow.user": getuser(),
         "mlflow.source.name": "workbench train",
         "mlflow.source.type": "LOCAL",

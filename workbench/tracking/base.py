@@ -57,6 +57,12 @@ class Sink(Protocol):
     def open(self, runs: Sequence[RunInfo]) -> list[str]:
         """Begin runs; their ids in the same order."""
 
+    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
+        """Go on with a run that was ended or left; `tags` say who does."""
+
+    def attach(self, run: str, name: str, content: bytes) -> None:
+        """Keep a file with a run, in the place of one of the same name."""
+
     def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
         """Keep finite numbers of one run at one step; `time_ms` is the wall clock since 1970."""
 
@@ -66,12 +72,13 @@ class Sink(Protocol):
 
 @dataclass
 class KeptRun:
-    """A run in a `MemorySink`: `rows` are (step, time_ms, metrics)."""
+    """A run in a `MemorySink`: `rows` are (step, time_ms, metrics), `files` contents by name."""
 
     info: RunInfo
     rows: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
     outcome: Outcome | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class MemorySink:
@@ -84,6 +91,13 @@ class MemorySink:
         ids = [f"run-{len(self.runs) + number}" for number in range(len(runs))]
         self.runs |= {run: KeptRun(info) for run, info in zip(ids, runs, strict=True)}
         return ids
+
+    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
+        self.runs[run].outcome = None
+        self.runs[run].tags |= dict(tags)
+
+    def attach(self, run: str, name: str, content: bytes) -> None:
+        self.runs[run].files[name] = content
 
     def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
         self.runs[run].rows.append((step, time_ms, dict(metrics)))

@@ -9,11 +9,19 @@ process of another host, or of another namespace of the same boot, cannot be see
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
+
+from filelock import FileLock
+
+from workbench.tracking.store import Store
 
 OWNER = ("host", "boot", "pid", "started")
+SECONDS_TO_WAIT = 120
 _ENDED = "ZX"  # states in /proc: a process whose parent has not asked for its exit code yet, one that is being removed
 _PROC = Path("/proc")
 
@@ -42,6 +50,14 @@ def owner_is_gone(tags: Mapping[str, str]) -> bool:
     if state is None:
         return False
     return state[0] in _ENDED or tags.get("started", "") not in ("", state[1])
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """Be the only process of this host that looks for what others have left in a store."""
+    name = f"workbench-{sha256(store.uri.encode()).hexdigest()[:16]}.lock"
+    with FileLock(Path(gettempdir()) / name, timeout=SECONDS_TO_WAIT):
+        yield
 
 
 @lru_cache(maxsize=1)

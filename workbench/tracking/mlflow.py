@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 from workbench.errors import TrackingError  # noqa: E402
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, outcome_of  # noqa: E402
 from workbench.tracking.liveness import owner_is_gone  # noqa: E402
-from workbench.tracking.store import Store, without_credentials  # noqa: E402
+from workbench.tracking.store import Store, member_tag, runs_filter, without_credentials  # noqa: E402
 from workbench.tracking.view import share  # noqa: E402
 
 STATUS = {
@@ -241,6 +241,13 @@ class MlflowSink:
                 if run.info.lifecycle_stage != "active" or run.data.tags.get("outcome") in DONE:
                     return False
         return True
+
+    def show_only(self, sweep: str, keys: Container[str], shown: Container[str]) -> None:
+        """Take the runs with these keys out of a sweep that are not among the `shown`: others took their place."""
+        with kept_by(self.store):
+            members = search_all(self.client, [self.experiment_id], runs_filter(sweep))
+        strays = [run.info.run_id for run in members if run.data.tags.get("key") in keys]
+        self.tag([run for run in strays if run not in shown], member_tag(sweep), "superseded")
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
         """Save the chart page of a sweep whose own run is `run`; False where this MLflow is not known to show it."""

@@ -83,11 +83,12 @@ def newest_link(store: Store, base: str) -> str:
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A run that ended: its id, how, its last metrics."""
+    """A run that ended: its id, how, its last metrics, and the sweep that trained it."""
 
     id: str
     outcome: Outcome
     metrics: Mapping[str, float]
+    sweep: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -101,7 +102,8 @@ def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
     found: dict[str, KeptRun] = {}
     for run in sorted(runs, key=lambda run: run.info.start_time):
         tags = run.data.tags
-        kept = KeptRun(run.info.run_id, Outcome(tags.get("outcome", Outcome.failed.value)), run.data.metrics)
+        outcome = Outcome(tags.get("outcome", Outcome.failed.value))
+        kept = KeptRun(run.info.run_id, outcome, run.data.metrics, tags.get("sweep", ""))
         if kept.is_done or tags["key"] not in found or not found[tags["key"]].is_done:
             found[tags["key"]] = kept
     return found

@@ -1,12 +1,15 @@
 """What executors share: the task of one pack, and how a worker does it."""
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from workbench.certificate import SpotChecks
+from workbench.engine.checkpoint import Keeper
 from workbench.engine.history import Record
 from workbench.run import Job, Result, train_pack
+from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import Outcome, Sink
 from workbench.tracking.store import Store
@@ -17,11 +20,23 @@ Ends = Generator[tuple["PackTask", list[Result]], None, None]
 
 @dataclass(frozen=True)
 class PackTask:
-    """Runs to train as one pack; `positions` are theirs in the sweep. `pruning` says which of them to give up."""
+    """Runs to train as one pack; `positions` are theirs in the sweep. `pruning` says which of them to give up.
+
+    Those at the positions `done` are trained for the others' sake only.
+    """
 
     positions: tuple[int, ...]
     jobs: tuple[Job, ...]
     pruning: Pruning | None = None
+    checkpoints: Checkpoints | None = None
+    done: frozenset[int] = frozenset()
+
+    def keeper(self) -> AbstractContextManager[Keeper | None]:
+        """What keeps its checkpoint while it is trained."""
+        if self.checkpoints is None:
+            return nullcontext()
+        silent = frozenset(number for number, position in enumerate(self.positions) if position in self.done)
+        return self.checkpoints.keeper([job.tags["key"] for job in self.jobs], silent)
 
     def lost(self, reason: str) -> list[Result]:
         """The results of a pack whose worker is gone."""
@@ -74,4 +89,5 @@ class Worker:
             on_progress(len(replicas) * (epochs - record.epoch))
             return replicas
 
-        return train_pack(task.jobs, self.sink, on_record, spot_checks, give_up).results
+        with task.keeper() as keeper:
+            return train_pack(task.jobs, self.sink, on_record, spot_checks, give_up, keeper).results

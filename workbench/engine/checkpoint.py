@@ -1,0 +1,243 @@
+"""A pack's state between two records, in one safetensors file: what training goes on from, bit for bit.
+
+The file holds parameters, optimizer state, the streams of the orders, the parameters of replicas that have left, and
+every record since the start with its first time. It is written beside its place, forced to the disk and renamed, so
+that whenever a process ends there is the old file or the new one, whole.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
+from torch import Tensor
+
+from workbench.engine.history import Divergence, Record
+from workbench.nn.optimizers import State
+from workbench.nn.params import Layout, Params
+
+SHARE = 0.02  # of a pack's time that its checkpoints may take
+BYTES_PER_SECOND = 100e6  # what a disk is trusted with before the first write is measured
+STATE = "state."
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A pack after `recorded` records: all that the records after them depend on.
+
+    The `replicas` in training have the parameters `flat` [R, P], laid out as `layout` says, the optimizer `state` and
+    the states of their streams, `orders`; `final` holds the parameters [P] of those that have left.
+    """
+
+    recorded: int
+    replicas: tuple[int, ...]
+    flat: Tensor
+    state: State
+    orders: Tensor
+    final: Mapping[int, Tensor]
+    layout: str
+
+    def copied(self, device: torch.device | None = None) -> "Snapshot":
+        """The same with tensors that no training overwrites."""
+        device = device or self.flat.device
+        return replace(
+            self,
+            flat=self.flat.to(device, copy=True),
+            state={name: tensor.to(device, copy=True) for name, tensor in self.state.items()},
+            final={replica: flat.to(device) for replica, flat in self.final.items()},
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        tensors = [self.flat, self.orders, *self.state.values(), *self.final.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds; `about` is whatever its writer wanted to say beside it."""
+
+    snapshot: Snapshot
+    records: list[Record]
+    about: Mapping[str, Any]
+
+
+def layout_digest(layout: Layout) -> str:
+    """16 hexadecimal digits that stand for where each parameter lies."""
+    return sha256(json.dumps(layout.slots).encode()).hexdigest()[:16]
+
+
+def weights_of(layout: Layout, flat: Tensor) -> bytes:
+    """One replica's parameters [P] by name, as the content of a safetensors file."""
+    params = Params(layout, flat.cpu().unsqueeze(0))
+    content: bytes = save({name: tensor[0].clone() for name, tensor in params.items()})
+    return content
+
+
+def write(file: Path, snapshot: Snapshot, records: Sequence[Record], about: Mapping[str, Any]) -> None:
+    """Put a checkpoint in the place of `file`; where that raises, the old one is untouched."""
+    tensors, shape = _records_as_tensors(records)
+    left = sorted(snapshot.final)
+    tensors |= {
+        "flat": snapshot.flat,
+        "orders": snapshot.orders,
+        **{f"{STATE}{name}": tensor for name, tensor in snapshot.state.items()},
+        "final": torch.stack([snapshot.final[replica] for replica in left]) if left else snapshot.flat[:0],
+    }
+    header = {"recorded": snapshot.recorded, "replicas": snapshot.replicas, "left": left, "layout": snapshot.layout}
+    metadata = {key: json.dumps(value) for key, value in {**about, "header": header, "records": shape}.items()}
+    new = file.with_suffix(".tmp")
+    for attempt in range(TRIES):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, new, metadata)
+            break
+        except SafetensorError:
+            if attempt == TRIES - 1 or file.parent.is_dir():
+                raise  # else another process has just removed the folder, because it was empty
+    with new.open("rb+") as written:
+        os.fsync(written.fileno())
+    new.replace(file)
+    _sync_folder(file.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the renaming to the disk too, where folders can be opened."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_about(file: Path) -> dict[str, Any]:
+    """What a checkpoint's writer said beside it, without its tensors."""
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    return {key: json.loads(value) for key, value in metadata.items() if key not in ("header", "records")}
+
+
+def read(file: Path) -> Checkpoint:
+    """A checkpoint from its file."""
+    with safe_open(file, framework="pt") as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        metadata = {key: json.loads(value) for key, value in opened.metadata().items()}
+    header, shape = metadata.pop("header"), metadata.pop("records")
+    snapshot = Snapshot(
+        header["recorded"],
+        tuple(header["replicas"]),
+        tensors["flat"],
+        {name.removeprefix(STATE): tensor for name, tensor in tensors.items() if name.startswith(STATE)},
+        tensors["orders"],
+        dict(zip(header["left"], tensors["final"], strict=True)),
+        header["layout"],
+    )
+    return Checkpoint(snapshot, _records_from_tensors(tensors, shape), metadata)
+
+
+def _records_as_tensors(records: Sequence[Record]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Numbers as tensors, which take a tenth of their text; the few names beside them."""
+    names = list(dict.fromkeys(tuple(record.metrics) for record in records))
+    heads = [
+        [record.step, record.epoch, record.time_ms, names.index(tuple(record.metrics)), len(record.replicas)]
+        for record in records
+    ]
+    diverged = [[index, asdict(one)] for index, record in enumerate(records) for one in record.diverged]
+    tensors = {
+        "records.heads": torch.tensor(heads, dtype=torch.int64),
+        "records.replicas": torch.tensor([one for record in records for one in record.replicas], dtype=torch.int64),
+        "records.values": torch.tensor(
+            [value for record in records for row in record.metrics.values() for value in row], dtype=torch.float64
+        ),
+    }
+    return tensors, {"names": names, "diverged": diverged}
+
+
+def _records_from_tensors(tensors: Mapping[str, Tensor], shape: Mapping[str, Any]) -> list[Record]:
+    replicas, values = (iter(tensors[f"records.{name}"].tolist()) for name in ("replicas", "values"))
+    diverged: dict[int, list[Divergence]] = {}
+    for index, one in shape["diverged"]:
+        diverged.setdefault(index, []).append(Divergence(**one))
+    records = []
+    for index, (step, epoch, time_ms, kind, count) in enumerate(tensors["records.heads"].tolist()):
+        own = tuple(islice(replicas, count))
+        metrics = {name: list(islice(values, count)) for name in shape["names"][kind]}
+        records.append(Record(step, epoch, time_ms, own, metrics, tuple(diverged.get(index, ()))))
+    return records
+
+
+@dataclass
+class Keeper:
+    """Keeps the checkpoint of one pack in `file`, every `seconds` of training and in no more than SHARE of its time.
+
+    With 0 seconds it is due after every record, whatever that costs. `found` is what training goes on from, and
+    `silent` are replicas that are trained for the others' sake: their runs are done. Where the disk refuses a
+    checkpoint, a warning says so, and the pack is trained without.
+    """
+
+    file: Path
+    seconds: float
+    about: dict[str, Any] = field(default_factory=dict)
+    found: Checkpoint | None = None
+    silent: frozenset[int] = frozenset()
+    recorded: int = 0
+    count: int = 0
+    spent: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._begun = self._saved = monotonic()
+        self._last = 0.0
+        self._refused = False
+        self.recorded = self.found.snapshot.recorded if self.found else 0
+
+    def is_due(self, size: int) -> bool:
+        """Whether a checkpoint of `size` bytes should be written now."""
+        if self.seconds == 0 or self._refused:
+            return True
+        now = monotonic()
+        cost = self.spent + max(self._last, size / BYTES_PER_SECOND)
+        return now - self._saved >= self.seconds and cost <= SHARE * (now - self._begun)
+
+    def save(self, snapshot: Snapshot, records: Sequence[Record]) -> None:
+        """Write what holds at the end of these records; never something older than what is there."""
+        if snapshot.recorded <= self.recorded or self._refused:
+            return
+        start = monotonic()
+        try:
+            write(self.file, snapshot, records[: snapshot.recorded], self.about)
+        except (OSError, SafetensorError) as error:
+            self._refused = True
+            self.remove()  # rows that it does not hold are going to be sent
+            logging.getLogger(__name__).warning(
+                "no checkpoint in %s, so a killed pack starts anew: %s", self.file, error
+            )
+            return
+        self._saved = monotonic()
+        self._last = self._saved - start
+        self.spent += self._last
+        self.count += 1
+        self.recorded = snapshot.recorded
+
+    def remove(self) -> None:
+        """The pack is done, or is not to be gone on with."""
+        for file in (self.file, self.file.with_suffix(".tmp")):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                file.unlink()
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What keeping has cost in this process."""
+        return {"checkpoint.count": str(self.count), "checkpoint.seconds": f"{self.spent:.3f}"}

@@ -1,0 +1,130 @@
+"""What a pack has to say to its store, in order, and when it may be said.
+
+A store never forgets a row, and shows both of two rows for one step. So with a keeper nothing leaves before a
+checkpoint that holds it is on the disk. Whenever the process is killed, the same command finds, of this pack,
+
+| killed | left behind | the same command |
+|---|---|---|
+| before its runs are begun | nothing | trains it |
+| before the first checkpoint | runs without rows | ends them as killed, superseded by runs of its own |
+| in training | rows up to a checkpoint, or fewer | sends all rows of the checkpoint again with their first times, which a store keeps once; makes those after it, which were never sent |
+| before its runs are ended | the same, from the last checkpoint, which is always written first | the same |
+| between the ends of two runs | some runs done | goes on with the whole pack, so that every number stays the same, and writes to the others only |
+| before the checkpoint is removed | runs that are all done | removes it |
+
+Ctrl-C and SIGTERM leave what a kill leaves, with the epoch before as the checkpoint and the runs' true status. A pack
+that fails by itself leaves no checkpoint: what failed may be mended, and then trains from the start.
+"""  # noqa: E501
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from workbench.engine.checkpoint import Keeper, Snapshot
+from workbench.engine.history import Record
+from workbench.errors import TrackingError
+from workbench.tracking.base import Outcome, RunInfo, Sink
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A replica that left the pack when there were `recorded` records."""
+
+    recorded: int
+    replica: int
+    outcome: str
+    tags: Mapping[str, str]
+
+
+class Outbox:
+    """Sends the `records` and the ends of a pack's runs to a sink.
+
+    `weights` gives the content of WEIGHTS for a replica that has ended, where it is to be kept. `closed` holds the
+    runs that have ended, by replica.
+    """
+
+    def __init__(self, sink: Sink, records: Sequence[Record], keeper: Keeper | None) -> None:
+        self.sink, self.records, self.keeper = sink, records, keeper
+        self.runs: list[str] = []
+        self.weights: Callable[[int], bytes] | None = None
+        self.closed: dict[int, Outcome] = {}
+        self._endings: list[Ending] = []
+        self._sent = 0
+
+    def begin(self, infos: Sequence[RunInfo]) -> None:
+        """Begin the pack's runs, or go on with those of the checkpoint that was found."""
+        found = self.keeper.found if self.keeper else None
+        if found:
+            self.runs = list(found.about["runs"])
+            self._endings = [Ending(**ending) for ending in found.about["endings"]]
+            for replica in self.open:
+                self.sink.open_again(self.runs[replica], infos[replica].tags)
+        else:
+            silent = self.keeper.silent if self.keeper else frozenset()
+            begun = iter(self.sink.open([info for replica, info in enumerate(infos) if replica not in silent]))
+            self.runs = ["" if replica in silent else next(begun) for replica in range(len(infos))]
+        if self.keeper:
+            self.keeper.about["runs"] = self.runs
+
+    @property
+    def open(self) -> list[int]:
+        """The replicas whose runs are begun and not ended."""
+        silent = self.keeper.silent if self.keeper else frozenset()
+        return [replica for replica in range(len(self.runs)) if replica not in silent | self.closed.keys()]
+
+    def ends(self, replica: int, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """A replica leaves the pack with the newest record."""
+        self._endings.append(Ending(len(self.records), replica, outcome.value, tags))
+
+    def after_record(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Send what may be sent after a record, and before that write a checkpoint if one is due."""
+        if self.keeper is None:
+            self.send(len(self.records))
+        else:
+            now = snapshot()
+            if self.keeper.is_due(now.size):
+                self.keep(now)
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Write the checkpoint of a moment, then send what it holds."""
+        if self.keeper:
+            known = [asdict(ending) for ending in self._endings if ending.recorded <= snapshot.recorded]
+            self.keeper.about["endings"] = known
+            self.keeper.save(snapshot, self.records)
+        self.send(snapshot.recorded)
+
+    def send(self, recorded: int) -> None:
+        """Send the first so many records, and the ends that came with them."""
+        still_open = frozenset(self.open)
+        for record in self.records[self._sent : recorded]:
+            for position, replica in enumerate(record.replicas):
+                if replica in still_open:
+                    self.sink.write(self.runs[replica], record.step, record.time_ms, record.of(position))
+            self._sent += 1
+        for ending in self._endings:
+            if ending.recorded <= self._sent:
+                self.close(ending.replica, Outcome(ending.outcome), ending.tags)
+
+    def close(self, replica: int, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """End a replica's run, unless it is ended."""
+        if replica not in self.open:
+            return
+        if self.weights and outcome in (Outcome.finished, Outcome.diverged, Outcome.pruned):
+            self.sink.attach(self.runs[replica], WEIGHTS, self.weights(replica))
+        self.sink.close(self.runs[replica], outcome, tags)
+        self.closed[replica] = outcome
+
+    def give_up(self, mark: Snapshot, error: BaseException) -> None:
+        """Send what may be sent of a pack that an error ends.
+
+        What interrupts it from outside leaves a checkpoint of the `mark`; its own failure leaves none. Where the store
+        failed, the last checkpoint stands, and nothing more is sent.
+        """
+        if self.keeper is None or isinstance(error, TrackingError):
+            return
+        if isinstance(error, Exception):
+            self.keeper.remove()
+            self.send(len(self.records))
+        elif mark.recorded > self.keeper.recorded:
+            self.keep(mark)
