@@ -46,8 +46,9 @@ ENDED = (Outcome.finished, Outcome.diverged, Outcome.pruned)
 
 def train_search(search: Search, command: Sequence[str], console: Console, executor: Executor = INLINE) -> Finished:
     """Search, as one sweep; the same search as one before goes on with that one."""
+    from workbench.tracking.reader import read_sweep
+
     spec = search.corners[0][0]
-    load_optuna()
     store = find_store(spec.config.tracking.uri)
     executor.ready(store)
     sink = open_sink(store, spec)
@@ -57,7 +58,8 @@ def train_search(search: Search, command: Sequence[str], console: Console, execu
         results += going.run()
         notes = going.notes(command)
         sink.tag([own], "best", "; ".join(line.strip() for line in notes[-2:]))
-        saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
+        runs = read_sweep(store, sweep, histories=False).runs
+        saved = sink.save_view(own, sweep, {name for run in runs for name in run.metrics})
     link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
     return Finished(sweep, sink.experiment_id, store, results, link, notes)
 

@@ -260,7 +260,8 @@ def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> li
 def summary(finished: Finished) -> list[str]:
     """How the runs ended, and those that did not finish by name."""
     counts = Counter(result.outcome.value for result in finished.results)
-    lines = [", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))]
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
+    lines = [counted] if counted else []
     for result in finished.results:
         if result.divergence:
             where = (
