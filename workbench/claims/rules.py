@@ -12,6 +12,15 @@ Where neither holds the verdict is inconclusive. For a sample the interval and t
 half of 1 - `confidence`, for `within` on either side. `absent` is half of `than` if it is not given: an effect below
 half of the smallest that counts is absent. Where one cell of several decides alone, it does so at the level divided by
 their number.
+
+Simulated with the effect exactly at the bound, a rule errs in 2.5 % of studies of ten seeds for normal and heavy-tailed
+differences, in up to 4.9 % for exponential ones, but in 8 % where they are as skewed as exp(normal): measure such a
+thing by its logarithm. What happens at one seed in ten does not show in ten seeds. Power, for normal differences:
+
+| effect, in spreads beyond the bound | 2 | 1 | 0.67 | 0.5 |
+|---|---|---|---|---|
+| found with 10 seeds | 98 % | 72 % | 39 % | |
+| found with 20 seeds | | 98 % | 79 % | 53 % |
 """
 
 from abc import abstractmethod
