@@ -114,11 +114,11 @@ class Trainer:
             )
         if snapshot.replicas != self.replicas:
             self._keep(list(snapshot.replicas))
-        own = snapshot.copied(self.params.flat.device)  # memory of torch's own alignment, on which bits depend
+        own = snapshot.copied(self.params.flat.device)  # into memory as torch aligns it: bits depend on that
         self.params = self.params.with_flat(own.flat)
         self.state, self.final, self.recorded = own.state, dict(own.final), own.recorded
         for order, state in zip(self.orders, snapshot.orders, strict=True):
-            order.set_state(state)
+            order.set_state(state.clone())  # from memory that is not aligned, torch crashes
         self.mark = self.snapshot().copied()
 
     def _plan(self, epoch: int, epochs: int) -> Plan:

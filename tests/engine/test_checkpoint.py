@@ -1,0 +1,266 @@
+"""Checkpoints: a file gives back what was put in, and training that goes on from one ends with the same bits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.reference import blobs, build, make_pack, stems
+from workbench.engine import checkpoint
+from workbench.engine.checkpoint import Keeper, read, read_about, weights_of, write
+from workbench.engine.history import Record
+from workbench.engine.replicas import Pack
+from workbench.engine.train import Trainer
+from workbench.errors import NumericsError
+from workbench.nn.builders import mlp
+from workbench.nn.initializers import Scheme, constant, he
+from workbench.nn.model import Model
+from workbench.nn.optimizers import Optimizer
+from workbench.nodes import call_stacked, option
+
+EPOCHS = 4
+ODD = blobs(100, 7, 5)  # sizes in multiples of 16 would give a replica the same bits in any pack
+LATE = 0.55  # the learning rate that lets a replica leave in the second epoch
+
+
+def stacked(group: str, name: str, **given: Sequence[float]) -> Any:
+    """An option with numbers of its own for each of three replicas where they are `given`."""
+    nodes = [{**option(group, name), **{key: row[replica] for key, row in given.items()}} for replica in range(3)]
+    return call_stacked(group, nodes, torch.tensor)
+
+
+def optimizer(name: str) -> Optimizer:
+    """One of three learning rates and penalties, with momentum where there is any."""
+    momentum = {"momentum": (0.0, 0.5, 0.9)} if name == "sgd" else {}
+    made: Optimizer = stacked("optimizer", name, lr=(0.01, 0.02, 0.03), weight_decay=(0.0, 0.01, 0.1), **momentum)
+    return made
+
+
+def pack_of(lr: Sequence[float] = (0.01, 0.02, 0.03), **given: Any) -> Pack:
+    """Three replicas in odd sizes and float32, where bits depend on who trains together."""
+    settings = {"hidden": [13, 11], "momentum": 0.9, "dtype": torch.float32, "split_seeds": [0, 1, 0], **given}
+    return make_pack(ODD, [0, 1, 2], lr=lr, **settings)
+
+
+def noisy(n_in: int, n_out: int) -> Model:
+    """Batch norm with its running statistics, dropout, and slopes per replica."""
+    return mlp([13, 11], n_in, n_out, build("activation", "leaky_relu"), norm=build("norm", "batch"), dropout=0.3)
+
+
+def diverging(lr: float) -> Pack:
+    """The middle replica of three leaves by the growth of its weights."""
+    return pack_of(lr=(0.01, lr, 0.03), loss="squared_error", activation="relu", momentum=0.0, hidden=[13])
+
+
+def schemes_with_slopes() -> list[Scheme]:
+    """Leaky units of three slopes."""
+    return [Scheme(he(), constant(0.1), {"slope": slope}) for slope in (0.01, 0.1, 0.3)]
+
+
+PACKS = {
+    **{name: lambda name=name: pack_of(optimizer=optimizer(name)) for name in stems("optimizer")},
+    "noisy": lambda: pack_of(architecture=noisy, schemes=schemes_with_slopes()),
+    "cosine": lambda: pack_of(
+        schedule=stacked("schedule", "cosine", floor=(0.0, 0.1, 0.5)), clip_norm=torch.tensor([0.5, 1.0, 2.0])
+    ),
+    "warmup": lambda: pack_of(schedule=stacked("schedule", "warmup", steps=(3, 3, 3))),
+    "lost at once": lambda: diverging(1e30),
+    "lost later": lambda: diverging(LATE),
+    "all lost": lambda: pack_of(lr=(1e30, 1e30, 1e30), loss="squared_error", activation="relu", hidden=[13]),
+}
+
+
+def timeless(records: Sequence[Record]) -> str:
+    """Records as text without their times: NaN equals NaN."""
+    return repr([replace(record, time_ms=0) for record in records])
+
+
+def resumed(pack: Pack, file: Path, after: int) -> tuple[Trainer, list[Record]]:
+    """Trained until `after` records, written, read, and trained on by another trainer."""
+    first = Trainer(pack, 16)
+    records = []
+    for record in first.run(EPOCHS):
+        records.append(record)
+        if len(records) == after:
+            break
+    write(file, first.snapshot(), records, {"runs": ["a"]})
+    found = read(file)
+    assert found.about == {"runs": ["a"]}
+    second = Trainer(pack, 16)
+    second.restore(found.snapshot)
+    return second, [*found.records, *second.run(EPOCHS)]
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_resumed_after_any_record_is_uninterrupted(name: str, tmp_path: Path) -> None:
+    """Final parameters, every number, and how replicas ended, bit for bit."""
+    trainer = Trainer(PACKS[name](), 16)
+    records = list(trainer.run(EPOCHS))
+    for after in range(1, len(records) + 1):
+        other, again = resumed(PACKS[name](), tmp_path / "one.safetensors", after)
+        assert timeless(again) == timeless(records)
+        assert other.replicas == trainer.replicas
+        assert other.final.keys() == trainer.final.keys() == {0, 1, 2}
+        for replica, flat in trainer.final.items():
+            assert torch.equal(other.final[replica], flat), (after, replica)
+
+
+def test_the_packs_diverge_when_they_say() -> None:
+    """Before and after a checkpoint in the middle, and all of them."""
+    lost = {}
+    for name in ("lost at once", "lost later", "all lost"):
+        found = [record for record in Trainer(PACKS[name](), 16).run(EPOCHS) if record.diverged]
+        lost[name] = {one.replica: record.epoch for record in found for one in record.diverged}
+    assert lost["lost at once"] == {1: 1}
+    assert 2 <= lost["lost later"][1] <= EPOCHS
+    assert lost["all lost"] == {0: 1, 1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_replicas_that_were_given_up_stay_so(epoch: int, tmp_path: Path) -> None:
+    """A replica dropped between two records, before and after the checkpoint."""
+
+    def train(trainer: Trainer, after: int = 0) -> list[Record]:
+        records = []
+        for record in trainer.run(EPOCHS):
+            records.append(record)
+            if record.epoch == epoch and 0 in trainer.replicas:
+                trainer.drop([0])
+            if after and record.epoch == after:
+                break
+        return records
+
+    whole = Trainer(pack_of(), 16)
+    records = train(whole)
+    first, second = Trainer(pack_of(), 16), Trainer(pack_of(), 16)
+    train(first, 2)
+    write(tmp_path / "one.safetensors", first.snapshot(), [], {})
+    second.restore(read(tmp_path / "one.safetensors").snapshot)
+    assert timeless(train(second)) == timeless(records[3:])
+    assert all(torch.equal(second.final[replica], flat) for replica, flat in whole.final.items())
+
+
+def test_an_interrupted_epoch_leaves_its_beginning() -> None:
+    """`mark` is whole whatever happens in the midst of an epoch: going on from it repeats the epoch."""
+    whole, broken = Trainer(pack_of(), 16), Trainer(pack_of(), 16)
+    records = list(whole.run(EPOCHS))
+    run = broken.run(EPOCHS)
+    made = [next(run) for _ in range(3)]
+    steps = iter(range(2))
+    apply = type(broken.pack).apply
+
+    def interrupt(*arguments: Any) -> None:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        apply(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(broken.pack), "apply", interrupt)
+        next(run)
+    assert broken.mark.recorded == 3
+    again = Trainer(pack_of(), 16)
+    again.restore(broken.mark)
+    assert timeless([*made, *again.run(EPOCHS)]) == timeless(records)
+    assert all(torch.equal(again.final[replica], flat) for replica, flat in whole.final.items())
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
+    """Other sizes, and another optimizer's state."""
+    write(tmp_path / "one.safetensors", Trainer(pack_of(), 16).snapshot(), [], {})
+    found = read(tmp_path / "one.safetensors").snapshot
+    for other in (pack_of(hidden=[11, 13]), pack_of(optimizer=optimizer("adam"))):
+        with pytest.raises(NumericsError, match=r"checkpoint: must be of the program .*; run the command again"):
+            Trainer(other, 16).restore(found)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stops it before the renaming; the file is never half a checkpoint."""
+    file = tmp_path / "here" / "one.safetensors"
+    trainer = Trainer(pack_of(), 16)
+    write(file, trainer.snapshot(), [], {"try": 1})
+    for name in ("save_file", "os.fsync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"workbench.engine.checkpoint.{name}", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                write(file, trainer.snapshot(), [], {"try": 2})
+        assert read_about(file) == {"try": 1}
+
+
+def test_weights_are_the_parameters_by_name() -> None:
+    """One replica's, buffers included, without the gaps between them."""
+    from safetensors.torch import load
+
+    trainer = Trainer(pack_of(architecture=noisy, schemes=schemes_with_slopes()), 16)
+    content = load(weights_of(trainer.params.layout, trainer.params.flat[2]))
+    assert content.keys() == trainer.params.keys()
+    for name, tensor in content.items():
+        assert torch.equal(tensor, trainer.params[name][2])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the keeper sees: the first entry."""
+    now = [0.0]
+    monkeypatch.setattr(checkpoint, "monotonic", lambda: now[0])
+    return now
+
+
+def test_checkpoints_are_due_every_so_often(clock: list[float], tmp_path: Path) -> None:
+    """After the interval, counted from the last one; with 0, always."""
+    keeper = Keeper(tmp_path / "one.safetensors", 10.0)
+    clock[0] = 9.0
+    assert not keeper.is_due(1000)
+    assert Keeper(tmp_path / "two.safetensors", 0.0).is_due(10**12)
+    clock[0] = 10.0
+    assert keeper.is_due(1000)
+    keeper.save(replace(Trainer(pack_of(), 16).snapshot(), recorded=1), [])
+    assert not keeper.is_due(1000)
+    clock[0] = 20.0
+    assert keeper.is_due(1000)
+
+
+def test_checkpoints_take_two_percent_at_most(
+    clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured once there is one, foretold from its size before; a slow disk makes them rarer."""
+
+    def slow(*_: Any) -> None:
+        clock[0] += 3.0
+
+    monkeypatch.setattr(checkpoint, "write", slow)
+    keeper = Keeper(tmp_path / "one.safetensors", 10.0)
+    snapshot = Trainer(pack_of(), 16).snapshot()
+    clock[0] = 10.0
+    assert not keeper.is_due(21_000_000)  # a fifth of a second and more
+    assert keeper.is_due(19_000_000)
+    keeper.save(replace(snapshot, recorded=1), [])
+    assert keeper.tags == {"checkpoint.count": "1", "checkpoint.seconds": "3.000"}
+    clock[0] = 299.0
+    assert not keeper.is_due(0)  # 3 s before, 3 s foretold
+    clock[0] = 301.0
+    assert keeper.is_due(0)
+
+
+def test_nothing_older_replaces_a_checkpoint(tmp_path: Path) -> None:
+    """An interruption's mark may be behind what is on the disk."""
+    keeper = Keeper(tmp_path / "one.safetensors", 0.0)
+    snapshot = Trainer(pack_of(), 16).snapshot()
+    for recorded in (3, 2, 3):
+        keeper.save(replace(snapshot, recorded=recorded), [])
+    assert (keeper.count, read(keeper.file).snapshot.recorded) == (1, 3)
+
+
+def test_a_disk_that_refuses_is_said_and_lived_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One warning; then everything may be sent as it comes, and no old checkpoint stays."""
+    (tmp_path / "taken").write_text("")
+    keeper = Keeper(tmp_path / "taken" / "one.safetensors", 1e9)
+    snapshot = Trainer(pack_of(), 16).snapshot()
+    for recorded in (1, 2):
+        keeper.save(replace(snapshot, recorded=recorded), [])
+    assert keeper.count == 0
+    assert keeper.is_due(0)
+    assert [record.message.partition(" in ")[0] for record in caplog.records] == ["no checkpoint"]

@@ -1,0 +1,216 @@
+"""Sweeps that are killed and repeated until they are done must end as if nobody had killed them.
+
+    python tests/kills.py [KILLS] [SEED]
+
+A child of this process trains a sweep of two packs and is sent SIGKILL: by itself at one of the moments around every
+call to the store, every file of a checkpoint and every step of training, or from outside after some time. Then the
+same command is repeated, perhaps to be killed again, until it ends. Compared with a sweep that was left alone: final
+weights bit for bit, every row of every metric once and equal, each run once in the sweep, its status, and no file of
+a checkpoint left. Exit code 0 where all of that held for every sweep.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from mlflow import MlflowClient  # noqa: E402
+
+import workbench.engine.checkpoint as checkpoint  # noqa: E402
+import workbench.engine.train as training  # noqa: E402
+import workbench.tracking.reader  # noqa: E402, F401
+from workbench.cli import main  # noqa: E402
+
+SWEEP = (
+    "train -m data=wine activation=relu,tanh architecture.hidden=[7] norm=batch optimizer=sgd optimizer.momentum=0.9 "
+    "optimizer.lr=0.05,1e30 seed=range(3) train.epochs=4 train.batch_size=50 sweep.checkpoint_seconds=0 "
+    "sweep.keep_weights=true"
+).split()
+RUNS = 12
+STORE_CALLS = (
+    "create_run log_batch log_inputs log_dict log_artifact set_terminated update_run set_tag delete_tag "
+    "set_experiment_tag"
+).split()
+SECONDS = 120
+
+
+class Moments:
+    """Counts the moments of a process, and kills it at one of them."""
+
+    def __init__(self, last: int) -> None:
+        self.last, self.count = last, 0
+
+    def pass_one(self) -> None:
+        """One moment more."""
+        self.count += 1
+        if self.count == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: Any, name: str) -> None:
+        """A moment before and one after each call."""
+        right: Callable[..., Any] = getattr(owner, name)
+
+        @wraps(right)
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.pass_one()
+            result = right(*arguments, **named)
+            self.pass_one()
+            return result
+
+        setattr(owner, name, call)
+
+
+def child(folder: Path, arguments: list[str], last: int) -> None:
+    """A sweep in this process, which ends with it; the number of its moments goes to a file."""
+    os.chdir(folder)
+    log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    moments = Moments(last)
+    for name in STORE_CALLS:
+        moments.around(MlflowClient, name)
+    for name in ("rename", "replace", "unlink", "rmdir", "mkdir"):
+        moments.around(Path, name)
+    moments.around(checkpoint, "save_file")
+    moments.around(training, "step")
+    code = main(arguments)
+    Path("moments").write_text(str(moments.count))
+    os._exit(code)
+
+
+def run(folder: Path, arguments: list[str] = SWEEP, last: int = -1, seconds: float = SECONDS) -> int:
+    """The exit code of a sweep in a child; negative where it was killed."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child(folder, arguments, last)
+        finally:
+            os._exit(70)
+    late = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > late:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return -signal.SIGKILL
+        time.sleep(0.002)
+
+
+@dataclass
+class Found:
+    """What a store holds of its one sweep: by run key the final weights, rows, and status with outcome."""
+
+    weights: dict[str, bytes] = field(default_factory=dict)
+    rows: dict[str, Counter[tuple[str, int, float]]] = field(default_factory=dict)
+    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+
+def look(folder: Path) -> Found:
+    """Read a store without the workbench and without MLflow."""
+    found = Found()
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        ask = lambda text, *given: database.execute(text, given).fetchall()  # noqa: E731
+        tags: dict[str, dict[str, str]] = {}
+        for run_id, key, value in ask("SELECT run_uuid, key, value FROM tags"):
+            tags.setdefault(run_id, {})[key] = value
+        status = dict(ask("SELECT run_uuid, status FROM runs"))
+        rows: dict[str, Counter[tuple[str, int, float]]] = {run_id: Counter() for run_id in status}
+        for run_id, key, step, value in ask("SELECT run_uuid, key, step, value FROM metrics"):
+            rows[run_id][key, step, value] += 1
+        homes = dict(ask("SELECT run_uuid, artifact_uri FROM runs"))
+    database.close()
+    own = [run_id for run_id in status if tags[run_id]["kind"] == "sweep"]
+    found.wrong += [] if len(own) == 1 else [f"{len(own)} sweeps"]
+    found.wrong += [f"{run_id} is {state}" for run_id, state in status.items() if state == "RUNNING"]
+    found.wrong += [f"{status[run_id]} sweep" for run_id in own if status[run_id] != "FINISHED"]
+    for run_id in status:
+        steps = {(key, step) for key, step, _ in rows[run_id]}
+        found.wrong += [f"{run_id} has rows twice"] if rows[run_id].total() != len(steps) else []
+        if run_id in own or tags[run_id].get(f"in.{tags[own[0]]['sweep']}") != "run":
+            continue
+        key = tags[run_id]["key"]
+        found.wrong += [f"{key} is there twice"] if key in found.ends else []
+        found.ends[key] = (status[run_id], tags[run_id]["outcome"])
+        found.rows[key] = rows[run_id]
+        found.weights[key] = Path(homes[run_id].removeprefix("file://"), "model.safetensors").read_bytes()
+        found.wrong += [f"{key} still has an error"] if "error" in tags[run_id] else []
+    found.wrong += [str(file.relative_to(folder)) for file in folder.glob(".workbench/**/*")]
+    return found
+
+
+def differences(found: Found, expected: Found) -> list[str]:
+    """What is not as in the sweep that was left alone."""
+    wrong = list(found.wrong)
+    for name in ("ends", "weights", "rows"):
+        one, other = getattr(found, name), getattr(expected, name)
+        wrong += [f"{name} of {sorted(one.keys() ^ other.keys())}"] if one.keys() != other.keys() else []
+        wrong += [f"{name} of {key} differ" for key in one.keys() & other.keys() if one[key] != other[key]]
+    return wrong
+
+
+def trials(kills: int, seed: int, home: Path) -> list[str]:
+    """Kill so many times; what was wrong."""
+    draw = random.Random(seed)
+    print(f"{kills} kills, seed {seed}")
+    whole = home / "whole"
+    whole.mkdir()
+    begun = time.monotonic()
+    assert run(whole) == 0, (whole / "log").read_text()
+    seconds = time.monotonic() - begun
+    expected = look(whole)
+    assert not expected.wrong, expected.wrong
+    assert len(expected.weights) == RUNS
+    moments = int((whole / "moments").read_text())
+    print(f"left alone: {seconds:.1f} s, {moments} moments, {Counter(expected.ends.values())}")
+    wrong, done, number = [], 0, 0
+    while done < kills:
+        folder = home / f"trial-{number}"
+        folder.mkdir()
+        said, code = [], -1
+        while code < 0:
+            again = done < kills and (len(said) == 0 or draw.random() < 0.5)
+            inside = draw.random() < 0.7
+            last = draw.randint(1, moments) if again and inside else -1
+            after = draw.uniform(0, seconds) if again and not inside else SECONDS
+            code = run(folder, last=last, seconds=after)
+            if code < 0:
+                done += 1
+                said.append(f"moment {last}" if inside else f"{after:.2f} s")
+        bad = [f"exit code {code}"] if code else differences(look(folder), expected)
+        print(
+            f"trial {number}: killed at {', '.join(said) or 'no time'}: {'; '.join(bad) or 'as if left alone'}",
+            flush=True,
+        )
+        wrong += [f"trial {number}: {one}" for one in bad]
+        if not bad:
+            shutil.rmtree(folder)
+        number += 1
+    print(f"{done} kills in {time.monotonic() - begun:.0f} s: {len(wrong)} differences")
+    return wrong
+
+
+if __name__ == "__main__":
+    given = [int(argument) for argument in sys.argv[1:]]
+    place = Path(tempfile.mkdtemp(prefix="kills-"))
+    failed = trials(given[0] if given else 25, given[1] if len(given) > 1 else 0, place)
+    if failed:
+        print(f"see {place}")
+    else:
+        shutil.rmtree(place)
+    sys.exit(bool(failed))
