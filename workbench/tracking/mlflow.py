@@ -188,14 +188,6 @@ class MlflowSink:
             self.client.log_batch(run, tags=[RunTag(key, value) for key, value in ending.items()])
             self.client.set_terminated(run, STATUS[outcome], end_time=int(time() * 1000))
 
-    def close_left(self, keys: Container[str], reason: str) -> None:
-        """End the runs with these keys that are open, because whoever had opened them is gone."""
-        with kept_by(self.store):
-            open_runs = search_all(self.client, [self.experiment_id], "attributes.status = 'RUNNING'")
-        for run in open_runs:
-            if run.data.tags.get("key") in keys and owner_is_gone(run.data.tags):
-                self.close(run.info.run_id, Outcome.failed, {ERROR_TAG: reason})
-
     def tag(self, runs: Iterable[str], key: str, value: str) -> None:
         """Set a tag of runs that are kept already."""
         with kept_by(self.store):

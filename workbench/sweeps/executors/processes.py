@@ -7,6 +7,7 @@ whole when one of its processes dies.
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -112,15 +113,31 @@ def terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+def _end_with_parent() -> None:
+    """A parent that was killed cannot say when to end; what trains on would only disturb whoever goes on with it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _work(pipe: Connection, place: Place) -> None:
     """The life of a worker: tasks from the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to end
     signal.signal(signal.SIGTERM, terminate)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def on_progress(epochs: int) -> None:
+        try:
+            pipe.send(("progress", epochs))
+        except OSError as error:  # no fault of the pack's
+            raise Terminated from error
+
     try:
         worker = place.worker()
         while True:
             task: PackTask = pipe.recv()
-            results = worker.do(task, lambda epochs: pipe.send(("progress", epochs)))
+            results = worker.do(task, on_progress)
             pipe.send(("done", [brief(result) for result in results]))
     except (EOFError, OSError, Terminated):
         return  # the parent has closed the pipe, or is gone
