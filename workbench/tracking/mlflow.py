@@ -4,14 +4,18 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, time
 from types import FrameType
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -22,10 +26,12 @@ for _name in (
 ):  # a new database would announce each of its migrations
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+import yaml  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from sqlalchemy import Engine, event  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from workbench.errors import TrackingError  # noqa: E402
@@ -48,6 +54,8 @@ ERROR_TAG = "error"
 ROWS_PER_CALL = 1000
 PAGE = 1000
 SECONDS_BETWEEN_FLUSHES = 5.0
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the first is many times faster, but not built everywhere
+MOST_OF_TIME = 0.1  # that flushing before a run's end may take, however many runs are open
 
 
 @contextmanager
@@ -98,9 +106,32 @@ def connect(store: Store) -> MlflowClient:
     """A client of the store; the first one creates an sqlite database, under a lock against other processes."""
     lock = nullcontext() if store.file is None else FileLock(f"{store.file}.lock", timeout=120)
     with kept_by(store), lock:
+        is_new = store.file is not None and not store.file.exists()
+        _told(store.file, "PRAGMA journal_mode=WAL")
         client = MlflowClient(tracking_uri=store.uri)
         client.search_experiments(max_results=1)
+        if is_new:
+            _told(store.file, "PRAGMA wal_checkpoint(TRUNCATE)")  # all of it is in the one file
         return client
+
+
+def _told(file: Path | None, command: str) -> None:
+    """Tell an sqlite database something; what is wrong with it, MLflow says.
+
+    With a log written ahead, readers do not wait for writers, and commits not for the disk: a killed process loses
+    nothing, a power cut at most the last moments, and the database stays whole.
+    """
+    if file is not None:
+        with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=1)) as database:
+            database.execute(command)
+
+
+@event.listens_for(Engine, "connect")
+def _wait_for_no_disk(connection: Any, record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        ((mode,),) = connection.execute("PRAGMA journal_mode")
+        if mode == "wal":
+            connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def search_all(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:
@@ -124,6 +155,7 @@ class MlflowSink:
         self.experiment_id = experiment_id or self._experiment(experiment)
         self._rows: dict[str, list[Metric]] = defaultdict(list)
         self._flushed = monotonic()
+        self._flushing = 0.0  # seconds that sending all waiting rows took
 
     def _experiment(self, name: str) -> str:
         with kept_by(self.store):
@@ -157,35 +189,49 @@ class MlflowSink:
 
     def _open(self, info: RunInfo, opened: list[str]) -> None:
         tags = {**info.tags, "mlflow.note.content": without_credentials(info.note)}
-        run = str(self.client.create_run(self.experiment_id, tags=tags, run_name=info.name).info.run_id)
+        made = self.client.create_run(self.experiment_id, tags=tags, run_name=info.name).info
+        run = str(made.run_id)
         opened.append(run)
         params = [Param(key, without_credentials(value)) for key, value in info.params.items()]
         self.client.log_batch(run, params=params)
         if info.dataset:
             self.client.log_inputs(run, datasets=[_dataset_input(info.dataset)])
         if info.config:
-            self.client.log_dict(run, json.loads(without_credentials(json.dumps(dict(info.config)))), "config.yaml")
+            self._keep_config(run, made.artifact_uri, info.config)
+
+    def _keep_config(self, run: str, folder: str, config: Mapping[str, object]) -> None:
+        """``config.yaml``; written here where the store is a file, because MLflow would read the whole run first."""
+        text = yaml.dump(json.loads(without_credentials(json.dumps(dict(config)))), Dumper=DUMPER, sort_keys=False)
+        if self.store.file is None:
+            self.client.log_text(run, text, "config.yaml")
+            return
+        place = Path(url2pathname(urlparse(folder).path))
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "config.yaml").write_text(text)
 
     def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
         self._rows[run] += [Metric(name, value, time_ms, step) for name, value in metrics.items()]
         if len(self._rows[run]) >= ROWS_PER_CALL:
             self._flush(run)
-        if monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
+        if monotonic() - self._flushed > max(SECONDS_BETWEEN_FLUSHES, self._flushing / MOST_OF_TIME):
+            started = monotonic()
             for waiting in list(self._rows):
                 self._flush(waiting)
             self._flushed = monotonic()
+            self._flushing = self._flushed - started
 
-    def _flush(self, run: str) -> None:
+    def _flush(self, run: str, tags: Sequence[RunTag] = ()) -> None:
         with undivided(), kept_by(self.store):
             rows = self._rows.pop(run, [])
-            for start in range(0, len(rows), ROWS_PER_CALL):
-                self.client.log_batch(run, metrics=rows[start : start + ROWS_PER_CALL])
+            *parts, last = [rows[start : start + ROWS_PER_CALL] for start in range(0, len(rows) or 1, ROWS_PER_CALL)]
+            for part in parts:
+                self.client.log_batch(run, metrics=part)
+            self.client.log_batch(run, metrics=last, tags=tags)
 
     def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
         with undivided(), kept_by(self.store):
-            self._flush(run)
             ending = {**(tags or {}), "outcome": outcome.value}
-            self.client.log_batch(run, tags=[RunTag(key, value) for key, value in ending.items()])
+            self._flush(run, [RunTag(key, value) for key, value in ending.items()])
             self.client.set_terminated(run, STATUS[outcome], end_time=int(time() * 1000))
 
     def tag(self, runs: Iterable[str], key: str, value: str) -> None:
