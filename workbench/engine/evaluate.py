@@ -46,7 +46,7 @@ def _score(a: Outputs, y: Outputs, n_classes: int | None) -> PerReplicaTensor:
     if n_classes is None:
         return (a - y).square().sum((1, 2))
     right = (
-        a.transpose(1, 2).contiguous().argmax(1) == y.argmax(-1)
+        a.transpose(1, 2).contiguous().max(1)[1] == y.argmax(-1)  # max finds the same place many times faster
         if a.shape[-1] > 1
         else ((a > 0.5) == (y > 0.5)).squeeze(-1)
     )
