@@ -1,7 +1,9 @@
 """Loss, score and unit diagnostics of a pack on a whole part of its data, in chunks, without leaving the device."""
 
 from collections import defaultdict
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from workbench.axes import Outputs, PerReplicaTensor
@@ -11,7 +13,8 @@ from workbench.nn.layers.base import UnitTape
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 
-CHUNK_NUMBERS = 2**20  # activations held at once, over all replicas and layers: a few megabytes stay in cache
+CHUNK_NUMBERS = 2**20  # activations held at once, over replicas and layers: a few megabytes stay in cache
+LEAST_EXAMPLES = 64  # in a chunk: fewer would read all weights again for little; large packs go in blocks of replicas
 
 
 def evaluate(
@@ -20,7 +23,22 @@ def evaluate(
     """``loss`` and ``accuracy`` (``r2`` for regression), and with `units` a rate per layer of units, all [R]."""
     replicas = params.flat.shape[0]
     width = sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
-    step = max(1, CHUNK_NUMBERS // (replicas * width))
+    blocks = min(replicas, -(-replicas * width * min(LEAST_EXAMPLES, part.size) // CHUNK_NUMBERS))
+    if blocks < 2:
+        return _evaluate(objective, params, data, part, units, max(1, CHUNK_NUMBERS // (replicas * width)))
+    found = []
+    for flat, split_of in zip(params.flat.chunk(blocks), data.split_of.chunk(blocks), strict=True):
+        own = replace(data, split_of=split_of)
+        step = max(1, CHUNK_NUMBERS // (len(flat) * width))
+        found.append(_evaluate(objective, params.with_flat(flat), own, part, units, step))
+    return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
+
+def _evaluate(
+    objective: Objective, params: Params, data: PackData, part: Part, units: bool, step: int
+) -> dict[str, PerReplicaTensor]:
+    """The same, `step` examples at a time."""
+    replicas = params.flat.shape[0]
     sums: dict[str, Tensor] = defaultdict(lambda: params.flat.new_zeros(replicas))
     counts: dict[str, Tensor] = {}
     for start in range(0, part.size, step):
