@@ -44,7 +44,7 @@ def dataset_of(spec: RunSpec) -> Dataset:
     return _dataset(json.dumps(spec.resolved["data"], sort_keys=True))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _split(node: str, seed: int, valid: float, test: float, standardize: bool) -> Split:
     return split(_dataset(node), seed, valid, test, standardize)
 

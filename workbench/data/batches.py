@@ -88,9 +88,9 @@ def pack_data(
     """Stack distinct splits and move them to the device."""
 
     def stacked(parts: Sequence[PartArrays]) -> Part:
-        x = torch.stack([torch.as_tensor(part.x) for part in parts])
-        y = torch.stack([encode(part.y, n_classes, target) for part in parts])
-        return Part(x.to(device, dtype), y.to(device, dtype))
+        x = torch.stack([torch.as_tensor(part.x).to(dtype) for part in parts])
+        y = torch.stack([encode(part.y, n_classes, target).to(dtype) for part in parts])
+        return Part(x.to(device), y.to(device))
 
     train, valid, test = (stacked([getattr(one, name) for one in splits]) for name in PARTS)
     return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes)
