@@ -66,7 +66,7 @@ def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
     cli("new", "claim", "faster")
     yaml = folder / "claims" / "experiment" / "faster.yaml"
     text = yaml.read_text()
-    for before, after in (("epochs: 10", "epochs: 1"), ("{seeds: 10}", "{seeds: 6}"), ("[8, 32]", "[2, 4]")):
+    for before, after in (("epochs: 10", "epochs: 1"), ("{seeds: 10}", "{seeds: 6}"), ("[8, 32]", "[2]")):
         assert before in text
         text = text.replace(before, after)
     yaml.write_text(text)
@@ -74,7 +74,7 @@ def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert "Tanh against sigmoid" in answer.out
     final = [run for run in runs_of(store) if not run.data.tags["arm"].startswith("tuning")]
-    assert len(final) == 2 * 2 * 6
+    assert len(final) == 2 * 6
     shown = cli("train", "--config-dir", "claims", "experiment=faster", "--cfg", "job")
     assert shown.code == 0
     assert "epochs: 1\n" in shown.out

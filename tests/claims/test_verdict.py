@@ -196,15 +196,17 @@ def test_judgments_of_all_samples_come_back_from_json(evidence: Evidence) -> Non
     assert Reproduction.model_validate_json(record.model_dump_json()) == record
 
 
+ONE = reproduced([Cell("p", of(S))], parts={"p": part("Says.", "above", than=0)})
+
+
 def with_p(p: float, label: Label, name: str = "c") -> Reproduction:
     """A claim of one part with this p value."""
-    record = reproduced([Cell("p", of(S))], name, parts={"p": part("Says.", "above", than=0)})
-    (verdict,) = record.parts
+    (verdict,) = ONE.parts
     judgment = verdict.deciding.judgment.model_copy(update={"p": p, "label": label})
     changed = verdict.model_copy(
         update={"label": label, "deciding": verdict.deciding.model_copy(update={"judgment": judgment})}
     )
-    return record.model_copy(update={"label": label, "parts": [changed]})
+    return ONE.model_copy(update={"name": name, "label": label, "parts": [changed]})
 
 
 @pytest.mark.parametrize(
