@@ -1,51 +1,36 @@
-"""The runs of workers that are gone: kept where they are done, ended and perhaps tried again where they are not."""
+"""The runs of a worker that is gone."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
+from operator import itemgetter
 
 from mlflow.entities import Run
 
 from workbench.tracking.base import Outcome
-from workbench.tracking.mlflow import MlflowSink, kept_by, search_all
+from workbench.tracking.mlflow import DONE, ERROR_TAG, MlflowSink, kept_by, search_all
 from workbench.tracking.reader import KeptRun
-from workbench.tracking.store import member_tag, runs_filter
-
-DONE = {outcome.value: outcome for outcome in (Outcome.finished, Outcome.diverged, Outcome.pruned)}
+from workbench.tracking.store import runs_filter
 
 
-def settle(sink: MlflowSink, sweep: str, keys: Container[str], reason: str, again: bool = False) -> dict[str, KeptRun]:
-    """The runs of a sweep with these keys that are done, by key; the others are ended as failed.
+def settle(sink: MlflowSink, sweep: str, keys: Container[str], reason: str) -> dict[str, list[KeptRun]]:
+    """The runs of a sweep with these keys, by key: what is done last, before that the newest.
 
-    With `again`, those are of the sweep no longer, because others will take their place. What has its outcome is done:
-    it is the last thing that a run is given.
+    Those that are open are ended: as they had said before, or as failed for this reason.
     """
-    done = {}
-    for run in _members(sink, sweep, keys):
-        outcome = DONE.get(run.data.tags.get("outcome", ""))
-        if outcome is None:
-            _end(sink, run, reason, sweep if again else "")
-            continue
-        if run.info.status == "RUNNING":
-            sink.close(run.info.run_id, outcome)
-        done[run.data.tags["key"]] = KeptRun(run.info.run_id, outcome, run.data.metrics)
-    return done
-
-
-def supersede_strays(sink: MlflowSink, sweep: str, keys: Container[str], known: Container[str], reason: str) -> None:
-    """End the runs of a sweep with these keys that are none of the `known`: a lost worker may have opened them late."""
-    for run in _members(sink, sweep, keys):
-        if run.info.run_id not in known:
-            _end(sink, run, reason, sweep)
-
-
-def _members(sink: MlflowSink, sweep: str, keys: Container[str]) -> Iterable[Run]:
     with kept_by(sink.store):
         runs = search_all(sink.client, [sink.experiment_id], runs_filter(sweep))
-    return [run for run in runs if run.data.tags.get("key") in keys]
+    found: dict[str, list[tuple[bool, int, KeptRun]]] = {}
+    for run in runs:
+        key = run.data.tags.get("key", "")
+        if key in keys:
+            kept = _ended(sink, run, reason)
+            found.setdefault(key, []).append((kept.outcome.value in DONE, run.info.start_time, kept))
+    return {key: [kept for *_, kept in sorted(tries, key=itemgetter(0, 1))] for key, tries in found.items()}
 
 
-def _end(sink: MlflowSink, run: Run, reason: str, superseded_in: str) -> None:
-    identity = run.info.run_id
-    if superseded_in:
-        sink.tag([identity], member_tag(superseded_in), "superseded")
+def _ended(sink: MlflowSink, run: Run, reason: str) -> KeptRun:
+    said = run.data.tags.get("outcome", "")
+    outcome = Outcome(said) if said in DONE else Outcome.failed
     if run.info.status == "RUNNING":
-        sink.close(identity, Outcome.failed, {"error": reason[:500]})
+        tags = {} if said in DONE else {ERROR_TAG: reason[:500]}
+        sink.close(run.info.run_id, outcome, tags)
+    return KeptRun(run.info.run_id, outcome, run.data.metrics)

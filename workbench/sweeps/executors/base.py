@@ -11,7 +11,7 @@ from workbench.engine.history import Record
 from workbench.run import Job, Result, train_pack
 from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.pruning import Pruning
-from workbench.tracking.base import Outcome, Sink
+from workbench.tracking.base import Sink
 from workbench.tracking.store import Store
 
 OnProgress = Callable[[int], None]
@@ -37,10 +37,6 @@ class PackTask:
             return nullcontext()
         silent = frozenset(number for number, position in enumerate(self.positions) if position in self.done)
         return self.checkpoints.keeper([job.tags["key"] for job in self.jobs], silent)
-
-    def lost(self, reason: str) -> list[Result]:
-        """The results of a pack whose worker is gone."""
-        return [Result(job, "", Outcome.failed, error=reason) for job in self.jobs]
 
 
 class Executor(Protocol):

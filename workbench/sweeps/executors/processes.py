@@ -18,7 +18,7 @@ from typing import Any
 from workbench.errors import ConfigError, Terminated
 from workbench.run import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
-from workbench.sweeps.executors.remote import SECONDS_TO_END, Pack, Place, brief, full, give_up, shared
+from workbench.sweeps.executors.remote import SECONDS_TO_END, Place, brief, full, settle, shared
 from workbench.tracking.base import Sink
 
 
@@ -93,7 +93,7 @@ class Processes(Executor):
 def _lost(hand: _Hand, task: PackTask, sink: Any) -> tuple[PackTask, list[Result]]:
     hand.process.join(SECONDS_TO_END)
     reason = f"its worker process {hand.process.pid} ended with exit code {hand.process.exitcode}"
-    return give_up(sink, Pack(task, task), reason)
+    return task, settle(sink, task, reason)
 
 
 def _end(hands: Sequence[_Hand]) -> None:

@@ -5,7 +5,9 @@ would also repeat a finished task whose answer was lost: what of a pack is done,
 """
 
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +15,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ConfigError, WorkbenchError
-from workbench.run import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
 from workbench.sweeps.executors.ray_board import Board
 from workbench.sweeps.executors.remote import (
@@ -25,9 +26,7 @@ from workbench.sweeps.executors.remote import (
     check_reach,
     end_all,
     epochs_of,
-    forget_strays,
     full,
-    give_up,
     settle,
     shared,
 )
@@ -58,6 +57,8 @@ class Ray(Executor):
     """The executor of ``hydra/launcher=packed_ray``: a pack takes `cpus` and `gpus` of a node of the cluster."""
 
     def __init__(self, address: str | None = None, cpus: int = 1, gpus: float = 0.0, max_retries: int = 2) -> None:
+        if address is not None and not re.fullmatch(r"auto|[^/\s]+:\d+", address):
+            raise ConfigError(f"{KEY}.address: must be HOST:PORT, auto, or null for this machine, got {address!r}")
         for name, value, least in (("cpus", cpus, 1), ("gpus", gpus, 0), ("max_retries", max_retries, 0)):
             if value < least:
                 raise ConfigError(f"{KEY}.{name}: must be at least {least}, got {value}")
@@ -84,8 +85,11 @@ class Ray(Executor):
         wanted = {"include_dashboard": False} if self.address is None else {}
         with _own_handlers():
             try:
+                if self.address not in (None, "auto"):
+                    host, _, port = self.address.rpartition(":")
+                    socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for minutes
                 self.ray.init(self.address or "local", log_to_driver=False, logging_level="ERROR", **wanted)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise ConfigError(
                     f"{KEY}.address: must be that of a running cluster, got {self.address!r}: "
                     f"{str(error).splitlines()[0]}; start one with `ray start --head`"
@@ -126,7 +130,7 @@ class _Flight:
         self.board = self._board()
         self.going: dict[Any, tuple[str, Pack]] = {}
         self.shown: dict[str, int] = {}  # epochs that the bar has, by the name of a try
-        self.retried: list[Pack] = []
+        self.retried: list[PackTask] = []
         self.seen = monotonic()  # when a node with room for a pack was last alive
 
     def _board(self) -> Any:
@@ -140,13 +144,14 @@ class _Flight:
         """Yield packs as they end."""
         try:
             for task in tasks:
-                self._send(Pack(task, task))
+                self._send(Pack(task))
             while self.going:
                 ended, _ = self.ray.wait(list(self.going), timeout=SECONDS_BETWEEN_LOOKS)
                 self._look()
                 for ref in ended:
                     yield from self._take(ref)
-            self._sweep_up()
+            if self.retried:  # a worker that was lost, but lived on, may have begun runs that nobody knows of
+                end_all(self.sink, self.retried, "its worker was lost")
         finally:
             if self.going:
                 self._cancel()
@@ -157,30 +162,23 @@ class _Flight:
         self.shown[name] = 0
 
     def _take(self, ref: Any) -> Ends:
+        """The answer of a worker; another try of what it had not done, where it was lost."""
         name, pack = self.going[ref]
-        left, result = pack.left, None
+        before, is_lost = pack.left, False
         try:
-            result = pack.end(full(left, self.ray.get(ref)))
-        except self.ray.exceptions.RayTaskError as error:  # of the pack's own code: it would come again
-            result = give_up(self.sink, pack, f"{type(error.cause).__name__}: {error.cause}")
+            answer = full(pack.task, self.ray.get(ref))
         except self.ray.exceptions.RayError as error:
-            result = self._lose(pack, f"its worker was lost: {str(error).splitlines()[0]}")
+            # what the pack's own code raised would come again
+            is_lost = not isinstance(error, self.ray.exceptions.RayTaskError)
+            answer = settle(self.sink, pack.task, _reason(error))
         del self.going[ref]
-        if result is None:
-            self._show(name, epochs_of(left) - epochs_of(pack.left))
+        if is_lost and pack.lose(answer) and pack.losses <= self.executor.max_retries:
+            self._show(name, epochs_of(before) - epochs_of(pack.left))
+            self.retried.append(pack.task)
             self._send(pack)
         else:
-            self._show(name, epochs_of(left))
-            yield result
-
-    def _lose(self, pack: Pack, reason: str) -> tuple[PackTask, list[Result]] | None:
-        """The results of a pack whose worker is gone; None where it is worth another try."""
-        pack.losses += 1
-        if pack.losses > self.executor.max_retries:
-            return give_up(self.sink, pack, f"{reason} ({pack.losses} times)" if pack.losses > 1 else reason)
-        pack.take(settle(self.sink, pack.left, reason, again=True))
-        self.retried.append(pack)
-        return None if pack.left.jobs else pack.end([])
+            self._show(name, epochs_of(before))
+            yield pack.end(answer)
 
     def _look(self) -> None:
         """Tell the bar what the workers told the board; raise where no node is left to wait for."""
@@ -193,18 +191,12 @@ class _Flight:
             )
         with suppress(self.ray.exceptions.RayError):  # without a board the bar moves by whole packs
             said = self.ray.get(self.board.read.remote(), timeout=SECONDS_BETWEEN_LOOKS)
-            for name, _ in self.going.values():
-                self._show(name, said.get(name, 0))
+            for name, pack in self.going.values():
+                self._show(name, min(said.get(name, 0), epochs_of(pack.task)))
 
     def _show(self, name: str, epochs: int) -> None:
         self.on_progress(epochs - self.shown[name])
         self.shown[name] = epochs
-
-    def _sweep_up(self) -> None:
-        """A worker that was lost, but lived on, may have begun runs after others had taken its place."""
-        whole = [pack for pack in self.retried if all(result.run for result in pack.results.values())]
-        if whole:
-            forget_strays(self.sink, whole, "its worker was lost")
 
     def _cancel(self) -> None:
         """End what is in training as Ctrl-C would, so that its runs are closed."""
@@ -213,7 +205,12 @@ class _Flight:
         _, left = self.ray.wait(list(self.going), num_returns=len(self.going), timeout=SECONDS_TO_END)
         for ref in left:
             self.ray.cancel(ref, force=True)
-        end_all(self.sink, [pack.left for _, pack in self.going.values()], "its sweep was ended")
+        end_all(self.sink, (pack.task for _, pack in self.going.values()), "its sweep was ended")
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "cause", None)
+    return f"its worker was lost: {str(error).splitlines()[0]}" if cause is None else f"{type(cause).__name__}: {cause}"
 
 
 def _train(task: PackTask, place: Place, board: Any, name: str) -> list[Brief]:

@@ -1,7 +1,7 @@
 """Shared by the executors whose workers are other processes: what a worker is told, what it answers, and its loss."""
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,11 @@ import torch
 from workbench.errors import ConfigError, TrackingError
 from workbench.run import Result
 from workbench.sweeps.executors.base import PackTask, Worker
-from workbench.tracking.base import Sink
+from workbench.tracking.base import Outcome, Sink
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
     from workbench.tracking.mlflow import MlflowSink
-    from workbench.tracking.reader import KeptRun
 
 Brief = tuple[Any, ...]
 SECONDS_TO_END = 20.0  # for workers to close their runs
@@ -44,7 +43,7 @@ def _worker(place: Place) -> Worker:
     store = Store(place.uri)
     if store.file is not None and not store.file.exists():  # it would be made, and nobody would look there
         raise TrackingError(
-            f"tracking: there is no {store.file} on {platform.node()}; name a server: tracking.uri=http"
+            f"tracking: there is no {store.file} on {platform.node()}; write tracking.uri=http://... to name a server"
         )
     torch.set_num_threads(place.threads)
     return Worker(MlflowSink(store, experiment_id=place.experiment_id))
@@ -80,75 +79,66 @@ def full(task: PackTask, answer: Sequence[Brief]) -> list[Result]:
     return [Result(job, *kept) for job, kept in zip(task.jobs, answer, strict=True)]
 
 
-def settle(sink: "MlflowSink", task: PackTask, reason: str, again: bool = False) -> dict[int, Result]:
-    """What is done of a pack whose worker is lost, by position; the rest of its runs is ended.
-
-    With `again`, the rest is of the sweep no longer.
-    """
+def settle(sink: "MlflowSink", task: PackTask, reason: str) -> list[Result]:
+    """What the store knows of a pack whose worker is gone: its runs are ended, and not done is failed."""
     from workbench.tracking import lost
 
-    done = lost.settle(sink, task.jobs[0].tags["sweep"], keys_of(task), reason, again)
-    return {
-        position: _kept(task, number, done[job.tags["key"]])
-        for number, (position, job) in enumerate(zip(task.positions, task.jobs, strict=True))
-        if job.tags["key"] in done
-    }
+    runs = lost.settle(sink, _sweep_of(task), _keys_of(task), reason)
+    results = []
+    for job in task.jobs:
+        tries = runs.get(job.tags["key"])
+        if not tries:
+            results.append(Result(job, "", Outcome.failed, error=reason))
+            continue
+        kept = tries.pop()
+        error = reason if kept.outcome is Outcome.failed else ""
+        results.append(Result(job, kept.id, kept.outcome, dict(kept.metrics), error=error))
+    return results
 
 
-def _kept(task: PackTask, number: int, kept: "KeptRun") -> Result:
-    return Result(task.jobs[number], kept.id, kept.outcome, dict(kept.metrics))
+def end_all(sink: "MlflowSink", tasks: Iterable[PackTask], reason: str) -> None:
+    """End every run of these tasks, which are of one sweep, that is still open."""
+    from workbench.tracking import lost
+
+    tasks = list(tasks)
+    lost.settle(sink, _sweep_of(tasks[0]), set().union(*map(_keys_of, tasks)), reason)
 
 
-def keys_of(task: PackTask) -> set[str]:
-    """The run keys of a task's jobs."""
+def _sweep_of(task: PackTask) -> str:
+    return task.jobs[0].tags["sweep"]
+
+
+def _keys_of(task: PackTask) -> set[str]:
     return {job.tags["key"] for job in task.jobs}
 
 
 def epochs_of(task: PackTask) -> int:
-    """Epochs of runs in a task."""
-    return sum(job.spec.config.train.epochs for job in task.jobs)
+    """Epochs of runs that a task has to train."""
+    pairs = zip(task.positions, task.jobs, strict=True)
+    return sum(job.spec.config.train.epochs for position, job in pairs if position not in task.done)
 
 
 @dataclass
 class Pack:
-    """A pack on its way: what is `left` to train of it, the results so far, and how often its worker was lost."""
+    """A task on its way: what workers that were lost had done of it, by position, and how many they were."""
 
     task: PackTask
-    left: PackTask
     results: dict[int, Result] = field(default_factory=dict)
     losses: int = 0
 
-    def take(self, results: Mapping[int, Result]) -> None:
-        """Some runs are done, by position."""
-        self.results |= results
-        rest = [pair for pair in zip(self.task.positions, self.task.jobs, strict=True) if pair[0] not in self.results]
-        self.left = replace(
-            self.task, positions=tuple(position for position, _ in rest), jobs=tuple(job for _, job in rest)
-        )
+    @property
+    def left(self) -> PackTask:
+        """The task for the next worker: as a whole, because a replica's last bits depend on who trains with it."""
+        return replace(self.task, done=self.task.done | self.results.keys())
+
+    def lose(self, known: Sequence[Result]) -> bool:
+        """Keep what a lost worker had done, of what is `known` of the pack's runs; whether something is left."""
+        self.losses += 1
+        pairs = zip(self.task.positions, known, strict=True)
+        self.results |= {position: result for position, result in pairs if result.outcome is not Outcome.failed}
+        return any(position not in self.left.done for position in self.task.positions)
 
     def end(self, answer: Sequence[Result]) -> tuple[PackTask, list[Result]]:
-        """The whole pack's results, with those of what was left."""
-        self.results |= dict(zip(self.left.positions, answer, strict=True))
-        return self.task, [self.results[position] for position in self.task.positions]
-
-
-def give_up(sink: "MlflowSink", pack: Pack, reason: str) -> tuple[PackTask, list[Result]]:
-    """The results of a pack that is lost: what is done is kept, the rest has failed."""
-    pack.take(settle(sink, pack.left, reason))
-    return pack.end(pack.left.lost(reason))
-
-
-def end_all(sink: "MlflowSink", tasks: Sequence[PackTask], reason: str) -> None:
-    """End every run of these tasks that is still open."""
-    from workbench.tracking import lost
-
-    lost.settle(sink, tasks[0].jobs[0].tags["sweep"], set().union(*map(keys_of, tasks)), reason)
-
-
-def forget_strays(sink: "MlflowSink", packs: Sequence[Pack], reason: str) -> None:
-    """Take the runs of these packs that are none of their results out of their sweep, and end them."""
-    from workbench.tracking import lost
-
-    known = {result.run for pack in packs for result in pack.results.values()}
-    keys = set().union(*(keys_of(pack.task) for pack in packs))
-    lost.supersede_strays(sink, packs[0].task.jobs[0].tags["sweep"], keys, known, reason)
+        """The task and all its results, with what its last worker answered."""
+        pairs = zip(self.task.positions, answer, strict=True)
+        return self.task, [self.results.get(position, result) for position, result in pairs]
