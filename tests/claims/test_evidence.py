@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from workbench.claims.evidence import Estimate, PerSeed, Rate, Rates, Sample, skewed_t
+from workbench.claims.evidence import Estimate, Exact, PerSeed, Rate, Rates, Sample, skewed_t
 from workbench.stats import bca_interval, newcombe, sign_flip, wilson
 
 SKEWED = (0.1, 0.2, 0.4, 0.9, 2.0, 5.3, 0.3)
@@ -161,3 +161,17 @@ def test_interval_and_test_mean_the_same(evidence: Sample, level: float) -> None
 def test_one_seed_has_no_interval() -> None:
     """Nor does it decide anything."""
     assert isnan(PerSeed((2.0,)).interval(0.95).low)
+
+
+def test_deviations_within_a_tolerance() -> None:
+    """What is above it counts, and what is no number; the largest is kept."""
+    found = Exact.within([0.5, 1.0, 1.5, 2.5], 1, "one", "why")
+    assert found == Exact(4, 2, 2.5, "one", "why")
+    assert Exact.within(iter([0.1, nan]), 1).counterexamples == 1
+    assert Exact.within(np.array([0.1, 0.2]), 1) == Exact(2, 0, 0.2)
+
+
+@given(st.lists(st.booleans(), min_size=1))
+def test_rate_of_tries(tries: list[bool]) -> None:
+    """Counted one by one, or from an array."""
+    assert Rate.of(tries) == Rate.of(np.array(tries)) == Rate(sum(tries), len(tries))

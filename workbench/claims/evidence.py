@@ -4,7 +4,7 @@ Exact and Witness are facts about everything that was checked. The others are sa
 one-sided p value for any bound.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, sqrt
 
@@ -29,6 +29,13 @@ class Exact:
     worst: float = 0.0
     example: str = ""
     certificate: str = ""
+
+    @classmethod
+    def within(cls, deviations: Iterable[float], tolerance: float, example: str = "", certificate: str = "") -> "Exact":
+        """That no deviation is above a tolerance; one that is no number counts as above."""
+        values = list(map(float, deviations))
+        failed = sum(not value <= tolerance for value in values)
+        return cls(len(values), failed, max(values), example, certificate)
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,12 @@ class Rate:
 
     successes: int
     n: int
+
+    @classmethod
+    def of(cls, succeeded: Iterable[bool]) -> "Rate":
+        """From the tries one by one."""
+        tries = list(map(bool, succeeded))
+        return cls(sum(tries), len(tries))
 
     def interval(self, confidence: float) -> Interval:
         """Wilson's."""

@@ -68,8 +68,8 @@ class Study:
         """A stream fixed by the claim's name and this word, whatever else is drawn."""
         return np.random.default_rng([*self.entry.name.encode(), 0, *name.encode()])
 
-    def keep(self, name: str, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
-        """Keep a table with the verdict, as CSV, and for the figure."""
+    def keep(self, name: str, rows: Sequence[Any] | Mapping[str, Any] | pd.DataFrame) -> pd.DataFrame:
+        """Keep a table with the verdict, as CSV, and for the figure: rows with named fields, or columns by name."""
         self.tables[name] = pd.DataFrame(rows)
         return self.tables[name]
 
