@@ -6,17 +6,15 @@ multipliers in rational numbers prove it, for ReLU regression on every way to pl
 hidden layer lifts the limit is decided by weights that do it and by training from random initial weights.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 import workbench as wb
 
-SLOPES = {"relu": (0, 1), "leaky_relu": (Fraction(1, 100), 1), "absolute": (-1, 1)}  # below and above the kink
 UNITS = {"absolute": "|x₁ - x₂|", "maxout": "max(x₁ - x₂, x₂ - x₁)"}
 
 
@@ -29,29 +27,23 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def impossible(study: wb.Study) -> Iterator[wb.Cell]:
     """No half-space holds just the ones, and an activation said to be monotone does not fall."""
-    exact = wb.exact.separation
+    exact, weights = wb.exact.separation, wb.exact.farkas.Solution
     proof = exact.separate(exact.SQUARE, exact.XOR)
     certificate = f"{proof}, where row i is s(w·x + b) ≥ 1 for point i, s = ±1 its label"
-    separated = isinstance(proof, wb.exact.farkas.Solution)
     for activation in study.claim.parts["limit"].cells["activation"]:
         found = exact.falls(activation)
         example = f"{activation} falls at z = {found.first:.4g}" if found.falls else f"(w, b) = {proof}"
-        yield wb.Cell(
-            "limit",
-            wb.Exact(found.places + 1, found.falls + separated, example=example, certificate=certificate),
-            {"activation": activation},
-        )
+        failed = found.falls + isinstance(proof, weights)
+        evidence = wb.Exact(found.places + 1, failed, 0.0, example, certificate)
+        yield wb.Cell("limit", evidence, {"activation": activation})
     for activation in study.claim.parts["regression"].cells["activation"]:
-        answers = [cell.answer for cell in exact.kinked_regression(exact.SQUARE, exact.XOR, *SLOPES[activation])]
-        fits = [answer for answer in answers if isinstance(answer, wb.exact.farkas.Solution)]
+        answers = [cell.answer for cell in exact.kinked_regression(exact.SQUARE, exact.XOR, *exact.KINKED[activation])]
+        fits = [answer for answer in answers if isinstance(answer, weights)]
         proofs = f"in each cell, such as {max(map(str, answers), key=len)}, with three rows for each point"
-        yield wb.Cell(
-            "regression",
-            wb.Exact(len(answers), len(fits), example=f"(w, b) = {[*fits, ''][0]}", certificate=proofs),
-            {"activation": activation},
-        )
+        evidence = wb.Exact(len(answers), len(fits), 0.0, f"(w, b) = {[*fits, ''][0]}", proofs)
+        yield wb.Cell("regression", evidence, {"activation": activation})
     best = exact.best_agreement(exact.SQUARE, exact.XOR)
-    yield wb.Cell("three_of_four", wb.Exact(16, int(best != Fraction(3, 4)), example=f"{best}", certificate=f"{best}"))
+    yield wb.Cell("three_of_four", wb.Exact(16, int(best != Fraction(3, 4)), 0.0, f"{best}", f"{best}"))
 
 
 def possible(study: wb.Study) -> Iterator[wb.Cell]:
@@ -61,8 +53,7 @@ def possible(study: wb.Study) -> Iterator[wb.Cell]:
     for activation in study.claim.parts["two_hidden_units"].cells["activation"]:
         z = exact.two_hidden_units(activation, x)
         what = f"logits {', '.join(f'{value:.3g}' for value in z.tolist())}"
-        right = torch.equal(z > 0, y > 0)
-        yield wb.Cell("two_hidden_units", wb.Witness(right, what), {"activation": activation})
+        yield wb.Cell("two_hidden_units", wb.Witness(torch.equal(z > 0, y > 0), what), {"activation": activation})
     for unit in study.claim.parts["not_monotone"].cells["unit"]:
         right = torch.equal(exact.SINGLE_UNITS[unit](x), y)
         yield wb.Cell("not_monotone", wb.Witness(right, UNITS[unit]), {"unit": unit})
@@ -71,12 +62,13 @@ def possible(study: wb.Study) -> Iterator[wb.Cell]:
 def learned(study: wb.Study) -> Iterator[wb.Cell]:
     """Training by the rule's optimizer decides; what other optimizers do is shown beside it."""
     rows = []
-    for optimizer in [None, *study["others"]]:
+    others = [
+        ({"optimizer": name, "lr": lr}, [f"optimizer={name}", f"optimizer.lr={lr}"]) for name, lr in study["others"]
+    ]
+    for by, changed in [({}, []), *others]:
         for arm, overrides in study.claim.arms.items():
             for hidden in study["hidden"]:
-                rate = successes(study, overrides, hidden, optimizer)
-                at = {"activation": arm, "hidden": hidden}
-                at |= dict(zip(("optimizer", "lr"), optimizer or (), strict=False))
+                rate, at = successes(study, [*overrides, *changed], hidden), {"activation": arm, "hidden": hidden, **by}
                 rows.append(at | rate.interval(0.95)._asdict())
                 yield wb.Cell("learned", rate, at)
                 if hidden == 1 and arm in study.claim.parts["one_hidden_unit"].cells["activation"]:
@@ -85,29 +77,24 @@ def learned(study: wb.Study) -> Iterator[wb.Cell]:
     study.keep("learned", rows)
 
 
-def successes(
-    study: wb.Study, overrides: Sequence[str], hidden: int, optimizer: Sequence[object] | None = None
-) -> wb.Rate:
+def successes(study: wb.Study, overrides: list[str], hidden: int) -> wb.Rate:
     """From how many initial weights training ends with all four points right."""
-    other = [f"optimizer={optimizer[0]}", f"optimizer.lr={optimizer[1]}"] if optimizer else []
-    one = study.pack(*overrides, f"architecture.hidden=[{hidden}]", *other, seeds=[0])
-    inits = study["inits"]
+    one, inits = study.pack(*overrides, f"architecture.hidden=[{hidden}]", seeds=[0]), study["inits"]
     pack = replace(one.select([0] * inits), seeds=tuple(range(inits)))  # composed once, not once per seed
     params = study.descend(pack, study["steps"])
     x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
     z, _ = pack.objective.model.forward(params, x)
-    return wb.Rate(int(((z > 0) == (y > 0)).all(1).sum()), inits)
+    return wb.Rate.of(((z > 0) == (y > 0)).all(1))
 
 
-def draw(figure: Figure, study: wb.Study) -> None:
+def draw(figure: wb.Figure, study: wb.Study) -> None:
     """What one unit can do, and how often training finds what a layer can."""
     plane, curves = figure.subplots(1, 2, width_ratios=(1, 1.6))
     side = np.linspace(-0.5, 1.5, 101)
     shown = plane.contourf(side, side, np.abs(side[:, None] - side), levels=8, cmap="Greys", alpha=0.6)
     figure.colorbar(shown, ax=plane, label="|x₁ - x₂|", shrink=0.6)
-    for label, marker in ((0, "o"), (1, "s")):
-        points = [x for x, y in zip(wb.exact.separation.SQUARE, wb.exact.separation.XOR, strict=True) if y == label]
-        plane.plot(*zip(*points, strict=True), marker, markersize=9, linestyle="", label=f"XOR = {label}")
+    plane.plot([0, 1], [0, 1], "o", markersize=9, label="XOR = 0")
+    plane.plot([0, 1], [1, 0], "s", markersize=9, label="XOR = 1")
     plane.plot([-0.5, 1.0], [1.0, -0.5], "--", label="a monotone neuron: 3 of 4")
     plane.set(xlabel="x₁", ylabel="x₂", aspect="equal", xlim=(-0.5, 1.5), ylim=(-0.5, 1.5))
     plane.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small")

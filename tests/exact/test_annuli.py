@@ -102,3 +102,23 @@ def test_samples_are_drawn_anew_for_every_seed() -> None:
     (points, labels), (other, _) = (rings.sample("polar", seed, 10) for seed in (0, 1))
     assert len(points) == len(labels) == 10
     assert all(first != second for first, second in islice(zip(points, other, strict=True), 10))
+
+
+def test_radius_errors_of_several_samples() -> None:
+    """Points, wrong ones and the least distance over all of them."""
+    samples = [([(1.4, 0), (1.6, 1)], [1, 0]), ([(1.0, 2)], [0])]
+    assert rings.radius_errors(samples) == (3, 2, pytest.approx(0.1))
+
+
+def test_groups_of_two_halves_tell_nothing() -> None:
+    """A rule that says the opposite counts too."""
+    halves = {"even": [True, False], "above": [True, True], "below": [False, False, True]}
+    assert rings.told_apart(halves) == [halves["above"], halves["below"]]
+
+
+def test_gains_are_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of trees by angle, and of radii by training."""
+    monkeypatch.setattr(rings, "tree_accuracy", lambda seed, points, printed: 0.5 if printed else 0.75 + seed)
+    assert rings.tree_gain(0, 10) == 0.25
+    monkeypatch.setattr(rings, "radius_r2", lambda model, params, data: params)
+    assert rings.radius_gain(None, [0.5, 1.0], [0.25, -1.0], None) == [0.25, 2.0]  # type: ignore[arg-type]

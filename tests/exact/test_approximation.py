@@ -97,7 +97,7 @@ def test_weights_of_bump() -> None:
 @pytest.mark.parametrize(("name", "lacking"), VIOLATED.items(), ids=VIOLATED)
 def test_hypotheses(name: str, lacking: list[str]) -> None:
     """Which of them a unit lacks."""
-    assert violated(make(name)) == lacking
+    assert violated(name) == lacking
 
 
 @pytest.mark.parametrize("name", ["monomial", "elu"])
@@ -118,3 +118,9 @@ def test_units_are_the_packages_own() -> None:
     z = np.array([-2.0, 0.5], dtype=np.float32)
     assert units(make("leaky_relu"), z).tolist() == pytest.approx([-0.02, 0.5])
     assert units(make("sigmoid"), z).dtype == np.float32
+
+
+@pytest.mark.parametrize("degree", [1, 3, 5])
+def test_monomials_are_made_by_name(degree: int) -> None:
+    """z^p, beside the package's names."""
+    assert units(make(f"z^{degree}"), np.array([-2.0, 3.0])).tolist() == [(-2.0) ** degree, 3.0**degree]

@@ -2,6 +2,7 @@
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from itertools import pairwise
 from math import floor, inf, log, log2, nextafter
 
 import numpy as np
@@ -153,3 +154,59 @@ def test_no_threshold_is_cheaper_than_that_of_the_costs(zs: list[float], ratio: 
     z = torch.tensor([zs], dtype=torch.float64)
     best, another = exact.costs(z, z.sigmoid(), torch.tensor([log(ratio), other]).double(), ratio, 1.0)[0].tolist()
     assert best <= another + 1e-9
+
+
+@pytest.mark.parametrize("ratio", [Fraction(1, 9), Fraction(1), Fraction(3)])
+def test_costs_by_ratio_sum_to_two(ratio: Fraction) -> None:
+    """One false positive and one false negative cost 2 together, and the former `ratio` times the latter."""
+    z, y = torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[0.0, 1.0]]).double()
+    both, positive, negative = (
+        2 * exact.by_ratio(z, own, torch.tensor([0.0]), ratio).item() for own in (y, y * 0, y * 0 + 1)
+    )
+    assert both == pytest.approx(2)
+    assert positive == pytest.approx(float(ratio) * negative)
+
+
+@given(st.lists(st.floats(-6, 6), min_size=1, max_size=9, unique=True))
+def test_thresholds_make_every_decision(zs: list[float]) -> None:
+    """As many different ones as there are cuts of the sorted z, none and all among them."""
+    z = torch.tensor([zs], dtype=torch.float64)
+    decisions = {tuple(row) for row in (z.unsqueeze(2) > exact.every_decision(z).unsqueeze(1))[0].T.tolist()}
+    assert {sum(row) for row in decisions} >= {0, len(zs)}
+    cuts = [(a + b) / 2 for a, b in pairwise(sorted(zs))]
+    assert decisions == {tuple(value > cut for value in zs) for cut in (-inf, *cuts, inf)}
+
+
+@given(st.lists(st.floats(-6, 6), min_size=2, max_size=9), st.sampled_from([Fraction(1, 9), Fraction(1), Fraction(9)]))
+def test_no_threshold_is_cheaper_than_the_logarithm_of_the_ratio(zs: list[float], ratio: Fraction) -> None:
+    """Every possible decision is looked at; where the wrong side of all z is chosen, cheaper ones are found."""
+    z = torch.tensor([zs], dtype=torch.float64)
+    assert exact.cheaper(z, log(ratio), ratio) == (len(zs) + 1, 0)
+    assert exact.cheaper(z.abs() + 3, 20.0, ratio)[1] > 0
+
+
+def test_the_step_is_one_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is 0 there contradicts nothing."""
+    assert exact.tie_contradicts()
+    monkeypatch.setattr(
+        exact, "STEP", activations.Activation(lambda z: (z > 0).to(z.dtype), lambda z, a: z, (0.0, 1.0))
+    )
+    assert not exact.tie_contradicts()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rounded_sigmoid_steps_around_a_quarter(dtype: torch.dtype) -> None:
+    """Half an eps of steps, never more than that away from z/4; 0 in the band."""
+    units = torch.linspace(-3, 4, 141, dtype=torch.float64)
+    found = exact.rounded_excess(units, dtype)
+    assert (found - units / 4).abs().max() < 1
+    assert found[(units > 0) & (units * torch.finfo(dtype).eps < BANDS[dtype].sure)].abs().max() == 0
+    assert found[-1] >= 0.5
+
+
+def test_totals_are_those_of_all_tensors() -> None:
+    """Summed over chunks."""
+    z = torch.linspace(-1, 1, 101)
+    chunks = exact.total(z.split(7), BANDS[torch.float32])
+    assert chunks == exact.compare(z, BANDS[torch.float32])
+    assert exact.total([], BANDS[torch.float32]) == exact.Comparison()

@@ -7,7 +7,16 @@ import torch
 import workbench as wb
 from workbench.build import build_pack
 from workbench.exact.approximation import TARGETS, make
-from workbench.exact.fitted import FITTED, GRID, largest_errors, largest_trained_errors, network
+from workbench.exact.fitted import (
+    FITTED,
+    GRID,
+    against_polynomials,
+    largest_errors,
+    largest_trained_errors,
+    network,
+    random_networks,
+)
+from workbench.exact.polynomials import best
 from workbench.nn.activations import monomial
 
 
@@ -51,3 +60,28 @@ def test_trained_nets_are_measured_in_the_units_of_f(target: str, standardize: s
     known = f(np.linspace(0, 1, 257)).mean()
     found = largest_trained_errors(pack.objective.model, params, pack.data.train, f)
     assert found.tolist() == pytest.approx([np.abs(f(GRID) - known).max()], abs=1e-5)
+
+
+def test_random_networks_share_their_draws() -> None:
+    """Every activation and size begins the stream anew; each seed takes its own part of it."""
+    found = list(random_networks(lambda: np.random.default_rng(5), ["tanh", "z^2"], [4, 8], [0, 1]))
+    assert len(found) == 2 * 2 * 2 * len(TARGETS)
+    fs = [target.f for target in TARGETS.values()]
+    rng = np.random.default_rng(5)
+    for seed in (0, 1):
+        expected = largest_errors(network(rng, monomial(2), 8, fs), fs)
+        own = [one for one in found if (one.activation, one.units, one.seed) == ("z^2", 8, seed)]
+        assert [one.target for one in own] == list(TARGETS)
+        assert [one.error for one in own] == expected.tolist()
+
+
+@pytest.mark.parametrize("degree", [1, 3])
+def test_no_network_of_monomials_beats_the_best_polynomial(degree: int) -> None:
+    """Its error is what the proof says; half of it would be a counterexample."""
+    names = ["tanh", f"z^{degree}", "z^2"]
+    networks = list(random_networks(lambda: np.random.default_rng(1), names, [16], [0, 1]))
+    ratios, proof = against_polynomials(networks, degree)
+    least = {name: best(GRID, target.f(GRID), degree).least for name, target in TARGETS.items()}
+    assert ratios == pytest.approx([one.error / least[one.target] for one in networks if one.activation == names[1]])
+    assert min(ratios) > 1
+    assert proof.startswith(f"alternation: sine ≥ {least['sine']:.4g}, corner")

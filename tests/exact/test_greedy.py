@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from workbench.exact.greedy import across, along, built, candidates, cube, errors, slope, wave
+from workbench.exact.greedy import across, against_bound, along, built, candidates, cube, errors, slope, wave
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])
@@ -63,3 +63,13 @@ def test_directions_of_the_wave_do_better_than_random_ones() -> None:
     """In ten dimensions by orders of magnitude."""
     one = built(np.random.default_rng(0), 10, 500, 200, 16)
     assert one.along[-1] < 0.01 * one.across[-1] < 0.01 * one.variance
+
+
+def test_errors_by_barrons_bound() -> None:
+    """One row for each network; bounds above the variance say nothing."""
+    one = built(np.random.default_rng(0), 2, 200, 50, 4)
+    n = np.array([1, 2, 3, 4])
+    ratios, note = against_bound([one, one], n)
+    assert ratios == pytest.approx(np.stack([one.along * n / (4 * np.pi**2)] * 2))
+    assert note.startswith("8 of 8 bounds")  # 4π²/4 is above any variance of a wave
+    assert against_bound([one], np.array([10**6] * 4))[1].startswith("0 of 4 bounds")

@@ -138,3 +138,36 @@ def test_k_pieces_need_k_weight_vectors() -> None:
     assert [maxout.weight_vectors(k) for k in (1, 2, 5)] == [1, 2, 5]
     assert max(maxout.regions_of_units(3, 200, 0)) == 3
     assert set(maxout.regions_of_units(1, 20, 0)) == {1}
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_constructed_units_have_k_pieces_and_random_ones_no_more(k: int) -> None:
+    """The lifted tangents make all of them."""
+    made, found = maxout.pieces_made(k, 30)
+    assert made == k
+    assert len(found) == 30
+    assert max(found) <= k
+
+
+@pytest.mark.parametrize(("name", "expected"), [("absolute", [2, 0, 3]), ("maxout", [2, 0, 3]), ("relu", [0, 0, 3])])
+def test_values_of_units(name: str, expected: list[float]) -> None:
+    """Maxout is max(z, -z)."""
+    assert maxout.values(name, (-2.0, 0.0, 3.0)) == expected
+
+
+@pytest.mark.parametrize("name", maxout.CONVEX)
+def test_law_of_the_best_error(name: str) -> None:
+    """16 k² E nears its limit, and layers have the error of their fit."""
+    coarse, fine = (maxout.law(maxout.CONVEX[name], ks) for ks in ((1, 4), (2, 8, 32)))
+    assert max(*coarse.off, *fine.off) < 1e-9
+    assert (len(coarse.off), len(fine.off)) == (2, 3)
+    assert abs(fine.scaled - fine.limit) <= abs(coarse.scaled - coarse.limit) + 1e-9
+    assert fine.scaled == pytest.approx(fine.limit, rel=0.1, abs=1e-9)
+
+
+def test_a_fit_that_is_off_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that misses by more than its fit says."""
+    monkeypatch.setattr(maxout, "attained", lambda convex, fit: 1.5 * fit.error)
+    law = maxout.law(maxout.CONVEX["x²"], (1, 2))
+    assert law.off == pytest.approx([0.25, 0.0625])
+    assert law.scaled == pytest.approx(law.limit)

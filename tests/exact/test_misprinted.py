@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.exact.backpropagation import MATRICES, problem, shapes
-from workbench.exact.misprinted import MISPRINTS, NOT_COMPUTABLE, RIGHT_BELOW, Misprint, printed_error, run
+from workbench.exact.misprinted import MISPRINTS, NOT_COMPUTABLE, RIGHT_BELOW, Misprint, Outcome, printed_error, run
 from workbench.nn.textbook import Gradients
 
 HARMLESS = {  # misprint -> nets on which it does no harm
@@ -58,3 +58,19 @@ def test_other_failures_are_no_result() -> None:
     (shape,) = shapes(rng, ["tanh"], ["softmax"], [3], [2], [0.1])
     with pytest.raises(RuntimeError, match="out of luck"):
         printed_error(problem(rng, shape, 1), broken)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "proof"),
+    [
+        (0, 0, "cannot be computed for 1,000 of them"),
+        (0, 1000, "off by 0.25 or more for 1,000"),
+        (1, 9, "cannot be computed for 990 of them, off by 0.25 or more for 9"),
+        (1000, 0, ""),
+    ],
+)
+def test_outcome_in_words(right: int, wrong: int, proof: str) -> None:
+    """What is wrong, and what cannot be computed; nothing where all are right."""
+    found = Outcome(1000, right, wrong, 0.25, "")
+    assert found.proof == proof
+    assert found.impossible == 1000 - right - wrong

@@ -10,7 +10,7 @@ import pytest
 from tests.claim_reference import judged, studied
 from workbench.claims.evidence import Cell, PerSeed
 from workbench.claims.rules import Label
-from workbench.exact import maxout
+from workbench.exact import identities, maxout
 
 SMALL = {"layers": 5, "z": 500, "seeds": 2}
 
@@ -45,14 +45,15 @@ def test_a_smaller_error_of_k_pieces_is_refuted() -> None:
     assert _exact(best_error=lambda k: Fraction(1, 3 * k * k))["square"].label is Label.refuted
 
 
-def test_a_wrong_sign_in_an_identity_is_refuted() -> None:
+def test_a_wrong_sign_in_an_identity_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaky ReLU is not α z + (1 + α) relu z."""
-    cases = [("leaky_relu", {"slope": 0.3}, [(0.3, "identity", 1, {}), (1.3, "relu", 1, {})])]
-
-    def only(node: dict[str, Any]) -> None:
-        node["parts"]["identities"]["cells"]["identity"] = ["leaky from relu"]
-
-    assert _exact(only, IDENTITIES={"leaky from relu": cases})["identities"].label is Label.refuted
+    wrong = identities.Identity(
+        "leaky_relu", {"slope": 0.3}, [identities.Term(0.3, "identity"), identities.Term(1.3, "relu")]
+    )
+    monkeypatch.setitem(identities.IDENTITIES, "leaky from relu", [wrong])
+    found = _exact()["identities"]
+    assert found.label is Label.refuted
+    assert [cell.at["identity"] for cell in found.cells if cell.judgment.label is Label.refuted] == ["leaky from relu"]
 
 
 def test_one_weight_vector_for_k_pieces_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ The circles of radius 1 and 2 stand for the rings of the slides "The Importance 
 to Polar Coordinates". Proofs are in rational numbers; what needs samples says so.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import acos, pi
@@ -67,6 +67,12 @@ def wrong_by_radius(points: Sequence[Sequence[float]], labels: Sequence[int]) ->
     return wrong, float(min(map(abs, sides)))
 
 
+def radius_errors(several: Sequence[tuple[Sequence[Sequence[float]], Sequence[int]]]) -> tuple[int, int, float]:
+    """Of samples of points (r, θ) with labels: points, those on the wrong side of r = 3/2, the least distance to it."""
+    found = [wrong_by_radius(*one) for one in several]
+    return sum(len(labels) for _, labels in several), sum(wrong for wrong, _ in found), min(least for _, least in found)
+
+
 def line_accuracy(distance: float) -> float:
     """Share of both circles' points that a line at this distance from the center decides right, the outer side far.
 
@@ -85,6 +91,16 @@ def groups(count: int, angle: Callable[[Fraction, Fraction], object]) -> dict[ob
     for (x, y), ring in zip(points, rings, strict=True):
         found.setdefault((ring, angle(x, y)), []).append(y > 0)
     return found
+
+
+def told_apart(groups: Mapping[object, Sequence[bool]]) -> list[Sequence[bool]]:
+    """Groups for which some rule is right for more than half of their points."""
+    return [group for group in groups.values() if 2 * sum(group) != len(group)]
+
+
+def tree_gain(seed: int, points: int) -> float:
+    """What the tree gains in accuracy by θ = atan2(y, x) in place of the printed angle."""
+    return tree_accuracy(seed, points, False) - tree_accuracy(seed, points, True)
 
 
 def tree_accuracy(seed: int, points: int, printed: bool) -> float:
@@ -137,6 +153,11 @@ def radius_r2(model: Model, params: Params, data: PackData) -> list[float]:
         float(LinearRegression().fit(h, r).score(other_h, other_r))
         for h, r, other_h, other_r in zip(train_h, train_r, test_h, test_r, strict=True)
     ]
+
+
+def radius_gain(model: Model, params: Params, before: Params, data: PackData) -> list[float]:
+    """What training adds to the `radius_r2` of every net."""
+    return [after - was for after, was in zip(*(radius_r2(model, one, data) for one in (params, before)), strict=True)]
 
 
 def _hidden_and_radius(model: Model, params: Params, x: Tensor) -> tuple[Array, Array]:

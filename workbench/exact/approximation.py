@@ -108,7 +108,9 @@ class Construction:
 
 
 def make(name: str) -> Activation:
-    """The package's activation of this name, with its defaults."""
+    """The package's activation of this name, with its defaults, or the monomial that is called ``z^3``."""
+    if name.startswith("z^"):
+        return activations.monomial(int(name.removeprefix("z^")))
     activation: Activation = getattr(activations, name)()
     return activation
 
@@ -121,8 +123,9 @@ def units(activation: Activation, z: NDArray[Any]) -> Array:
     return values
 
 
-def violated(activation: Activation) -> list[str]:
-    """Which of the theorem's hypotheses σ does not meet, looked for on a grid that includes its kinks."""
+def violated(name: str) -> list[str]:
+    """Which of the theorem's hypotheses an activation does not meet, looked for on a grid that includes its kinks."""
+    activation = make(name)
     z = np.union1d(np.linspace(-50, 50, 20_001), [k + s for k in activation.kinks for s in (-1e-9, 0, 1e-9)])
     steps = np.diff(units(activation, z))
     jumps = steps[np.diff(z) < 1e-8]
@@ -157,8 +160,8 @@ def construction(name: str) -> Construction:
             lambda target: BUMP_DEFECT * target.size,
             lambda size: size - knots,
         )
-    if set(violated(activation)) - {"continuous"}:
-        raise ValueError(f"{name}: needs a construction of its own, it is not {' and '.join(violated(activation))}")
+    if set(violated(name)) - {"continuous"}:
+        raise ValueError(f"{name}: needs a construction of its own, it is not {' and '.join(violated(name))}")
     steps = partial(_staircase, activation)
     return Construction(steps, 1 / 2 + MARGIN, lambda target: 2 * TAIL * target.range, lambda size: size - 1)
 

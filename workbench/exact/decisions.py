@@ -12,8 +12,9 @@ number):
 An exp that errs by two units of the last place moves that edge, to 2 eps at most; bisection finds it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from workbench.nn.layers.dense import Dense
 BITS = {torch.float32: torch.int32, torch.float64: torch.int64}  # integers in whose order positive numbers count up
 STEP, LOGISTIC = unit_step(), sigmoid()
 CHUNK = 2**18
+ROUNDING = 1e-12  # of a mean over examples: a cost must be smaller by more to count as smaller
 
 
 class Band(NamedTuple):
@@ -101,6 +103,17 @@ def compare(z: Tensor, band: Band | None) -> Comparison:
     return Comparison(z.numel(), int((differ & tie).sum()), int((differ & positive).sum()), int(wrong.sum()), example)
 
 
+def total(numbers: Iterable[Tensor], band: Band) -> Comparison:
+    """Both decisions on all of several tensors."""
+    return sum((compare(z, band) for z in numbers), Comparison())
+
+
+def tie_contradicts() -> bool:
+    """At z = 0 the unit step is 1, where the rule z > 0 says 0."""
+    zero = torch.zeros(1)
+    return bool(perceptron_decides(zero) & ~(zero > 0))
+
+
 def random_neurons(
     rng: np.random.Generator, dtype: torch.dtype, count: int = 1000, inputs: int = 10
 ) -> Iterator[Tensor]:
@@ -142,6 +155,32 @@ def costs(z: Tensor, ones: Tensor, thresholds: Tensor, cost_fp: float, cost_fn: 
     decides = (z.unsqueeze(2) > thresholds.expand(len(z), -1).unsqueeze(1)).to(z.dtype)
     y = ones.unsqueeze(2)
     return (cost_fp * decides * (1 - y) + cost_fn * (1 - decides) * y).mean(1)
+
+
+def by_ratio(z: Tensor, ones: Tensor, thresholds: Tensor, ratio: Fraction) -> Tensor:
+    """`costs` where a false positive costs `ratio` times as much as a false negative, and both together 2."""
+    r = float(ratio)
+    return costs(z, ones, thresholds, 2 * r / (1 + r), 2 / (1 + r))
+
+
+def every_decision(z: Tensor) -> Tensor:
+    """Thresholds [R, B + 1] that make every possible decision on z [R, B]: below all, between neighbors, above all."""
+    ends = torch.full_like(z[:, :1], torch.inf)
+    z = z.sort(1).values
+    return torch.cat([-ends, (z[:, 1:] + z[:, :-1]) / 2, ends], 1)
+
+
+def cheaper(z: Tensor, threshold: float, ratio: Fraction) -> tuple[int, int]:
+    """Of how many thresholds, how many have a smaller expected cost than this one, by σ(z) itself; z is [R, B]."""
+    here, others = z.new_tensor([threshold]), every_decision(z)
+    expected, other = (by_ratio(z, z.sigmoid(), thresholds, ratio) for thresholds in (here, others))
+    return other.numel(), int((other < expected - ROUNDING).sum())
+
+
+def rounded_excess(units: Tensor, dtype: torch.dtype) -> Tensor:
+    """(σ(z) - ½)/eps as computed at z = `units` times eps of the type; in real numbers it is a quarter of `units`."""
+    eps = torch.finfo(dtype).eps
+    return (LOGISTIC.forward((units * eps).to(dtype)).double() - 0.5) / eps
 
 
 def _numbers(start: int, stop: int, dtype: torch.dtype, stride: int = 1) -> Tensor:

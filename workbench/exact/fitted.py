@@ -4,13 +4,16 @@ A unit is σ(w (x - c)) with c uniform on [0, 1] and w normal with standard devi
 dense, by one law for every σ. Where σ is the monomial z^p, every such network is a polynomial of degree p.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+import workbench.exact.polynomials as polynomials
 from workbench.data.batches import Part
-from workbench.exact.approximation import Array, Function, Network
+from workbench.exact.approximation import TARGETS, Array, Function, Network, make
 from workbench.nn.activations import Activation
 from workbench.nn.model import Model
 from workbench.nn.params import Params
@@ -56,3 +59,34 @@ def largest_trained_errors(model: Model, params: Params, data: Part, f: Function
     F = known.min() + (outputs[:, :, 0].double() - targets.min()).numpy() * scale
     worst: Array = np.abs(F - f(x)).max(1)
     return worst
+
+
+class Fitted(NamedTuple):
+    """The largest error on the grid of one network for one target; the networks of a seed share their hidden units."""
+
+    activation: str
+    units: int
+    seed: int
+    target: str
+    error: float
+
+
+def random_networks(
+    draws: Callable[[], np.random.Generator], activations: Sequence[str], sizes: Sequence[int], seeds: Sequence[int]
+) -> Iterator[Fitted]:
+    """Networks of every activation and size, all from the same draws, a part of the stream for each seed."""
+    fs = [target.f for target in TARGETS.values()]
+    for name, size in product(activations, sizes):
+        rng, activation = draws(), make(name)
+        for seed in seeds:
+            errors = largest_errors(network(rng, activation, size, fs), fs)
+            for target, error in zip(TARGETS, errors.tolist(), strict=True):
+                yield Fitted(name, size, seed, target, error)
+
+
+def against_polynomials(networks: Iterable[Fitted], degree: int) -> tuple[list[float], str]:
+    """Errors of those of z^degree by what every polynomial misses their target by on the grid, and the proof."""
+    least = {name: polynomials.best(GRID, target.f(GRID), degree).least for name, target in TARGETS.items()}
+    proof = ", ".join(f"{name} ≥ {error:.4g}" for name, error in least.items())
+    ratios = [one.error / least[one.target] for one in networks if one.activation == f"z^{degree}"]
+    return ratios, f"alternation: {proof}"

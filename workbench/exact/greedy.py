@@ -130,6 +130,13 @@ def built(rng: np.random.Generator, dimension: int, points: int, count: int, ste
     return Built(f, own, other, float(np.var(f(held))))
 
 
+def against_bound(several: Sequence[Built], n: NDArray[np.int64]) -> tuple[Array, str]:
+    """Errors along the wave by Barron's bound [networks, N], and how many bounds are above the wave's variance."""
+    ratios = np.array([one.along / one.wave.bound(n) for one in several])
+    vacuous = sum(int((one.wave.bound(n) >= one.variance).sum()) for one in several)
+    return ratios, f"{vacuous} of {ratios.size} bounds are above the variance of f and say nothing"
+
+
 def slope(errors: Array, n: Sequence[int]) -> float:
     """Of log MSE over log N, by least squares over the networks of `n` units."""
     chosen = np.maximum(errors[np.array(n) - 1], ROUNDING)

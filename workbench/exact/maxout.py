@@ -97,6 +97,20 @@ def regions_of_units(pieces: int, count: int, seed: int) -> list[int]:
     return [regions_of_the_input(maxout_unit(W.tolist(), b.tolist())) for W, b in draws]
 
 
+def pieces_made(k: int, units: int) -> tuple[int, list[int]]:
+    """Linear regions of the unit with the pieces of `square_fit`, and of `units` random ones with k pieces."""
+    return regions_of_the_input(maxout_unit(*zip(*square_fit(k), strict=True))), regions_of_units(k, units, seed=k)
+
+
+def values(name: str, z: Sequence[float]) -> list[float]:
+    """A unit at the given z: an activation, or ``maxout``, which is max(z, -z)."""
+    at = torch.tensor(z, dtype=torch.float64)
+    if name != "maxout":
+        return unit(name, at)[0].tolist()
+    curve = maxout_unit((1, -1), (0, 0)).curve(torch.zeros(1).double(), torch.ones(1).double())
+    return curve(at)[:, 0].tolist()
+
+
 def square_fit(k: int) -> list[Piece]:
     """The best fit of x² on [-1, 1] by k pieces: the tangents at the middles m of k equal intervals, 1/(2k²) higher."""
     middles = [Fraction(2 * number + 1, k) - 1 for number in range(k)]
@@ -213,3 +227,22 @@ def attained(convex: Convex, fit: Fit, points: int = 20_001) -> float:
     x = torch.from_numpy(np.clip(grid, convex.low, convex.high))
     curve = maxout_unit(fit.slopes, fit.offsets).curve(torch.zeros(1).double(), torch.ones(1).double())
     return float(np.abs(convex.f(x.numpy()) - curve(x)[:, 0].numpy()).max())
+
+
+@dataclass(frozen=True)
+class Law:
+    """Best fits of a convex function, and 16 k² E for the largest k with its limit, (∫ √f'')².
+
+    `off` says for each fit how far the package's maxout layer is from the error the fit is said to have.
+    """
+
+    off: list[float]
+    scaled: float
+    limit: float
+
+
+def law(convex: Convex, ks: Sequence[int]) -> Law:
+    """How the best error falls with the number of pieces, for rising k."""
+    fits = [best_fit(convex, k) for k in ks]
+    off = [abs(attained(convex, fit) - fit.error) for fit in fits]
+    return Law(off, 16 * ks[-1] ** 2 * fits[-1].error, convex.curvature**2)

@@ -93,6 +93,18 @@ class Outcome:
     least: float
     example: str
 
+    @property
+    def impossible(self) -> int:
+        """Nets for which the printed formula cannot be computed."""
+        return self.nets - self.right - self.wrong
+
+    @property
+    def proof(self) -> str:
+        """Why it is not the gradient, in words."""
+        impossible = f"cannot be computed for {self.impossible:,} of them" if self.impossible else ""
+        wrong = f"off by {self.least:.2g} or more for {self.wrong:,}" if self.wrong else ""
+        return ", ".join(filter(None, (impossible, wrong)))
+
 
 def run(name: str, rng: np.random.Generator, nets: int) -> Outcome:
     """A misprint on `nets` random nets of every shape it is for, with smooth units."""

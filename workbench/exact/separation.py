@@ -24,6 +24,7 @@ from workbench.nn.model import Model
 Points = Sequence[Sequence[Number]]
 SQUARE = ((0, 0), (0, 1), (1, 0), (1, 1))
 XOR, AND = (0, 1, 1, 0), (0, 0, 0, 1)
+KINKED = {"relu": (0, 1), "leaky_relu": (Fraction(1, 100), 1), "absolute": (-1, 1)}  # slopes below and above 0
 
 
 class System(NamedTuple):
