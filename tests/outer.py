@@ -1,6 +1,7 @@
 """Shared by the tests of the outer half: answers of commands, real processes, and reading a store back."""
 
 import inspect
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -103,6 +105,13 @@ def runs_of(store: Store, kind: str = "run") -> list[Run]:
     """The runs with this kind in the order of their numbers."""
     found = [run for run in all_runs(store) if run.data.tags["kind"] == kind]
     return sorted(found, key=lambda run: int(run.data.tags.get("number", 0)))
+
+
+def trials_of(store: Store) -> list[dict[str, Any]]:
+    """What the only search in the store keeps of its trials, without where they are kept."""
+    (own,) = runs_of(store, "sweep")
+    kept = sorted((name, json.loads(text)) for name, text in own.data.tags.items() if name.startswith("trial."))
+    return [{key: value for key, value in trial.items() if key != "runs"} for _, trial in kept]
 
 
 @dataclass

@@ -118,23 +118,23 @@ class Search:
         content = json.dumps([runs, searched, settings.metric, settings.aim, settings.seed])
         return sha256(content.encode()).hexdigest()[:16]
 
-    def choose(self, told: Sequence[Trial], marks: Callable[[Trial], dict[int, float]], count: int) -> list[Trial]:
-        """Up to `count` trials that were not told yet; fewer where the space has no more."""
+    def choose(self, begun: Sequence[Trial], marks: Callable[[Trial], dict[int, float]], count: int) -> list[Trial]:
+        """Up to `count` trials that were not begun yet, told or not; fewer where the space has no more."""
         optuna = load_optuna()
-        number = sha256(f"{self.settings.seed} {len(told)}".encode()).digest()[:4]
+        number = sha256(f"{self.settings.seed} {len(begun)}".encode()).digest()[:4]
         sampler = optuna.samplers.TPESampler(seed=int.from_bytes(number), constant_liar=True)
         study = optuna.create_study(sampler=sampler, direction=self.settings.aim)
-        for trial in told:
+        for trial in begun:
             study.add_trial(
                 optuna.trial.create_trial(
-                    state=optuna.trial.TrialState[trial.state],
+                    state=optuna.trial.TrialState[trial.state or "RUNNING"],
                     params=dict(trial.values),
                     distributions=dict(self.space.searched),
                     value=trial.value,
                     intermediate_values=marks(trial),
                 )
             )
-        used, tried = {trial.number for trial in told}, [trial.values for trial in told]
+        used, tried = {trial.number for trial in begun}, [trial.values for trial in begun]
         chosen: list[Trial] = []
         while len(chosen) < count and len(tried) < self.space.size():
             asked = (self.space.rounded(study.ask(dict(self.space.searched)).params) for _ in range(TRIES))

@@ -20,7 +20,7 @@ from workbench.errors import ConfigError
 from workbench.run import Result
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.naming import label
-from workbench.sweeps.pruning import TRIAL, Pruning, load_optuna
+from workbench.sweeps.pruning import TRIAL, Pruning
 from workbench.sweeps.search import Search, Trial
 from workbench.sweeps.sweep import (
     INLINE,
@@ -109,7 +109,7 @@ class _Going:
         settings = self.search.settings
         count = min(settings.batch, settings.trials - len(self.told)) - len(again)
         told = [self.told[number] for number in sorted(self.told)]
-        return again + self.search.choose(told, self._marks, count)
+        return again + self.search.choose([*told, *again], self._marks, count)
 
     def _train(self, batch: Sequence[Trial]) -> list[Result]:
         """Train and tell a batch; a trial whose values do not go together is told as failed."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
+from workbench.config import GROUPS
 from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.pruning import load_optuna
 from workbench.sweeps.shapes import Columns, Runs, columns, grid
@@ -89,6 +90,8 @@ def _distribution(override: Override) -> Any:
     distributions = load_optuna().distributions
     value, name = override.value(), f"{override.key_or_group}: {str(override.input_line).partition('=')[2]}"
     log = "log" in value.tags if isinstance(value, IntervalSweep | RangeSweep) else False
+    if not override.is_choice_sweep() and override.key_or_group in GROUPS:
+        raise ConfigError(f"{name} must be options to choose from; write for example activation=relu,tanh")
     if override.is_choice_sweep():
         return distributions.CategoricalDistribution(list(override.sweep_string_iterator()))
     try:
