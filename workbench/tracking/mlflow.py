@@ -31,13 +31,14 @@ from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
 from sqlalchemy import Engine, event  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from workbench.errors import TrackingError  # noqa: E402
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, outcome_of  # noqa: E402
 from workbench.tracking.liveness import owner_is_gone  # noqa: E402
-from workbench.tracking.store import Store, member_tag, runs_filter, without_credentials  # noqa: E402
+from workbench.tracking.store import SQLITE, Store, member_tag, runs_filter, without_credentials  # noqa: E402
 from workbench.tracking.view import share  # noqa: E402
 
 STATUS = {
@@ -51,6 +52,7 @@ STATUS = {
 DONE = {outcome.value for outcome, status in STATUS.items() if status == "FINISHED"}
 VIEW_TAG = "view"  # of a sweep's own run
 ERROR_TAG = "error"
+DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
 ROWS_PER_CALL = 1000
 PAGE = 1000
 SECONDS_BETWEEN_FLUSHES = 5.0
@@ -106,24 +108,33 @@ def connect(store: Store) -> MlflowClient:
     """A client of the store; the first one creates an sqlite database, under a lock against other processes."""
     lock = nullcontext() if store.file is None else FileLock(f"{store.file}.lock", timeout=120)
     with kept_by(store), lock:
-        is_new = store.file is not None and not store.file.exists()
-        _told(store.file, "PRAGMA journal_mode=WAL")
+        if store.file is not None:
+            if not store.file.exists():
+                _make(store.file)
+            _write_ahead(store.file)
         client = MlflowClient(tracking_uri=store.uri)
         client.search_experiments(max_results=1)
-        if is_new:
-            _told(store.file, "PRAGMA wal_checkpoint(TRUNCATE)")  # all of it is in the one file
         return client
 
 
-def _told(file: Path | None, command: str) -> None:
-    """Tell an sqlite database something; what is wrong with it, MLflow says.
+def _make(file: Path) -> None:
+    """Put an empty database in its place at once: one whose making was cut off would be of no use to anybody."""
+    new = file.with_name(f"{file.name}.new")
+    for end in ("", "-wal", "-shm"):
+        new.with_name(new.name + end).unlink(missing_ok=True)
+    _write_ahead(new)
+    SqlAlchemyStore(f"{SQLITE}{new}", DEFAULT_ARTIFACTS).engine.dispose()  # without connections, it is one whole file
+    new.rename(file)
+
+
+def _write_ahead(file: Path) -> None:
+    """Let an sqlite database log its writes ahead; what is wrong with it, MLflow says.
 
     With a log written ahead, readers do not wait for writers, and commits not for the disk: a killed process loses
     nothing, a power cut at most the last moments, and the database stays whole.
     """
-    if file is not None:
-        with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=1)) as database:
-            database.execute(command)
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=1)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 @event.listens_for(Engine, "connect")
