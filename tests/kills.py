@@ -9,6 +9,7 @@ weights bit for bit, every row of every metric once and equal, each run once in 
 a checkpoint left. Exit code 0 where all of that held for every sweep.
 """
 
+import json
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -27,35 +28,35 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mlflow import MlflowClient  # noqa: E402
+from mlflow import MlflowClient
 
-import workbench.engine.checkpoint as checkpoint  # noqa: E402
-import workbench.engine.train as training  # noqa: E402
-import workbench.tracking.reader  # noqa: E402, F401
-from workbench.cli import main  # noqa: E402
+import workbench.engine.checkpoint as checkpoint
+import workbench.engine.train as training
+import workbench.tracking.reader  # noqa: F401
+from workbench.cli import main
 
-SWEEP = (
-    "train -m data=wine activation=relu,tanh architecture.hidden=[7] norm=batch optimizer=sgd optimizer.momentum=0.9 "
-    "optimizer.lr=0.05,1e30 seed=range(3) train.epochs=4 train.batch_size=50 sweep.checkpoint_seconds=0 "
-    "sweep.keep_weights=true"
-).split()
+SWEEP = [
+    *("train", "-m", "data=wine", "activation=relu,tanh", "architecture.hidden=[7]", "norm=batch"),
+    *("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.lr=0.05,1e30", "seed=range(3)"),
+    *("train.epochs=4", "train.batch_size=50", "sweep.checkpoint_seconds=0", "sweep.keep_weights=true"),
+]
 RUNS = 12
 STORE_CALLS = (
-    "create_run log_batch log_inputs log_dict log_artifact set_terminated update_run set_tag delete_tag "
-    "set_experiment_tag"
-).split()
+    *("create_run", "log_batch", "log_inputs", "log_dict", "log_artifact", "set_terminated", "update_run"),
+    *("set_tag", "delete_tag", "set_experiment_tag"),
+)
 SECONDS = 120
 
 
 class Moments:
-    """Counts the moments of a process, and kills it at one of them."""
+    """Counts the moments of a process, of all or of those after one function's calls, and kills it at the last."""
 
-    def __init__(self, last: int) -> None:
-        self.last, self.count = last, 0
+    def __init__(self, last: int, name: str = "") -> None:
+        self.last, self.name, self.count = last, name, 0
 
-    def pass_one(self) -> None:
+    def come(self, name: str) -> None:
         """One moment more."""
-        self.count += 1
+        self.count += self.name in ("", name)
         if self.count == self.last:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -65,21 +66,20 @@ class Moments:
 
         @wraps(right)
         def call(*arguments: Any, **named: Any) -> Any:
-            self.pass_one()
+            self.come(f"before {name}")
             result = right(*arguments, **named)
-            self.pass_one()
+            self.come(name)
             return result
 
         setattr(owner, name, call)
 
 
-def child(folder: Path, arguments: list[str], last: int) -> None:
+def child(folder: Path, arguments: list[str], moments: Moments) -> None:
     """A sweep in this process, which ends with it; the number of its moments goes to a file."""
     os.chdir(folder)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
-    moments = Moments(last)
     for name in STORE_CALLS:
         moments.around(MlflowClient, name)
     for name in ("rename", "replace", "unlink", "rmdir", "mkdir"):
@@ -91,12 +91,14 @@ def child(folder: Path, arguments: list[str], last: int) -> None:
     os._exit(code)
 
 
-def run(folder: Path, arguments: list[str] = SWEEP, last: int = -1, seconds: float = SECONDS) -> int:
-    """The exit code of a sweep in a child; negative where it was killed."""
+def run(
+    folder: Path, arguments: Sequence[str] = SWEEP, last: int = -1, name: str = "", seconds: float = SECONDS
+) -> int:
+    """The exit code of a command in a child; negative where it was killed, at its last moment or after some seconds."""
     pid = os.fork()
     if pid == 0:
         try:
-            child(folder, arguments, last)
+            child(folder, list(arguments), Moments(last, name))
         finally:
             os._exit(70)
     late = time.monotonic() + seconds
@@ -205,7 +207,17 @@ def trials(kills: int, seed: int, home: Path) -> list[str]:
     return wrong
 
 
+def serve() -> None:
+    """Run what each line of the input says, and answer with its exit code."""
+    for line in sys.stdin:
+        folder, arguments, last, name = json.loads(line)
+        print(run(Path(folder), arguments, last, name), flush=True)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        serve()
+        sys.exit()
     given = [int(argument) for argument in sys.argv[1:]]
     place = Path(tempfile.mkdtemp(prefix="kills-"))
     failed = trials(given[0] if given else 25, given[1] if len(given) > 1 else 0, place)

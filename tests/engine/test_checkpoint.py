@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from tests.reference import blobs, build, make_pack, stems
 from workbench.engine import checkpoint
@@ -158,9 +157,10 @@ def test_an_interrupted_epoch_leaves_its_beginning() -> None:
             raise KeyboardInterrupt
         apply(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(broken.pack), "apply", interrupt)
-        next(run)
+        with pytest.raises(KeyboardInterrupt):
+            next(run)
     assert broken.mark.recorded == 3
     again = Trainer(pack_of(), 16)
     again.restore(broken.mark)

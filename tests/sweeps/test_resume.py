@@ -1,0 +1,399 @@
+"""Killed commands, repeated: what is gone on with, what is trained anew, and whose runs are left alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from tests.kills import SWEEP, differences, look
+from tests.outer import Answer, all_runs, client_of, end, environment, finish, runs_of, start, wait_for
+from tests.sweeps.test_ledger import workers_of
+from workbench.config import Rerun, Sweep
+from workbench.run import Job, Result
+from workbench.sweeps.checkpoints import FOLDER, Checkpoints
+from workbench.sweeps.packs import WORTHWHILE, group
+from workbench.tracking.base import Outcome
+from workbench.tracking.liveness import owner_tags
+from workbench.tracking.reader import read_sweep
+from workbench.tracking.store import Store
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+Cli = Callable[..., Answer]
+Killer = Callable[..., None]
+ROOT = Path(__file__).parents[2]
+EACH_EPOCH = "sweep.checkpoint_seconds=0"
+SMALL = ("data=wine", "architecture.hidden=[7]", "train.epochs=4", "train.batch_size=50", "sweep.keep_weights=true")
+ONE_PACK = ("train", "-m", *SMALL, EACH_EPOCH, "optimizer.momentum=0.9")
+
+
+@pytest.fixture(scope="module")
+def helper() -> Iterator["subprocess.Popen[str]"]:
+    """A process without threads, whose forks train: each has a number of its own, and none imports anything."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "kills.py"), "serve"],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.communicate()
+
+
+@pytest.fixture
+def killed(helper: "subprocess.Popen[str]", store: Store) -> Killer:
+    """Run a command beside the store, and kill it after so many calls of a function."""
+
+    def kill(arguments: tuple[str, ...], name: str, calls: int) -> None:
+        assert store.file is not None
+        print(json.dumps([str(store.file.parent), arguments, calls, name]), file=helper.stdin, flush=True)
+        assert int(helper.stdout.readline()) == -signal.SIGKILL, (store.file.parent / "log").read_text()
+
+    return kill
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Files of checkpoints."""
+    return sorted(folder.glob(f"{FOLDER}/*/*"))
+
+
+def weights(store: Store) -> dict[str, bytes]:
+    """The kept weights of the runs that are done, by run name."""
+    done = [run for run in runs_of(store) if run.info.status == "FINISHED"]
+    files = {
+        run.info.run_name: Path(run.info.artifact_uri.removeprefix("file://"), "model.safetensors") for run in done
+    }
+    return {name: file.read_bytes() for name, file in files.items()}
+
+
+def statuses(store: Store) -> Counter[str]:
+    """How many runs have each status, sweeps' own left out."""
+    return Counter(run.info.status for run in runs_of(store))
+
+
+def test_killed_sweeps_end_as_if_left_alone() -> None:
+    """Six kills from inside and outside: weights bit for bit, rows, runs and their ends."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "kills.py"), "6", "2"], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " kills in " in done.stdout
+
+
+def test_a_killed_pack_goes_on_in_its_own_runs(cli: Cli, store: Store, killed: Killer, folder: Path) -> None:
+    """After two checkpoints: the same runs, the same sweep, first times kept, and no file left."""
+    killed((*ONE_PACK, "seed=range(3)"), "replace", 2)
+    before = {run.info.run_id for run in runs_of(store)}
+    (rows,) = [client_of(store).get_metric_history(run, "train/loss") for run in sorted(before)[:1]]
+    assert {run.info.status for run in all_runs(store)} == {"RUNNING"}
+    (file,) = left_in(folder)
+    assert cli(*ONE_PACK, "seed=range(3)").code == 0
+    assert {run.info.run_id for run in runs_of(store)} == before
+    assert statuses(store) == {"FINISHED": 3}
+    assert len(read_sweep(store, None).runs) == 3
+    assert not file.exists()
+    assert not (folder / FOLDER.parts[0]).exists()
+    times = {row.step: row.timestamp for row in client_of(store).get_metric_history(sorted(before)[0], "train/loss")}
+    assert all(times[row.step] == row.timestamp for row in rows)
+    own = runs_of(store)[0].data.tags
+    assert own["pid"] == str(os.getpid())
+    assert "error" not in own
+    assert float(own["checkpoint.seconds"]) > 0
+
+
+@pytest.mark.parametrize("status", ["kept", "deleted"])
+def test_runs_without_a_checkpoint_are_superseded(cli: Cli, store: Store, killed: Killer, status: str) -> None:
+    """Killed before the first checkpoint, or the run is no longer there: ended as killed, and made again."""
+    killed((*ONE_PACK, "seed=range(2)"), "log_inputs" if status == "kept" else "replace", 2)
+    orphans = runs_of(store)
+    if status == "deleted":
+        client_of(store).delete_run(orphans[0].info.run_id)
+    assert cli(*ONE_PACK, "seed=range(2)").code == 0
+    shown = read_sweep(store, None).runs
+    assert sorted((run.name, run.outcome) for run in shown) == [("seed=0", "finished"), ("seed=1", "finished")]
+    assert not {run.id for run in shown} & {run.info.run_id for run in orphans}
+    assert "RUNNING" not in statuses(store)
+    if status == "kept":
+        ended = [run for run in runs_of(store) if run.info.status == "KILLED"]
+        assert len(ended) == 2
+        assert all(run.data.metrics == {} for run in ended)
+        assert all(run.data.tags["error"].startswith("its process ") for run in ended)
+
+
+def test_another_batch_of_runs_does_not_use_a_checkpoint(
+    cli: Cli, store: Store, killed: Killer, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Others are trained anew, with theirs ended; the first batch still goes on as the pack it was, bit for bit."""
+    killed((*ONE_PACK, "seed=0,1,2"), "replace", 3)
+    (file,) = left_in(folder)
+    first = {run.info.run_name: run.info.run_id for run in runs_of(store)}
+    assert cli(*ONE_PACK, "seed=1,2,3").code == 0
+    assert file.exists()
+    assert statuses(store) == {"KILLED": 3, "FINISHED": 3}
+    assert {run.id for run in read_sweep(store, None).runs}.isdisjoint(first.values())
+    assert cli(*ONE_PACK, "seed=0,1,2").code == 0
+    assert statuses(store) == {"KILLED": 2, "FINISHED": 4}
+    assert not file.exists()
+    old = next(run for run in runs_of(store) if run.info.run_id == first["seed=0"])
+    assert old.data.tags["outcome"] == "finished"
+    both = read_sweep(store, old.data.tags["sweep"]).runs
+    assert sorted(run.name for run in both) == ["seed=0", "seed=1", "seed=2"]
+    assert weights(store)["seed=0"] == weights_alone(tmp_path_factory, cli, store, "seed=0,1,2")["seed=0"]
+
+
+def weights_alone(factory: pytest.TempPathFactory, cli: Cli, store: Store, seeds: str) -> dict[str, bytes]:
+    """Those of a sweep in another store that nobody interrupts."""
+    assert store.file is not None
+    other = Store(f"sqlite:///{factory.mktemp('alone')}/mlflow.db")
+    assert cli(*ONE_PACK, seeds, f"tracking.uri={other.uri}").code == 0
+    return weights(other)
+
+
+def test_all_uses_no_checkpoint(cli: Cli, store: Store, killed: Killer) -> None:
+    """`sweep.rerun=all` trains from the start in runs of its own."""
+    killed((*ONE_PACK, "seed=0,1"), "replace", 3)
+    assert cli(*ONE_PACK, "seed=0,1", "sweep.rerun=all").code == 0
+    assert statuses(store) == {"KILLED": 2, "FINISHED": 2}
+
+
+def test_a_single_run_goes_on_too(cli: Cli, store: Store, killed: Killer) -> None:
+    """``workbench train`` without -m: the one run; and once it is done, the command makes another."""
+    one = ("train", *SMALL, EACH_EPOCH)
+    killed(one, "replace", 3)
+    assert cli(*one).code == 0
+    assert statuses(store) == {"FINISHED": 1}
+    assert cli(*one).code == 0
+    assert statuses(store) == {"FINISHED": 2}
+
+
+def test_null_keeps_no_checkpoint(cli: Cli, store: Store, killed: Killer, folder: Path) -> None:
+    """Without checkpoints, rows go out as they come and a killed pack is made again."""
+    alone = ("train", "-m", *SMALL, "sweep.checkpoint_seconds=null", "seed=0,1")
+    killed(alone, "step", 8)
+    assert not (folder / FOLDER.parts[0]).exists()
+    assert cli(*alone).code == 0
+    assert statuses(store) == {"KILLED": 2, "FINISHED": 2}
+    assert "checkpoint.count" not in runs_of(store)[-1].data.tags
+
+
+class Stop:
+    """Raises an error after so many steps of training."""
+
+    def __init__(self, steps: int, error: BaseException) -> None:
+        self.steps, self.error = steps, error
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """In the place of the training step."""
+        from workbench.engine import train
+
+        right = train.step
+
+        def step(*arguments: object, **named: object) -> object:
+            self.steps -= 1
+            if self.steps < 0:
+                raise self.error
+            return right(*arguments, **named)  # type: ignore[arg-type]
+
+        patch.setattr(train, "step", step)
+
+
+@pytest.mark.parametrize("often", [EACH_EPOCH, "sweep.checkpoint_seconds=1000"])
+def test_ctrl_c_leaves_the_last_whole_epoch(
+    cli: Cli, store: Store, folder: Path, often: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """KILLED with its rows up to there; the same command in the same process goes on, and ends with the same bits."""
+    command = (*ONE_PACK, "seed=0,1,2", often)
+    with pytest.MonkeyPatch.context() as patch:
+        Stop(7, KeyboardInterrupt()).install(patch)  # three steps an epoch: in the midst of the third
+        assert cli(*command).code == 130
+    ids = {run.info.run_id for run in runs_of(store)}
+    assert statuses(store) == {"KILLED": 3}
+    for run in ids:
+        assert [row.step for row in client_of(store).get_metric_history(run, "train/loss")] == [0, 3, 6]
+    assert len(left_in(folder)) == 1
+    assert cli(*command).code == 0
+    assert {run.info.run_id for run in runs_of(store)} == ids
+    assert statuses(store) == {"FINISHED": 3}
+    for run in ids:
+        assert [row.step for row in client_of(store).get_metric_history(run, "train/loss")] == [0, 3, 6, 9, 12]
+    assert weights(store) == weights_alone(tmp_path_factory, cli, store, "seed=0,1,2")
+    assert left_in(folder) == []
+
+
+def test_a_failure_leaves_no_checkpoint(cli: Cli, store: Store, folder: Path) -> None:
+    """What failed by itself may be mended: it starts anew, in new runs; the failed ones keep all their rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        Stop(7, RuntimeError("it broke")).install(patch)
+        assert cli(*ONE_PACK, "seed=0,1").code == 1
+    assert statuses(store) == {"FAILED": 2}
+    assert left_in(folder) == []
+    for run in runs_of(store):
+        assert [row.step for row in client_of(store).get_metric_history(run.info.run_id, "train/loss")] == [0, 3, 6]
+    assert cli(*ONE_PACK, "seed=0,1").code == 0
+    assert statuses(store) == {"FAILED": 2, "FINISHED": 2}
+    assert len(read_sweep(store, None).runs) == 2
+
+
+SLOW = """
+import sys, time
+import workbench.engine.train as training
+from workbench.cli import main
+
+right = training.step
+training.step = lambda *given: (time.sleep(0.3), right(*given))[1]
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_runs_of_a_living_process_are_left_alone(cli: Cli, store: Store, folder: Path) -> None:
+    """The same command beside a slow one trains two copies: each its own sweep, runs and rows."""
+    process = start(["-c", SLOW, *ONE_PACK, "seed=0,1"], folder, module=False)
+    try:
+        wait_for(lambda: left_in(folder))
+        assert cli(*ONE_PACK, "seed=0,1").code == 0
+        assert process.poll() is None
+        assert statuses(store) == {"RUNNING": 2, "FINISHED": 2}
+        answer = finish(process)
+    finally:
+        end(process)
+    assert answer.code == 0, answer.err
+    assert statuses(store) == {"FINISHED": 4}
+    assert len(runs_of(store, "sweep")) == 2
+    for own in runs_of(store, "sweep"):
+        assert len(read_sweep(store, own.data.tags["sweep"]).runs) == 2
+    for run in runs_of(store):
+        rows = client_of(store).get_metric_history(run.info.run_id, "train/loss")
+        assert [row.step for row in rows] == [0, 3, 6, 9, 12]
+    assert left_in(folder) == []
+
+
+def test_the_only_worker_killed(cli: Cli, store: Store, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """SIGKILL to it: its pack fails with the reason; the same command goes on with the same runs and bits."""
+    sweep = [argument.replace("epochs=4", "epochs=100") for argument in SWEEP]
+    command = [*sweep, "hydra/launcher=packed_processes", "hydra.launcher.executor.workers=1"]
+    process = start(command, folder)
+    try:
+        wait_for(lambda: left_in(folder) and workers_of(process.pid), every=0.01)
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        answer = finish(process)
+    finally:
+        end(process)
+    assert answer.code == 1, answer.err
+    assert "ended with exit code -9" in answer.out
+    assert statuses(store)["FAILED"] >= 3
+    before = {run.info.run_id for run in runs_of(store)}
+    assert cli(*command).code == 0
+    assert {run.info.run_id for run in runs_of(store)} == before
+    other = tmp_path_factory.mktemp("alone")
+    assert cli(*sweep, f"tracking.uri=sqlite:///{other}/mlflow.db").code == 0
+    assert differences(look(folder), look(other)) == []
+
+
+def test_of_two_that_go_on_one_gets_the_checkpoint(folder: Path) -> None:
+    """Moving a file is what decides; the other trains from the start."""
+    store = Store(f"sqlite:///{folder}/mlflow.db")
+    checkpoints = Checkpoints.of(store, "1", Sweep(checkpoint_seconds=0.0))
+    assert checkpoints is not None
+    with checkpoints.keeper(["a", "b"], frozenset()) as keeper:
+        keeper.about |= {"runs": ["x", "y"], "endings": []}
+        save(keeper)
+        assert checkpoints.left() == []  # it is being trained
+    (left,) = checkpoints.left()
+    assert (left.keys, left.runs) == (("a", "b"), ("x", "y"))
+    with checkpoints.keeper(["b", "a"], frozenset()) as other:
+        assert other.found is None  # another order is another pack
+    with checkpoints.keeper(["a", "b"], frozenset()) as one, checkpoints.keeper(["a", "b"], frozenset()) as two:
+        assert one.found is not None
+        assert two.found is None
+        one.remove()
+    assert not (folder / FOLDER.parts[0]).exists()
+
+
+def save(keeper: object) -> None:
+    """A checkpoint of some pack."""
+    from workbench.build import build_pack
+    from workbench.engine.checkpoint import Keeper
+    from workbench.engine.train import Trainer
+
+    assert isinstance(keeper, Keeper)
+    trainer = Trainer(build_pack([wb.configure([*SMALL])]), 50)
+    records = [next(trainer.run(1))]
+    keeper.save(trainer.snapshot(), records)
+
+
+@pytest.mark.parametrize("change", ["version", "experiment", "store", "garbage", "owner"])
+def test_what_is_not_of_this_pack_is_not_seen(folder: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Another version's, experiment's or store's checkpoint, half a file, and one whose process lives elsewhere."""
+    store = Store(f"sqlite:///{folder}/mlflow.db")
+    checkpoints = Checkpoints.of(store, "1", Sweep())
+    assert checkpoints is not None
+    with checkpoints.keeper(["a"], frozenset()) as keeper:
+        keeper.about |= {"runs": ["x"], "endings": []}
+        save(keeper)
+    assert len(checkpoints.left()) == 1
+    if change == "version":
+        monkeypatch.setattr("workbench.sweeps.checkpoints.__version__", "9.9")
+    elif change == "garbage":
+        keeper.file.write_bytes(b"no checkpoint")
+    elif change == "owner":
+        tags = {**owner_tags(), "host": "another"}
+        keeper.file.parent.rename(keeper.file.parent.with_name("~".join(tags.values())))
+    elif change == "experiment":
+        checkpoints = Checkpoints.of(store, "2", Sweep())
+    else:
+        checkpoints = Checkpoints.of(Store(f"sqlite:///{folder}/other.db"), "1", Sweep())
+    assert checkpoints is not None
+    assert checkpoints.left() == []
+
+
+def test_packs_that_are_left(folder: Path) -> None:
+    """Used where all of a pack is asked for and something of it is to be done; discarded where nobody needs it."""
+    store = Store(f"sqlite:///{folder}/mlflow.db")
+    checkpoints = Checkpoints.of(store, "1", Sweep())
+    assert checkpoints is not None
+    with checkpoints.keeper(["a", "b"], frozenset()) as keeper:
+        keeper.about |= {"runs": ["x", "y"], "endings": []}
+        save(keeper)
+    done = {number: Result(Job(wb.configure([]), "", ""), "", Outcome.finished) for number in range(3)}
+    failed = {number: Result(Job(wb.configure([]), "", ""), "", Outcome.failed, error="no") for number in range(3)}
+    assert checkpoints.packs(["b", "c", "a"], {}, lambda runs: list(runs) == ["x", "y"]) == [(2, 0)]
+    assert checkpoints.packs(["b", "c", "a"], {0: done[0]}, lambda runs: list(runs) == ["x"]) == [(2, 0)]
+    assert checkpoints.packs(["a", "a"], {}, lambda runs: True) == []
+    assert checkpoints.packs(["a", "b"], failed, lambda runs: True) == []  # kept from before, and to be left so
+    assert len(checkpoints.left()) == 1
+    assert checkpoints.packs(["a", "b"], done, lambda runs: True) == []
+    assert checkpoints.left() == []
+
+
+def test_all_and_null_are_settings_of_a_sweep() -> None:
+    """Where they are read."""
+    store = Store("http://somewhere:5000")
+    assert Checkpoints.of(store, "1", Sweep(checkpoint_seconds=None)) is None
+    anew = Checkpoints.of(store, "1", Sweep(rerun=Rerun["all"]))
+    assert anew is not None
+    assert anew.anew
+    assert anew.folder == Path.cwd() / FOLDER
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 3])
+@pytest.mark.parametrize("runs", [7, 65, 130, 301])
+def test_packs_stay_the_same_when_others_are_done(runs: int, parallel: int) -> None:
+    """Whatever packs are done, the rest is split as it was: bits depend on who trains together."""
+    spec = wb.configure(["data=wine"])
+    specs = [spec] * runs
+    packs = group(specs, parallel)
+    assert parallel == 1 or runs < WORTHWHILE or len(packs) > 1
+    for mask in range(min(2 ** len(packs), 64)):
+        rest = [place for number, pack in enumerate(packs) if mask >> number & 1 for place in pack]
+        again = group([specs[place] for place in rest], parallel, runs)
+        assert [[rest[place] for place in pack] for pack in again] == [
+            pack for number, pack in enumerate(packs) if mask >> number & 1
+        ]
