@@ -125,6 +125,22 @@ def minimum_detectable(standard_deviation: float, n: int, confidence: float = 0.
     return max(0.0, float(noncentrality)) * standard_deviation / sqrt(n)
 
 
+def skewed_t(values: Sequence[float], than: float = 0.0) -> float:
+    """One-sided p value of mean > than by the t statistic freed of the values' skewness (Hall 1992, section 3).
+
+    With a = skewness / 3√n it is t + a t² + a² t³ / 3 + a / 2, which grows with t. Two values have no skewness.
+    """
+    array, n = np.asarray(values, dtype=np.float64), len(values)
+    scaled = (array - array.min()) / (np.ptp(array) or 1.0)  # on [0, 1] no power of a deviation underflows
+    error = float(stats.sem(scaled)) if n > 1 else 0.0
+    above = float(array.mean()) - than
+    if error == 0:
+        return 0.0 if above > 0 else 1.0
+    t = float(np.clip(above / float(np.ptp(array)) / error, -1e50, 1e50))
+    a = float(stats.skew(scaled, bias=False)) / (3 * sqrt(n)) if n > 2 else 0.0
+    return float(stats.t.sf(t * (1 + a * t + (a * t) ** 2 / 3) + a / 2, n - 1))
+
+
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """Score interval for a proportion (Wilson 1927)."""
     _check_fraction("confidence", confidence)

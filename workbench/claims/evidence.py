@@ -4,14 +4,13 @@ Exact and Witness are facts about everything that was checked. The others are sa
 one-sided p value for any bound.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import isfinite
 
-import numpy as np
 from scipy import optimize, stats
 
-from workbench.stats import Interval, bca_interval, newcombe, sign_flip, t_interval, wilson
+from workbench.stats import Interval, bca_interval, newcombe, sign_flip, skewed_t, t_interval, wilson
 
 Coordinate = str | int | float
 
@@ -77,22 +76,6 @@ class PerSeed:
     def p_below(self, bound: float) -> float:
         """Mean < bound: the larger p value of the sign-flip test, for symmetric values, and of `skewed_t`."""
         return PerSeed(tuple(-value for value in self.values)).p_above(-bound)
-
-
-def skewed_t(values: Sequence[float], than: float = 0.0) -> float:
-    """One-sided p value of mean > than by the t statistic freed of the values' skewness (Hall 1992, section 3).
-
-    With a = skewness / 3√n it is t + a t² + a² t³ / 3 + a / 2, which grows with t. Two values have no skewness.
-    """
-    array, n = np.asarray(values, dtype=np.float64), len(values)
-    scaled = (array - array.min()) / (np.ptp(array) or 1.0)  # on [0, 1] no power of a deviation underflows
-    error = float(stats.sem(scaled)) if n > 1 else 0.0
-    above = float(array.mean()) - than
-    if error == 0:
-        return 0.0 if above > 0 else 1.0
-    t = float(np.clip(above / float(np.ptp(array)) / error, -1e50, 1e50))
-    a = float(stats.skew(scaled, bias=False)) / (3 * sqrt(n)) if n > 2 else 0.0
-    return float(stats.t.sf(t * (1 + a * t + (a * t) ** 2 / 3) + a / 2, n - 1))
 
 
 @dataclass(frozen=True)
