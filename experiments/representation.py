@@ -66,10 +66,8 @@ def learning(study: wb.Study) -> Iterator[wb.Cell]:
     pairs = [("by_hand", {"n": n}, f"polar n={n}", f"cartesian n={n}") for n in SIZES]
     pairs += [("learned_from_few", {"hidden": h}, f"tanh {h} n=50", "polar n=50") for h in HIDDEN]
     pairs += [("learned", {"hidden": h}, f"tanh {h} n=400", "polar n=400") for h in (*HIDDEN, *SHOWN)]
-    pairs += [
-        ("linear_layers", {}, "linear n=400", "cartesian n=400"),
-        ("nonlinear", {}, "tanh 16 n=400", "linear n=400"),
-    ]
+    pairs += [("linear_layers", {}, "linear n=400", "cartesian n=400")]
+    pairs += [("nonlinear", {}, "tanh 16 n=400", "linear n=400")]
     for part, at, *pair in pairs:
         yield wb.Cell(part, trained.differences(ACCURACY, *pair), at)
     study.keep("accuracy", [{"arm": arm, "accuracy": one} for arm in arms for one in trained.values(arm, ACCURACY)])
