@@ -110,6 +110,23 @@ def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
     assert sorted(position for pack in packs for position in pack) == list(range(7))
 
 
+@pytest.mark.parametrize(
+    ("parallel", "runs", "sizes"),
+    [
+        (1, 300, [300]),
+        (2, 300, [38] * 4 + [37] * 4),  # four for each worker
+        (2, 60, [30, 30]),  # a pack stays worthwhile
+        (8, 32, [32]),
+        (100, 300, [30] * 10),
+    ],
+)
+def test_several_workers_share_a_program(parallel: int, runs: int, sizes: list[int]) -> None:
+    """A large program is split in even parts of neighbors, so that all workers have some, a small one is not."""
+    packs = group([spec_of("")] * runs, parallel)
+    assert [len(pack) for pack in packs] == sizes
+    assert [position for pack in packs for position in pack] == list(range(runs))
+
+
 def trained(specs: Sequence[RunSpec]) -> PackResult:
     """The runs as one pack, kept in memory."""
     return train_pack([Job(spec, "", "") for spec in specs], MemorySink())

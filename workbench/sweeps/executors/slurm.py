@@ -1,0 +1,193 @@
+"""Packs as job arrays of a SLURM cluster, submitted by submitit.
+
+SLURM is asked by ``squeue`` which jobs it still has, never by ``sacct``, which many clusters do not offer. Nothing is
+requeued: what has begun runs must not begin them again unasked.
+"""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import ConfigError, Terminated
+from workbench.run import Result
+from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
+from workbench.sweeps.executors.processes import terminate
+from workbench.sweeps.executors.remote import (
+    SECONDS_TO_END,
+    Brief,
+    Place,
+    brief,
+    check_reach,
+    end_all,
+    epochs_of,
+    full,
+    settle,
+    shared,
+)
+from workbench.tracking.base import Sink
+from workbench.tracking.store import Store
+
+if TYPE_CHECKING:
+    from workbench.tracking.mlflow import MlflowSink
+
+COMMANDS = ("sbatch", "srun", "squeue", "scancel", "sinfo")
+OF_SUBMITIT = ("array_parallelism", "setup", "additional_parameters")  # no options of sbatch
+KEY = "hydra.launcher.executor"
+JOBS_PER_ARRAY = 1000  # SLURM's MaxArraySize is 1001 where nobody has set another
+SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_TO_APPEAR = 20.0  # for the answer of a job that SLURM has no longer, on a slow shared disk
+
+
+def load_submitit() -> Any:
+    """submitit; raise ConfigError where it or SLURM is missing."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError(
+            "hydra/launcher=packed_slurm: needs submitit, which is not installed; write pip install 'workbench[slurm]'"
+        ) from error
+    missing = [command for command in COMMANDS if shutil.which(command) is None]
+    if missing:
+        raise ConfigError(
+            f"hydra/launcher=packed_slurm: needs SLURM's commands, found no {', '.join(missing)}; run it on a "
+            "cluster's login node, or here with hydra/launcher=packed_processes"
+        )
+    return submitit
+
+
+class Slurm(Executor):
+    """The executor of ``hydra/launcher=packed_slurm``; `more` are further options of sbatch by their long names."""
+
+    def __init__(
+        self,
+        partition: str | None = None,
+        time: int = 60,
+        cpus_per_task: int = 1,
+        gpus_per_node: int = 0,
+        mem_gb: float | None = None,
+        folder: str = "slurm",
+        setup: Sequence[str] = (),
+        parallel: int = 16,
+        more: dict[str, Any] | None = None,
+    ) -> None:
+        for name, value, least in (
+            ("time", time, 1),
+            ("cpus_per_task", cpus_per_task, 1),
+            ("gpus_per_node", gpus_per_node, 0),
+            ("parallel", parallel, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"{KEY}.{name}: must be at least {least}, got {value}")
+        self.submitit = load_submitit()
+        self.folder, self.parallel = Path(folder).absolute(), parallel
+        self.cpus_per_task = cpus_per_task
+        self.parameters: dict[str, Any] = {
+            "job_name": "workbench",
+            "time": time,
+            "cpus_per_task": cpus_per_task,
+            "array_parallelism": parallel,
+            "setup": list(setup),
+            "additional_parameters": {"no-requeue": True, **(more or {})},
+            **({"partition": partition} if partition else {}),
+            **({"mem": f"{round(mem_gb * 1024)}MB"} if mem_gb else {}),
+            **({"gpus_per_node": gpus_per_node} if gpus_per_node else {}),
+        }
+
+    def ready(self, store: Store) -> None:
+        asked = {**self.parameters, **self.parameters["additional_parameters"]}
+        flags = [_flag(key, value) for key, value in asked.items() if key not in OF_SUBMITIT]
+        tested = subprocess.run(["sbatch", "--test-only", *flags, "--wrap=true"], capture_output=True, text=True)
+        if tested.returncode:
+            reason = (tested.stderr.strip().splitlines() or ["no reason was given"])[-1]
+            raise ConfigError(
+                f"{KEY}: must be what this SLURM cluster can run, it said: {reason}; got {' '.join(flags)}"
+            )
+        partition = self.parameters.get("partition")
+        nodes = _said(
+            "sinfo", "--noheader", "--Node", "--format=%n", *([f"--partition={partition}"] if partition else [])
+        )
+        check_reach(store, nodes or [])
+
+    def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
+        """Submit all packs, and collect what they answer; a job without an answer costs its pack."""
+        ours = shared(sink, "packed_slurm")
+        place = Place(ours.store.uri, ours.experiment_id, self.cpus_per_task)
+        going: dict[Any, PackTask] = {}
+        gone: dict[Any, float] = {}
+        try:
+            for start in range(0, len(tasks), JOBS_PER_ARRAY):
+                chunk = list(tasks[start : start + JOBS_PER_ARRAY])
+                going |= zip(self._submit(chunk, place), chunk, strict=True)
+            while going:
+                for job in self._ended(list(going), gone):
+                    task = going.pop(job)
+                    on_progress(epochs_of(task))
+                    yield task, _answer(job, task, ours)
+                if going:
+                    sleep(SECONDS_BETWEEN_LOOKS)
+        finally:
+            if going:
+                _cancel(going, ours)
+
+    def _submit(self, tasks: Sequence[PackTask], place: Place) -> list[Any]:
+        executor = self.submitit.SlurmExecutor(folder=self.folder, max_num_timeout=0)
+        executor.update_parameters(**self.parameters)
+        return list(executor.map_array(_train, tasks, [place] * len(tasks)))
+
+    def _ended(self, jobs: Sequence[Any], gone: dict[Any, float]) -> list[Any]:
+        """The jobs with an answer, and those that SLURM has not had for long enough to expect one."""
+        known = _said("squeue", "--noheader", "--array", "--me", "--format=%i")
+        for job in jobs:
+            if known is not None and job.job_id not in known:
+                gone.setdefault(job, monotonic())
+        late = [job for job in jobs if monotonic() - gone.get(job, monotonic()) > SECONDS_TO_APPEAR]
+        return [job for job in jobs if job.paths.result_pickle.exists() or job in late]
+
+
+def _flag(key: str, value: Any) -> str:
+    return f"--{key.replace('_', '-')}" + ("" if value is True else f"={value}")
+
+
+def _answer(job: Any, task: PackTask, sink: "MlflowSink") -> list[Result]:
+    log = f"see {job.paths.stderr}"
+    if not job.paths.result_pickle.exists():
+        return settle(sink, task, f"its SLURM job {job.job_id} ended without an answer; {log}")
+    error = job.exception()
+    if error is not None:
+        return settle(sink, task, f"its SLURM job {job.job_id} failed: {str(error).splitlines()[-1]}; {log}")
+    answer = job.result()
+    if answer is None:
+        return settle(sink, task, f"its SLURM job {job.job_id} was ended by SLURM, for its time limit or others; {log}")
+    return full(task, answer)
+
+
+def _cancel(going: dict[Any, PackTask], sink: "MlflowSink") -> None:
+    """End jobs as SIGTERM does, which lets them close their runs, and wait for that."""
+    names = {job.job_id for job in going}
+    subprocess.run(["scancel", *sorted(names)], capture_output=True, check=False)
+    late = monotonic() + SECONDS_TO_END
+    while names & set(_said("squeue", "--noheader", "--array", "--me", "--format=%i") or names):
+        if monotonic() > late:
+            break
+        sleep(SECONDS_BETWEEN_LOOKS / 4)
+    end_all(sink, going.values(), "its sweep was ended")
+
+
+def _said(*command: str) -> list[str] | None:
+    """The lines that a command of SLURM prints; None where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.split() if done.returncode == 0 else None
+
+
+def _train(task: PackTask, place: Place) -> list[Brief] | None:
+    """What a job does; None where SLURM ends it before: by USR2 before its time is over, by TERM when it must go."""
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, terminate)
+    try:
+        return [brief(result) for result in place.worker().do(task, lambda epochs: None)]
+    except Terminated:
+        return None
