@@ -35,7 +35,7 @@ WRONG = [
     ("dtype=float16", "dtype: unknown name 'float16'; did you mean 'float64'? options: float32, float64"),
     ("device=gpu", "device: unknown name 'gpu'; did you mean 'cpu'? options: auto, cpu, cuda"),
     ("sweep.on_error=ignore", "sweep.on_error: unknown name 'ignore'; options: continue, stop"),
-    ("hydra/launcher=joblib", "hydra/launcher: unknown name 'joblib'; options: basic, packed, packed_processes"),
+    ("hydra/launcher=joblib", "hydra/launcher: unknown name 'joblib'; options: basic, packed, packed_processes, *"),
     # keys
     ("optimizer.lrr=1", "optimizer.lrr: unknown key; did you mean optimizer.lr? keys of optimizer: lr, *"),
     ("+optimizer.lrr=1", "optimizer.lrr: unknown key; did you mean optimizer.lr? keys of optimizer: lr, *"),
