@@ -13,9 +13,12 @@ from omegaconf import DictConfig
 
 
 class GridSweeper(BasicSweeper):
-    """Every combination, without composing each once more to validate it and without writing ``multirun.yaml``."""
+    """Every combination, without composing each once more to validate it and without writing ``multirun.yaml``.
 
-    def __init__(self, params: Any = None, max_batch_size: int | None = None) -> None:
+    What an experiment says to other sweepers (`others`) is theirs.
+    """
+
+    def __init__(self, params: Any = None, max_batch_size: int | None = None, **others: Any) -> None:
         super().__init__(max_batch_size, params)
 
     def sweep(self, arguments: list[str]) -> Any:

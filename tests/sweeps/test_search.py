@@ -212,6 +212,24 @@ def test_search_is_one_sweep_judged_by_means_over_seeds(cli: Cli, store: Store) 
     assert "3 runs of 1 arms, 3 of them done before" in again.out, (again.out, again.err)
 
 
+def test_experiment_may_hold_the_space(cli: Cli, store: Store) -> None:
+    """Its sweep with intervals is searched where that is asked for, and the best trial's command replaces them."""
+    Path("mine/experiment").mkdir(parents=True)
+    Path("mine/experiment/rates.yaml").write_text(
+        "# @package _global_\n"
+        "hydra: {sweeper: {trials: 2, params: {optimizer.lr: 'tag(log,interval(0.01,1))', seed: range(2)}}}\n"
+    )
+    words = ("train", "-m", "--config-dir", "mine", *NET, "experiment=rates")
+    grid = cli(*words)
+    assert (grid.code, grid.err.count("add hydra/sweeper=search")) == (2, 1)
+    answer = cli(*words, "hydra/sweeper=search")
+    assert (answer.code, len(trials_of(store))) == (0, 2), answer.err
+    lines = answer.out.splitlines()
+    at = max(number for number, line in enumerate(lines) if line.startswith("best: "))
+    again = cli(*shlex.split(lines[at + 1])[1:])
+    assert "2 runs of 1 arms, 2 of them done before" in again.out, again.err
+
+
 def test_same_command_goes_on_and_ends_as_if_never_interrupted(
     cli: Cli, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

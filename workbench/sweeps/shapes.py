@@ -21,20 +21,25 @@ Runs = list[list[str]]
 
 
 def columns(overrides: Iterable[Override]) -> dict[str, list[str]]:
-    """The values of every overridden key; of a key given twice, the last.
+    """The values of every overridden key.
 
     Raises ConfigError for an interval, which has no list of values.
     """
     found = {}
-    for one in overrides:
+    for key, one in by_key(overrides).items():
         if one.is_interval_sweep():
             raise ConfigError(
                 f"{one.key_or_group}: {_value(one)} must be searched, it has no list of values; add "
                 "hydra/sweeper=search, or write values as 0.1,0.2 or range(1,5)"
             )
         values = one.sweep_string_iterator() if one.is_sweep_override() else [one.get_value_element_as_str()]
-        found[one.get_key_element()] = list(values)
+        found[key] = list(values)
     return found
+
+
+def by_key(overrides: Iterable[Override]) -> dict[str, Override]:
+    """The last override of every key, where its first stood."""
+    return {one.get_key_element(): one for one in overrides}
 
 
 def grid(given: Columns) -> Runs:

@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from workbench.config import GROUPS
 from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.pruning import load_optuna
-from workbench.sweeps.shapes import Columns, Runs, columns, grid
+from workbench.sweeps.shapes import Columns, Runs, by_key, columns, grid
 
 Values = Mapping[str, Any]  # what a trial chose: a text of a choice, or a number
 DIGITS = 6  # of a chosen number, so that the command that repeats it is readable
@@ -68,9 +68,7 @@ def make_space(overrides: Iterable[Override], replicate: Sequence[str]) -> Space
     """
     searched: dict[str, Any] = {}
     given: dict[str, Sequence[str]] = {}
-    for one in overrides:
-        key = one.get_key_element()
-        searched.pop(key, None)
+    for key, one in by_key(overrides).items():
         if one.is_sweep_override() and key not in replicate:
             searched[key], given[key] = _distribution(one), []
         else:
