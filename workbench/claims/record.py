@@ -106,6 +106,8 @@ class Claim(Record):
     def rule_text(self) -> str:
         """All that decides the verdict, as text that is the same exactly when the rule is."""
         fixed = self.model_dump(mode="json", exclude={"title", "anchors", "figure", "notes", "version"})
+        for name, part in self.parts.items():
+            fixed["parts"][name]["decides"] = part.rule.says  # what the rule's kind means is a part of the rule
         return json.dumps(fixed, indent=1, sort_keys=True, ensure_ascii=False)
 
     @property
