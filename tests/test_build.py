@@ -4,7 +4,9 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.build import build_pack, loss_of, target_of, validate
+from workbench import build
+from workbench.build import build_pack, loss_of, target_of, validate, validate_all
+from workbench.compose import configure_each
 from workbench.errors import ConfigError
 from workbench.nn.schedules import Cosine, Warmup
 
@@ -127,3 +129,18 @@ def test_decoupled_decay_is_no_part_of_the_objective() -> None:
     }
     assert objectives["adam"].weight_decay is not None
     assert objectives["adamw"].weight_decay is None
+
+
+def test_runs_that_differ_in_seeds_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each distinct run is looked at, the first of those that differ in seeds alone stands for them."""
+    seen: list[tuple[int, float]] = []
+    monkeypatch.setattr(
+        build, "validate", lambda spec: seen.append((spec.config.seed, spec.resolved["optimizer"]["lr"]))
+    )
+    settings = [{"seed": seed, "optimizer.lr": lr} for lr in (0.1, 0.2) for seed in (3, 4, 5)]
+    validate_all(configure_each(SMALL, settings))
+    assert seen == [(3, 0.1), (3, 0.2)]
+    settings += [{"seed": 3, "optimizer.lr": 0.1, "split.test": 0.2}]
+    seen.clear()
+    validate_all(configure_each(SMALL, settings))
+    assert seen == [(3, 0.1), (3, 0.2), (3, 0.1)]

@@ -135,3 +135,21 @@ def test_configure_each_is_configure() -> None:
     alone = wb.configure(["activation=tanh", "seed=4", "optimizer.lr=0.3"])
     assert (specs[0].config, specs[0].resolved, specs[0].overrides) == (alone.config, alone.resolved, alone.overrides)
     assert specs[1].config.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "lines"),
+    [
+        (["architecture.hidden=[9,8,7]", "seed=3"], ["architecture.hidden=[5]", "seed=${train.epochs}"]),
+        (["train.clip_norm=2", "split.seed=4"], ["train.clip_norm=null", "split.seed=${seed}"]),
+        (["optimizer={lr:0.3,momentum:0.9}"], ["optimizer={lr:0.2}"]),
+        (["tracking.experiment=one"], ["tracking.experiment=two"]),
+    ],
+)
+def test_a_run_before_leaves_nothing(hydra_context: Any, before: list[str], lines: list[str]) -> None:
+    """Runs that set the same keys share the configuration they are set in, and are what they would be alone."""
+    loader, config = hydra_context
+    between = compose_runs(loader, config, [lines, before, lines, before])
+    alone = [compose_runs(loader, config, [one])[0] for one in (lines, before)]
+    assert [(one.config, one.resolved) for one in between] == 2 * [(one.config, one.resolved) for one in alone]
+    assert between[0].resolved != between[1].resolved

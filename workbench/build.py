@@ -191,6 +191,20 @@ def validate(spec: RunSpec) -> None:
         ) from error
 
 
+def validate_all(specs: Sequence[RunSpec]) -> None:
+    """Raise what would stop one of these runs before step 0; what differs in seeds alone is looked at once.
+
+    A seed alone cannot stop a run, unless its split leaves a class of two or three examples out of a part.
+    """
+    distinct: dict[str, RunSpec] = {}
+    for spec in specs:
+        part = {key: value for key, value in spec.resolved["split"].items() if key != "seed"}
+        rest = {key: value for key, value in spec.resolved.items() if key not in ("seed", "split")}
+        distinct.setdefault(json.dumps([part, rest], sort_keys=True), spec)
+    for spec in distinct.values():
+        validate(spec)
+
+
 def program_key(spec: RunSpec) -> str:
     """What two runs must share to train in one pack, as text."""
     varying = {key for group in MIXED_GROUPS for key in per_replica_keys(group, spec.resolved[group])}

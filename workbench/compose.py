@@ -5,6 +5,9 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import is_dataclass
+from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +82,13 @@ def compose_runs(
     Hydra composes once for each distinct choice of groups; values are then set in a copy, as Hydra sets them. A run
     that adds or deletes keys, or refers to Hydra's own, is composed by Hydra alone. Several calls may share `bases`.
     """
-    parser = OverridesParser.create(config_loader=loader)
+    reader = _Reader(loader)
     bases = {} if bases is None else bases
+    jobs: dict[tuple[object, ...], DictConfig] = {}
     specs = []
     for lines in runs:
-        overrides = parser.parse_overrides(list(lines))
-        values = [one for one in overrides if not _chooses(loader, one)]
+        overrides = [reader.parsed(line) for line in lines]
+        values = [one for one in overrides if not reader.chooses(one)]
         if any(map(_needs_hydra, values)):
             whole = loader.load_sweep_config(config, list(lines))
             specs.append(spec_of(whole, whole.hydra))
@@ -93,16 +97,37 @@ def compose_runs(
         if chosen not in bases:
             base = loader.load_sweep_config(config, list(chosen))
             bases[chosen] = _without_hydra(base), _choices(base.hydra)
-        job = bases[chosen][0].copy()
+        base, choices = bases[chosen]
+        job = _job(base, values, jobs, chosen)
         ConfigLoaderImpl._apply_overrides_to_config(values, job)
-        specs.append(_spec(job, bases[chosen][1], tuple(lines)))
+        specs.append(_spec(job, choices, tuple(lines)))
     return specs
 
 
-def _chooses(loader: ConfigLoader, override: Override) -> bool:
-    """Whether an override chooses an option of a group."""
-    is_group: bool = loader.repository.group_exists(override.key_or_group)  # type: ignore[attr-defined]
-    return is_group and not isinstance(override.value(), dict)
+def _job(
+    base: DictConfig, values: list[Override], jobs: dict[tuple[object, ...], DictConfig], chosen: tuple[str, ...]
+) -> DictConfig:
+    """A copy of `base` to set values in: the one before, where the same keys are set once more."""
+    if any(isinstance(one.value(), dict) for one in values):  # is merged into what is there, all else takes its place
+        return base.copy()
+    keys = chosen, tuple(one.key_or_group for one in values)
+    if keys not in jobs:
+        jobs[keys] = base.copy()
+    return jobs[keys]
+
+
+class _Reader:
+    """Reads overrides, each text once: parsing one takes longer than setting it."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        parser = OverridesParser.create(config_loader=loader)
+        exists = loader.repository.group_exists  # type: ignore[attr-defined]
+        self.parsed: Callable[[str], Override] = cache(lambda line: parser.parse_overrides([line])[0])
+        self.is_group: Callable[[str], bool] = cache(exists)
+
+    def chooses(self, override: Override) -> bool:
+        """Whether an override chooses an option of a group."""
+        return self.is_group(override.key_or_group) and not isinstance(override.value(), dict)
 
 
 def _needs_hydra(override: Override) -> bool:
@@ -188,20 +213,31 @@ def _task_overrides(settings: Any) -> tuple[str, ...]:
 
 def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) -> RunSpec:
     try:
-        for key in sorted(OmegaConf.missing_keys(job)):
-            raise _missing(key)
-        for group in GROUPS:
-            if group not in choices:
-                raise ConfigError(f"{group}: must name one of its options, not a list")
         typed = OmegaConf.to_object(job)
-        resolved: Any = OmegaConf.to_container(job, resolve=True, enum_to_str=True)
     except OmegaConfBaseException as error:
+        for key in sorted(OmegaConf.missing_keys(job)):
+            raise _missing(key) from error
         raise reworded(error) from error
     if not isinstance(typed, Config):
         raise ConfigError("config: must start from the schema; keep '- schema' first in the defaults list")
+    for group in GROUPS:
+        if group not in choices:
+            raise ConfigError(f"{group}: must name one of its options, not a list")
+    resolved = _plain(typed)
     _refuse_additions(resolved, SCHEMA, "")
     resolved.pop("claim")
     return RunSpec(typed, resolved, choices, overrides)
+
+
+def _plain(value: Any) -> Any:
+    """An object of the schema as dicts, options of an Enum by their names."""
+    if isinstance(value, Enum):
+        return value.name
+    if is_dataclass(value):
+        value = vars(value)  # also what the schema does not know
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _refuse_additions(node: dict[str, Any], schema: DictConfig, prefix: str) -> None:

@@ -121,7 +121,7 @@ def targets(node: Any) -> Iterator[str]:
 
 def asks_for(key: str, node: Node, name: str) -> bool:
     """Whether the node's function has a parameter of this name."""
-    return name in inspect.signature(resolve_target(key, node[TARGET])).parameters
+    return name in _parameters(resolve_target(key, node[TARGET]))
 
 
 def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
     """
     if not is_node(node):
         raise ConfigError(f"{key}: must name a function in {TARGET}, got {node!r}; choose one of the group's options")
-    parameters = inspect.signature(resolve_target(key, node[TARGET])).parameters
+    parameters = _parameters(resolve_target(key, node[TARGET]))
     hints = _hints(key, node)
     open_keys = [name for name in parameters if name not in given]
     values = {}
@@ -150,7 +150,22 @@ def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _hints(key: str, node: Node) -> dict[str, Any]:
-    return get_type_hints(resolve_target(key, node[TARGET]), include_extras=True)
+    return _hints_of(resolve_target(key, node[TARGET]))
+
+
+@lru_cache(maxsize=256)
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+@lru_cache(maxsize=256)
+def _hints_of(function: Any) -> dict[str, Any]:
+    return get_type_hints(function, include_extras=True)
+
+
+@lru_cache(maxsize=256)
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
 
 
 def _made(key: str, node: Node, values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
@@ -167,8 +182,7 @@ def _checked_value(key: str, value: Any, annotation: Any) -> Any:
         rules = tuple(rule for rule in get_args(annotation)[1:] if rule is not PER_REPLICA)
         annotation = Annotated[float, *rules]
     try:
-        adapter = TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
-        return adapter.validate_python(value)
+        return _adapter(annotation).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         place = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))

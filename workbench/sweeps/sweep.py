@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from workbench import __version__
-from workbench.build import dataset_of, validate
+from workbench.build import dataset_of, validate_all
 from workbench.config import Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
@@ -216,8 +216,7 @@ def _tasks(
 
 def _check(specs: Sequence[RunSpec]) -> None:
     check_together(specs)
-    for spec in specs:
-        validate(spec)
+    validate_all(specs)
 
 
 def check_together(specs: Sequence[RunSpec]) -> None:
