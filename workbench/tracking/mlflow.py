@@ -140,9 +140,10 @@ def _write_ahead(file: Path) -> None:
 @event.listens_for(Engine, "connect")
 def _wait_for_no_disk(connection: Any, record: object) -> None:
     if isinstance(connection, sqlite3.Connection):
-        ((mode,),) = connection.execute("PRAGMA journal_mode")
-        if mode == "wal":
-            connection.execute("PRAGMA synchronous=NORMAL")
+        with suppress(sqlite3.DatabaseError):  # no database: MLflow would try to connect again for minutes
+            ((mode,),) = connection.execute("PRAGMA journal_mode")
+            if mode == "wal":
+                connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def search_all(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:
