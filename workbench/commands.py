@@ -18,7 +18,7 @@ from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search
 from workbench.sweeps.searching import train_search
-from workbench.sweeps.sweep import Finished, summary, train_one, train_sweep
+from workbench.sweeps.sweep import Finished, rehearse, summary, train_one, train_sweep
 from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, sweep_link, ui_base
 
@@ -47,9 +47,15 @@ def train(*arguments: str) -> Finished | None:
     done: list[Finished] = []
 
     def one(spec: RunSpec) -> None:
+        if spec.config.sweep.dry_run:
+            rehearse([spec], console)
+            return
         done.append(train_one(spec, command, console))
 
     def many(runs: list[RunSpec] | Search, executor: Executor) -> list[dict[str, float]]:
+        if not isinstance(runs, Search) and runs and runs[0].config.sweep.dry_run:
+            rehearse(runs, console, executor)
+            return [{} for _ in runs]
         if isinstance(runs, Search):
             done.append(train_search(runs, command, console, executor))
         else:

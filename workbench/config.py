@@ -58,6 +58,7 @@ class Sweep:
 
     `rerun` says what of it is trained again: what is missing, also what failed, or all. A pack in training leaves a
     checkpoint every `checkpoint_seconds` (0: after each epoch, None: none), and `keep_weights` keeps final parameters.
+    With `dry_run`, what the runs will take is said, and nothing is trained or written.
     """
 
     rerun: Rerun = Rerun["failed"]
@@ -65,6 +66,7 @@ class Sweep:
     pack_gib: float = 2.0
     checkpoint_seconds: float | None = 10.0
     keep_weights: bool = False
+    dry_run: bool = False
 
 
 @dataclass

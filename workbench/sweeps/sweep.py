@@ -22,6 +22,7 @@ from workbench.build import dataset_of, validate_all
 from workbench.config import Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
+from workbench.sweeps import preflight
 from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.executors.base import Executor, PackTask
 from workbench.sweeps.executors.inline import Inline
@@ -119,6 +120,9 @@ def train_members(
     sink.tag(ledger.superseded, member_tag(sweep), "superseded")
     sink.tag([result.run for result in ledger.results.values()], member_tag(sweep), "run")
     console.print(_opening(jobs, len(ledger.results), sink.store), highlight=False, soft_wrap=True)
+    if len(ledger.to_train) > preflight.MANY:
+        for line in preflight.lines(jobs, ledger.to_train, executor.parallel):
+            console.print(line, highlight=False, soft_wrap=True)
     total = len(ledger.to_train) + len(own)
     results = train_jobs(jobs, sink, console, executor, pruning, ledger.results, total)
     sink.show_only(sweep, {job.tags["key"] for job in jobs}, {result.run for result in results})
@@ -212,6 +216,17 @@ def _tasks(
         PackTask(pack, tuple(jobs[position] for position in pack), pruning, checkpoints, frozenset(done))
         for pack in packs
     ]
+
+
+def rehearse(specs: Sequence[RunSpec], console: Console, executor: Executor = INLINE) -> None:
+    """Say what these runs will take; check them as if they were trained, but train and write nothing."""
+    _check(specs)
+    config = specs[0].config
+    store = find_store(config.tracking.uri)
+    jobs = make_jobs(specs)
+    ledger = make_ledger(jobs, kept_by_key(store, config.tracking.experiment), config.sweep.rerun)
+    for line in preflight.lines(jobs, ledger.to_train, executor.parallel):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _check(specs: Sequence[RunSpec]) -> None:

@@ -1,0 +1,76 @@
+"""What is said before a sweep against what it then does. Times are not asserted."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from tests.outer import SMALL, Answer, client_of, runs_of
+from workbench.compose import configure_each
+from workbench.sweeps.preflight import Forecast, forecast, lines, measure
+from workbench.sweeps.sweep import make_jobs
+from workbench.tracking.store import Store, find_store
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+
+@pytest.mark.parametrize("more", [(), ("norm=batch",), ("data=diabetes", "loss=squared_error")])
+def test_rows_are_those_that_are_kept(store: Store, more: tuple[str, ...]) -> None:
+    """As many rows of metrics as the runs then have in the store."""
+    arguments = [*SMALL, "seed=0,1", *more]
+    specs = configure_each([*SMALL, *more], [{"seed": seed} for seed in (0, 1)])
+    assert wb.train("-m", *arguments) is not None
+    client = client_of(store)
+    kept = [
+        sum(len(client.get_metric_history(run.info.run_id, name)) for name in run.data.metrics)
+        for run in runs_of(store)
+    ]
+    assert kept == [measure(specs).rows] * 2
+    assert forecast(specs).rows == sum(kept)
+
+
+def test_programs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two programs of two runs each in packs of one; several at once take less."""
+    settings = [{"seed": seed, "train.batch_size": size, "sweep.pack_gib": 1e-9} for size in (8, 16) for seed in (0, 1)]
+    found = forecast(configure_each(SMALL, settings))
+    assert isinstance(found, Forecast)
+    assert (found.runs, found.packs) == (4, 4)
+    assert found.seconds > 0
+    assert found.bytes > 0
+
+
+def test_nothing_left_is_said(folder: Path) -> None:
+    """Of a sweep that is done, no program is measured."""
+    jobs = make_jobs(configure_each(SMALL, [{"seed": seed} for seed in range(3)]))
+    assert lines(jobs, []) == ["runs: 3 of 1 arms and 3 seeds; 3 done before, 0 to do"]
+
+
+def test_dry_run_writes_nothing(cli: Callable[..., Answer], folder: Path) -> None:
+    """`sweep.dry_run=true` says what would be trained, makes no store and exits with 0."""
+    answer = cli("train", "-m", *SMALL, "seed=range(3)", "activation=relu,tanh", "sweep.dry_run=true")
+    assert answer.code == 0, answer.err
+    assert "runs: 6 of 2 arms and 3 seeds; 0 done before, 6 to do" in answer.out
+    assert "packs: 2, the largest of 0.00 GiB" in answer.out
+    assert "rows of metrics" in answer.out
+    assert list(folder.iterdir()) == []
+
+
+def test_dry_run_counts_what_is_done(cli: Callable[..., Answer], store: Store) -> None:
+    """Runs of an earlier sweep need not be trained again; the store is left as it is."""
+    assert cli("train", "-m", *SMALL, "seed=0,1").code == 0
+    before = len(runs_of(store))
+    answer = cli("train", "-m", *SMALL, "seed=range(5)", "sweep.dry_run=true")
+    assert answer.code == 0
+    assert "runs: 5 of 1 arms and 5 seeds; 2 done before, 3 to do" in answer.out
+    assert len(runs_of(find_store(None))) == before == 2
+
+
+def test_large_sweeps_are_announced(cli: Callable[..., Answer], store: Store) -> None:
+    """More than twenty runs: the same lines, and then they are trained."""
+    answer = cli(
+        "train", "-m", "data=xor", "architecture.hidden=[2]", "loss=binary_nll", "train.epochs=1", "seed=range(21)"
+    )
+    assert answer.code == 0, answer.err
+    assert "runs: 21 of 1 arms and 21 seeds; 0 done before, 21 to do" in answer.out
+    assert "21 finished" in answer.out

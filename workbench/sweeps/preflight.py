@@ -1,0 +1,113 @@
+"""What a sweep will take, said before it starts: runs, packs, metric rows, time and memory.
+
+The time is that of a few real steps of each program, scaled, and of what each run costs beside its training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from workbench.build import GIB, build_pack, replica_bytes
+from workbench.config import RunSpec
+from workbench.diagnostics.grad_norm import grad_norm
+from workbench.engine.evaluate import evaluate
+from workbench.engine.plan import Plan
+from workbench.engine.threads import one_thread
+from workbench.engine.train import Trainer, step
+from workbench.run import Job, is_small
+from workbench.sweeps.packs import group
+
+MANY = 20  # runs: more than these are announced in full
+SECONDS = 1.0  # of steps that are measured for a whole sweep, at most
+SHARE = 0.01  # of a program's expected time that its measurement may take
+LEAST_STEPS = 3
+MEASURED_TOGETHER = 16  # replicas: a step of more costs each about as much
+SECONDS_PER_RUN = 0.025  # beginning, describing and ending a run in the store, on an AMD EPYC
+SECONDS_PER_ROW = 0.00006
+START_SECONDS = 3.0  # imports and the store
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one run of a program takes: seconds to train it in a pack, and its rows of metrics."""
+
+    seconds: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the runs of a sweep will take; `seconds` of `parallel` packs at a time, `bytes` of the largest pack."""
+
+    runs: int
+    packs: int
+    rows: int
+    seconds: float
+    bytes: int
+
+
+def forecast(specs: Sequence[RunSpec], parallel: int = 1) -> Forecast:
+    """Measure each program of the runs that are to be trained, and add up."""
+    packs = group(specs, parallel)
+    programs = group(specs)  # a program may come in several packs
+    budget = SECONDS / max(1, len(programs))
+    rows, seconds = 0, 0.0
+    for positions in programs:
+        one = measure([specs[position] for position in positions], budget)
+        rows += one.rows * len(positions)
+        seconds += (one.seconds + SECONDS_PER_RUN + SECONDS_PER_ROW * one.rows) * len(positions)
+    largest = max((replica_bytes(specs[pack[0]]) * len(pack) for pack in packs), default=0)
+    at_once = max(1, min(parallel, len(packs)))
+    return Forecast(len(specs), len(packs), rows, START_SECONDS + seconds / at_once, largest)
+
+
+def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
+    """Take a few steps of runs that share a program, for `budget` seconds or a share of what they will take."""
+    some = specs[:MEASURED_TOGETHER]
+    epochs, batch_size = specs[0].config.train.epochs, specs[0].config.train.batch_size
+    trainer = Trainer(build_pack(some), batch_size)
+    pack, data, count = trainer.pack, trainer.pack.data, len(some)
+    with one_thread(is_small(pack, trainer.batch_size)):
+        per_step = _seconds_per_step(trainer, budget, SHARE * len(specs) / count * epochs * trainer.steps_per_epoch)
+        started = perf_counter()
+        names = evaluate(pack.objective, trainer.params, data, data.valid, units=True)
+        per_example = (perf_counter() - started) / data.valid.size
+    examples = (epochs + 1) * (data.train.size + data.valid.size) + data.test.size
+    seconds = epochs * trainer.steps_per_epoch * per_step + examples * per_example
+    scores = 2
+    rows = (epochs + 1) * (len(names) + scores) + epochs * len(grad_norm(trainer.grads)) + scores
+    return Program(seconds / count, rows)
+
+
+def _seconds_per_step(trainer: Trainer, budget: float, share_of_steps: float) -> float:
+    """The fastest of the steps that `budget` seconds, or a share of all steps, leave room for."""
+    pack, data = trainer.pack, trainer.pack.data
+    plan = Plan(0, data.epoch_rows(trainer.orders), pack.learning_rates(0, trainer.steps_per_epoch, 1))
+    times: list[float] = []
+    for batch in plan.batches(data, trainer.batch_size):
+        started = perf_counter()
+        step(pack, trainer.params, trainer.grads, trainer.state, batch.x, batch.y, batch.number, batch.lr)
+        times.append(perf_counter() - started)
+        if len(times) >= LEAST_STEPS and (sum(times) > budget or len(times) > share_of_steps):
+            break
+    return sorted(times)[len(times) // 2]
+
+
+def lines(jobs: Sequence[Job], to_train: Sequence[int], parallel: int = 1) -> list[str]:
+    """What a sweep over these jobs will take, if those at `to_train` are left."""
+    arms, seeds = {job.arm for job in jobs}, {job.spec.config.seed for job in jobs}
+    done = len(jobs) - len(to_train)
+    said = [f"runs: {len(jobs)} of {len(arms)} arms and {len(seeds)} seeds; {done} done before, {len(to_train)} to do"]
+    if to_train:
+        found = forecast([jobs[position].spec for position in to_train], parallel)
+        said += [
+            f"packs: {found.packs}, the largest of {found.bytes / GIB:.2f} GiB",
+            f"expected: {_duration(found.seconds)} and {found.rows} rows of metrics",
+        ]
+    return said
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
