@@ -3,10 +3,11 @@
     python tests/kills.py [KILLS] [SEED]
 
 A child of this process trains a sweep of two packs and is sent SIGKILL: by itself at one of the moments around every
-call to the store, every file of a checkpoint and every step of training, or from outside after some time. Then the
-same command is repeated, perhaps to be killed again, until it ends. Compared with a sweep that was left alone: final
-weights bit for bit, every row of every metric once and equal, each run once in the sweep, its status, and no file of
-a checkpoint left. Exit code 0 where all of that held for every sweep.
+call to the store, every file of a checkpoint and every step of training, or from outside after some time. Most sweeps
+leave a checkpoint after each epoch, the others only the one before their runs are ended. Then the same command is
+repeated, perhaps to be killed again, until it ends. Compared with a sweep that was left alone: final weights bit for
+bit, every row of every metric once and equal, each run once in the sweep, its status, and no file of a checkpoint
+left. Exit code 0 where all of that held for every sweep.
 """
 
 import json
@@ -32,14 +33,16 @@ from mlflow import MlflowClient
 
 import workbench.engine.checkpoint as checkpoint
 import workbench.engine.train as training
+import workbench.tracking.mlflow as sinks
 import workbench.tracking.reader  # noqa: F401
 from workbench.cli import main
 
 SWEEP = [
     *("train", "-m", "data=wine", "activation=relu,tanh", "architecture.hidden=[7]", "norm=batch"),
     *("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.lr=0.05,1e30", "seed=range(3)"),
-    *("train.epochs=4", "train.batch_size=50", "sweep.checkpoint_seconds=0", "sweep.keep_weights=true"),
+    *("train.epochs=4", "train.batch_size=50", "sweep.keep_weights=true"),
 ]
+EACH_EPOCH, AT_THE_END = "sweep.checkpoint_seconds=0", "sweep.checkpoint_seconds=1000"
 RUNS = 12
 STORE_CALLS = (
     *("create_run", "log_batch", "log_inputs", "log_dict", "log_artifact", "set_terminated", "update_run"),
@@ -84,6 +87,7 @@ def child(folder: Path, arguments: list[str], moments: Moments) -> None:
         moments.around(MlflowClient, name)
     for name in ("rename", "replace", "unlink", "rmdir", "mkdir"):
         moments.around(Path, name)
+    sinks.SECONDS_BETWEEN_FLUSHES, sinks.MOST_OF_TIME = 0.0, 1e9  # rows leave as soon as they may
     moments.around(checkpoint, "save_file")
     moments.around(training, "step")
     code = main(arguments)
@@ -91,9 +95,7 @@ def child(folder: Path, arguments: list[str], moments: Moments) -> None:
     os._exit(code)
 
 
-def run(
-    folder: Path, arguments: Sequence[str] = SWEEP, last: int = -1, name: str = "", seconds: float = SECONDS
-) -> int:
+def run(folder: Path, arguments: Sequence[str], last: int = -1, name: str = "", seconds: float = SECONDS) -> int:
     """The exit code of a command in a child; negative where it was killed, at its last moment or after some seconds."""
     pid = os.fork()
     if pid == 0:
@@ -173,7 +175,7 @@ def trials(kills: int, seed: int, home: Path) -> list[str]:
     whole = home / "whole"
     whole.mkdir()
     begun = time.monotonic()
-    assert run(whole) == 0, (whole / "log").read_text()
+    assert run(whole, [*SWEEP, EACH_EPOCH]) == 0, (whole / "log").read_text()
     seconds = time.monotonic() - begun
     expected = look(whole)
     assert not expected.wrong, expected.wrong
@@ -185,12 +187,13 @@ def trials(kills: int, seed: int, home: Path) -> list[str]:
         folder = home / f"trial-{number}"
         folder.mkdir()
         said, code = [], -1
+        command = [*SWEEP, EACH_EPOCH if draw.random() < 0.7 else AT_THE_END]
         while code < 0:
             again = done < kills and (len(said) == 0 or draw.random() < 0.5)
             inside = draw.random() < 0.7
             last = draw.randint(1, moments) if again and inside else -1
             after = draw.uniform(0, seconds) if again and not inside else SECONDS
-            code = run(folder, last=last, seconds=after)
+            code = run(folder, command, last=last, seconds=after)
             if code < 0:
                 done += 1
                 said.append(f"moment {last}" if inside else f"{after:.2f} s")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
-from tests.kills import SWEEP, differences, look
+from tests.kills import EACH_EPOCH, SWEEP, differences, look
 from tests.outer import Answer, all_runs, client_of, end, environment, finish, runs_of, start, wait_for
 from tests.sweeps.test_ledger import workers_of
 from workbench.config import Rerun, Sweep
@@ -29,7 +29,6 @@ pytest_plugins = ["tests.outer_fixtures"]
 Cli = Callable[..., Answer]
 Killer = Callable[..., None]
 ROOT = Path(__file__).parents[2]
-EACH_EPOCH = "sweep.checkpoint_seconds=0"
 SMALL = ("data=wine", "architecture.hidden=[7]", "train.epochs=4", "train.batch_size=50", "sweep.keep_weights=true")
 ONE_PACK = ("train", "-m", *SMALL, EACH_EPOCH, "optimizer.momentum=0.9")
 
@@ -277,7 +276,7 @@ def test_runs_of_a_living_process_are_left_alone(cli: Cli, store: Store, folder:
 
 def test_the_only_worker_killed(cli: Cli, store: Store, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """SIGKILL to it: its pack fails with the reason; the same command goes on with the same runs and bits."""
-    sweep = [argument.replace("epochs=4", "epochs=100") for argument in SWEEP]
+    sweep = [argument.replace("epochs=4", "epochs=100") for argument in [*SWEEP, EACH_EPOCH]]
     command = [*sweep, "hydra/launcher=packed_processes", "hydra.launcher.executor.workers=1"]
     process = start(command, folder)
     try:

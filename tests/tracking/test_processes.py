@@ -33,7 +33,10 @@ from workbench.cli import main
 sinks.SECONDS_BETWEEN_FLUSHES = 0.1
 sys.exit(main(sys.argv[1:]))
 """
-ENDLESS = ("train", "-m", "data=wine", "activation=relu,tanh", "seed=range(2)", "train.epochs=1000000")
+ENDLESS = (
+    *("train", "-m", "data=wine", "activation=relu,tanh", "seed=range(2)", "train.epochs=1000000"),
+    "sweep.checkpoint_seconds=0.2",
+)
 
 
 def count(file: Path, table: str) -> int:
