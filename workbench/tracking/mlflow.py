@@ -123,7 +123,8 @@ def _make(file: Path) -> None:
     for end in ("", "-wal", "-shm"):
         new.with_name(new.name + end).unlink(missing_ok=True)
     _write_ahead(new)
-    SqlAlchemyStore(f"{SQLITE}{new}", DEFAULT_ARTIFACTS).engine.dispose()  # without connections, it is one whole file
+    made: Any = SqlAlchemyStore
+    made(f"{SQLITE}{new}", DEFAULT_ARTIFACTS).engine.dispose()  # without connections, it is one whole file
     new.rename(file)
 
 
