@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from tests.outer import Answer
-from workbench import bench
-from workbench.bench import Case, Timing
+from workbench.bench import steps as bench
+from workbench.bench import sweeps
+from workbench.bench.steps import Case, Timing
+from workbench.bench.sweeps import Beside, Taken
+from workbench.errors import WorkbenchError
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -140,3 +145,46 @@ def test_cases_are_those_that_are_reported() -> None:
     assert plain == [(32, 1), (32, 32), (256, 1), (256, 4)]
     others = [(case.kind, case.batch, case.replicas) for case in bench.CASES if case.kind != "mlp"]
     assert others == [(kind, 32, replicas) for kind in bench.KINDS if kind != "mlp" for replicas in (1, 32)]
+
+
+def test_what_one_more_run_costs_is_a_difference() -> None:
+    """10 runs in 5 s and 30 in 9 s: 200 ms for one more; ratios are medians of the rounds' own, worked by hand."""
+    assert sweeps.marginal(Taken(10, 5.0, 4.0, 1.0), Taken(30, 9.0, 5.0, 1.0)) == pytest.approx((200.0, 50.0))
+    found = sweeps.beside([(10.0, 5.0), (20.0, 4.0), (30.0, 6.0)], [(100.0, 50.0), (400.0, 80.0), (150.0, 66.0)])
+    assert found == Beside(20.0, 150.0, 5.0, 66.0, 10.0, 11.0)
+
+
+def test_sections_are_chosen(cli: Callable[..., Answer], folder: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bench sweep` and `bench scaling` start their own commands only; more runs than before cost what they add."""
+    asked: list[tuple[str, int]] = []
+
+    def taken(command: tuple[str, ...], runs: int) -> Taken:
+        asked.append((command[0], runs))
+        return Taken(runs, 2 + runs * (0.01 if command[0] == "workbench" else 0.3), 1 + runs * 0.01, 500.0)
+
+    monkeypatch.setattr(sweeps, "take", taken)
+    content = json.loads(cli("bench", "sweep", "--quick", "--json").out)
+    assert set(content) == {"environment", "sweep"}
+    assert content["sweep"]["wall_ratio"] == pytest.approx(30)
+    assert {name for name, _ in asked} == {"workbench", "workbench.bench.usual"}
+    asked.clear()
+    answer = cli("bench", "scaling", "--quick")
+    assert asked == [("workbench", 10), ("workbench", 100)]
+    assert "10.0" in answer.out.splitlines()[-3]
+
+
+def test_failing_sweep_is_an_error() -> None:
+    """A command that does not end well has no time; what it said is shown."""
+    with pytest.raises(WorkbenchError, match=r"must end well, but it said: .*No module named"):
+        sweeps.take(("workbench.bench.nothing",), 1)
+
+
+def test_usual_script_learns_and_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference is no straw man: it learns the digits, and logs seven metrics an epoch and two in the end."""
+    from workbench.bench.usual import __main__ as usual
+
+    logged: list[dict[str, float]] = []
+    monkeypatch.setattr(usual.mlflow, "log_metrics", lambda metrics, step: logged.append(metrics))
+    usual.train(OmegaConf.load(Path(usual.__file__).with_name("config.yaml")))
+    assert [len(metrics) for metrics in logged] == 20 * [7] + [2]
+    assert logged[-1]["test/accuracy"] > 0.9

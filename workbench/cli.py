@@ -75,7 +75,7 @@ def _dispatch(given: list[str]) -> int:
         return commands.ui_command(options.uri, options.port)
     if options.command == "demo":
         return commands.demo_command(options.name)
-    return commands.bench_command(options.json, options.quick)
+    return commands.bench_command(options.section, options.json, options.quick)
 
 
 def _claims(options: argparse.Namespace) -> int:
@@ -113,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
     ui.add_argument("--port", type=int, default=5000, help="default: 5000")
     bench = commands.add_parser("bench", help="time training steps against autograd and the bare matrix products")
+    bench.add_argument(
+        "section",
+        nargs="?",
+        default="step",
+        choices=["step", "sweep", "scaling", "all"],
+        help="a training step (default), a run of a sweep beside a usual script's, sweeps by size, or all",
+    )
     bench.add_argument(
         "--json",
         metavar="FILE",

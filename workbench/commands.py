@@ -3,9 +3,11 @@
 `train` and `compare` are also the Python way in: ``import workbench as wb``.
 """
 
+import json
 import runpy
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -172,17 +174,31 @@ def ui_command(uri: str | None, port: int = UI_PORT) -> int:
     return serve(store, port, ready)
 
 
-def bench_command(json_to: str | None, quick: bool) -> int:
-    """Time training steps; `json_to` is a file, or ``-`` for JSON instead of the table."""
-    from workbench import bench
+def bench_command(section: str, json_to: str | None, quick: bool) -> int:
+    """Time steps, sweeps or both; `json_to` is a file, or ``-`` for JSON instead of the tables."""
+    from workbench.bench import steps, sweeps
 
-    timings = bench.bench(rounds=bench.QUICK_ROUNDS if quick else bench.ROUNDS)
+    content: dict[str, object] = {}
+    tables = []
+    if section in ("step", "all"):
+        timings = steps.bench(rounds=steps.QUICK_ROUNDS if quick else steps.ROUNDS)
+        content |= json.loads(steps.as_json(timings))
+        tables.append(steps.as_table(timings))
+    if section in ("sweep", "all"):
+        found = sweeps.bench(1 if quick else sweeps.ROUNDS, quick)
+        content |= {"environment": steps.environment(), "sweep": asdict(found)}
+        tables.append(sweeps.beside_table(found))
+    if section in ("scaling", "all"):
+        taken = sweeps.scaling(sweeps.QUICK_SCALING if quick else sweeps.SCALING)
+        content |= {"environment": steps.environment(), "scaling": [asdict(one) for one in taken]}
+        tables.append(sweeps.scaling_table(taken))
     if json_to == "-":
-        print(bench.as_json(timings))
+        print(json.dumps(content, indent=2))
         return 0
-    plain_console().print(bench.as_table(timings))
+    for table in tables:
+        plain_console().print(table)
     if json_to:
-        Path(json_to).write_text(bench.as_json(timings) + "\n")
+        Path(json_to).write_text(json.dumps(content, indent=2) + "\n")
     return 0
 
 
