@@ -100,19 +100,24 @@ def test_worker_that_dies_is_tried_again_as_often_as_allowed(
 
 
 @pytest.mark.ray
-def test_ctrl_c_closes_the_runs_and_leaves_the_cluster(two_nodes: Cluster, folder: Path, store: Store) -> None:
-    """SIGINT to the driver: runs on the nodes end as KILLED, the nodes live on and train the next sweep."""
-    sweep = ["data=wine", "train.epochs=1000000", "activation=relu,tanh,elu", "seed=0,1"]
-    process = driver(two_nodes, folder, *sweep)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_closes_the_runs_and_leaves_the_cluster(
+    two_nodes: Cluster, folder: Path, store: Store, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C and SIGTERM to the driver: runs on the nodes end as KILLED, the nodes live on for the next sweep."""
+    process = driver(two_nodes, folder, "data=wine", "train.epochs=1000000", "activation=relu,tanh,elu", "seed=0,1")
     try:
         wait_for(lambda: len(runs_of(store)) == 4)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         answer = finish(process)
     finally:
         end(process)
-    assert (answer.code, answer.err) == (130, "workbench: interrupted; runs in training are marked KILLED\n")
-    assert {(run.info.status, run.data.tags["outcome"]) for run in all_runs(store)} == {("KILLED", "interrupted")}
+    assert answer.code == code
+    assert answer.err.endswith("runs in training are marked KILLED\n")
+    assert len(answer.err.splitlines()) == 1
     assert len(runs_of(store)) == 4  # elu was not begun
+    assert {(run.info.status, run.data.tags["outcome"]) for run in runs_of(store)} == {("KILLED", "interrupted")}
+    assert {run.info.status for run in all_runs(store)} == {"KILLED"}
     assert not any(node.is_training for node in two_nodes.nodes)
     assert all(node.process.poll() is None for node in two_nodes.nodes)
 

@@ -123,6 +123,9 @@ class _Flight:
     """The packs of one call of `Ray.run` on their way."""
 
     def __init__(self, executor: Ray, sink: "MlflowSink", on_progress: OnProgress) -> None:
+        from workbench.tracking.mlflow import undivided
+
+        self.undivided = undivided  # what a signal's handler raises within Ray's own code comes out as SystemError
         self.executor, self.sink, self.on_progress = executor, sink, on_progress
         self.ray = executor.ray
         self.place = Place(sink.store.uri, sink.experiment_id, executor.cpus)
@@ -146,27 +149,35 @@ class _Flight:
             for task in tasks:
                 self._send(Pack(task))
             while self.going:
-                ended, _ = self.ray.wait(list(self.going), timeout=SECONDS_BETWEEN_LOOKS)
-                self._look()
-                for ref in ended:
+                for ref in self._wait():
                     yield from self._take(ref)
             if self.retried:  # a worker that was lost, but lived on, may have begun runs that nobody knows of
                 end_all(self.sink, self.retried, "its worker was lost")
         finally:
             if self.going:
-                self._cancel()
+                with self.undivided():
+                    self._cancel()
 
     def _send(self, pack: Pack) -> None:
         name = f"{pack.task.positions[0]}.{pack.losses}"
-        self.going[self.train.remote(pack.left, self.place, self.board, name)] = (name, pack)
+        with self.undivided():
+            self.going[self.train.remote(pack.left, self.place, self.board, name)] = (name, pack)
         self.shown[name] = 0
+
+    def _wait(self) -> Sequence[Any]:
+        """The packs that have ended, after a moment at most."""
+        with self.undivided():
+            ended, _ = self.ray.wait(list(self.going), timeout=SECONDS_BETWEEN_LOOKS)
+            self._look()
+        return list(ended)
 
     def _take(self, ref: Any) -> Ends:
         """The answer of a worker; another try of what it had not done, where it was lost."""
         name, pack = self.going[ref]
         before, is_lost = pack.left, False
         try:
-            answer = full(pack.task, self.ray.get(ref))
+            with self.undivided():
+                answer = full(pack.task, self.ray.get(ref))
         except self.ray.exceptions.RayError as error:
             # what the pack's own code raised would come again
             is_lost = not isinstance(error, self.ray.exceptions.RayTaskError)
