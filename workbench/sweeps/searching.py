@@ -51,8 +51,8 @@ def train_search(search: Search, command: Sequence[str], console: Console, execu
     spec = search.corners[0][0]
     if spec.config.sweep.dry_run:
         raise ConfigError(
-            f"sweep.dry_run: must be false for a search, which chooses its runs (here at most {len(search)}) as it goes; "
-            "drop one or the other"
+            f"sweep.dry_run: must be false for a search, which chooses its runs (here at most {len(search)}) as it goes"
+            "; drop one or the other"
         )
     store = find_store(spec.config.tracking.uri)
     executor.ready(store)
