@@ -71,7 +71,7 @@ WRONG = [
     ("split.valid=1.5", "split.valid: must be above 0 and below 1, got 1.5; write for example split.valid=0.1"),
     ("split.test=0.95", "split.test: must be above 0 and below 1 - split.valid, got 0.95; write for example *"),
     ("split.valid=nan", "split.valid: must be above 0 and below 1, got nan; write for example split.valid=0.1"),
-    ("sweep.pack_gib=0", "sweep.pack_gib: must be above 0, got 0.0; write for example sweep.pack_gib=2"),
+    ("sweep.pack_gib=0", "sweep.pack_gib: must be above 0, got 0.0; write for example sweep.pack_gib=0.5"),
     # values of another type
     ("optimizer.lr=high", "optimizer.lr: must be a valid number, * got 'high'; write for example optimizer.lr=0.01"),
     ("optimizer.lr=null", "optimizer.lr: must be a valid number, got None; write for example optimizer.lr=0.01"),

@@ -63,7 +63,7 @@ class Sweep:
 
     rerun: Rerun = Rerun["failed"]
     on_error: OnError = OnError["continue"]
-    pack_gib: float = 2.0
+    pack_gib: float = 0.5
     checkpoint_seconds: float | None = 10.0
     keep_weights: bool = False
     dry_run: bool = False
@@ -128,7 +128,7 @@ DEFAULTS = {
     "train.clip_norm": 1,
     "split.valid": 0.1,
     "split.test": 0.1,
-    "sweep.pack_gib": 2,
+    "sweep.pack_gib": 0.5,
     "sweep.checkpoint_seconds": 10,
     "tracking.experiment": "workbench",
 }
