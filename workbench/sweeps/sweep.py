@@ -23,15 +23,14 @@ from workbench.config import Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
 from workbench.sweeps import preflight
-from workbench.sweeps.checkpoints import Checkpoints
-from workbench.sweeps.executors.base import Executor, PackTask
+from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
 from workbench.sweeps.identity import NOT_RESULT, run_key
 from workbench.sweeps.ledger import make_ledger, sweep_key
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
-from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
 from workbench.sweeps.pruning import Pruning
+from workbench.sweeps.tasks import make_tasks
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.liveness import alone, owner_tags
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
@@ -182,7 +181,7 @@ def train_jobs(
 
     Packs that were left by a process that is gone are gone on with. `total` is that of `group`.
     """
-    tasks = _tasks(jobs, sink, executor.parallel, pruning, done, total)
+    tasks = make_tasks(jobs, sink, executor.parallel, pruning, done, total)
     results = dict(done)
     epochs = sum(job.spec.config.train.epochs for position, job in enumerate(jobs) if position not in done)
     with SweepProgress(epochs, console) as progress:
@@ -194,28 +193,6 @@ def train_jobs(
             if stop and any(result.outcome is Outcome.failed for result in new.values()):
                 ended.close()
     return [results.get(position) or _not_begun(job) for position, job in enumerate(jobs)]
-
-
-def _tasks(
-    jobs: Sequence[Job],
-    sink: "MlflowSink",
-    parallel: int,
-    pruning: Pruning | None,
-    done: Mapping[int, Result],
-    total: int,
-) -> list[PackTask]:
-    """The packs that were left first, then those of all other jobs that are to be trained."""
-    checkpoints = Checkpoints.of(sink.store, sink.experiment_id, jobs[0].spec.config.sweep)
-    keys = [job.tags["key"] for job in jobs]
-    packs = checkpoints.packs(keys, done, sink.unfinished) if checkpoints else []
-    known = {*done, *(position for pack in packs for position in pack)}
-    rest = [position for position in range(len(jobs)) if position not in known]
-    fresh = group([jobs[position].spec for position in rest], parallel, total)
-    packs += [tuple(rest[place] for place in pack) for pack in fresh]
-    return [
-        PackTask(pack, tuple(jobs[position] for position in pack), pruning, checkpoints, frozenset(done))
-        for pack in packs
-    ]
 
 
 def rehearse(specs: Sequence[RunSpec], console: Console, executor: Executor = INLINE) -> None:

@@ -4,16 +4,14 @@ import json
 import logging
 import os
 import signal
-import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, time
 from types import FrameType
-from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -31,14 +29,13 @@ from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
-from sqlalchemy import Engine, event  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from workbench.errors import TrackingError  # noqa: E402
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, outcome_of  # noqa: E402
 from workbench.tracking.liveness import owner_is_gone  # noqa: E402
-from workbench.tracking.store import SQLITE, Store, member_tag, runs_filter, without_credentials  # noqa: E402
+from workbench.tracking.sqlite import make, write_ahead  # noqa: E402
+from workbench.tracking.store import Store, member_tag, runs_filter, without_credentials  # noqa: E402
 from workbench.tracking.view import share  # noqa: E402
 
 STATUS = {
@@ -52,7 +49,6 @@ STATUS = {
 DONE = {outcome.value for outcome, status in STATUS.items() if status == "FINISHED"}
 VIEW_TAG = "view"  # of a sweep's own run
 ERROR_TAG = "error"
-DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
 ROWS_PER_CALL = 1000
 PAGE = 1000
 SECONDS_BETWEEN_FLUSHES = 5.0
@@ -110,41 +106,11 @@ def connect(store: Store) -> MlflowClient:
     with kept_by(store), lock:
         if store.file is not None:
             if not store.file.exists():
-                _make(store.file)
-            _write_ahead(store.file)
+                make(store.file)
+            write_ahead(store.file)
         client = MlflowClient(tracking_uri=store.uri)
         client.search_experiments(max_results=1)
         return client
-
-
-def _make(file: Path) -> None:
-    """Put an empty database in its place at once: one whose making was cut off would be of no use to anybody."""
-    new = file.with_name(f"{file.name}.new")
-    for end in ("", "-wal", "-shm"):
-        new.with_name(new.name + end).unlink(missing_ok=True)
-    _write_ahead(new)
-    made: Any = SqlAlchemyStore
-    made(f"{SQLITE}{new}", DEFAULT_ARTIFACTS).engine.dispose()  # without connections, it is one whole file
-    new.rename(file)
-
-
-def _write_ahead(file: Path) -> None:
-    """Let an sqlite database log its writes ahead; what is wrong with it, MLflow says.
-
-    With a log written ahead, readers do not wait for writers, and commits not for the disk: a killed process loses
-    nothing, a power cut at most the last moments, and the database stays whole.
-    """
-    with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=1)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-
-
-@event.listens_for(Engine, "connect")
-def _wait_for_no_disk(connection: Any, record: object) -> None:
-    if isinstance(connection, sqlite3.Connection):
-        with suppress(sqlite3.DatabaseError):  # no database: MLflow would try to connect again for minutes
-            ((mode,),) = connection.execute("PRAGMA journal_mode")
-            if mode == "wal":
-                connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def search_all(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:

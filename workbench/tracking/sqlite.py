@@ -1,0 +1,43 @@
+"""The sqlite databases that MLflow writes to: made at once, and without waiting for the disk."""
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import Engine, event
+
+from workbench.tracking.store import SQLITE
+
+DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
+
+
+def make(file: Path) -> None:
+    """Put an empty database in its place at once: one whose making was cut off would be of no use to anybody."""
+    new = file.with_name(f"{file.name}.new")
+    for end in ("", "-wal", "-shm"):
+        new.with_name(new.name + end).unlink(missing_ok=True)
+    write_ahead(new)
+    made: Any = SqlAlchemyStore
+    made(f"{SQLITE}{new}", DEFAULT_ARTIFACTS).engine.dispose()  # without connections, it is one whole file
+    new.rename(file)
+
+
+def write_ahead(file: Path) -> None:
+    """Let an sqlite database log its writes ahead; what is wrong with it, MLflow says.
+
+    With a log written ahead, readers do not wait for writers, and commits not for the disk: a killed process loses
+    nothing, a power cut at most the last moments, and the database stays whole.
+    """
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=1)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+
+
+@event.listens_for(Engine, "connect")
+def _wait_for_no_disk(connection: Any, record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        with suppress(sqlite3.DatabaseError):  # no database: MLflow would try to connect again for minutes
+            ((mode,),) = connection.execute("PRAGMA journal_mode")
+            if mode == "wal":
+                connection.execute("PRAGMA synchronous=NORMAL")
