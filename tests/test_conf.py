@@ -78,7 +78,7 @@ def test_public_names_are_what_they_say() -> None:
     found = {name: getattr(wb, name) for name in wb.__all__}
     assert [name for name, value in found.items() if inspect.ismodule(value)] == ["exact"]
     assert all(callable(value) for name, value in found.items() if name != "exact")
-    with pytest.raises(AttributeError, match="it has Cell, .* check, compare, configure, exact, reproduce, train"):
+    with pytest.raises(AttributeError, match=r"it has Cell, .* check, compare, configure, exact, reproduce, train"):
         wb.trian  # noqa: B018
 
 

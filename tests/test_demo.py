@@ -28,7 +28,7 @@ def test_demo_trains_and_compares(
     monkeypatch.setattr(wb, "train", shortened, raising=False)
     assert commands.demo_command("activations_on_digits") == 0
     said = capsys.readouterr().out
-    assert "6 runs of 3 arms in 3 packs" in said
+    assert "6 runs of 3 arms; kept in" in said
     assert "6 finished" in said
     assert {run.data.tags["arm"] for run in runs_of(store)} == {"relu", "sigmoid", "softplus"}
     for arm in ("relu", "sigmoid", "softplus"):

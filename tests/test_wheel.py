@@ -83,7 +83,9 @@ def test_installed_package_trains_and_finds_its_experiments(installed: Path, tmp
     assert "2 runs of 2 arms" in train.out
     assert "2 finished" in train.out
     assert (demo.code, len(demo.out.split())) == (2, 2)
-    assert demo.err.startswith("workbench: demo: unknown name 'nothing'; options: activations_on_digits, backpropagation")
+    assert demo.err.startswith(
+        "workbench: demo: unknown name 'nothing'; options: activations_on_digits, backpropagation"
+    )
     assert (claims.code, claims.err) == (0, "")
     assert "xor" in claims.out
     names = {file.name for file in tmp_path.iterdir()}

@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         print("workbench: terminated; runs in training are marked KILLED", file=sys.stderr)
         return 143
+    finally:
+        if store := sys.modules.get("workbench.tracking.sqlite"):
+            store.let_go()
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -1,15 +1,18 @@
 """The sqlite databases that MLflow writes to: made at once, and without waiting for the disk."""
 
+import atexit
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from workbench.tracking.store import SQLITE
 
+_engines: WeakSet[Engine] = WeakSet()
 DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
 
 
@@ -41,3 +44,16 @@ def _wait_for_no_disk(connection: Any, record: object) -> None:
             ((mode,),) = connection.execute("PRAGMA journal_mode")
             if mode == "wal":
                 connection.execute("PRAGMA synchronous=NORMAL")
+
+
+@event.listens_for(Engine, "engine_connect")
+def _note_engine(connection: Connection) -> None:
+    if connection.engine.dialect.name == "sqlite":
+        _engines.add(connection.engine)
+
+
+@atexit.register
+def let_go() -> None:
+    """Close the connections that wait to be used again: the last one puts the log back into the one file."""
+    for engine in list(_engines):
+        engine.dispose()
