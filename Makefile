@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda test-browser lint format bench ui size build clean
+.PHONY: help demo test test-cuda test-browser test-ray test-slurm lint format bench ui size build clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,14 @@ test-cuda: $(READY) ## run the tests that need a CUDA device
 test-browser: $(READY) ## run the tests that need Chromium
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
 	$(BIN)/python -m pytest -m browser
+
+test-ray: $(READY) ## run the tests that start a Ray cluster
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest -m ray
+
+test-slurm: $(READY) ## run the tests that start a SLURM cluster (needs slurmctld, slurmd, munge, root)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
+	$(BIN)/python -m pytest -m slurm
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .
