@@ -332,3 +332,13 @@ def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]
     write(own, code=FAILS, changes=EXACT)
     with pytest.raises(ArithmeticError, match="by zero"):
         wb.reproduce("small", claims="own")
+
+
+def test_a_large_figure_is_shown_as_pixels() -> None:
+    """The report stays small whatever a claim draws."""
+    from workbench.claims import reproduce
+
+    files = {reproduce.SVG: b"s" * reproduce.LARGEST_SVG, reproduce.PNG: b"p"}
+    assert reproduce._figure(files.__getitem__)[:1] == b"s"
+    files[reproduce.SVG] += b"s"
+    assert reproduce._figure(files.__getitem__) == b"p"

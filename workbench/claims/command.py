@@ -11,6 +11,7 @@ from rich.console import Console
 
 from workbench.claims.card import card, claims_table
 from workbench.claims.catalog import catalog
+from workbench.claims.report import suffix
 from workbench.claims.reproduce import Reproduced, Request, last_verdicts
 from workbench.claims.reproduce import reproduce as measured
 from workbench.claims.verdict import Reproduction, corrected
@@ -81,7 +82,7 @@ def _show(one: Reproduced, console: Console) -> None:
     """A verdict card, its figure in the folder ``figures``, and the address of its run."""
     folder = Path("figures") / one.record.name
     folder.mkdir(parents=True, exist_ok=True)
-    figure = folder / "figure.svg"
+    figure = folder / f"figure{suffix(one.figure)}"
     figure.write_bytes(one.figure)
     console.print(card(one.record))
     known = " (kept from before; --again measures it anew)" if one.kept else ""

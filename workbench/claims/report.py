@@ -38,12 +38,17 @@ def write_report(folder: Path, several: Sequence[Reproduction], figures: Mapping
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     addresses = {}
     for name, data in figures.items():
-        addresses[name] = f"figures/{name}.{'png' if data.startswith(PNG) else 'svg'}"
+        addresses[name] = f"figures/{name}{suffix(data)}"
         (folder / addresses[name]).write_bytes(data)
     (folder / "report.md").write_text(markdown_report(several, addresses), encoding="utf-8")
     page = folder / "report.html"
     page.write_text(html_report(several, figures), encoding="utf-8")
     return page
+
+
+def suffix(figure: bytes) -> str:
+    """``.png`` or ``.svg``, by its content."""
+    return ".png" if figure.startswith(PNG) else ".svg"
 
 
 def _media_type(data: bytes) -> str:

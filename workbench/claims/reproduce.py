@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,12 +38,13 @@ from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs,
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 FIGURE_INCHES = (8.0, 4.2)
-VERDICT, FIGURE = "verdict.json", "figure.svg"
+VERDICT, SVG, PNG = "verdict.json", "figure.svg", "figure.png"
+LARGEST_SVG = 400_000  # bytes; a figure of more points than that is smaller as pixels
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A verdict, its figure as SVG, the address of its run, and whether it was there already."""
+    """A verdict, its figure as SVG (as PNG where that is too large), the address of its run, and whether it was there already."""
 
     record: Reproduction
     figure: bytes
@@ -123,7 +125,7 @@ def _kept(entry: Entry, profile: str, store: Store, verdicts: Sequence[ReadVerdi
     for verdict in verdicts:
         if all(verdict.tags.get(key) == value for key, value in wanted.items()):
             record = _read(store, verdict)
-            figure = artifact(store, verdict.run, FIGURE)
+            figure = _figure(partial(artifact, store, verdict.run))
             return Reproduced(record, figure, verdict.tags["link"], kept=True)
     return None
 
@@ -163,7 +165,7 @@ class _Measurement:
                 attach(self.store, run, [rule], "")
                 record, files = self._measure(run, runs, Path(folder))
                 attach(self.store, run, files, "")
-                figure = (Path(folder) / FIGURE).read_bytes()
+                figure = _figure(lambda name: (Path(folder) / name).read_bytes())
             sink.write(run, 0, int(time.time() * 1000), dict(_numbers(record)))
         except BaseException as error:
             sink.close(run, outcome_of(error), {"error": f"{type(error).__name__}: {error}"[:500]})
@@ -259,13 +261,18 @@ class _Runs:
         return [Sweep(id=self.sweep, link=link)]
 
 
+def _figure(read: Callable[[str], bytes]) -> bytes:
+    svg = read(SVG)
+    return svg if len(svg) <= LARGEST_SVG else read(PNG)
+
+
 def save_figure(module: ModuleType, study: Study, folder: Path) -> list[Path]:
     """What the claim's `draw` makes of the study, as ``figure.svg`` and ``figure.png``."""
     style = {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=FIGURE_INCHES, layout="constrained")
         module.draw(figure, study)
-        files = [folder / FIGURE, folder / "figure.png"]
+        files = [folder / SVG, folder / PNG]
         figure.savefig(files[0], metadata={"Date": None})
         figure.savefig(files[1], dpi=150)
     return files
