@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda test-browser test-ray test-slurm lint format bench ui size build clean
+.PHONY: help demo test test-cuda test-slow test-browser test-ray test-slurm lint format bench ui size build clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: $(READY) ## run the tests
 
 test-cuda: $(READY) ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m cuda
+
+test-slow: $(READY) ## run the tests that take long: small claims, calibration, kills
+	$(BIN)/python -m pytest -m slow
 
 test-browser: $(READY) ## run the tests that need Chromium
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'

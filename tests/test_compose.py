@@ -97,7 +97,7 @@ def both(hydra_context: Any, lines: Sequence[str]) -> tuple[Any, Any]:
     return guarded(lambda: compose_runs(loader, config, [["seed=0"], lines, lines])[1]), guarded(hydras)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(lines=override_lists)
 def test_a_run_is_what_hydra_composes(hydra_context: Any, lines: list[str]) -> None:
     """Choices, values, interpolations, added and deleted keys: equal configuration or equal error."""

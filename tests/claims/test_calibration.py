@@ -17,6 +17,8 @@ from workbench.claims.evidence import Cell, Estimate, PerSeed, Rate, Rates, Samp
 from workbench.claims.rules import Above, Below, Label, Rule, Within
 from workbench.claims.verdict import Reproduction, corrected, judge, overall
 
+pytestmark = pytest.mark.slow
+
 Generator = np.random.Generator
 Draw = Callable[[Generator, tuple[int, int]], NDArray[np.float64]]
 TOLERATED, FLIPS = 1e-3, 256

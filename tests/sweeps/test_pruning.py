@@ -149,6 +149,7 @@ def test_pruning_search_stops_hopeless_trials(cli: Cli, store: Store) -> None:
     assert series(store, [pruned.id], "valid/loss") == [[value for _, value in pruned.history["valid/loss"]]]
 
 
+@pytest.mark.slow
 def test_processes_search_as_this_process_does(cli: Cli, store: Store, tmp_path: Path, monkeypatch: Any) -> None:
     """Two workers, with pruning: the same trials are chosen, pruned and told, up to another pack's rounding."""
     words = (*SEARCH, *BOTH, "seed=0,1", *PRUNED, "hydra.sweeper.trials=8", "train.batch_size=16", "dtype=float64")

@@ -78,6 +78,7 @@ def statuses(store: Store) -> Counter[str]:
     return Counter(run.info.status for run in runs_of(store))
 
 
+@pytest.mark.slow
 def test_killed_sweeps_end_as_if_left_alone() -> None:
     """Six kills from inside and outside: weights bit for bit, rows, runs and their ends."""
     done = subprocess.run(
@@ -252,6 +253,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_runs_of_a_living_process_are_left_alone(cli: Cli, store: Store, folder: Path) -> None:
     """The same command beside a slow one trains two copies: each its own sweep, runs and rows."""
     process = start(["-c", SLOW, *ONE_PACK, "seed=0,1"], folder, module=False)
@@ -274,6 +276,7 @@ def test_runs_of_a_living_process_are_left_alone(cli: Cli, store: Store, folder:
     assert left_in(folder) == []
 
 
+@pytest.mark.slow
 def test_the_only_worker_killed(cli: Cli, store: Store, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """SIGKILL to it: its pack fails with the reason; the same command goes on with the same runs and bits."""
     sweep = [argument.replace("epochs=4", "epochs=100") for argument in [*SWEEP, EACH_EPOCH]]

@@ -44,7 +44,7 @@ LARGEST_SVG = 400_000  # bytes; a figure of more points than that is smaller as 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A verdict, its figure as SVG (as PNG where that is too large), the address of its run, and whether it was kept."""
+    """A verdict, its figure as SVG (where that is too large, as PNG), its run's address, and whether it was kept."""
 
     record: Reproduction
     figure: bytes
