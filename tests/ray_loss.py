@@ -18,7 +18,7 @@ from tests.outer import finish, start, wait_for
 from tests.ray_nodes import cluster
 from tests.tracking.test_processes import free_port
 from workbench.sweeps.packs import group
-from workbench.tracking.mlflow import connect, search_all
+from workbench.tracking.client import connect, search_all
 from workbench.tracking.store import Store
 
 SETTINGS = ("data=digits", "architecture.hidden=[32]", "train.epochs=10")

@@ -6,7 +6,8 @@ from operator import itemgetter
 from mlflow.entities import Run
 
 from workbench.tracking.base import Outcome
-from workbench.tracking.mlflow import DONE, ERROR_TAG, MlflowSink, kept_by, search_all
+from workbench.tracking.client import kept_by, search_all
+from workbench.tracking.mlflow import DONE, ERROR_TAG, MlflowSink
 from workbench.tracking.reader import KeptRun
 from workbench.tracking.store import runs_filter
 

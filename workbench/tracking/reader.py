@@ -10,7 +10,8 @@ from mlflow.entities import Run
 
 from workbench.errors import TrackingError, unknown_name
 from workbench.tracking.base import Outcome
-from workbench.tracking.mlflow import PAGE, VIEW_TAG, connect, kept_by, search_all
+from workbench.tracking.client import PAGE, connect, kept_by, search_all
+from workbench.tracking.mlflow import VIEW_TAG
 from workbench.tracking.store import Store, runs_filter, sweep_link
 
 SWEEPS = "tags.kind != 'run' AND tags.sweep LIKE '%'"  # own runs of sweeps, and verdicts that trained runs

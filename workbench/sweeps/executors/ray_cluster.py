@@ -123,7 +123,7 @@ class _Flight:
     """The packs of one call of `Ray.run` on their way."""
 
     def __init__(self, executor: Ray, sink: "MlflowSink", on_progress: OnProgress) -> None:
-        from workbench.tracking.mlflow import undivided
+        from workbench.tracking.client import undivided
 
         self.undivided = undivided  # what a signal's handler raises within Ray's own code comes out as SystemError
         self.executor, self.sink, self.on_progress = executor, sink, on_progress
