@@ -45,6 +45,7 @@ LEVELS = {
     "tracking": 6,
     "config": 7,
     "compose": 7,
+    "compose_errors": 7,
     "nodes": 7,
     "build": 7,
     "outbox": 8,
@@ -59,8 +60,8 @@ LEVELS = {
 }
 FENCES = {
     # library: the modules (or packages) that may import it
-    "hydra": ("config", "compose", "nodes", "run", "sweeps", "cli", "bench.usual"),
-    "omegaconf": ("config", "compose", "nodes", "run", "sweeps", "cli", "bench.usual"),
+    "hydra": ("config", "compose", "compose_errors", "nodes", "run", "sweeps", "cli", "bench.usual"),
+    "omegaconf": ("config", "compose", "compose_errors", "nodes", "run", "sweeps", "cli", "bench.usual"),
     "mlflow": ("tracking", "bench.usual"),
     "pandas": ("claims", "commands"),
     "matplotlib": ("", "claims", "commands"),  # the package itself names Figure for claims to draw on

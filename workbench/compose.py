@@ -1,7 +1,6 @@
-"""Hydra, called from one place: command line -> composed configuration, and Hydra's errors in our words."""
+"""Hydra, called from one place: command line -> composed configuration."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -19,25 +18,19 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import (
-    ConfigCompositionException,
-    HydraException,
-    MissingConfigException,
-    OverrideParseException,
-)
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from workbench.config import DEFAULTS, GROUPS, Config, RunSpec, packaged
-from workbench.errors import ConfigError, closest, unknown_name
+from workbench.compose_errors import HYDRA_ERRORS, missing, reworded, unknown_key
+from workbench.config import GROUPS, Config, RunSpec, packaged
+from workbench.errors import ConfigError
 
 VERSION_BASE = "1.3"
 Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is composed by Hydra, by its choices of groups
 Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
 multirun: ContextVar[Many] = ContextVar("multirun")
 SCHEMA = OmegaConf.structured(Config)
-HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
 
 
 def configure(overrides: Sequence[str]) -> RunSpec:
@@ -216,7 +209,7 @@ def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) 
         typed = OmegaConf.to_object(job)
     except OmegaConfBaseException as error:
         for key in sorted(OmegaConf.missing_keys(job)):
-            raise _missing(key) from error
+            raise missing(key) from error
         raise reworded(error) from error
     if not isinstance(typed, Config):
         raise ConfigError("config: must start from the schema; keep '- schema' first in the defaults list")
@@ -244,59 +237,9 @@ def _refuse_additions(node: dict[str, Any], schema: DictConfig, prefix: str) -> 
     """Raise for keys of the spine that the schema lacks: ``+train.epoch=3`` would be a value that nothing reads."""
     for key, value in node.items():
         if key not in list(schema):  # `in` would miss keys without a default
-            raise _unknown_key(prefix + key, list(schema))
+            raise unknown_key(prefix + key, list(schema))
         if isinstance(value, dict) and key not in GROUPS:
             _refuse_additions(value, schema[key], f"{prefix}{key}.")
-
-
-def reworded(error: Exception) -> ConfigError:
-    """Hydra's and OmegaConf's errors as key, rule, value and what to do."""
-    if isinstance(error, ConfigError):
-        return error
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        if not group:
-            return ConfigError(f"--config-name: there is no configuration {name!r}; drop it")
-        return unknown_name(group, name, error.options or ())
-    if isinstance(error, OverrideParseException):
-        return ConfigError(f"{error.override}: must be key=value; {str(error).splitlines()[0]}")
-    if isinstance(error.__cause__, ConfigError):  # from the constructor of a launcher or its executor
-        return error.__cause__
-    cause = error.__cause__ if isinstance(error, ConfigCompositionException) else error
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
-        return _unknown_key(str(cause.full_key), list(cause.parent_node or ()))
-    if isinstance(cause, MissingMandatoryValue):
-        return _missing(str(cause.full_key))
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return _wrong_value(str(cause.full_key), str(cause.msg or cause).splitlines()[0])
-    if "To sweep over it" in str(error):
-        asked = str(error).partition("'")[2].partition("'")[0]
-        return ConfigError(f"{asked}: several values make a sweep; add -m, or quote them to mean one text")
-    if "requires --multirun" in str(error):
-        asked = str(error).partition("'")[2].partition("'")[0]
-        return ConfigError(f"{asked}: several values make a sweep; add -m")
-    return ConfigError(str(error))
-
-
-def _missing(key: str) -> ConfigError:
-    return ConfigError(f"{key}: must be given, it has no default; write {key}=...")
-
-
-def _wrong_value(key: str, message: str) -> ConfigError:
-    if match := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", message):
-        example = f"; write for example {key}={DEFAULTS[key]}" if key in DEFAULTS else ""
-        return ConfigError(f"{key}: must be of type {match[2].lower()}, got {match[1]!r}{example}")
-    if match := re.match(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
-        return unknown_name(key, match[1], match[2].split(", "))
-    return ConfigError(f"{key}: {message}")
-
-
-def _unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:
-    keys = sorted(str(key) for key in siblings if key not in ("_target_", "hydra"))
-    prefix, _, last = full_key.rpartition(".")
-    near = closest(last, keys)
-    hint = f"did you mean {prefix + '.' if prefix else ''}{near}? " if near else ""
-    return ConfigError(f"{full_key}: unknown key; {hint}keys of {prefix or 'a run'}: {', '.join(keys) or 'none'}")
 
 
 def _refuse_many(specs: list[RunSpec], executor: Any) -> list[dict[str, float]]:

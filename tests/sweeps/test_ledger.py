@@ -14,8 +14,8 @@ from workbench.config import Rerun
 from workbench.errors import WorkbenchError
 from workbench.run import Job, PackResult, train_pack
 from workbench.sweeps.executors.processes import Processes
+from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.ledger import make_ledger, sweep_key
-from workbench.sweeps.sweep import make_jobs
 from workbench.tracking.base import Outcome
 from workbench.tracking.reader import KeptRun, kept_runs, read_sweep
 from workbench.tracking.store import Store

@@ -15,10 +15,10 @@ from workbench.config import RunSpec
 from workbench.run import Job, PackResult, train_pack
 from workbench.sweeps import progress
 from workbench.sweeps.identity import run_key
+from workbench.sweeps.jobs import in_sweep, make_jobs
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
 from workbench.sweeps.progress import SweepProgress
-from workbench.sweeps.sweep import in_sweep, make_jobs
 from workbench.tracking.base import MemorySink
 
 

@@ -15,8 +15,8 @@ import workbench as wb
 from tests.outer import Answer, runs_of, trials_of
 from workbench.engine.history import Record
 from workbench.run import Job, train_pack
+from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.pruning import Pruning
-from workbench.sweeps.sweep import make_jobs
 from workbench.tracking.base import MemorySink, Outcome
 from workbench.tracking.reader import kept_runs, read_sweep, series
 from workbench.tracking.store import Store, find_store

@@ -29,9 +29,10 @@ from workbench.claims.verdict import Reproduction, Sweep, judge, overall
 from workbench.config import Rerun, RunSpec
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
+from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
 from workbench.sweeps.ledger import make_ledger
 from workbench.sweeps.naming import PALETTE
-from workbench.sweeps.sweep import check_together, environment_tags, in_sweep, make_jobs, new_sweep, train_jobs
+from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow import MlflowSink, attach
 from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs, read_verdicts

@@ -19,19 +19,11 @@ from workbench.config import OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Result
 from workbench.sweeps.executors.base import Executor
+from workbench.sweeps.jobs import environment_tags, make_jobs
 from workbench.sweeps.naming import label
 from workbench.sweeps.pruning import TRIAL, Pruning
 from workbench.sweeps.search import Search, Trial
-from workbench.sweeps.sweep import (
-    INLINE,
-    Finished,
-    begin,
-    environment_tags,
-    in_own_run,
-    make_jobs,
-    open_sink,
-    train_members,
-)
+from workbench.sweeps.sweep import INLINE, Finished, begin, in_own_run, open_sink, train_members
 from workbench.tracking.base import Outcome, RunInfo
 from workbench.tracking.store import find_store, sweep_link, ui_base
 

@@ -1,33 +1,26 @@
 """A sweep from composed configurations to finished runs: checked, named, packed, trained, and said in the end."""
 
-import platform
 import secrets
-import shlex
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from getpass import getuser
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from workbench import __version__
-from workbench.build import dataset_of, validate_all
+from workbench.build import validate_all
 from workbench.config import Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
 from workbench.sweeps import preflight
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
-from workbench.sweeps.identity import NOT_RESULT, run_key
+from workbench.sweeps.identity import NOT_RESULT
+from workbench.sweeps.jobs import in_sweep, make_jobs, sweep_info
 from workbench.sweeps.ledger import make_ledger, sweep_key
-from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.progress import SweepProgress
 from workbench.sweeps.pruning import Pruning
 from workbench.sweeps.tasks import make_tasks
@@ -81,7 +74,7 @@ def train_sweep(
     jobs = make_jobs(specs)
     sink = open_sink(store, specs[0])
     key = sweep_key(jobs)
-    sweep, own = begin(sink, config, key, lambda sweep: _sweep_info(jobs, sweep, key, command))
+    sweep, own = begin(sink, config, key, lambda sweep: sweep_info(jobs, sweep, key, command))
     with in_own_run(sink, own) as results:
         results += train_members(jobs, sweep, sink, console, executor)
         saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
@@ -163,11 +156,6 @@ def new_sweep() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def in_sweep(jobs: Sequence[Job], sweep: str) -> list[Job]:
-    """The jobs as members of a sweep."""
-    return [job.tagged({"sweep": sweep, member_tag(sweep): "run"}) for job in jobs]
-
-
 def train_jobs(
     jobs: Sequence[Job],
     sink: "MlflowSink",
@@ -225,29 +213,6 @@ def _not_begun(job: Job) -> Result:
     return Result(job, "", Outcome.failed, error="not begun, because a run before it failed and sweep.on_error=stop")
 
 
-def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> list[Job]:
-    """Each run's name, arm, tags and note; an arm has one color in all charts.
-
-    Without `arms`, an arm is named for what differs between the runs.
-    """
-    keys = varying_keys(specs)
-    of_run = [arm_label(spec, keys) for spec in specs] if arms is None else arms
-    colors = {arm: PALETTE[number % len(PALETTE)] for number, arm in enumerate(dict.fromkeys(of_run))}
-    shared = environment_tags()
-    jobs = []
-    for number, (spec, arm) in enumerate(zip(specs, of_run, strict=True)):
-        name = label(spec, keys) if len(specs) > 1 and arms is None else f"{arm} seed={spec.config.seed}"
-        tags = {
-            **shared,
-            "kind": "run",
-            "number": str(number),
-            "key": run_key(spec, dataset_of(spec).digest),
-            "mlflow.runColor": colors[arm],
-        }
-        jobs.append(Job(spec, name, arm, tags, _note(spec, name)))
-    return jobs
-
-
 def summary(finished: Finished) -> list[str]:
     """How the runs ended, and those that did not finish by name."""
     counts = Counter(result.outcome.value for result in finished.results)
@@ -268,41 +233,3 @@ def _opening(jobs: Sequence[Job], done: int, store: Store) -> str:
     arms = len({job.arm for job in jobs})
     before = f", {done} of them done before" if done else ""
     return f"{len(jobs)} runs of {arms} arms{before}; kept in {store.shown}"
-
-
-def _sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]) -> RunInfo:
-    keys = varying_keys([job.spec for job in jobs])
-    values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
-    lines = [f"- `{key}`: {value}" for key, value in values.items()]
-    text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {shlex.join(command)}\n"
-    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, "sweep.key": key}
-    return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
-
-
-def _note(spec: RunSpec, name: str) -> str:
-    c, train = spec.choices, spec.config.train
-    return (
-        f"**{name}**: {c['architecture']} {spec.settings.get('architecture.hidden', '')} of {c['activation']} units "
-        f"(init {c['init']}, bias {c['bias']}) on {c['data']}, {c['loss']} minimized by {c['optimizer']} for "
-        f"{train.epochs} epochs in batches of {train.batch_size}, gradients by the hand-written backward pass.\n\n"
-        f"Repeat it with\n\n    {shlex.join(['workbench', 'train', *spec.overrides])}\n"
-    )
-
-
-@lru_cache(maxsize=1)
-def environment_tags() -> dict[str, str]:
-    """Who made a run, with what: tags of every run."""
-    tags = {
-        "workbench": __version__,
-        "python": platform.python_version(),
-        **owner_tags(),
-        "mlflow.user": getuser(),
-        "mlflow.source.name": "workbench train",
-        "mlflow.source.type": "LOCAL",
-    }
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / ".git").exists():
-        asked = subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True)
-        if asked.returncode == 0:
-            tags["mlflow.source.git.commit"] = asked.stdout.strip()
-    return tags

@@ -1,0 +1,86 @@
+"""A sweep's configurations as jobs: each run's name, arm, tags and note, and what is said of the sweep itself."""
+
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from functools import lru_cache
+from getpass import getuser
+from pathlib import Path
+
+from workbench import __version__
+from workbench.build import dataset_of
+from workbench.config import RunSpec
+from workbench.run import Job
+from workbench.sweeps.identity import run_key
+from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
+from workbench.tracking.base import RunInfo
+from workbench.tracking.liveness import owner_tags
+from workbench.tracking.store import member_tag
+
+
+def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> list[Job]:
+    """Each run's name, arm, tags and note; an arm has one color in all charts.
+
+    Without `arms`, an arm is named for what differs between the runs.
+    """
+    keys = varying_keys(specs)
+    of_run = [arm_label(spec, keys) for spec in specs] if arms is None else arms
+    colors = {arm: PALETTE[number % len(PALETTE)] for number, arm in enumerate(dict.fromkeys(of_run))}
+    shared = environment_tags()
+    jobs = []
+    for number, (spec, arm) in enumerate(zip(specs, of_run, strict=True)):
+        name = label(spec, keys) if len(specs) > 1 and arms is None else f"{arm} seed={spec.config.seed}"
+        tags = {
+            **shared,
+            "kind": "run",
+            "number": str(number),
+            "key": run_key(spec, dataset_of(spec).digest),
+            "mlflow.runColor": colors[arm],
+        }
+        jobs.append(Job(spec, name, arm, tags, _note(spec, name)))
+    return jobs
+
+
+def in_sweep(jobs: Sequence[Job], sweep: str) -> list[Job]:
+    """The jobs as members of a sweep."""
+    return [job.tagged({"sweep": sweep, member_tag(sweep): "run"}) for job in jobs]
+
+
+def sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]) -> RunInfo:
+    """What tracking is told of a sweep as a whole."""
+    keys = varying_keys([job.spec for job in jobs])
+    values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
+    lines = [f"- `{key}`: {value}" for key, value in values.items()]
+    text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {shlex.join(command)}\n"
+    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, "sweep.key": key}
+    return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
+
+
+def _note(spec: RunSpec, name: str) -> str:
+    c, train = spec.choices, spec.config.train
+    return (
+        f"**{name}**: {c['architecture']} {spec.settings.get('architecture.hidden', '')} of {c['activation']} units "
+        f"(init {c['init']}, bias {c['bias']}) on {c['data']}, {c['loss']} minimized by {c['optimizer']} for "
+        f"{train.epochs} epochs in batches of {train.batch_size}, gradients by the hand-written backward pass.\n\n"
+        f"Repeat it with\n\n    {shlex.join(['workbench', 'train', *spec.overrides])}\n"
+    )
+
+
+@lru_cache(maxsize=1)
+def environment_tags() -> dict[str, str]:
+    """Who made a run, with what: tags of every run."""
+    tags = {
+        "workbench": __version__,
+        "python": platform.python_version(),
+        **owner_tags(),
+        "mlflow.user": getuser(),
+        "mlflow.source.name": "workbench train",
+        "mlflow.source.type": "LOCAL",
+    }
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / ".git").exists():
+        asked = subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True)
+        if asked.returncode == 0:
+            tags["mlflow.source.git.commit"] = asked.stdout.strip()
+    return tags
