@@ -171,8 +171,7 @@ def train_jobs(
     """
     tasks = make_tasks(jobs, sink, executor.parallel, pruning, done, total)
     results = dict(done)
-    epochs = sum(job.spec.config.train.epochs for position, job in enumerate(jobs) if position not in done)
-    with SweepProgress(epochs, console) as progress:
+    with SweepProgress(sum(task.epochs for task in tasks), console) as progress:
         ended = executor.run(tasks, sink, progress.advance)
         for task, found in ended:
             new = {place: result for place, result in zip(task.positions, found, strict=True) if place not in done}

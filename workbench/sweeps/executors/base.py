@@ -1,6 +1,6 @@
 """What executors share: the task of one pack, and how a worker does it."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,12 +31,22 @@ class PackTask:
     checkpoints: Checkpoints | None = None
     done: frozenset[int] = frozenset()
 
+    @property
+    def silent(self) -> frozenset[int]:
+        """Replicas that are trained for the others' sake only."""
+        return frozenset(number for number, position in enumerate(self.positions) if position in self.done)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of runs that are to be trained."""
+        silent = self.silent
+        return sum(job.spec.config.train.epochs for number, job in enumerate(self.jobs) if number not in silent)
+
     def keeper(self) -> AbstractContextManager[Keeper | None]:
         """What keeps its checkpoint while it is trained."""
         if self.checkpoints is None:
             return nullcontext()
-        silent = frozenset(number for number, position in enumerate(self.positions) if position in self.done)
-        return self.checkpoints.keeper([job.tags["key"] for job in self.jobs], silent)
+        return self.checkpoints.keeper([job.tags["key"] for job in self.jobs], self.silent)
 
 
 class Executor(Protocol):
@@ -69,21 +79,29 @@ class Worker:
     spot_checks: SpotChecks = field(default_factory=SpotChecks)
 
     def do(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
-        """Train one pack."""
-        config = task.jobs[0].spec.config
-        epochs = config.train.epochs
+        """Train one pack; `on_progress` is told of all its epochs, also of those that are not needed."""
+        config, silent = task.jobs[0].spec.config, task.silent
+        left = {number: config.train.epochs for number in range(len(task.jobs)) if number not in silent}
+
+        def ends(replicas: Iterable[int]) -> None:
+            on_progress(sum(left.pop(replica, 0) for replica in replicas))
 
         def on_record(record: Record) -> None:
             if record.epoch and "train/loss" in record.metrics:
-                on_progress(len(record.replicas) + len(record.diverged) * (epochs - record.epoch))
+                trained = left.keys() & record.replicas
+                left.update({replica: left[replica] - 1 for replica in trained})
+                on_progress(len(trained))
+                ends(one.replica for one in record.diverged)
 
         spot_checks = self.spot_checks if config.certificate else None
         prune = task.pruning.watch(task.jobs) if task.pruning else lambda record: ()
 
         def give_up(record: Record) -> Sequence[int]:
             replicas = prune(record)
-            on_progress(len(replicas) * (epochs - record.epoch))
+            ends(replicas)
             return replicas
 
         with task.keeper() as keeper:
-            return train_pack(task.jobs, self.sink, on_record, spot_checks, give_up, keeper).results
+            results = train_pack(task.jobs, self.sink, on_record, spot_checks, give_up, keeper).results
+        ends(list(left))
+        return results

@@ -29,11 +29,12 @@ def cores() -> int:
 
 @dataclass
 class _Hand:
-    """A worker process, its pipe, and what it is doing."""
+    """A worker process, its pipe, what it is doing, and how many epochs of that it has told of."""
 
     process: BaseProcess
     pipe: Connection
     task: PackTask | None = None
+    told: int = 0
 
 
 class Processes(Executor):
@@ -57,7 +58,7 @@ class Processes(Executor):
             while waiting or any(hand.task for hand in hands):
                 for hand in hands:
                     if hand.task is None and waiting:
-                        hand.task = waiting.pop()
+                        hand.task, hand.told = waiting.pop(), 0
                         hand.pipe.send(hand.task)
                 yield from self._listen(hands, sink, on_progress, count)
         finally:
@@ -81,9 +82,11 @@ class Processes(Executor):
                 kind, content = hand.pipe.recv()
             except (EOFError, OSError):
                 task, hands[place] = hand.task, self._start(sink, count)
+                on_progress(task.epochs - hand.told)
                 yield _lost(hand, task, sink)
                 continue
             if kind == "progress":
+                hand.told += content
                 on_progress(content)
             else:
                 task, hand.task = hand.task, None

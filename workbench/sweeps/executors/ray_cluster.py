@@ -25,7 +25,6 @@ from workbench.sweeps.executors.remote import (
     brief,
     check_reach,
     end_all,
-    epochs_of,
     full,
     settle,
     shared,
@@ -184,11 +183,11 @@ class _Flight:
             answer = settle(self.sink, pack.task, _reason(error))
         del self.going[ref]
         if is_lost and pack.lose(answer) and pack.losses <= self.executor.max_retries:
-            self._show(name, epochs_of(before) - epochs_of(pack.left))
+            self._show(name, before.epochs - pack.left.epochs)
             self.retried.append(pack.task)
             self._send(pack)
         else:
-            self._show(name, epochs_of(before))
+            self._show(name, before.epochs)
             yield pack.end(answer)
 
     def _look(self) -> None:
@@ -203,7 +202,7 @@ class _Flight:
         with suppress(self.ray.exceptions.RayError):  # without a board the bar moves by whole packs
             said = self.ray.get(self.board.read.remote(), timeout=SECONDS_BETWEEN_LOOKS)
             for name, pack in self.going.values():
-                self._show(name, min(said.get(name, 0), epochs_of(pack.task)))
+                self._show(name, min(said.get(name, 0), pack.task.epochs))
 
     def _show(self, name: str, epochs: int) -> None:
         self.on_progress(epochs - self.shown[name])

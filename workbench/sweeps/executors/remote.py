@@ -112,12 +112,6 @@ def _keys_of(task: PackTask) -> set[str]:
     return {job.tags["key"] for job in task.jobs}
 
 
-def epochs_of(task: PackTask) -> int:
-    """Epochs of runs that a task has to train."""
-    pairs = zip(task.positions, task.jobs, strict=True)
-    return sum(job.spec.config.train.epochs for position, job in pairs if position not in task.done)
-
-
 @dataclass
 class Pack:
     """A task on its way: what workers that were lost had done of it, by position, and how many they were."""

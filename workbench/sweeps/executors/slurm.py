@@ -23,7 +23,6 @@ from workbench.sweeps.executors.remote import (
     brief,
     check_reach,
     end_all,
-    epochs_of,
     full,
     settle,
     shared,
@@ -125,7 +124,7 @@ class Slurm(Executor):
             while going:
                 for job in self._ended(list(going), gone):
                     task = going.pop(job)
-                    on_progress(epochs_of(task))
+                    on_progress(task.epochs)
                     yield task, _answer(job, task, ours)
                 if going:
                     sleep(SECONDS_BETWEEN_LOOKS)

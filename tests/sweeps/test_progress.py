@@ -1,0 +1,59 @@
+"""What a worker tells the bar: the epochs that are done, and in the end all of its task's."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from workbench.compose import configure
+from workbench.engine.history import Record
+from workbench.engine.train import Trainer
+from workbench.run import Job
+from workbench.sweeps.executors.base import PackTask, Worker
+from workbench.tracking.base import MemorySink
+
+EPOCHS = 4
+
+
+def _task(*settings: str, done: frozenset[int] = frozenset()) -> PackTask:
+    fixed = ["architecture.hidden=[4]", f"train.epochs={EPOCHS}", "train.batch_size=500", "device=cpu"]
+    specs = [configure([*fixed, f"seed={seed}", setting]) for seed, setting in enumerate(settings)]
+    jobs = tuple(Job(spec, str(seed), "arm", {"key": str(seed)}) for seed, spec in enumerate(specs))
+    return PackTask(tuple(range(10, 10 + len(jobs))), jobs, done=done)
+
+
+def _told(task: PackTask) -> list[int]:
+    told: list[int] = []
+    Worker(MemorySink()).do(task, told.append)
+    return [epochs for epochs in told if epochs]
+
+
+LIVING, EXPLODING = "optimizer.lr=0.1", "optimizer.lr=1e30"
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        (_task(LIVING, LIVING), [2] * EPOCHS),
+        (_task(LIVING, LIVING, LIVING, done=frozenset({11})), [2] * EPOCHS),
+        (_task(LIVING, EXPLODING), [2, EPOCHS - 1, *[1] * (EPOCHS - 1)]),
+        (_task(LIVING, EXPLODING, done=frozenset({11})), [1] * EPOCHS),
+    ],
+    ids=["two", "one done before", "one diverges", "one done before diverges"],
+)
+def test_epochs_are_told_as_they_are_done(task: PackTask, told: Sequence[int]) -> None:
+    """A run that leaves counts to its end at once; one that is done counts nothing."""
+    assert _told(task) == told
+    assert sum(told) == task.epochs
+
+
+def test_a_pack_that_fails_counts_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its epochs will not come: the bar must not wait for them."""
+    record = Trainer._record
+
+    def broken(trainer: Trainer, epoch: int, metrics: dict[str, object]) -> Record:
+        if epoch == 2:
+            raise ValueError("broken")
+        return record(trainer, epoch, metrics)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Trainer, "_record", broken)
+    assert _told(_task(LIVING, LIVING)) == [2, 2 * (EPOCHS - 1)]
