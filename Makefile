@@ -19,13 +19,13 @@ demo: $(READY) ## train relu, sigmoid and softplus on digits, five seeds each, a
 	$(BIN)/workbench demo
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-cuda: $(READY) ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m cuda
 
 test-slow: $(READY) ## run the tests that take long: small claims, calibration, kills
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 test-browser: $(READY) ## run the tests that need Chromium
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
