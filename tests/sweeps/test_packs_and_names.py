@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ import workbench as wb
 from tests.outer import SMALL
 from workbench.build import GIB, dataset_of, replica_bytes
 from workbench.config import RunSpec
+from workbench.nn.activations import relu
+from workbench.nodes import resolve_target
 from workbench.run import Job, PackResult, train_pack
-from workbench.sweeps import progress
-from workbench.sweeps.identity import run_key
+from workbench.sweeps import identity, progress
+from workbench.sweeps.identity import _code, run_key
 from workbench.sweeps.jobs import in_sweep, make_jobs
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
 from workbench.sweeps.packs import group
@@ -250,6 +253,28 @@ def test_key_holds_the_data_and_the_version(monkeypatch: pytest.MonkeyPatch) -> 
     assert run_key(spec, "1") != one
     monkeypatch.setattr("workbench.sweeps.identity.__version__", "9.9")
     assert run_key(spec, "0") != one
+
+
+def test_key_holds_the_code_of_an_own_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user's function does may change under the same name, by itself or in what it calls."""
+    sources = ["SLOPE = 1.0", "SLOPE = 2.0", "SLOPE = 1.0"]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    keys = []
+    for number, slope in enumerate(sources):
+        name = f"own_activation_{number}"
+        code = "def steep():\n    return Activation(lambda z: SLOPE * z, lambda z, a: SLOPE + 0 * z, (-9.0, 9.0))\n"
+        (tmp_path / f"{name}.py").write_text(f"from workbench.nn.activations import Activation\n{slope}\n{code}")
+        keys.append(_code(resolve_target("activation", f"{name}.steep")))
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_key_holds_the_source_of_the_functions_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So an activation that is edited in a checkout is trained again."""
+    before = key("activation=relu"), key("activation=tanh")
+    monkeypatch.setattr(identity, "_code", lambda function: "edited" if function is relu else "")
+    assert key("activation=relu") != before[0]
+    monkeypatch.setattr(identity, "_code", lambda function: "")
+    assert key("activation=tanh") != before[1]
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,36 @@
 """A run's key: the same for two runs exactly when they must give the same result."""
 
+import inspect
 import json
+from functools import lru_cache
 from hashlib import sha256
 
 from workbench import __version__
 from workbench.config import RunSpec
+from workbench.nodes import resolve_target, targets
 
 NOT_RESULT = ("certificate", "tracking", "sweep")
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:
-    """16 hexadecimal digits over the configuration, the data's content and the engine's version."""
+    """16 hexadecimal digits over the configuration, the data's content, the engine's version and its functions."""
     relevant = {key: value for key, value in spec.resolved.items() if key not in NOT_RESULT}
-    content = json.dumps([relevant, data_digest, __version__], sort_keys=True)
+    chosen = {name for node in relevant.values() for name in targets(node)}
+    code = {name: _code(resolve_target("run", name)) for name in chosen}
+    content = json.dumps([relevant, data_digest, __version__, code], sort_keys=True)
     return sha256(content.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=256)
+def _code(function: object) -> str:
+    """Digest of a function's source: with its module, which it may call, unless that is the workbench's own.
+
+    Empty where there is no source.
+    """
+    module = inspect.getmodule(function)
+    is_own = module is not None and module.__name__.partition(".")[0] == "workbench"
+    try:
+        source = inspect.getsource(function if is_own or module is None else module)  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return ""
+    return sha256(source.encode()).hexdigest()
