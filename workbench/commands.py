@@ -19,7 +19,7 @@ from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search
-from workbench.sweeps.searching import train_search
+from workbench.sweeps.searching import rehearse_search, train_search
 from workbench.sweeps.sweep import Finished, rehearse, summary, train_one, train_sweep
 from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, sweep_link, ui_base
@@ -55,9 +55,10 @@ def train(*arguments: str) -> Finished | None:
         done.append(train_one(spec, command, console))
 
     def many(runs: list[RunSpec] | Search, executor: Executor) -> list[dict[str, float]]:
-        if not isinstance(runs, Search) and runs and runs[0].config.sweep.dry_run:
-            rehearse(runs, console, executor)
-            return [{} for _ in runs]
+        first = runs.corners[0] if isinstance(runs, Search) else runs
+        if first and first[0].config.sweep.dry_run:
+            rehearse_search(runs, console, executor) if isinstance(runs, Search) else rehearse(runs, console, executor)
+            return [{} for _ in range(len(runs))]
         if isinstance(runs, Search):
             done.append(train_search(runs, command, console, executor))
         else:

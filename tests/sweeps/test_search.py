@@ -370,7 +370,6 @@ REFUSED = [
     ("activation=interval(0,1)", "activation: interval(0,1) must be options to choose from; *"),
     ("loss=softmax_nll,softmax_mse", "hydra.sweeper.metric: must mean the same in all trials, *=valid/accuracy"),
     ("sweep.pack_gib=1,2", "sweep.pack_gib: must be the same for all runs of a sweep, got 1.0, 2.0"),
-    ("sweep.dry_run=true", "sweep.dry_run: must be false for a search, which chooses its runs (here at most 16) *"),
     ("hydra/launcher=basic", "hydra/launcher: must be one of packed, packed_..., to search; drop the override"),
     ("optimizer.lr=0.1", "hydra/sweeper=search: must have something to search, got fixed values; *"),
 ]
@@ -409,3 +408,13 @@ def test_trial_without_values_is_refused() -> None:
     """Settings are checked as a whole, with what is missing named."""
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.trials: must be"):
         make_settings(**{key: value for key, value in DEFAULTS.items() if key != "trials"})
+
+
+def test_dry_run_says_what_a_search_may_take(cli: Cli, folder: Path) -> None:
+    """Trials, runs of each, and the rows of as many runs in a plain sweep."""
+    answer = cli(*SEARCH, *BOTH, "seed=0,1", "sweep.dry_run=true")
+    assert answer.code == 0, answer.err
+    assert "search: at most 8 trials of 2 runs, chosen 4 at a time\n" in answer.out
+    swept = cli("train", "-m", *NET, "seed=range(16)", "sweep.dry_run=true").out.split()
+    assert answer.out.split()[-7:] == ["and", "at", "most", *swept[-4:]]
+    assert list(folder.iterdir()) == []

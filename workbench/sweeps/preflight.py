@@ -107,6 +107,21 @@ def lines(jobs: Sequence[Job], to_train: Sequence[int], parallel: int = 1) -> li
     return said
 
 
+def search_lines(corners: Sequence[Sequence[RunSpec]], trials: int, batch: int, parallel: int = 1) -> list[str]:
+    """What a search will take whose trials are as dear as those at the corners of its space."""
+    runs, together = len(corners[0]), min(batch, trials)
+    found = [forecast([*corner] * together, parallel) for corner in corners]
+    least, most = (
+        _duration(START_SECONDS + (take(one.seconds for one in found) - START_SECONDS) * trials / together)
+        for take in (min, max)
+    )
+    rows = max(one.rows for one in found) * trials // together
+    return [
+        f"search: at most {trials} trials of {runs} runs, chosen {together} at a time",
+        f"expected: {least if least == most else f'{least} to {most}'} and at most {rows} rows of metrics",
+    ]
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -18,6 +18,7 @@ from workbench.build import validate
 from workbench.config import OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Result
+from workbench.sweeps import preflight
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.jobs import environment_tags, make_jobs
 from workbench.sweeps.naming import label
@@ -41,11 +42,6 @@ def train_search(search: Search, command: Sequence[str], console: Console, execu
     from workbench.tracking.reader import read_sweep
 
     spec = search.corners[0][0]
-    if spec.config.sweep.dry_run:
-        raise ConfigError(
-            f"sweep.dry_run: must be false for a search, which chooses its runs (here at most {len(search)}) as it goes"
-            "; drop one or the other"
-        )
     store = find_store(spec.config.tracking.uri)
     executor.ready(store)
     sink = open_sink(store, spec)
@@ -59,6 +55,14 @@ def train_search(search: Search, command: Sequence[str], console: Console, execu
         saved = sink.save_view(own, sweep, {name for run in runs for name in run.metrics})
     link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
     return Finished(sweep, sink.experiment_id, store, results, link, notes)
+
+
+def rehearse_search(search: Search, console: Console, executor: Executor = INLINE) -> None:
+    """Say what a search will take; check it as if it were begun, but train and write nothing."""
+    find_store(search.corners[0][0].config.tracking.uri)
+    settings = search.settings
+    for line in preflight.search_lines(search.corners, settings.trials, settings.batch, executor.parallel):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 @dataclass
