@@ -18,6 +18,7 @@ from mlflow.entities import Run
 
 from workbench.nodes import resolve_target
 from workbench.sweeps.sweep import Finished
+from workbench.tracking.reader import kept_runs
 from workbench.tracking.store import Store
 
 SMALL = ("data=wine", "architecture.hidden=[6]", "train.epochs=2")
@@ -121,3 +122,12 @@ class Trained:
     finished: Finished
     store: Store
     said: str
+
+
+def assert_same_runs(store: Store, one: str, other: str, count: int) -> None:
+    """Two experiments hold as many runs of the same keys, with the same metrics."""
+    found, expected = kept_runs(store, one), kept_runs(store, other)
+    assert found.keys() == expected.keys()
+    assert len(found) == count
+    for key, run in expected.items():
+        assert found[key].metrics == pytest.approx(run.metrics, rel=1e-6)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
-from tests.outer import SMALL, Answer, all_runs, end, runs_of, start, wait_for
+from tests.outer import SMALL, Answer, all_runs, assert_same_runs, end, runs_of, start, wait_for
 from workbench.config import Rerun
 from workbench.errors import WorkbenchError
 from workbench.run import Job, PackResult, train_pack
@@ -17,7 +17,7 @@ from workbench.sweeps.executors.processes import Processes
 from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.ledger import make_ledger, sweep_key
 from workbench.tracking.base import Outcome
-from workbench.tracking.reader import KeptRun, kept_runs, read_sweep
+from workbench.tracking.reader import KeptRun, read_sweep
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -128,11 +128,7 @@ def test_processes_train_what_this_process_would(cli: Cli, store: Store) -> None
     inline = cli(*SWEEP, "seed=range(2)", "tracking.experiment=inline")
     pooled = cli(*SWEEP, "seed=range(2)", "tracking.experiment=pooled", "hydra/launcher=packed_processes")
     assert (inline.code, pooled.code) == (0, 0), pooled.err
-    one, other = kept_runs(store, "inline"), kept_runs(store, "pooled")
-    assert one.keys() == other.keys()
-    assert len(other) == 4
-    for key, run in one.items():
-        assert other[key].metrics == pytest.approx(run.metrics, rel=1e-6)
+    assert_same_runs(store, "pooled", "inline", 4)
 
 
 @pytest.mark.slow

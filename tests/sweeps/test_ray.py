@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 from mlflow.entities import Run
 
-from tests.outer import SMALL, Answer, all_runs, end, finish, runs_of, start, wait_for
+from tests.outer import SMALL, Answer, all_runs, assert_same_runs, end, finish, runs_of, start, wait_for
 from tests.ray_nodes import Cluster, cluster
 from tests.tracking.test_processes import free_port
 from workbench.errors import ConfigError
 from workbench.sweeps.executors.ray_cluster import Ray
 from workbench.sweeps.executors.remote import check_reach
-from workbench.tracking.reader import kept_runs, read_sweep
+from workbench.tracking.reader import read_sweep
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -56,11 +56,7 @@ def test_cluster_trains_what_this_process_would(two_nodes: Cluster, cli: Cli, st
     assert (answer.code, answer.err) == (0, "")
     assert "4 finished" in answer.out
     assert cli("train", "-m", *sweep, "tracking.experiment=near").code == 0
-    far, near = kept_runs(store, "far"), kept_runs(store, "near")
-    assert far.keys() == near.keys()
-    assert len(far) == 4
-    for key, run in near.items():
-        assert far[key].metrics == pytest.approx(run.metrics, rel=1e-6)
+    assert_same_runs(store, "far", "near", 4)
 
 
 @pytest.mark.ray

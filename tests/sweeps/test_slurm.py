@@ -12,9 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from tests.outer import SMALL, Answer, all_runs, end, finish, runs_of, start, wait_for
+from tests.outer import SMALL, Answer, all_runs, assert_same_runs, end, finish, runs_of, start, wait_for
 from tests.slurm_node import missing, slurm
-from workbench.tracking.reader import kept_runs
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -75,11 +74,7 @@ def test_jobs_train_what_this_process_would(node: dict[str, str], cli: Cli, stor
     assert (answer.code, answer.err) == (0, "")
     assert "4 finished" in answer.out
     assert cli("train", "-m", *sweep, "tracking.experiment=near").code == 0
-    far, near = kept_runs(store, "far"), kept_runs(store, "near")
-    assert far.keys() == near.keys()
-    assert len(far) == 4
-    for key, run in near.items():
-        assert far[key].metrics == pytest.approx(run.metrics, rel=1e-6)
+    assert_same_runs(store, "far", "near", 4)
     (script,) = (folder / "slurm").glob("*_submission.sh")
     lines = set(script.read_text().splitlines())
     assert {"#SBATCH --array=0-1%2", "#SBATCH --mem=512MB", "#SBATCH --time=7", "#SBATCH --comment=hello"} <= lines
