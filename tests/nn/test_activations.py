@@ -164,3 +164,13 @@ def test_values_worked_by_hand() -> None:
         assert float(_slope(activation, z)) == pytest.approx(slope, rel=1e-14)
     zero = torch.zeros(1, 1, 1, dtype=torch.float64)
     assert float(_slope(build("activation", "relu"), zero)) == 0
+
+
+@pytest.mark.parametrize(("beta", "shift", "drop"), [(1, 0, math.log(2)), (5, 0, 0), (10, 0.3, 0.1)])
+def test_softplus_is_sharpened_shifted_and_dropped(beta: float, shift: float, drop: float) -> None:
+    """Its formula written out, its slope by autograd, and its bounds."""
+    activation, z = build("activation", "softplus", beta=beta, shift=shift, drop=drop), _grid().clamp(-30, 30)
+    expected = torch.log1p(torch.exp(beta * (z - shift))) / beta - drop
+    torch.testing.assert_close(_value(activation, z), expected, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(_slope(activation, z), _autograd(activation, z), rtol=1e-10, atol=1e-15)
+    assert float(_value(activation, z).min()) >= activation.bounds[0] == -drop

@@ -12,7 +12,7 @@
 | relu | max(0, z) | 1 if z > 0 else 0 | 1 | 0: left |
 | leaky_relu | max(0, z) + slope min(0, z) | 1 if z > 0 else slope | 1 | 0: left |
 | absolute | abs z | sign z | 1 | 0: the mean of both |
-| softplus | ln(1 + exp(beta (z - shift))) / beta | σ(beta (z - shift)) | 1 | |
+| softplus | ln(1 + exp(beta (z - shift))) / beta - drop | σ(beta (z - shift)) | 1 | |
 | elu | z if z > 0 else alpha (exp z - 1) | 1 if z > 0 else a + alpha | max(1, alpha) | 0: left |
 | selu | 1.0507 · elu(z, 1.6733) | its derivative | 1.7581 | 0: left |
 | gelu | z Φ(z), Φ the normal distribution | Φ(z) + z φ(z) | 1.1289 | |
@@ -139,13 +139,14 @@ def absolute() -> Activation:
     return Activation(torch.abs, lambda z, a: z.sign(), (0.0, inf), kinks={0.0: "mean"})
 
 
-def softplus(beta: Positive = 1.0, shift: float = 0.0) -> Activation:
-    """f(z) = ln(1 + exp(beta (z - shift))) / beta; its f' is a logistic function."""
-    return Activation(
-        lambda z: torch_softplus(z - shift if shift else z, beta, SOFTPLUS_IS_LINEAR_ABOVE),
-        lambda z, a: z.sub(shift).mul_(beta).sigmoid_(),
-        (0.0, inf),
-    )
+def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Activation:
+    """f(z) = ln(1 + exp(beta (z - shift))) / beta - drop; its f' is a logistic function, and ln 2 drops f(0) to 0."""
+
+    def forward(z: Units) -> Units:
+        a = torch_softplus(z - shift if shift else z, beta, SOFTPLUS_IS_LINEAR_ABOVE)
+        return a.sub_(drop) if drop else a
+
+    return Activation(forward, lambda z, a: z.sub(shift).mul_(beta).sigmoid_(), (-drop, inf))
 
 
 def _elu(alpha: float, scale: float) -> Activation:
