@@ -14,6 +14,7 @@ from markdown_it.token import Token
 
 from tests.claims import made_up
 from workbench.claims import words
+from workbench.claims.lecture import slide_by_slide
 from workbench.claims.report import PAGES, html_report, markdown_report, write_report
 from workbench.claims.rules import Label
 from workbench.claims.verdict import Reproduction
@@ -250,13 +251,14 @@ def test_markdown_has_only_the_markup_of_its_template() -> None:
     anchors = {f'<a id="claim-{one.name}">' for one in EVERYTHING}
     assert html == {"<br>", "</a>"} | anchors
     assert not [token for token in tokens if token.type == "html_block"]
-    assert [child.attrs["href"] for child in inner if child.type == "link_open"] == [
-        f"#claim-{one.name}" for one in EVERYTHING
-    ]
+    links = [child.attrs["href"] for child in inner if child.type == "link_open"]
+    of_slides = [one.name for line in slide_by_slide(EVERYTHING) for one in line.claims]
+    assert links == [f"#claim-{name}" for name in [*(one.name for one in EVERYTHING), *of_slides]]
     images = [(child.attrs["src"], child.content) for child in inner if child.type == "image"]
     assert images == [("figures/relu_faster.svg", made_up.CLAIM["figure"])]
     headings = [shown(after) for token, after in pairwise(tokens) if token.tag == "h2" and token.nesting == 1]
-    assert headings == ["All verdicts", *(one.title for one in EVERYTHING), "How to read this"]
+    fixed = ["All verdicts", "The lecture, slide by slide"]
+    assert headings == [*fixed, *(one.title for one in EVERYTHING), "How to read this"]
 
 
 def test_markdown_map_is_a_table() -> None:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from workbench.claims import words
+from workbench.claims.lecture import slide_by_slide
 from workbench.claims.rules import Label
 from workbench.claims.verdict import Reproduction
 
@@ -64,7 +65,7 @@ def _environment(html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"words": words, "Label": Label}
+    environment.globals |= {"words": words, "Label": Label, "slide_by_slide": slide_by_slide}
     environment.filters["code"] = _code
     return environment
 
