@@ -226,6 +226,17 @@ def test_final_parameters_are_those_of_the_last_metrics(tmp_path: Path) -> None:
         trained.final("other")
 
 
+def test_the_course_of_a_metric_ends_with_its_last(tmp_path: Path) -> None:
+    """A number before training and one after each epoch, by seed; tracked runs keep none."""
+    made, _ = study(tmp_path)
+    trained = made.train({"relu": ["train.epochs=3"]}, seeds=[4, 0], tracked=False)
+    course = trained.course("relu", "train/loss")
+    assert [len(one) for one in course] == [4, 4]
+    assert [one[-1] for one in course] == trained.values("relu", "train/loss")
+    with pytest.raises(NumericsError, match="arm relu: what it did on the way is known where it was trained with"):
+        Trained(trained.metrics, specs=trained.specs).course("relu", "train/loss")
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_descend_is_training_on_all_examples_at_once(tmp_path: Path, optimizer: str) -> None:
     """Five steps: parameters of five epochs whose batch is the training part."""

@@ -57,6 +57,21 @@ class Trained:
         edge = tuple(arm for arm in (first, second) if arm in self.at_edge)
         return PerSeed(tuple(one - other for one, other in pairs), edge)
 
+    def course(self, arm: str, metric: str) -> list[list[float]]:
+        """A metric before training and after each epoch, by seed; shorter for a run that diverged.
+
+        Raises NumericsError for runs that were kept elsewhere.
+        """
+        found = {
+            id(spec): result.history.series(metric, position)[1]
+            for specs, result in self.packs
+            for position, spec in enumerate(specs)
+        }
+        specs = list(self.specs.get(arm, ()))
+        if not specs or any(id(spec) not in found for spec in specs):
+            raise NumericsError(f"arm {arm}: what it did on the way is known where it was trained with tracked=False")
+        return [found[id(spec)] for spec in specs]
+
     def final(self, arm: str) -> tuple[Pack, Params]:
         """The arm's pack with the parameters its runs ended with, replicas in the order of the seeds.
 
