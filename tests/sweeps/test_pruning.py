@@ -163,6 +163,7 @@ def test_processes_search_as_this_process_does(cli: Cli, store: Store, tmp_path:
     for one, other in zip(trials_of(store), there, strict=True):
         assert (one["values"], one["state"]) == (other["values"], other["state"])
         assert one["value"] == (None if other["value"] is None else pytest.approx(other["value"], rel=1e-9))
+    assert len({run.tags["pid"] for run in read_sweep(find_store(None), None).runs}) == 2  # workers outlive a batch
 
 
 def test_pruned_run_is_no_result_of_another_sweep(cli: Cli, store: Store) -> None:

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workbench.errors import ConfigError, Terminated
 from workbench.run import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
 from workbench.sweeps.executors.remote import SECONDS_TO_END, Place, brief, full, settle, shared
 from workbench.tracking.base import Sink
+
+if TYPE_CHECKING:
+    from workbench.tracking.mlflow import MlflowSink
 
 
 def cores() -> int:
@@ -46,42 +49,48 @@ class Processes(Executor):
                 f"hydra.launcher.executor.workers: must be at least 1, or null for one per core, got {workers}"
             )
         self.parallel = workers or cores()
+        self._hands: list[_Hand] = []
+        self._place: Place | None = None
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
         """Hand out packs as workers come free; one that dies is replaced, its pack is lost."""
-        sink = shared(sink, "packed_processes")
-        count = min(self.parallel, len(tasks))
+        ours = shared(sink, "packed_processes")
         waiting = list(reversed(tasks))
-        hands: list[_Hand] = []
         try:
-            hands += [self._start(sink, count) for _ in range(count)]
-            while waiting or any(hand.task for hand in hands):
-                for hand in hands:
+            count = max(1, min(self.parallel, len(tasks)))
+            place = Place(ours.store.uri, ours.experiment_id, max(1, cores() // count))
+            self._start(place, count)
+            while waiting or any(hand.task for hand in self._hands):
+                for hand in self._hands:
                     if hand.task is None and waiting:
                         hand.task, hand.told = waiting.pop(), 0
                         hand.pipe.send(hand.task)
-                yield from self._listen(hands, sink, on_progress, count)
-        finally:
-            _end(hands)
+                yield from self._listen(place, ours, on_progress)
+        except BaseException:
+            self.close()
+            raise
 
-    def _start(self, sink: Any, count: int) -> _Hand:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        place = Place(sink.store.uri, sink.experiment_id, max(1, cores() // count))
-        process = context.Process(target=_work, args=(theirs, place), daemon=True)
-        process.start()
-        theirs.close()
-        return _Hand(process, ours)
+    def close(self) -> None:
+        """End the workers, which go on from one call of `run` to the next."""
+        _end(self._hands)
+        self._hands = []
 
-    def _listen(self, hands: list[_Hand], sink: Any, on_progress: OnProgress, count: int) -> Ends:
-        ready = wait([hand.pipe for hand in hands if hand.task])
-        for place, hand in enumerate(hands):
+    def _start(self, place: Place, count: int) -> None:
+        """Have as many workers, all at this place."""
+        if place != self._place:
+            self.close()
+        living = [hand for hand in self._hands if hand.process.is_alive()]
+        self._place, self._hands = place, living + [_worker_at(place) for _ in range(count - len(living))]
+
+    def _listen(self, place: Place, sink: "MlflowSink", on_progress: OnProgress) -> Ends:
+        ready = wait([hand.pipe for hand in self._hands if hand.task])
+        for number, hand in enumerate(self._hands):
             if hand.pipe not in ready or hand.task is None:
                 continue
             try:
                 kind, content = hand.pipe.recv()
             except (EOFError, OSError):
-                task, hands[place] = hand.task, self._start(sink, count)
+                task, self._hands[number] = hand.task, _worker_at(place)
                 on_progress(task.epochs - hand.told)
                 yield _lost(hand, task, sink)
                 continue
@@ -93,7 +102,16 @@ class Processes(Executor):
                 yield task, full(task, content)
 
 
-def _lost(hand: _Hand, task: PackTask, sink: Any) -> tuple[PackTask, list[Result]]:
+def _worker_at(place: Place) -> _Hand:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, place), daemon=True)
+    process.start()
+    theirs.close()
+    return _Hand(process, ours)
+
+
+def _lost(hand: _Hand, task: PackTask, sink: "MlflowSink") -> tuple[PackTask, list[Result]]:
     hand.process.join(SECONDS_TO_END)
     reason = f"its worker process {hand.process.pid} ended with exit code {hand.process.exitcode}"
     return task, settle(sink, task, reason)
