@@ -10,6 +10,7 @@ import torch
 import workbench as wb
 from tests.outer import SMALL, Answer, all_runs, client_of, replace_target, runs_of
 from workbench.build import build_pack
+from workbench.engine.checkpoint import weights_digest
 from workbench.engine.threads import one_thread
 from workbench.errors import Terminated, TrackingError
 from workbench.nn.activations import Activation, tanh
@@ -197,3 +198,19 @@ def test_threads_are_given_back() -> None:
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_runs_say_what_they_ended_with_and_who_trained_with_them() -> None:
+    """The digest of the final weights is a tag, also of a diverged run; `pack` names the pack and the place in it."""
+    specs = [wb.configure([*SMALL, f"optimizer.lr={lr}"]) for lr in ("0.1", "1e30", "0.02")]
+    sink = MemorySink()
+    result = train_pack([Job(spec, "", "", {"key": f"{number}"}) for number, spec in enumerate(specs)], sink)
+    layout = build_pack(specs).initial_params().layout
+    runs = list(sink.runs.values())
+    digests = [run.tags["weights.digest"] for run in runs]
+    assert digests == [weights_digest(layout, result.final[replica]) for replica in range(3)]
+    assert len({*digests}) == 3
+    packs = [run.info.tags["pack"].partition(":") for run in runs]
+    assert len({digest for digest, _, _ in packs}) == 1
+    assert [place for _, _, place in packs] == ["0/3", "1/3", "2/3"]
+    assert runs[0].info.tags["threads"] == "1"

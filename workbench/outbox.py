@@ -25,6 +25,7 @@ from workbench.errors import TrackingError
 from workbench.tracking.base import Outcome, RunInfo, Sink
 
 WEIGHTS = "model.safetensors"
+DIGEST = "weights.digest"  # a tag: by it a repetition is known to end with the same bits
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,15 @@ class Ending:
 class Outbox:
     """Sends the `records` and the ends of a pack's runs to a sink.
 
-    `weights` gives the content of WEIGHTS for a replica that has ended, where it is to be kept. `closed` holds the
-    runs that have ended, by replica.
+    `weights` gives the content of WEIGHTS for a replica that has ended, where it is to be kept, and `digest` that of
+    DIGEST. `closed` holds the runs that have ended, by replica.
     """
 
     def __init__(self, sink: Sink, records: Sequence[Record], keeper: Keeper | None) -> None:
         self.sink, self.records, self.keeper = sink, records, keeper
         self.runs: list[str] = []
         self.weights: Callable[[int], bytes] | None = None
+        self.digest: Callable[[int], str] | None = None
         self.closed: dict[int, Outcome] = {}
         self._endings: list[Ending] = []
         self._sent = 0
@@ -110,8 +112,11 @@ class Outbox:
         """End a replica's run, unless it is ended."""
         if replica not in self.open:
             return
-        if self.weights and outcome in (Outcome.finished, Outcome.diverged, Outcome.pruned):
-            self.sink.attach(self.runs[replica], WEIGHTS, self.weights(replica))
+        if outcome in (Outcome.finished, Outcome.diverged, Outcome.pruned):
+            if self.weights:
+                self.sink.attach(self.runs[replica], WEIGHTS, self.weights(replica))
+            if self.digest:
+                tags = {**tags, DIGEST: self.digest(replica)}
         self.sink.close(self.runs[replica], outcome, tags)
         self.closed[replica] = outcome
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from time import perf_counter
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from workbench.build import build_pack, dataset_of
 from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
-from workbench.engine.checkpoint import Keeper, weights_of
+from workbench.engine.checkpoint import Keeper, weights_digest, weights_of
 from workbench.engine.history import Divergence, History, Record
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
@@ -118,15 +119,25 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
         "device": torch.cuda.get_device_name(pack.device) if pack.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "steps_per_epoch": str(trainer.steps_per_epoch),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(1 if is_small(pack, trainer.batch_size) else torch.get_num_threads()),
         **owner_tags(),
     }
+    layout = trainer.params.layout
+    outbox.digest = lambda replica: weights_digest(layout, trainer.final[replica])
     if jobs[0].spec.config.sweep.keep_weights:
-        layout = trainer.params.layout
         outbox.weights = lambda replica: weights_of(layout, trainer.final[replica])
-    outbox.begin([replace(info, tags={**info.tags, **tags}) for info in (job.info for job in jobs)])
+    places = zip((job.info for job in jobs), pack_tags(jobs), strict=True)
+    outbox.begin([replace(info, tags={**info.tags, **tags, "pack": place}) for info, place in places])
     for result, run in zip(results, outbox.runs, strict=True):
         result.run = run
     return trainer
+
+
+def pack_tags(jobs: Sequence[Job]) -> list[str]:
+    """Who trains with whom, for each job: digest of all their keys, and its place among them, ``0f3a…:2/8``."""
+    digest = sha256(" ".join(job.tags.get("key", "") for job in jobs).encode()).hexdigest()[:16]
+    return [f"{digest}:{place}/{len(jobs)}" for place in range(len(jobs))]
 
 
 def _train(

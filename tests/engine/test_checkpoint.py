@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from tests.reference import blobs, build, make_pack, stems
 from workbench.engine import checkpoint
-from workbench.engine.checkpoint import Keeper, read, read_about, weights_of, write
+from workbench.engine.checkpoint import Keeper, read, read_about, weights_digest, weights_of, write
 from workbench.engine.history import Record
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
@@ -19,6 +20,7 @@ from workbench.nn.builders import mlp
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.model import Model
 from workbench.nn.optimizers import Optimizer
+from workbench.nn.params import Layout, Params
 from workbench.nodes import call_stacked, option
 
 EPOCHS = 4
@@ -264,3 +266,19 @@ def test_a_disk_that_refuses_is_said_and_lived_with(tmp_path: Path, caplog: pyte
     assert keeper.count == 0
     assert keeper.is_due(0)
     assert [record.message.partition(" in ")[0] for record in caplog.records] == ["no checkpoint"]
+
+
+def test_digest_of_weights_stands_for_names_and_bits() -> None:
+    """Another bit or name gives another digest; where parameters lie in the storage does not matter."""
+    layout = Layout({"l1.W": (2, 3), "l1.b": (2,)})
+    turned = Layout({"l1.b": (2,), "l1.W": (2, 3), "l2.W": (1, 1)})
+    flat = torch.zeros(1, layout.size)
+    params = Params(layout, flat)
+    params["l1.W"].copy_(torch.arange(6.0).view(1, 2, 3))
+    digest = weights_digest(layout, flat[0])
+    expected = sha256(b"l1.W torch.float32 (2, 3)" + params["l1.W"].numpy().tobytes())
+    expected.update(b"l1.b torch.float32 (2,)" + params["l1.b"].numpy().tobytes())
+    assert digest == expected.hexdigest()
+    params["l1.b"][0, 1] = -0.0  # equal to 0, but another bit
+    assert weights_digest(layout, flat[0]) != digest
+    assert weights_digest(turned, torch.zeros(turned.size)) != digest

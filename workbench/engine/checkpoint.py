@@ -86,6 +86,15 @@ def weights_of(layout: Layout, flat: Tensor) -> bytes:
     return content
 
 
+def weights_digest(layout: Layout, flat: Tensor) -> str:
+    """SHA-256 over one replica's parameters [P]: names in their order, types, shapes and bytes; not where they lie."""
+    digest = sha256()
+    for name, tensor in sorted(Params(layout, flat.cpu().unsqueeze(0)).items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape[1:])}".encode())
+        digest.update(memoryview(tensor[0].contiguous().view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
 def write(file: Path, snapshot: Snapshot, records: Sequence[Record], about: Mapping[str, Any]) -> None:
     """Put a checkpoint in the place of `file`; where that raises, the old one is untouched."""
     tensors, shape = _records_as_tensors(records)
