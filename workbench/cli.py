@@ -149,6 +149,8 @@ def _add_claims(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     reproduce.add_argument("--claims", metavar="DIR", help=own)
     reproduce.add_argument("--uri", help=store)
     reproduce.add_argument("--again", action="store_true", help="measure anew what has a verdict already")
+    offset = "let all seeds begin from N: the same study again, on fresh ones"
+    reproduce.add_argument("--seed-offset", type=int, default=0, metavar="N", help=offset)
     new = commands.add_parser("new", help="write the files of a claim of your own")
     new.add_argument("kind", choices=["claim"])
     new.add_argument("name", metavar="NAME")

@@ -84,6 +84,21 @@ def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
     assert effect[1] == pytest.approx(-(effect[0] or 0))
 
 
+def test_other_seeds_are_another_study(cli: Cli, own: Path, store: Store) -> None:
+    """Its verdict is kept beside the first, says so, and repeats by its command; what cannot be a seed is refused."""
+    assert cli("reproduce", "small", *OWN).code == 0
+    assert cli("reproduce", "small", *OWN, "--seed-offset", "1000").code == 0
+    one, two = (record(store, run) for run in verdicts(store))
+    assert {int(run.data.params["seed"]) for run in runs_of(store)} == {0, 1, 1000, 1001}
+    assert (two.settings, one.settings) == ({"seeds": 2, "seed_offset": 1000}, {"seeds": 2})
+    assert two.command == f"workbench reproduce small --profile quick --seed-offset 1000 --claims {own}"
+    for words in ([], ["--seed-offset", "1000"]):
+        assert "kept from before" in cli("reproduce", "small", *OWN, *words).out
+    refused = cli("reproduce", "small", *OWN, "--seed-offset", "-1")
+    assert (refused.code, len(verdicts(store))) == (2, 2)
+    assert "--seed-offset must be from 0 to 499999" in refused.err
+
+
 def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: Store) -> None:
     """Everything to read and repeat it, under the run whose address is printed."""
     answer = cli("reproduce", "small", *OWN)

@@ -284,3 +284,16 @@ def test_failing_runs_stop_the_study(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="activation: unknown name 'rleu'; did you mean 'relu'"):
         made.train({"a": ["activation=relu"], "b": ["activation=rleu"]})
     assert fake.asked == []
+
+
+def test_an_offset_moves_every_seed(tmp_path: Path) -> None:
+    """Those of the verdict, those for tuning and the streams of names: the study is repeated on fresh ones."""
+    made, fake = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=2)
+    streams = [made.rng("points").random()]
+    made.settings = {**made.settings, "seed_offset": 1000}
+    streams.append(made.rng("points").random())
+    assert streams[0] != streams[1]
+    made.train(made.tune())
+    tuning = {seed for rows in fake.asked[:-1] for *_, seed in rows}
+    assert tuning == {TUNING_SEED + 1000, TUNING_SEED + 1001}
+    assert {seed for *_, seed in fake.asked[-1]} == {1000, 1001, 1002}

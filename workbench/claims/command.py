@@ -12,8 +12,9 @@ from rich.console import Console
 from workbench.claims.card import card, claims_table
 from workbench.claims.catalog import catalog
 from workbench.claims.report import suffix
-from workbench.claims.reproduce import Reproduced, Request, last_verdicts
+from workbench.claims.reproduce import Reproduced, last_verdicts
 from workbench.claims.reproduce import reproduce as measured
+from workbench.claims.request import Request
 from workbench.claims.verdict import Reproduction, corrected
 from workbench.commands import plain_console
 from workbench.errors import ConfigError
@@ -37,14 +38,16 @@ def reproduce(
     uri: str | None = None,
     report: str | None = None,
     again: bool = False,
+    seed_offset: int = 0,
 ) -> list[Reproduction]:
     """Measure and judge claims as ``workbench reproduce`` does, print their cards, and return their records."""
-    return _reproduce(Request(names, profile, _folder(claims), uri, again), report)
+    return _reproduce(Request(names, profile, _folder(claims), uri, again, seed_offset), report)
 
 
 def reproduce_command(options: argparse.Namespace) -> int:
     """Exit code 1 where a claim could not be measured. A verdict, whatever it says, is a result."""
-    request = Request(tuple(options.names), options.profile, _folder(options.claims), options.uri, options.again)
+    names, folder = tuple(options.names), _folder(options.claims)
+    request = Request(names, options.profile, folder, options.uri, options.again, options.seed_offset)
     failures: list[str] = []
 
     def failed(name: str, error: Exception) -> None:

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.figures import STYLE
+from workbench.claims.request import SEED_OFFSET, Request
 from workbench.claims.study import Study
 from workbench.claims.verdict import Reproduction, Sweep, judge, overall
 from workbench.config import Rerun, RunSpec
@@ -53,22 +54,6 @@ class Reproduced:
     kept: bool
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for: claims by name or ``all``, a profile, and where things are."""
-
-    names: tuple[str, ...]
-    profile: str = "quick"
-    folder: Path | None = None
-    uri: str | None = None
-    again: bool = False
-
-    def command(self, name: str) -> str:
-        """The command that repeats one of its claims."""
-        words = ["workbench", "reproduce", name, "--profile", self.profile]
-        return " ".join([*words, *(["--claims", str(self.folder)] if self.folder else [])])
-
-
 def reproduce(
     request: Request, console: Console, on_error: Callable[[str, Exception], None] | None = None
 ) -> Iterator[Reproduced]:
@@ -88,7 +73,7 @@ def reproduce(
     modules = [entry.load() for entry in entries]
     for entry, module in zip(entries, modules, strict=True):
         try:
-            kept = None if request.again else _kept(entry, request.profile, store, verdicts)
+            kept = None if request.again else _kept(entry, request, store, verdicts)
             yield kept or _Measurement(entry, module, request, store, console).run()
         except Exception as error:
             if on_error is None:
@@ -121,8 +106,8 @@ def _refuse_changed_rule(entry: Entry, verdicts: Sequence[ReadVerdict]) -> None:
             )
 
 
-def _kept(entry: Entry, profile: str, store: Store, verdicts: Sequence[ReadVerdict]) -> Reproduced | None:
-    wanted = _identity(entry, profile)
+def _kept(entry: Entry, request: Request, store: Store, verdicts: Sequence[ReadVerdict]) -> Reproduced | None:
+    wanted = _identity(entry, request)
     for verdict in verdicts:
         if all(verdict.tags.get(key) == value for key, value in wanted.items()):
             record = _read(store, verdict)
@@ -131,7 +116,7 @@ def _kept(entry: Entry, profile: str, store: Store, verdicts: Sequence[ReadVerdi
     return None
 
 
-def _identity(entry: Entry, profile: str) -> dict[str, str]:
+def _identity(entry: Entry, request: Request) -> dict[str, str]:
     """What two verdicts must share to be the same one, as tags."""
     claim = entry.claim
     return {
@@ -139,7 +124,8 @@ def _identity(entry: Entry, profile: str) -> dict[str, str]:
         "claim": entry.name,
         "version": str(claim.version),
         "rule_hash": claim.rule_hash,
-        "profile": profile,
+        "profile": request.profile,
+        SEED_OFFSET: str(request.seed_offset),
         "code": entry.digest,
     }
 
@@ -176,18 +162,18 @@ class _Measurement:
         return Reproduced(record, figure, link, kept=False)
 
     def _info(self, sweep: str) -> RunInfo:
-        claim, name, profile = self.entry.claim, self.entry.name, self.request.profile
+        claim, name = self.entry.claim, self.entry.name
         rules = "\n".join(f"- {part.says} *{part.rule.says}*" for part in claim.parts.values())
         note = (
             f"**{claim.title}**: {claim.statement}\n\n{rules}\n\nRepeat it with\n\n    {self.request.command(name)}\n"
         )
-        params = {key: str(value) for key, value in claim.profiles[profile].items()}
-        tags = {**environment_tags(), **_identity(self.entry, profile), "sweep": sweep}
-        return RunInfo(f"{name} {profile} v{claim.version}", params, tags, note, {}, None)
+        params = {key: str(value) for key, value in self.request.settings(self.entry.claim).items()}
+        tags = {**environment_tags(), **_identity(self.entry, self.request), "sweep": sweep}
+        return RunInfo(f"{name} {self.request.profile} v{claim.version}", params, tags, note, {}, None)
 
     def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, list[Path]]:
         start, now = time.perf_counter(), datetime.now().astimezone()
-        claim, settings = self.entry.claim, self.entry.claim.profiles[self.request.profile]
+        claim, settings = self.entry.claim, self.request.settings(self.entry.claim)
         study = Study(self.entry, settings, runs.train_kept, self.request.uri)
         with one_thread():
             parts = judge(claim, self.module.measure(study))
@@ -202,7 +188,7 @@ class _Measurement:
             version=claim.version,
             rule_hash=claim.rule_hash,
             profile=self.request.profile,
-            settings=dict(settings),
+            settings=settings,
             label=overall(parts),
             parts=parts,
             date=now.isoformat(timespec="seconds"),

@@ -14,6 +14,7 @@ import pandas as pd
 from workbench.build import build_pack, validate
 from workbench.claims.catalog import Entry
 from workbench.claims.record import TUNING_SEED, Claim
+from workbench.claims.request import SEED_OFFSET
 from workbench.claims.trained import Arms, Trained, Tuned, best_rate, beyond
 from workbench.compose import configure_each
 from workbench.config import RunSpec
@@ -60,13 +61,18 @@ class Study:
         return self.entry.claim
 
     @property
+    def offset(self) -> int:
+        """What every seed begins from, those for tuning too: another one repeats the whole study on fresh seeds."""
+        return int(self.settings.get(SEED_OFFSET, 0))
+
+    @property
     def seeds(self) -> range:
-        """The seeds of the verdict: ``seeds`` of the profile, counted from 0."""
-        return range(self["seeds"])
+        """The seeds of the verdict: ``seeds`` of the profile, counted from the offset."""
+        return range(self.offset, self.offset + self["seeds"])
 
     def rng(self, name: str) -> np.random.Generator:
-        """A stream fixed by the claim's name and this word, whatever else is drawn."""
-        return np.random.default_rng([*self.entry.name.encode(), 0, *name.encode()])
+        """A stream fixed by the claim's name, the offset and this word, whatever else is drawn."""
+        return np.random.default_rng([*self.entry.name.encode(), self.offset, *name.encode()])
 
     def keep(self, name: str, rows: Sequence[Any] | Mapping[str, Any] | pd.DataFrame) -> pd.DataFrame:
         """Keep a table with the verdict, as CSV, and for the figure: rows with named fields, or columns by name."""
@@ -178,7 +184,8 @@ class Study:
         tracked: bool,
     ) -> None:
         """Add the tuning metric of every wanted arm and rate; a run that diverged counts as the worst there is."""
-        seeds = range(TUNING_SEED, TUNING_SEED + self.claim.tuning_seeds)
+        first = TUNING_SEED + self.offset
+        seeds = range(first, first + self.claim.tuning_seeds)
         names = {(arm, rate): f"tuning {arm} lr={rate:g}" for arm, rates in wanted.items() for rate in rates}
         specs: dict[str, list[RunSpec]] = {}
         for arm, rates in wanted.items():

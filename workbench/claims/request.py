@@ -1,0 +1,38 @@
+"""What a user asks of ``workbench reproduce``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.claims.record import TUNING_SEED, Claim
+from workbench.errors import ConfigError
+
+SEED_OFFSET = "seed_offset"  # among a study's settings, where it is not 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for: claims by name or ``all``, a profile, what seeds begin from, and where things are."""
+
+    names: tuple[str, ...]
+    profile: str = "quick"
+    folder: Path | None = None
+    uri: str | None = None
+    again: bool = False
+    seed_offset: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed_offset < TUNING_SEED // 2:
+            raise ConfigError(
+                f"reproduce: --seed-offset must be from 0 to {TUNING_SEED // 2 - 1}, as seeds from {TUNING_SEED} are "
+                f"for tuning, got {self.seed_offset}; write for example --seed-offset 1000"
+            )
+
+    def settings(self, claim: Claim) -> dict[str, object]:
+        """The numbers of the profile, with the offset where there is one."""
+        return {**claim.profiles[self.profile], **({SEED_OFFSET: self.seed_offset} if self.seed_offset else {})}
+
+    def command(self, name: str) -> str:
+        """The command that repeats one of its claims."""
+        words = ["workbench", "reproduce", name, "--profile", self.profile]
+        words += ["--seed-offset", str(self.seed_offset)] if self.seed_offset else []
+        return " ".join([*words, *(["--claims", str(self.folder)] if self.folder else [])])
