@@ -51,17 +51,18 @@ WRONG = [
     ("activation.slope=1", "activation.slope: unknown key; keys of activation: none"),
     ("architecture.n_in=3", "architecture.n_in: unknown key; keys of architecture: dropout, hidden"),
     # values out of range
-    ("optimizer.lr=-1", "optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.01"),
-    ("optimizer.lr=0", "optimizer.lr: must be greater than 0, got 0; write for example optimizer.lr=0.01"),
-    ("optimizer.lr=nan", "optimizer.lr: must be a finite number, got nan; write for example optimizer.lr=0.01"),
-    ("optimizer.lr=inf", "optimizer.lr: must be a finite number, got inf; write for example optimizer.lr=0.01"),
+    ("optimizer.lr=true", "optimizer.lr: must be a valid number, got True; write for example optimizer.lr=0.1"),
+    ("optimizer.lr=-1", "optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1"),
+    ("optimizer.lr=0", "optimizer.lr: must be greater than 0, got 0; write for example optimizer.lr=0.1"),
+    ("optimizer.lr=nan", "optimizer.lr: must be a finite number, got nan; write for example optimizer.lr=0.1"),
+    ("optimizer.lr=inf", "optimizer.lr: must be a finite number, got inf; write for example optimizer.lr=0.1"),
     (
         "optimizer.momentum=1",
-        "optimizer.momentum: must be less than 1, got 1; write for example *momentum=0.9",
+        "optimizer.momentum: must be less than 1, got 1; write for example *momentum=0.0",
     ),
     ("optimizer.weight_decay=-1", "optimizer.weight_decay: must be greater than or equal to 0, got -1; write *"),
     ("init.gain=0", "init.gain: must be greater than 0, got 0; write for example init.gain=1.0"),
-    ("bias.value=inf", "bias.value: must be a finite number, got inf; write for example bias.value=0.1"),
+    ("bias.value=inf", "bias.value: must be a finite number, got inf; write for example bias.value=0.0"),
     (
         "architecture.hidden=[0]",
         "architecture.hidden[0]: must be greater than or equal to 1, got 0; write *",
@@ -73,9 +74,9 @@ WRONG = [
     ("split.valid=nan", "split.valid: must be above 0 and below 1, got nan; write for example split.valid=0.1"),
     ("sweep.pack_gib=0", "sweep.pack_gib: must be above 0, got 0.0; write for example sweep.pack_gib=0.5"),
     # values of another type
-    ("optimizer.lr=high", "optimizer.lr: must be a valid number, * got 'high'; write for example optimizer.lr=0.01"),
-    ("optimizer.lr=null", "optimizer.lr: must be a valid number, got None; write for example optimizer.lr=0.01"),
-    ("architecture.hidden=64", "architecture.hidden: must be a valid list, got 64; write for example *=[32,16]"),
+    ("optimizer.lr=high", "optimizer.lr: must be a valid number, * got 'high'; write for example optimizer.lr=0.1"),
+    ("optimizer.lr=null", "optimizer.lr: must be a valid number, got None; write for example optimizer.lr=0.1"),
+    ("architecture.hidden=64", "architecture.hidden: must be a valid list, got 64; write for example *=[64,64]"),
     ("architecture.hidden=[2.5]", "architecture.hidden[0]: must be a valid integer, * got 2.5; write for example *"),
     ("train.epochs=x", "train.epochs: must be of type integer, got 'x'; write for example train.epochs=30"),
     ("train.epochs=1.5", "train.epochs: must be of type integer, got '1.5'; write for example train.epochs=30"),
@@ -86,7 +87,7 @@ WRONG = [
     ("tracking.experiment=", "tracking.experiment: must be a name, got ''; write for example *=workbench"),
     # what is missing
     ("bias=constant", "bias.value: must be given, it has no default; write bias.value=..."),
-    ("~optimizer.lr", "optimizer.lr: must be given, it has no default; write for example optimizer.lr=0.01"),
+    ("~optimizer.lr", "optimizer.lr: must be given, it has no default; write for example optimizer.lr=0.1"),
     ("~activation", "activation: must be given, it has no default; write activation=..."),
     ("activation", "activation: must be key=value; *"),
     # what does not fit together
@@ -174,7 +175,7 @@ def test_check_refuses_as_train_does(cli: Cli, folder: Path, command: str) -> No
     answer = cli(command, "optimizer.lr=-1")
     assert answer.code == 2
     assert (
-        answer.err == "workbench: optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.01\n"
+        answer.err == "workbench: optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1\n"
     )
 
 

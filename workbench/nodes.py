@@ -60,6 +60,15 @@ def option(group: str, name: str) -> dict[str, Any]:
     return node
 
 
+@lru_cache(maxsize=1)
+def _usual_options() -> dict[str, str]:
+    """The option of each group that a run has without overrides."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(packaged("conf") / "config.yaml"))
+    return {
+        group: name for default in content["defaults"] if isinstance(default, dict) for group, name in default.items()
+    }
+
+
 def is_node(value: Any) -> bool:
     """Whether a value of a configuration names a function to call."""
     return isinstance(value, Mapping) and TARGET in value
@@ -182,7 +191,7 @@ def _checked_value(key: str, value: Any, annotation: Any) -> Any:
         rules = tuple(rule for rule in get_args(annotation)[1:] if rule is not PER_REPLICA)
         annotation = Annotated[float, *rules]
     try:
-        return _adapter(annotation).validate_python(value)
+        return _adapter(annotation).validate_python(value, strict=True if isinstance(value, bool) else None)
     except ValidationError as error:
         first = error.errors()[0]
         place = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
@@ -191,9 +200,10 @@ def _checked_value(key: str, value: Any, annotation: Any) -> Any:
 
 
 def _example(key: str) -> str:
-    """The first default for this key among the options of its group, as a hint."""
+    """A default for this key as a hint: the default option's, else the first among the options of its group."""
     group, _, name = key.partition(".")
-    for stem in options(group):
+    usual = _usual_options().get(group)
+    for stem in sorted(options(group), key=lambda stem: stem != usual):
         value = option(group, stem).get(name)
         if value not in (None, "???") and not is_node(value):
             return f"; write for example {key}={json.dumps(value).replace(' ', '')}"
