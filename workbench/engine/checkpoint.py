@@ -91,7 +91,7 @@ def weights_digest(layout: Layout, flat: Tensor) -> str:
     digest = sha256()
     for name, tensor in sorted(Params(layout, flat.cpu().unsqueeze(0)).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape[1:])}".encode())
-        digest.update(memoryview(tensor[0].contiguous().view(torch.uint8).numpy()))
+        digest.update(tensor[0].contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
