@@ -113,6 +113,8 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
         means = rows.groupby("depth")[["accuracy", "saturated"]].mean()
         accuracy.plot(means.index, means["accuracy"], "o-", label=unit)
         saturated.plot(means.index, means["saturated"], "o-", label=unit)
+    for panel in (accuracy, saturated):
+        panel.set_xticks(sorted(set(study.tables["runs"]["depth"])))
     accuracy.set(xlabel="hidden layers", ylabel="test accuracy", title="accuracy")
     saturated.set(xlabel="hidden layers", ylabel="share of units and examples", title="saturated after training")
     accuracy.legend(fontsize="small", loc="lower left")
