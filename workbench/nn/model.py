@@ -54,6 +54,9 @@ class Model(Layer):
     def units(self, tape: ModelTape) -> Iterator[UnitTape]:
         return chain.from_iterable(layer.units(own) for layer, own in zip(self.layers, tape, strict=True))
 
+    def activity(self, tape: ModelTape) -> Iterator[tuple[str, Units, Units]]:
+        return chain.from_iterable(layer.activity(own) for layer, own in zip(self.layers, tape, strict=True))
+
     def choices(self, tape: ModelTape) -> Iterator[Tensor]:
         return chain.from_iterable(layer.choices(own) for layer, own in zip(self.layers, tape, strict=True))
 

@@ -31,10 +31,12 @@ class Objective:
     ) -> PerReplicaTensor:
         """Write dJ/dparams into `grads`; return C, the loss without the penalty.
 
-        A training pass also updates the buffers.
+        A training pass also updates the buffers, and one whose `grads` have a watch leaves its tape there.
         """
         z, tape = self.model.forward(params, x, mode)
         value, delta = self.loss.value_and_delta(z, y)
+        if grads.watch is not None:
+            grads.watch.tape, grads.watch.z = tape, z
         self.model.backward(params, tape, delta, grads, need_grad_in=False)
         if self.weight_decay is not None:
             add_l2_gradient(grads, params, self.weight_decay)

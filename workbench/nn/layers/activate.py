@@ -10,7 +10,7 @@ from torch import Tensor
 from workbench.axes import Units, per_replica
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape, note_delta
 
 
 class ActivateTape(NamedTuple):
@@ -42,7 +42,11 @@ class Activate(Layer):
     def backward(
         self, params: Arrays, tape: ActivateTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
     ) -> Units | None:
-        return self.activation.derivative(*tape[:2], *tape.constants).mul_(grad_out) if need_grad_in else None
+        if not need_grad_in:
+            return None
+        delta = self.activation.derivative(*tape[:2], *tape.constants).mul_(grad_out)
+        note_delta(grads, self.name, delta)
+        return delta
 
     def units(self, tape: ActivateTape) -> Iterator[UnitTape]:
         yield UnitTape(self.name, self.activation, *tape)

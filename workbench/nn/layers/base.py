@@ -40,6 +40,13 @@ class UnitTape:
         return self.activation.derivative(self.z, self.a, *self.constants)
 
 
+def note_delta(grads: Arrays, name: str, delta: Tensor, of_units: bool = True) -> None:
+    """Let a watched pass keep a layer's delta: that of its units where it has any, else that of its product."""
+    watch = getattr(grads, "watch", None)
+    if watch is not None and (of_units or name not in watch.deltas):
+        watch.deltas[name] = delta.clone()  # a residual connection adds to what its inner layers return
+
+
 class Layer(ABC):
     """A differentiable map [R, B, I] -> [R, B, O].
 
@@ -75,6 +82,11 @@ class Layer(ABC):
     def units(self, tape: Tape) -> Iterator[UnitTape]:
         """The units of this layer, for diagnostics."""
         yield from ()
+
+    def activity(self, tape: Tape) -> Iterator[tuple[str, Units, Units]]:
+        """(name, z, a) of each layer of units, for diagnostics; here those that have an activation."""
+        for units in self.units(tape):
+            yield units.name, units.z, units.a
 
     def choices(self, tape: Tape) -> Iterator[Tensor]:
         """Integers that change where the layer crosses from one smooth piece to another, for gradient checks."""

@@ -18,8 +18,11 @@ from torch import Tensor
 
 from workbench.errors import ShapeError
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, note_delta
 from workbench.seeds import generator
+
+
+NARROW = 16  # outputs: fewer do not fill a vector register, so that the examples lie along it
 
 
 class DenseTape(NamedTuple):
@@ -52,7 +55,10 @@ class Dense(Layer):
                 "add the replica axis or fix fan_in"
             )
         W, b = params[f"{self.name}.W"], params[f"{self.name}.b"]
-        z = torch.baddbmm(b.unsqueeze(1), x, W.transpose(1, 2))
+        if self.fan_out < NARROW:
+            z = torch.baddbmm(b.unsqueeze(2), W, x.transpose(1, 2)).transpose(1, 2)
+        else:
+            z = torch.baddbmm(b.unsqueeze(1), x, W.transpose(1, 2))
         return z, DenseTape(x, z)
 
     def backward(
@@ -64,6 +70,7 @@ class Dense(Layer):
         need_grad_in: bool = True,
     ) -> Float[Tensor, "R B I"] | None:
         delta = grad_out
+        note_delta(grads, self.name, delta, of_units=False)
         torch.bmm(delta.transpose(1, 2), tape.x, out=grads[f"{self.name}.W"])
         torch.sum(delta, 1, out=grads[f"{self.name}.b"])
         return torch.bmm(delta, params[f"{self.name}.W"]) if need_grad_in else None

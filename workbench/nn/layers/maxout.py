@@ -14,17 +14,19 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from workbench.axes import Units
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, note_delta
 from workbench.nn.layers.dense import Dense, DenseTape
 from workbench.seeds import generator
 
 
 class MaxoutTape(NamedTuple):
-    """The affine map's tape and each unit's winning piece."""
+    """The affine map's tape, each unit's winning piece, and that piece's value."""
 
     affine: DenseTape
     winner: Int64[Tensor, "R B 1 O"]
+    a: Units
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class Maxout(Layer):
         self, params: Arrays, x: Float[Tensor, "R B I"], mode: Mode = EVALUATION
     ) -> tuple[Float[Tensor, "R B O"], MaxoutTape]:
         z, affine = self.affine.forward(params, x)
-        a, winner = self._by_piece(z).max(2, keepdim=True)
-        return a.squeeze(2), MaxoutTape(affine, winner)
+        largest, winner = self._by_piece(z).max(2, keepdim=True)
+        a = largest.squeeze(2)
+        return a, MaxoutTape(affine, winner, a)
 
     def backward(
         self,
@@ -63,12 +66,16 @@ class Maxout(Layer):
         grads: Arrays,
         need_grad_in: bool = True,
     ) -> Float[Tensor, "R B I"] | None:
+        note_delta(grads, self.name, grad_out)
         delta = self._by_piece(torch.zeros_like(tape.affine.z))
         delta.scatter_(2, tape.winner, grad_out.unsqueeze(2))
         return self.affine.backward(params, tape.affine, delta.flatten(2), grads, need_grad_in)
 
     def _by_piece(self, z: Float[Tensor, "R B PO"]) -> Float[Tensor, "R B P O"]:
         return z.view(*z.shape[:2], self.pieces, self.fan_out)
+
+    def activity(self, tape: MaxoutTape) -> Iterator[tuple[str, Units, Units]]:
+        yield self.name, tape.a, tape.a
 
     def choices(self, tape: MaxoutTape) -> Iterator[Tensor]:
         yield tape.winner

@@ -56,6 +56,9 @@ class Residual(Layer):
     def units(self, tape: Any) -> Iterator[UnitTape]:
         return self.inner.units(tape)
 
+    def activity(self, tape: Any) -> Iterator[tuple[str, Units, Units]]:
+        return self.inner.activity(tape)
+
     def choices(self, tape: Any) -> Iterator[Tensor]:
         return self.inner.choices(tape)
 
