@@ -89,26 +89,30 @@ def residual_mlp(
     placement: Literal["pre", "post"] = "pre",
     scale: Literal["one", "sqrt_depth"] = "one",
     layers_per_block: PositiveInt = 1,
+    order: Literal["affine_first", "activation_first"] = "affine_first",
     dropout: Fraction = 0.0,
 ) -> Model:
     """An affine layer into `width` units, residual blocks x + scale F(x), and an affine layer out.
 
-    F is `layers_per_block` times affine and activation. The norm stands before F (``pre``; one more after the last
-    block) or after the sum (``post``). `scale` is 1, or 1/√blocks as depth grows (``sqrt_depth``).
+    F is `layers_per_block` times affine and activation, or activation and affine with one more activation before the
+    output (``activation_first``: He et al. 2016, "Identity Mappings", where no block can only add). The norm stands
+    before F (``pre``; one more after the last block) or after the sum (``post``). `scale` is 1, or 1/√blocks as depth
+    grows (``sqrt_depth``).
     """
-    factor = 1.0 if scale == "one" else blocks**-0.5
+    factor, affine = 1.0 if scale == "one" else blocks**-0.5, order == "affine_first"
     layers: list[Layer] = [Dense("l1", n_in, width)]
     number = 1
     for _ in range(blocks):
         inner: list[Layer] = norm.layers(f"l{number + 1}", width) if placement == "pre" else []
         for _ in range(layers_per_block):
             number += 1
-            inner += [Dense(f"l{number}", width, width), Activate(f"l{number}", activation)]
+            inner += [Dense(f"l{number}", width, width), Activate(f"l{number}", activation)][:: 1 if affine else -1]
             inner += _dropout(f"l{number}", dropout)
         layers.append(Residual(Model(tuple(inner)), factor))
         layers += norm.layers(f"l{number}", width) if placement == "post" else []
     last = f"l{number + 1}"
     layers += norm.layers(last, width) if placement == "pre" else []
+    layers += [] if affine else [Activate(last, activation)]
     return Model((*layers, Dense(last, width, n_out)))
 
 
