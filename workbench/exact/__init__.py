@@ -11,6 +11,7 @@ from workbench.exact import gradients as gradients
 from workbench.exact import greedy as greedy
 from workbench.exact import identities as identities
 from workbench.exact import lines as lines
+from workbench.exact import losses as losses
 from workbench.exact import maxout as maxout
 from workbench.exact import misprinted as misprinted
 from workbench.exact import polynomials as polynomials

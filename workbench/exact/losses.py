@@ -1,0 +1,100 @@
+"""What a loss passes back through its output, what the regularizer reaches, and what bounded outputs cannot fit.
+
+With a = f(z) and δ = dC/dz of one example: behind a logistic output the likelihood gives a - y, the squared error
+(a - y) f'(z), at most a quarter of it. Behind a softmax with J = diag(a) - aaᵀ, its Jacobian, the likelihood gives
+a - y and the mean squared error (2/K) J (a - y), at most 1/K of it: as Σ_j |J_ij| = 2 a_i (1 - a_i) ≤ 1/2, no
+eigenvalue of J is above 1/2 (Gershgorin).
+"""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench.data.datasets import diabetes
+from workbench.nn.activations import sigmoid
+from workbench.nn.builders import mlp
+from workbench.nn.initializers import Scheme, he, uniform_bias
+from workbench.nn.losses import Loss, binary_nll, softmax_mse, softmax_nll, squared_error
+from workbench.nn.objective import Objective
+from workbench.nn.params import Params
+
+Array = NDArray[np.float64]
+
+
+class Factor(NamedTuple):
+    """Of each example: how far the squared error's δ is from the formula, and its size over that of likelihood's δ."""
+
+    off: Array
+    share: Array
+
+
+def logistic_factor(z: Array) -> Factor:
+    """Both losses behind a logistic output, at every z [N] for both labels."""
+    logits = np.concatenate([z, z])
+    y = np.repeat([0.0, 1.0], len(z))
+    likelihood, squares = (
+        _delta(loss, logits[:, None], y[:, None]) for loss in (binary_nll(), squared_error(sigmoid()))
+    )
+    a = 1 / (1 + np.exp(-logits))
+    formula = (a - y) * a * (1 / (1 + np.exp(logits)))
+    return Factor(np.abs(squares[:, 0] - formula), np.abs(squares[:, 0]) / np.abs(likelihood[:, 0]))
+
+
+def softmax_factor(z: Array) -> Factor:
+    """Both losses behind a softmax, at every z [N, K] for every label."""
+    classes = z.shape[1]
+    logits, y = np.repeat(z, classes, 0), np.tile(np.eye(classes), (len(z), 1))
+    likelihood, squares = (_delta(loss, logits, y) for loss in (softmax_nll(), softmax_mse()))
+    a = np.exp(logits - logits.max(1, keepdims=True))
+    a /= a.sum(1, keepdims=True)
+    jacobian = a[:, :, None] * (np.eye(classes) - a[:, None, :])
+    formula = 2 / classes * np.einsum("nij,nj->ni", jacobian, a - y)
+    share = np.linalg.norm(squares, axis=1) / np.linalg.norm(likelihood, axis=1)
+    return Factor(np.abs(squares - formula).max(1), share)
+
+
+def _delta(loss: Loss, z: Array, y: Array) -> Array:
+    """δ [N, K] of examples that are a replica each, so that no mean is taken."""
+    delta = loss.delta(torch.as_tensor(z).unsqueeze(1), torch.as_tensor(y).unsqueeze(1))
+    return delta.squeeze(1).numpy()
+
+
+class Penalty(NamedTuple):
+    """How far J, its gradient for weights and that for biases are from those of the lecture's J(W, b)."""
+
+    value: float
+    weights: float
+    biases: float
+
+
+def penalty(weight_decay: float, seed: int) -> Penalty:
+    """J and its gradients with λ against those without it, of a random net: λ/2 Σ W², λW, and nothing for biases."""
+    model = mlp([6, 5], 4, 3, sigmoid())
+    params = Params.stack([model.init(seed, Scheme(he(), uniform_bias()))], torch.float64, torch.device("cpu"))
+    stream = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn(1, 7, size, generator=stream, dtype=torch.float64) for size in (4, 3))
+    found: list[tuple[Tensor, Params]] = []
+    for decay in (torch.tensor([weight_decay], dtype=torch.float64), None):
+        objective, grads = Objective(model, squared_error(), decay), Params.zeros(params.layout.trained, 1, params.flat)
+        objective.gradients(params, grads, x, y)
+        found.append((objective.value(params, x, y), grads))
+    (value, grads), (plain, without) = found
+    by_name = {name: grads[name] - without[name] for name in grads}
+    squares = sum(float(params[name].square().sum()) for name in grads if name.endswith(".W"))
+    return Penalty(
+        abs(float(value - plain) - weight_decay / 2 * squares),
+        max(float((by_name[name] - weight_decay * params[name]).abs().max()) for name in grads if name.endswith(".W")),
+        max(float(by_name[name].abs().max()) for name in grads if name.endswith(".b")),
+    )
+
+
+def best_r2(low: int, high: int) -> Fraction:
+    """The largest R² on the diabetes data, as they are, of any h with values from `low` to `high`: that of y cut."""
+    y = [Fraction(int(value)) for value in diabetes().y[:, 0]]
+    mean = sum(y, Fraction(0)) / len(y)
+    missed = sum((value - min(max(value, Fraction(low)), Fraction(high))) ** 2 for value in y)
+    return 1 - missed / sum((value - mean) ** 2 for value in y)
