@@ -53,6 +53,9 @@ LEVELS = {
     "sweeps": 9,
     "bench": 9,
     "explain": 9,
+    "reading": 9,
+    "reading.options": 0,
+    "reading.command": 10,
     "certificate": 8,
     "commands": 10,
     "cli": 10,
@@ -63,8 +66,8 @@ FENCES = {
     "hydra": ("config", "compose", "compose_errors", "nodes", "run", "sweeps", "cli", "bench.usual"),
     "omegaconf": ("config", "compose", "compose_errors", "nodes", "run", "sweeps", "cli", "bench.usual"),
     "mlflow": ("tracking", "bench.usual"),
-    "pandas": ("claims", "commands"),
-    "matplotlib": ("", "claims", "commands"),  # the package itself names Figure for claims to draw on
+    "pandas": ("claims", "reading", "commands"),
+    "matplotlib": ("", "claims", "reading", "commands"),  # the package itself names Figure for claims to draw on
     "optuna": ("sweeps.pruning",),
     "ray": ("sweeps.executors",),
     "submitit": ("sweeps.executors",),

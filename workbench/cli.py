@@ -10,6 +10,7 @@ from types import FrameType
 
 from workbench import __version__
 from workbench.errors import Terminated, WorkbenchError
+from workbench.reading import options as reading
 
 OVERRIDE_COMMANDS = ("train", "check", "explain")
 EPILOG = """examples:
@@ -70,10 +71,12 @@ def _dispatch(given: list[str]) -> int:
         return 0
     if options.command in ("claims", "reproduce", "new"):
         return _claims(options)
+    if options.command in reading.COMMANDS:
+        from workbench.reading.command import run
+
+        return run(options)
     from workbench import commands
 
-    if options.command == "compare":
-        return commands.compare_command(options.sweep, options.uri, options.out)
     if options.command == "ui":
         return commands.ui_command(options.uri, options.port)
     if options.command == "demo":
@@ -107,10 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     commands.add_parser("explain", help="work one training step with its numbers, in formulas", add_help=False)
-    compare = commands.add_parser("compare", help="table and figures of a sweep by arm")
-    compare.add_argument("sweep", nargs="?", help="its id; without one, the newest sweep")
-    compare.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
-    compare.add_argument("--out", help="folder for figures and table (default: figures/SWEEP)")
+    reading.add_commands(commands)
     _add_claims(commands)
     ui = commands.add_parser("ui", help="serve MLflow's pages for the runs on this machine")
     ui.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
@@ -167,7 +167,7 @@ def _complete(given: list[str]) -> int:
         os.environ["COMP_POINT"] = str(max(0, int(os.environ.get("COMP_POINT", len(line))) - cut))
     elif any(word.startswith("query=") for word in given):
         start = words[1] if len(words) > 1 else ""
-        names = (*OVERRIDE_COMMANDS, "compare", "claims", "reproduce", "new", "ui", "bench", "demo")
+        names = (*OVERRIDE_COMMANDS, *reading.COMMANDS, "claims", "reproduce", "new", "ui", "bench", "demo")
         print(shlex.join(name for name in names if name.startswith(start)))
         return 0
     from workbench import commands

@@ -22,7 +22,7 @@ from workbench.sweeps.search import Search
 from workbench.sweeps.searching import rehearse_search, train_search
 from workbench.sweeps.sweep import Finished, rehearse, summary, train_one, train_sweep
 from workbench.tracking.base import Outcome
-from workbench.tracking.store import UI_PORT, find_store, sweep_link, ui_base
+from workbench.tracking.store import UI_PORT, find_store, ui_base
 
 PLAIN_WIDTH = 120
 SHOWN = (
@@ -128,33 +128,24 @@ def check(spec: RunSpec) -> Certificate:
     return certify(spec)
 
 
-def compare(sweep: str | None = None, uri: str | None = None, out: str | None = None) -> list[Path]:
-    """Print a sweep's table by arm, save table and figures, and keep them with the sweep's run; the files."""
-    from workbench.claims.compare import arms_table, as_text
-    from workbench.claims.figures import save_figures
-    from workbench.tracking.mlflow import attach
-    from workbench.tracking.reader import read_sweep
+def compare(
+    *sweeps: str,
+    by: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    kind: str | None = None,
+    table: str | None = None,
+    uri: str | None = None,
+    out: str | None = None,
+) -> list[Path]:
+    """Compare a sweep (without one, the newest) by arm, or two sweeps with each other, as ``workbench compare`` does.
 
-    console = plain_console()
-    store = find_store(uri)
-    found = read_sweep(store, sweep)
-    table = arms_table(found.runs)
-    title = f"{found.name} ({found.id})"
-    console.print(as_text(table, title))
-    folder = Path(out or Path("figures") / found.id)
-    files = save_figures(found.runs, folder, title)
-    files.append(folder / "arms.csv")
-    table.to_csv(files[-1], index=False)
-    attach(store, found.run, files, "compare")
-    console.print(f"figures and table: {folder}/ (also with the sweep's run)", highlight=False, soft_wrap=True)
-    _print_link(sweep_link(ui_base(store), found.experiment_id, found.id, found.saved_view), store.is_server, console)
-    return files
+    `by` names parameters to make arms of. With `kind` (csv, parquet, latex, markdown) or a file for the `table`, only
+    the table is written; else figures too, to `out`. The files written.
+    """
+    from workbench.reading.comparing import Comparison
+    from workbench.reading.comparing import compare as compared
 
-
-def compare_command(sweep: str | None, uri: str | None, out: str | None) -> int:
-    """Compare from the command line."""
-    compare(sweep, uri, out)
-    return 0
+    return compared(Comparison(sweeps, uri, by, metrics, kind, table, out), plain_console())
 
 
 def ui_command(uri: str | None, port: int = UI_PORT) -> int:

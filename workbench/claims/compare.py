@@ -6,6 +6,7 @@ from math import isnan
 from typing import Any, Protocol
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from workbench.stats import mean_interval
@@ -78,19 +79,38 @@ def arms_table(runs: Iterable[ComparedRun]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "metric", "mean", "low", "high", "n", "unfinished"])
 
 
-def as_text(table: pd.DataFrame, title: str) -> Table:
-    """The table for a terminal: an arm per line."""
-    present = [column for column in COLUMNS if column.metric in set(table["metric"])]
-    text = Table(title=title, caption="mean ± half of the 95 % t interval over seeds")
-    text.add_column("arm")
-    text.add_column("runs", justify="right")
-    for column in present:
-        text.add_column(column.heading, justify="right")
+def columns_for(table: pd.DataFrame, metrics: Sequence[str] = ()) -> list[Column]:
+    """The columns for these metrics, or for those of COLUMNS that the table has."""
+    known = {column.metric: column for column in COLUMNS}
+    if not metrics:
+        return [column for column in COLUMNS if column.metric in set(table["metric"])]
+    return [known.get(name, Column(name, f"{name}{' %' * _is_share(name)}", _is_share(name))) for name in metrics]
+
+
+def _is_share(metric: str) -> bool:
+    return metric.endswith("/accuracy")
+
+
+def written(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """The table as text, an arm per line: how many runs, and a cell ``mean ± half of the interval`` per column."""
+    lines = []
     for arm, rows in table.groupby("arm", sort=False):
         by_metric = {str(row["metric"]): row for row in rows.to_dict("records")}
         lost = int(rows["unfinished"].iloc[0])
         count = f"{int(rows['n'].max())}" + (f" (+{lost} not finished)" if lost else "")
-        text.add_row(str(arm), count, *(_cell(by_metric.get(column.metric), column) for column in present))
+        cells = [_cell(by_metric.get(column.metric), column) for column in columns]
+        lines.append([str(arm), count, *cells])
+    return pd.DataFrame(lines, columns=["arm", "runs", *(column.heading for column in columns)])
+
+
+def as_text(table: pd.DataFrame, title: str, metrics: Sequence[str] = (), over: str = "seeds") -> Table:
+    """The table for a terminal: an arm per line."""
+    text = Table(title=title, caption=f"mean ± half of the 95 % t interval over {over}")
+    shown = written(table, columns_for(table, metrics))
+    for number, heading in enumerate(shown.columns):
+        text.add_column(heading, justify="right" if number else "left")
+    for line in shown.to_numpy().tolist():
+        text.add_row(*map(escape, line))
     return text
 
 

@@ -1,6 +1,6 @@
 """Runs read back from MLflow by their sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +45,7 @@ class ReadSweep:
 
 
 def read_sweep(store: Store, sweep: str | None, histories: bool = True) -> ReadSweep:
-    """The sweep with this id, or the newest.
+    """The sweep with this id (or what only one id begins with), or the newest.
 
     Raises UnknownNameError for an id the store does not know and TrackingError where it holds no sweep.
     """
@@ -65,12 +65,21 @@ def read_sweep(store: Store, sweep: str | None, histories: bool = True) -> ReadS
         }
         if not sweeps:
             raise TrackingError(f"tracking: {store.shown} holds no sweep; make one with: workbench train -m ...")
-        if sweep is not None and sweep not in sweeps:
-            raise unknown_name("sweep", sweep, sweeps)
-        own = sweeps[sweep] if sweep else next(iter(sweeps.values()))
+        own = sweeps[_only(sweep, sweeps)] if sweep else next(iter(sweeps.values()))
         identity, experiment = own.data.tags["sweep"], own.info.experiment_id
-        runs = [_read(client, run, histories) for run in _runs(client, experiment, identity)]
+        runs = [as_read(client, run, histories) for run in _runs(client, experiment, identity)]
         return ReadSweep(identity, own.info.run_name, own.info.run_id, experiment, VIEW_TAG in own.data.tags, runs)
+
+
+def _only(name: str, options: Iterable[str]) -> str:
+    """The option of this name, or the only one that begins with it."""
+    known = list(options)
+    found = [one for one in known if one.startswith(name)]
+    if name in known or len(found) != 1:
+        found = [name]
+    if found[0] not in known:
+        raise unknown_name("sweep", name, known)
+    return found[0]
 
 
 def newest_link(store: Store, base: str) -> str:
@@ -176,7 +185,8 @@ def _made(run: Run) -> tuple[int, int]:
     return run.info.start_time, int(run.data.tags["number"])
 
 
-def _read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:
+def as_read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:
+    """MLflow's run as ours, with its series or without."""
     data, info = run.data, run.info
     history = {}
     if histories:

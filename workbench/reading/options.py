@@ -1,0 +1,31 @@
+"""The command lines of that read runs back: parsing only."""
+
+import argparse
+
+STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
+COMMANDS = ("compare",)
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add what reads runs back."""
+    _add_compare(commands)
+
+
+def _listed(text: str) -> list[str]:
+    return [one for one in text.split(",") if one]
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    compare = commands.add_parser("compare", help="table and figures of a sweep by arm, or two sweeps side by side")
+    compare.add_argument("sweep", nargs="?", help="its id, or the beginning of it; without one, the newest sweep")
+    compare.add_argument("other", nargs="?", help="a second sweep: the arms of both, with what it changes in them")
+    compare.add_argument(
+        "--by", type=_listed, default=[], metavar="KEY,...", help="arms by these parameters: --by optimizer.lr"
+    )
+    compare.add_argument(
+        "--metric", type=_listed, default=[], metavar="NAME,...", help="these columns: --metric valid/loss"
+    )
+    compare.add_argument("--format", help="the table alone: csv or parquet (numbers), latex or markdown (text)")
+    compare.add_argument("-o", "--table", metavar="FILE", help="the table alone, as this file: .csv .parquet .tex .md")
+    compare.add_argument("--uri", help=STORE)
+    compare.add_argument("--out", metavar="DIR", help="folder for figures and table (default: figures/SWEEP)")
