@@ -1,0 +1,79 @@
+"""Residual learning: small depths, what is exact, and false variants that must not be supported."""
+
+from math import log
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from tests.claim_reference import judged, studied
+from workbench.claims.catalog import choose
+from workbench.claims.evidence import Cell, Exact
+from workbench.claims.rules import Label
+from workbench.claims.verdict import PartVerdict
+
+SMALL = {"seeds": 5, "depths": [3, 10, 30], "highway": [10]}
+
+
+def short(node: dict[str, Any]) -> None:
+    """No depth beyond 30, one tuning seed, a third of the epochs."""
+    for name in ("plain_degrades", "residual_holds", "better", "not_necessary"):
+        node["parts"][name]["cells"]["depth"] = [d for d in node["parts"][name]["cells"]["depth"] if d <= 30]
+    node["tuning_seeds"] = 1
+    node["arms"] = {name: [*overrides, "train.epochs=2"] for name, overrides in node["arms"].items()}
+
+
+@pytest.fixture(scope="module")
+def parts() -> dict[str, PartVerdict]:
+    """The claim with five seeds; its figure draws."""
+    study, found = studied("residual", SMALL, short)
+    study.entry.load().draw(Figure(), study)
+    assert len(study.tables["runs"]) == 5 * (4 * 3 + 1)
+    return found
+
+
+def test_every_cell_is_measured(parts: dict[str, PartVerdict]) -> None:
+    """All seeds, and cells by depth."""
+    assert all(cell.judgment.n == 5 for part in parts.values() for cell in part.cells)
+    assert [cell.at["depth"] for cell in parts["better"].cells] == [3, 10, 30]
+
+
+def test_a_bare_sum_doubles_the_variance(parts: dict[str, PartVerdict]) -> None:
+    """E F(x)² = E x² for He's weights on ReLU, and F has mean 0: ln 2 per block."""
+    judgment = parts["sum_explodes"].deciding.judgment
+    assert judgment.effect == pytest.approx(log(2), abs=0.05)
+
+
+def test_with_the_arms_exchanged_nothing_is_supported() -> None:
+    """Were the residual nets the plain ones and the plain net a residual one."""
+
+    def exchanged(node: dict[str, Any]) -> None:
+        short(node)
+        node["parts"]["better"]["cells"]["depth"] = [10, 30]
+        plain, scaled = node["arms"]["plain"], node["arms"]["scaled"]
+        node["arms"] |= {"plain": scaled, "scaled": plain, "normalized": plain}
+
+    found = judged("residual", {**SMALL, "depths": [10, 30]}, exchanged)
+    for name in ("plain_degrades", "residual_holds", "better"):
+        assert found[name].label is not Label.supported
+
+
+def test_smaller_weights_grow_slower() -> None:
+    """With F of half the variance a block multiplies by 3/2, which is not the factor that is stated."""
+
+    def only(node: dict[str, Any]) -> None:
+        node["parts"] = {name: node["parts"][name] for name in ("sum_explodes", "plain_degrades")}
+        node["parts"]["plain_degrades"] |= {"cells": {}, "rule": {"kind": "always"}, "decided_by": "all"}
+
+    (entry,) = choose(["residual"])
+    growth = entry.load().growth
+
+    def smaller(study: Any) -> Any:
+        return growth(study, "init.gain=0.7071")
+
+    def untrained(study: Any) -> Any:
+        return iter([Cell("plain_degrades", Exact(1))])
+
+    found = judged("residual", SMALL, only, {"growth": smaller, "training": untrained})["sum_explodes"]
+    assert found.label is not Label.supported
+    assert found.deciding.judgment.effect == pytest.approx(log(1.5), abs=0.1)
