@@ -29,13 +29,11 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mlflow import MlflowClient
-
 import workbench.engine.checkpoint as checkpoint
 import workbench.engine.train as training
-import workbench.tracking.mlflow as sinks
-import workbench.tracking.reader  # noqa: F401
+import workbench.tracking.writer as writer
 from workbench.cli import main
+from workbench.tracking.bulk import Bulk
 
 SWEEP = [
     *("train", "-m", "data=wine", "activation=relu,tanh", "architecture.hidden=[7]", "norm=batch"),
@@ -44,10 +42,7 @@ SWEEP = [
 ]
 EACH_EPOCH, AT_THE_END = "sweep.checkpoint_seconds=0", "sweep.checkpoint_seconds=1000"
 RUNS = 12
-STORE_CALLS = (
-    *("create_run", "log_batch", "log_inputs", "log_dict", "log_artifact", "set_terminated", "update_run"),
-    *("set_tag", "delete_tag", "set_experiment_tag"),
-)
+STORE_PARTS = ("_write_files", "_open", "_keep_tags", "_keep_rows", "write")  # within, around and after a transaction
 SECONDS = 120
 
 
@@ -83,11 +78,11 @@ def child(folder: Path, arguments: list[str], moments: Moments) -> None:
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
-    for name in STORE_CALLS:
-        moments.around(MlflowClient, name)
+    for name in STORE_PARTS:
+        moments.around(Bulk, name)
     for name in ("rename", "replace", "unlink", "rmdir", "mkdir"):
         moments.around(Path, name)
-    sinks.SECONDS_BETWEEN_FLUSHES, sinks.MOST_OF_TIME = 0.0, 1e9  # rows leave as soon as they may
+    writer.SECONDS_BETWEEN_WRITES, writer.MOST_OF_TIME = 0.0, 1e9  # rows leave as soon as they may
     moments.around(checkpoint, "save_file")
     moments.around(training, "step")
     code = main(arguments)

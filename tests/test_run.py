@@ -15,7 +15,7 @@ from workbench.engine.threads import one_thread
 from workbench.errors import Terminated, TrackingError
 from workbench.nn.activations import Activation, tanh
 from workbench.run import Job, is_small, train_pack
-from workbench.tracking.base import MemorySink, Outcome
+from workbench.tracking.base import MemorySink, Outcome, Rows
 from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.store import Store
 
@@ -117,14 +117,14 @@ def test_runs_beside_a_diverged_one_are_unchanged(store: Store) -> None:
 
 def test_store_that_stops_answering_is_not_silent(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that cannot be kept fail their pack: exit code 1 and the reason, never a run that looks whole."""
-    write = MlflowSink.write
+    send = MlflowSink.send
 
-    def full(self: MlflowSink, run: str, step: int, time_ms: int, metrics: Any) -> None:
-        if step:
+    def full(self: MlflowSink, rows: Rows) -> None:
+        if rows.step:
             raise TrackingError("tracking: the disk is full")
-        write(self, run, step, time_ms, metrics)
+        send(self, rows)
 
-    monkeypatch.setattr(MlflowSink, "write", full)
+    monkeypatch.setattr(MlflowSink, "send", full)
     answer = cli("train", "-m", *SMALL, "seed=1,2")
     assert answer.code == 1
     assert "2 failed" in answer.out
@@ -139,15 +139,15 @@ class Interrupted(MemorySink):
         super().__init__()
         self.error, self.again = error, again
 
-    def write(self, run: str, step: int, time_ms: int, metrics: Any) -> None:
+    def send(self, rows: Rows) -> None:
         """Keep, until the first epoch is done."""
-        super().write(run, step, time_ms, metrics)
-        if step:
+        super().send(rows)
+        if rows.step:
             raise self.error
 
-    def close(self, run: str, outcome: Outcome, tags: Any = None) -> None:
+    def end(self, run: str, outcome: Outcome, tags: Any = None) -> None:
         """End the run; the signal comes when that is done."""
-        super().close(run, outcome, tags)
+        super().end(run, outcome, tags)
         if self.again:
             self.again = False
             raise KeyboardInterrupt

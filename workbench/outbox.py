@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass
 from workbench.engine.checkpoint import Keeper, Snapshot
 from workbench.engine.history import Record
 from workbench.errors import TrackingError
-from workbench.tracking.base import Outcome, RunInfo, Sink
+from workbench.tracking.base import Outcome, Rows, RunInfo, Sink
+from workbench.tracking.thinning import Thinning
 
 WEIGHTS = "model.safetensors"
 DIGEST = "weights.digest"  # a tag: by it a repetition is known to end with the same bits
@@ -39,20 +40,23 @@ class Ending:
 
 
 class Outbox:
-    """Sends the `records` and the ends of a pack's runs to a sink.
+    """Sends the `records`, of which there may be `total`, and the ends of a pack's runs to a sink.
 
     `weights` gives the content of WEIGHTS for a replica that has ended, where it is to be kept, and `digest` that of
-    DIGEST. `closed` holds the runs that have ended, by replica.
+    DIGEST. `closed` holds the runs that have ended and are kept, by replica.
     """
 
-    def __init__(self, sink: Sink, records: Sequence[Record], keeper: Keeper | None) -> None:
+    def __init__(self, sink: Sink, records: Sequence[Record], keeper: Keeper | None, total: int) -> None:
         self.sink, self.records, self.keeper = sink, records, keeper
+        self.thinning = Thinning(total)
         self.runs: list[str] = []
         self.weights: Callable[[int], bytes] | None = None
         self.digest: Callable[[int], str] | None = None
         self.closed: dict[int, Outcome] = {}
         self._endings: list[Ending] = []
+        self._ended: dict[int, Outcome] = {}  # what the sink has of ends that it may not have kept yet
         self._sent = 0
+        self._goes_on = False  # later, from a checkpoint
 
     def begin(self, infos: Sequence[RunInfo]) -> None:
         """Begin the pack's runs, or go on with those of the checkpoint that was found."""
@@ -73,7 +77,11 @@ class Outbox:
     def open(self) -> list[int]:
         """The replicas whose runs are begun and not ended."""
         silent = self.keeper.silent if self.keeper else frozenset()
-        return [replica for replica in range(len(self.runs)) if replica not in silent | self.closed.keys()]
+        return [
+            replica
+            for replica in range(len(self.runs))
+            if replica not in silent | self.closed.keys() | self._ended.keys()
+        ]
 
     def ends(self, replica: int, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """A replica leaves the pack with the newest record."""
@@ -97,28 +105,50 @@ class Outbox:
         self.send(snapshot.recorded)
 
     def send(self, recorded: int) -> None:
-        """Send the first so many records, and the ends that came with them."""
-        still_open = frozenset(self.open)
+        """Send the first so many records, and the ends that came with each."""
         for record in self.records[self._sent : recorded]:
-            for position, replica in enumerate(record.replicas):
-                if replica in still_open:
-                    self.sink.write(self.runs[replica], record.step, record.time_ms, record.of(position))
+            for rows in self.thinning.add(self._rows(record)):
+                self.sink.send(rows)
             self._sent += 1
-        for ending in self._endings:
-            if ending.recorded <= self._sent:
-                self.close(ending.replica, Outcome(ending.outcome), ending.tags)
+            for ending in self._endings:
+                if ending.recorded == self._sent:
+                    self.close(ending.replica, Outcome(ending.outcome), ending.tags)
+
+    def _rows(self, record: Record) -> Rows:
+        """A record's numbers of the runs that are open."""
+        still_open = frozenset(self.open)
+        places = [place for place, replica in enumerate(record.replicas) if replica in still_open]
+        metrics = {name: [values[place] for place in places] for name, values in record.metrics.items()}
+        runs = tuple(self.runs[record.replicas[place]] for place in places)
+        return Rows(runs, record.step, record.time_ms, metrics)
 
     def close(self, replica: int, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """End a replica's run, unless it is ended."""
+        """End a replica's run, unless it is ended; the sink keeps it with the next `flush`."""
         if replica not in self.open:
             return
+        run = self.runs[replica]
         if outcome in (Outcome.finished, Outcome.diverged, Outcome.pruned):
             if self.weights:
-                self.sink.attach(self.runs[replica], WEIGHTS, self.weights(replica))
+                self.sink.attach(run, WEIGHTS, self.weights(replica))
             if self.digest:
                 tags = {**tags, DIGEST: self.digest(replica)}
-        self.sink.close(self.runs[replica], outcome, tags)
-        self.closed[replica] = outcome
+        if not self._goes_on:
+            for rows in self.thinning.rest([run]):
+                self.sink.send(rows)
+        self.sink.keep_history(run, columns(self.records[: self._sent], replica))
+        self.sink.end(run, outcome, tags)
+        self._ended[replica] = outcome
+
+    def flush(self) -> None:
+        """Wait until all of this is kept; what is not known to be kept is open again."""
+        try:
+            self.sink.flush()
+        except TrackingError:
+            self._ended.clear()
+            raise
+        finally:  # what interrupts it comes after it is done
+            self.closed |= self._ended
+            self._ended.clear()
 
     def give_up(self, mark: Snapshot, error: BaseException) -> None:
         """Send what may be sent of a pack that an error ends.
@@ -126,6 +156,9 @@ class Outbox:
         What interrupts it from outside leaves a checkpoint of the `mark`; its own failure leaves none. Where the store
         failed, the last checkpoint stands, and nothing more is sent.
         """
+        self._goes_on = self.keeper is not None and (
+            isinstance(error, TrackingError) or not isinstance(error, Exception)
+        )
         if self.keeper is None or isinstance(error, TrackingError):
             return
         if isinstance(error, Exception):
@@ -133,3 +166,16 @@ class Outbox:
             self.send(len(self.records))
         elif mark.recorded > self.keeper.recorded:
             self.keep(mark)
+
+
+def columns(records: Sequence[Record], replica: int) -> dict[str, list[float | None]]:
+    """One replica's step, epoch, time_ms and metrics in the records that have it; None where a record lacks one."""
+    own = [(record, record.replicas.index(replica)) for record in records if replica in record.replicas]
+    rows = [record.of(place) for record, place in own]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {
+        "step": [record.step for record, _ in own],
+        "epoch": [record.epoch for record, _ in own],
+        "time_ms": [record.time_ms for record, _ in own],
+        **{name: [row.get(name) for row in rows] for name in names},
+    }

@@ -87,7 +87,7 @@ def train_pack(
     every run has its true status.
     """
     done = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
-    outbox = Outbox(sink, done.history.records, keeper)
+    outbox = Outbox(sink, done.history.records, keeper, jobs[0].spec.config.train.epochs + 2)
     trainer: Trainer | None = None
     try:
         trainer = _begin(done.results, outbox, keeper)
@@ -96,6 +96,7 @@ def train_pack(
         outbox.keep(trainer.snapshot())
         for replica in trainer.replicas:
             outbox.close(replica, Outcome.finished, {**tags, **(keeper.tags if keeper else {})})
+        outbox.flush()
         if keeper:
             keeper.remove()
     except BaseException as error:
@@ -191,30 +192,33 @@ def _tags_of(divergence: Divergence) -> dict[str, str]:
 def _end_early(results: Sequence[Result], outbox: Outbox, trainer: Trainer | None, error: BaseException) -> None:
     """Send what may be sent, and end every run that is open with the reason."""
     outcome, reason = outcome_of(error), f"{type(error).__name__}: {error}"
+    again: list[BaseException] = []
+    if trainer is not None and outbox.runs:
+        with _going_on("rows could not be sent", again):
+            outbox.give_up(trainer.mark, error)
+    with _going_on("rows could not be kept", again):
+        outbox.flush()
     for replica, result in enumerate(results):
         if replica not in outbox.closed:
             result.outcome, result.error = outcome, reason
-    if trainer is not None and outbox.runs:
-        with _logged("rows could not be sent"):
-            outbox.give_up(trainer.mark, error)
-    again: BaseException | None = None
     for replica in outbox.open:
-        try:
-            with _logged(f"run {outbox.runs[replica]} could not be closed"):
-                outbox.close(replica, outcome, {"error": reason[:500]})
-        except (KeyboardInterrupt, Terminated) as interruption:  # the others must still be closed
-            again = interruption
+        with _going_on(f"run {outbox.runs[replica]} could not be closed", again):
+            outbox.close(replica, outcome, {"error": reason[:500]})
+    with _going_on("runs could not be closed", again):
+        outbox.flush()
     if again:
-        raise again
+        raise again[-1]
 
 
 @contextmanager
-def _logged(what: str) -> Iterator[None]:
-    """The reason for ending may be the store itself."""
+def _going_on(what: str, again: list[BaseException]) -> Iterator[None]:
+    """Say what is lost, as the reason for ending may be the store itself, and keep interruptions for later."""
     try:
         yield
     except TrackingError as lost:
         logging.getLogger(__name__).warning("%s: %s", what, lost)
+    except (KeyboardInterrupt, Terminated) as interruption:
+        again.append(interruption)
 
 
 def is_small(pack: Pack, batch_size: int) -> bool:

@@ -27,10 +27,10 @@ pytest_plugins = ["tests.outer_fixtures"]
 
 FREQUENT = """
 import sys
-import workbench.tracking.mlflow as sinks
+import workbench.tracking.writer as writer
 from workbench.cli import main
 
-sinks.SECONDS_BETWEEN_FLUSHES = 0.1
+writer.SECONDS_BETWEEN_WRITES = 0.1
 sys.exit(main(sys.argv[1:]))
 """
 ENDLESS = (

@@ -1,4 +1,7 @@
-"""What the trainer knows of tracking: a run's description, how it ended, and a sink for its numbers.
+"""What the trainer knows of tracking: a run's description, how it ended, a sink for its numbers, and plain events.
+
+All that reaches a store passes through `Backend.write` as events, in the order in which they came about. They are
+plain data that may be written down and repeated: an event that a store has already changes nothing.
 
 Metric names are ``phase/quantity`` or ``quantity/layer``: ``train/loss``, ``valid/accuracy``, ``grad_norm/l2``,
 ``dead_rate/l1``. Rates are fractions. Steps are optimizer steps.
@@ -7,6 +10,7 @@ Metric names are ``phase/quantity`` or ``quantity/layer``: ``train/loss``, ``val
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
 from typing import Protocol
 
 from workbench.errors import Terminated
@@ -21,6 +25,16 @@ class Outcome(Enum):
     failed = "failed"
     interrupted = "interrupted"
     killed = "killed"
+
+
+STATUS = {  # MLflow's word for each
+    Outcome.finished: "FINISHED",
+    Outcome.diverged: "FINISHED",
+    Outcome.pruned: "FINISHED",
+    Outcome.failed: "FAILED",
+    Outcome.interrupted: "KILLED",
+    Outcome.killed: "KILLED",
+}
 
 
 def outcome_of(error: BaseException) -> Outcome:
@@ -51,11 +65,92 @@ class RunInfo:
     dataset: DatasetInfo | None
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A run was begun; `run` is an id made here, 32 hexadecimal digits."""
+
+    run: str
+    info: RunInfo
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A run that was ended or left goes on; `tags` say who does."""
+
+    run: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Numbers of several runs at one step: name -> one per run, where one that is not finite is no row.
+
+    `time_ms` is the wall clock since 1970.
+    """
+
+    runs: tuple[str, ...]
+    step: int
+    time_ms: int
+    metrics: Mapping[str, Sequence[float]]
+
+    def of(self, position: int) -> dict[str, float]:
+        """The rows of the run at `position`."""
+        return {name: row[position] for name, row in self.metrics.items() if isfinite(row[position])}
+
+    @property
+    def size(self) -> int:
+        """How many rows it has at most."""
+        return len(self.runs) * len(self.metrics)
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """Tags of a run were set."""
+
+    run: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file is kept with a run, in the place of one of the same name."""
+
+    run: str
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run ended."""
+
+    run: str
+    outcome: Outcome
+    tags: Mapping[str, str]
+    time_ms: int
+
+
+Event = Opened | Reopened | Rows | Tagged | File | Ended
+
+
+class Backend(Protocol):
+    """Writes events to a store; `at_once` runs are begun by one call."""
+
+    at_once: int
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Write events in their order; raise TrackingError where one cannot be kept."""
+
+    def identity(self, run: str) -> str | None:
+        """The id by which the store knows a run that the last call began; None where it did not come to that."""
+
+
 class Sink(Protocol):
-    """Keeps runs. Every method raises TrackingError where it cannot keep what it is given."""
+    """Keeps runs. Every method raises TrackingError where it cannot keep what it was given, by itself or before."""
 
     def open(self, runs: Sequence[RunInfo]) -> list[str]:
-        """Begin runs; their ids in the same order."""
+        """Begin runs; their ids in the same order. They are kept when this returns."""
 
     def open_again(self, run: str, tags: Mapping[str, str]) -> None:
         """Go on with a run that was ended or left; `tags` say who does."""
@@ -63,8 +158,17 @@ class Sink(Protocol):
     def attach(self, run: str, name: str, content: bytes) -> None:
         """Keep a file with a run, in the place of one of the same name."""
 
-    def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
-        """Keep finite numbers of one run at one step; `time_ms` is the wall clock since 1970."""
+    def send(self, rows: Rows) -> None:
+        """Keep numbers of several runs at one step."""
+
+    def keep_history(self, run: str, columns: Mapping[str, Sequence[float | None]]) -> None:
+        """Keep all of a run's numbers with it: name -> one for each record, ``step``, ``epoch``, ``time_ms`` first."""
+
+    def end(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
+        """End a run, after all that was written for it before."""
+
+    def flush(self) -> None:
+        """Wait until everything so far is kept."""
 
     def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
         """End a run; everything written for it is kept when this returns."""
@@ -99,9 +203,21 @@ class MemorySink:
     def attach(self, run: str, name: str, content: bytes) -> None:
         self.runs[run].files[name] = content
 
-    def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
-        self.runs[run].rows.append((step, time_ms, dict(metrics)))
+    def send(self, rows: Rows) -> None:
+        for position, run in enumerate(rows.runs):
+            if metrics := rows.of(position):
+                self.runs[run].rows.append((rows.step, rows.time_ms, metrics))
 
-    def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
+    def keep_history(self, run: str, columns: Mapping[str, Sequence[float | None]]) -> None:
+        return  # its rows are here
+
+    def end(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
         self.runs[run].outcome = outcome
         self.runs[run].tags |= dict(tags or {})
+
+    def flush(self) -> None:
+        return
+
+    def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
+        self.end(run, outcome, tags)
+        self.flush()

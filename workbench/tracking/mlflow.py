@@ -1,53 +1,65 @@
-"""Runs in MLflow, written through `MlflowClient`, never through the global state of MLflow's fluent API."""
+"""Runs in MLflow, as events that a thread writes while training goes on; never through MLflow's global state."""
 
 import json
-from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import monotonic, time
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from time import time
+from uuid import uuid4
 
 import yaml
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from workbench.errors import TrackingError
-from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, outcome_of
+from workbench.tracking.base import (
+    STATUS,
+    Backend,
+    Ended,
+    Event,
+    File,
+    Opened,
+    Outcome,
+    Reopened,
+    Rows,
+    RunInfo,
+    Tagged,
+    outcome_of,
+)
+from workbench.tracking.bulk import Bulk, engine_of
+from workbench.tracking.calls import Calls
 from workbench.tracking.client import connect, kept_by, search_all, undivided
+from workbench.tracking.history import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
 from workbench.tracking.store import Store, member_tag, runs_filter, without_credentials
 from workbench.tracking.view import share
+from workbench.tracking.words import check_name, shortened
+from workbench.tracking.writer import Writer
 
-STATUS = {
-    Outcome.finished: "FINISHED",
-    Outcome.diverged: "FINISHED",
-    Outcome.pruned: "FINISHED",
-    Outcome.failed: "FAILED",
-    Outcome.interrupted: "KILLED",
-    Outcome.killed: "KILLED",
-}
 DONE = {outcome.value for outcome, status in STATUS.items() if status == "FINISHED"}
 VIEW_TAG = "view"  # of a sweep's own run
 ERROR_TAG = "error"
-ROWS_PER_CALL = 1000
-SECONDS_BETWEEN_FLUSHES = 5.0
+CONFIG = "config.yaml"
+NOTE_TAG = "mlflow.note.content"
+MOST_OF_PARAM, MOST_OF_TAG = 6000, 8000  # characters that MLflow keeps
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the first is many times faster, but not built everywhere
-MOST_OF_TIME = 0.1  # that flushing before a run's end may take, however many runs are open
 
 
 class MlflowSink:
-    """A sink for one experiment, by its name or its id. Rows are sent in batches; `close` sends the rest of its run."""
+    """A sink for one experiment, by its name or its id.
+
+    Everything goes through `writer`; `open`, `close`, `tag` and `flush` wait until all of it is kept.
+    """
 
     def __init__(self, store: Store, experiment: str = "", experiment_id: str = "") -> None:
         self.store = store
         self.client = connect(store)
         self.experiment_id = experiment_id or self._experiment(experiment)
-        self._rows: dict[str, list[Metric]] = defaultdict(list)
-        self._flushed = monotonic()
-        self._flushing = 0.0  # seconds that sending all waiting rows took
+        with kept_by(store):
+            way = Bulk if engine_of(self.client) is not None else Calls
+            self.backend: Backend = way(self.client, store, self.experiment_id)
+        self.writer = Writer(self.backend.write)
 
     def _experiment(self, name: str) -> str:
         with kept_by(self.store):
@@ -69,81 +81,56 @@ class MlflowSink:
     def open(self, runs: Sequence[RunInfo]) -> list[str]:
         opened: list[str] = []
         try:
-            for info in runs:
-                with kept_by(self.store), undivided():
-                    self._open(info, opened)
+            for start in range(0, len(runs), self.backend.at_once):
+                made = {uuid4().hex: info for info in runs[start : start + self.backend.at_once]}
+                events = [event for run, info in made.items() for event in _opening(run, info)]
+                try:
+                    with undivided():
+                        self.writer.now(events)
+                finally:
+                    opened += [known for run in made if (known := self.backend.identity(run))]
         except BaseException as error:
-            for run in opened:
-                with suppress(TrackingError):  # what stopped this is said already
-                    self.close(run, outcome_of(error))
+            with suppress(TrackingError):  # what stopped this is said already
+                for run in opened:
+                    self.end(run, outcome_of(error))
+                self.flush()
             raise
         return opened
 
-    def _open(self, info: RunInfo, opened: list[str]) -> None:
-        tags = {**info.tags, "mlflow.note.content": without_credentials(info.note)}
-        made = self.client.create_run(self.experiment_id, tags=tags, run_name=info.name).info
-        run = str(made.run_id)
-        opened.append(run)
-        params = [Param(key, without_credentials(value)) for key, value in info.params.items()]
-        self.client.log_batch(run, params=params)
-        if info.dataset:
-            self.client.log_inputs(run, datasets=[_dataset_input(info.dataset)])
-        if info.config:
-            self._keep_config(run, made.artifact_uri, info.config)
+    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
+        self.writer.put(Reopened(run, _tags(tags)))
 
-    def _keep_config(self, run: str, folder: str, config: Mapping[str, object]) -> None:
-        """``config.yaml``; written here where the store is a file, because MLflow would read the whole run first."""
-        text = yaml.dump(json.loads(without_credentials(json.dumps(dict(config)))), Dumper=DUMPER, sort_keys=False)
-        if self.store.file is None:
-            self.client.log_text(run, text, "config.yaml")
-            return
-        place = Path(url2pathname(urlparse(folder).path))
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "config.yaml").write_text(text)
+    def attach(self, run: str, name: str, content: bytes) -> None:
+        self.writer.put(File(run, name, content))
+
+    def send(self, rows: Rows) -> None:
+        for name in rows.metrics:
+            check_name("metric", name)
+        self.writer.put(rows)
 
     def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
-        self._rows[run] += [Metric(name, value, time_ms, step) for name, value in metrics.items()]
-        if len(self._rows[run]) >= ROWS_PER_CALL:
-            self._flush(run)
-        if monotonic() - self._flushed > max(SECONDS_BETWEEN_FLUSHES, self._flushing / MOST_OF_TIME):
-            started = monotonic()
-            for waiting in list(self._rows):
-                self._flush(waiting)
-            self._flushed = monotonic()
-            self._flushing = self._flushed - started
+        """Keep numbers of one run at one step."""
+        self.send(Rows((run,), step, time_ms, {name: [value] for name, value in metrics.items()}))
 
-    def _flush(self, run: str, tags: Sequence[RunTag] = ()) -> None:
-        with undivided(), kept_by(self.store):
-            rows = self._rows.pop(run, [])
-            *parts, last = [rows[start : start + ROWS_PER_CALL] for start in range(0, len(rows) or 1, ROWS_PER_CALL)]
-            for part in parts:
-                self.client.log_batch(run, metrics=part)
-            self.client.log_batch(run, metrics=last, tags=tags)
+    def keep_history(self, run: str, columns: Columns) -> None:
+        self.attach(run, HISTORY, parquet_of(columns))
+
+    def end(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
+        self.writer.put(Ended(run, outcome, _tags(tags or {}), _now()))
+
+    def flush(self) -> None:
+        self.writer.flush()
 
     def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
-        with undivided(), kept_by(self.store):
-            ending = {**(tags or {}), "outcome": outcome.value}
-            self._flush(run, [RunTag(key, value) for key, value in ending.items()])
-            self.client.set_terminated(run, STATUS[outcome], end_time=int(time() * 1000))
+        with undivided():
+            self.end(run, outcome, tags)
+            self.flush()
 
     def tag(self, runs: Iterable[str], key: str, value: str) -> None:
         """Set a tag of runs that are kept already."""
-        with kept_by(self.store):
-            for run in runs:
-                self.client.set_tag(run, key, value)
-
-    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
-        with undivided(), kept_by(self.store):
-            self.client.log_batch(run, tags=[RunTag(key, value) for key, value in tags.items()])
-            if ERROR_TAG in self.client.get_run(run).data.tags:
-                self.client.delete_tag(run, ERROR_TAG)
-            self.client.update_run(run, status="RUNNING")
-
-    def attach(self, run: str, name: str, content: bytes) -> None:
-        with undivided(), kept_by(self.store), TemporaryDirectory() as folder:
-            file = Path(folder) / name
-            file.write_bytes(content)
-            self.client.log_artifact(run, str(file))
+        for run in runs:
+            self.writer.put(Tagged(run, _tags({key: value})))
+        self.flush()
 
     def end_gone(self) -> None:
         """End the runs of the experiment whose process is gone: as killed, or as it had said before."""
@@ -196,7 +183,33 @@ def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> None:
             client.log_artifact(run, str(file), folder)
 
 
-def _dataset_input(info: DatasetInfo) -> DatasetInput:
-    profile = f'{{"num_rows": {info.examples}, "num_features": {info.features}}}'
-    dataset = Dataset(info.name, info.digest, "local", f'{{"uri": "workbench:{info.name}"}}', profile=profile)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+def _now() -> int:
+    return int(time() * 1000)
+
+
+def _opening(run: str, info: RunInfo) -> list[Event]:
+    """What begins a run, without passwords and no longer than MLflow keeps it."""
+    params = {}
+    for key, value in info.params.items():
+        check_name("param", key)
+        params[key] = shortened(without_credentials(value), MOST_OF_PARAM)
+    tags = _tags({**info.tags, NOTE_TAG: without_credentials(info.note)})
+    bare = replace(info, params=params, tags=tags, note="", config={})
+    return [Opened(run, bare, _now()), *([File(run, CONFIG, _config(info.config))] if info.config else [])]
+
+
+def _config(config: Mapping[str, object]) -> bytes:
+    """The content of CONFIG. Runs of a sweep differ in few sections: each is written out once."""
+    return "".join(_section(json.dumps({name: content})) for name, content in config.items()).encode()
+
+
+@lru_cache(maxsize=1000)
+def _section(content: str) -> str:
+    text: str = yaml.dump(json.loads(without_credentials(content)), Dumper=DUMPER, sort_keys=False)
+    return text
+
+
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    for key in tags:
+        check_name("tag", key)
+    return {key: shortened(value, MOST_OF_TAG) for key, value in tags.items()}

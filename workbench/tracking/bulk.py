@@ -1,0 +1,277 @@
+"""Events as bulk statements on the tables of MLflow's own store, many runs to a transaction.
+
+`MlflowClient` takes some thirty milliseconds for a run with its rows, most of them for objects, sessions and queries of
+their own. This file writes what those calls would have written, and nothing else knows MLflow's tables. It is used
+for the versions that it was seen to be right with, `PROVED`: a test writes the same runs both ways and compares all
+that MLflow reads back.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.store.tracking.dbmodels import models
+from mlflow.utils import file_utils, uri
+from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from workbench.errors import TrackingError
+from workbench.tracking.base import STATUS, Ended, Event, File, Opened, Reopened, Rows, Tagged
+from workbench.tracking.calls import CONTEXT, Calls, profile, source
+from workbench.tracking.client import kept_by
+from workbench.tracking.store import Store
+
+PROVED = ("3.17.2",)
+DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+MILLISECONDS_TO_WAIT = 20_000  # for another writer, as MLflow does
+IDS_PER_QUERY = 500
+RUNNING = "RUNNING"
+
+Row = dict[str, Any]
+
+untyped: Any = uri.is_local_uri, uri.append_to_uri_path, file_utils.local_file_uri_to_path
+_is_local, _append, _path_of = untyped
+
+_runs, _tags, _params, _metrics, _latest, _datasets, _inputs, _input_tags, _experiments = (
+    getattr(models, f"Sql{name}").__table__
+    for name in ("Run", "Tag", "Param", "Metric", "LatestMetric", "Dataset", "Input", "InputTag", "Experiment")
+)
+
+
+def engine_of(client: MlflowClient) -> Any:
+    """The engine of a client's store, if it is a database that this file writes to by a version it was proved with."""
+    if mlflow.__version__ not in PROVED:
+        return None
+    engine = getattr(client._tracking_client.store, "engine", None)
+    return engine if engine is not None and engine.dialect.name in DIALECTS else None
+
+
+@dataclass
+class _Batch:
+    """What some events change, by table; of what is set several times the last."""
+
+    opened: list[Opened] = field(default_factory=list)
+    tags: dict[tuple[str, str], str | None] = field(default_factory=dict)  # None: to be deleted
+    status: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    rows: list[Rows] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        match event:
+            case Rows():
+                self.rows.append(event)
+            case File():
+                self.files.append(event)
+            case Opened():
+                self.opened.append(event)
+                self._set(event.run, {**event.info.tags, "mlflow.runName": event.info.name})
+            case Tagged():
+                self._set(event.run, event.tags)
+            case Reopened():
+                self._set(event.run, event.tags)
+                self.tags[event.run, "error"] = None
+                self.status[event.run] = (RUNNING, None)
+            case Ended():
+                self._set(event.run, {**event.tags, "outcome": event.outcome.value})
+                self.status[event.run] = (STATUS[event.outcome], event.time_ms)
+
+    def _set(self, run: str, tags: Any) -> None:
+        for key, value in tags.items():
+            self.tags[run, key] = value
+
+    @property
+    def known(self) -> set[str]:
+        """The runs that must be there already."""
+        runs = {run for run, _ in self.tags} | {run for rows in self.rows for run in rows.runs}
+        return (runs | {file.run for file in self.files}).difference(event.run for event in self.opened)
+
+
+class Bulk:
+    """The backend for a database, whose runs keep the ids that were made here."""
+
+    at_once = 10_000
+
+    def __init__(self, client: MlflowClient, store: Store, experiment_id: str) -> None:
+        self.engine = engine_of(client)
+        self.client, self.store, self.experiment_id = client, store, int(experiment_id)
+        self.location = str(client.get_experiment(experiment_id).artifact_location)
+        self._insert = DIALECTS[self.engine.dialect.name]
+        self._begun: set[str] = set()
+        self._calls = Calls(client, store, experiment_id)
+
+    def identity(self, run: str) -> str | None:
+        return run if run in self._begun else None
+
+    def write(self, events: Sequence[Event]) -> None:
+        batch, self._begun = _Batch(), set()
+        for event in events:
+            batch.add(event)
+        with kept_by(self.store):
+            local = _is_local(self.location)
+            if local:
+                self._write_files(batch.files)
+            with self.engine.connect() as connection:
+                if self.engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql(f"PRAGMA busy_timeout = {MILLISECONDS_TO_WAIT}")
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # one that read first could not wait for others
+                gone = self._gone(connection, batch.known)
+                self._open(connection, batch.opened)
+                self._keep_tags(connection, batch, gone)
+                self._keep_rows(connection, batch.rows, gone)
+                connection.commit()
+        self._begun = {event.run for event in batch.opened}
+        if not local and batch.files:
+            self._calls.write([file for file in batch.files if file.run not in gone])
+
+    def _artifacts(self, run: str) -> str:
+        return str(_append(self.location, run, "artifacts"))
+
+    def _write_files(self, files: Iterable[File]) -> None:
+        for file in files:
+            folder = Path(_path_of(self._artifacts(file.run)))
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / file.name).write_bytes(file.content)
+
+    def _gone(self, connection: Connection, runs: set[str]) -> set[str]:
+        """Those that somebody has deleted: they get no more."""
+        stages: dict[str, str] = {}
+        ids = sorted(runs)
+        for start in range(0, len(ids), IDS_PER_QUERY):
+            wanted = _runs.c.run_uuid.in_(ids[start : start + IDS_PER_QUERY])
+            stages |= dict(connection.execute(select(_runs.c.run_uuid, _runs.c.lifecycle_stage).where(wanted)).all())
+        missing = runs - stages.keys()
+        if missing:
+            raise TrackingError(f"tracking: the store {self.store.shown} has no run {min(missing)}")
+        gone = {run for run, stage in stages.items() if stage != "active"}
+        if gone:
+            logging.getLogger(__name__).warning("%d runs were deleted; they get no more rows", len(gone))
+        return gone
+
+    def _open(self, connection: Connection, opened: Sequence[Opened]) -> None:
+        if not opened:
+            return
+        stage = connection.execute(
+            select(_experiments.c.lifecycle_stage).where(_experiments.c.experiment_id == self.experiment_id)
+        ).scalar()
+        if stage != "active":
+            raise TrackingError("tracking.experiment: it was deleted; restore it in MLflow or name another")
+        self._add(connection, _runs, [self._run(event) for event in opened])
+        params = [(event.run, *pair) for event in opened for pair in event.info.params.items()]
+        self._add(connection, _params, [{"run_uuid": run, "key": key, "value": value} for run, key, value in params])
+        self._keep_inputs(connection, opened)
+
+    def _run(self, event: Opened) -> Row:
+        return {
+            "run_uuid": event.run,
+            "name": event.info.name,
+            "artifact_uri": self._artifacts(event.run),
+            "experiment_id": self.experiment_id,
+            "source_type": "UNKNOWN",
+            "source_name": "",
+            "entry_point_name": "",
+            "user_id": event.info.tags.get("mlflow.user", "unknown"),
+            "status": RUNNING,
+            "start_time": event.time_ms,
+            "end_time": None,
+            "deleted_time": None,
+            "source_version": "",
+            "lifecycle_stage": "active",
+        }
+
+    def _keep_inputs(self, connection: Connection, opened: Sequence[Opened]) -> None:
+        for dataset in {event.info.dataset for event in opened if event.info.dataset}:
+            key = {"experiment_id": self.experiment_id, "name": dataset.name, "digest": dataset.digest}
+            new = _uuid(*map(str, key.values()))
+            described = {"dataset_source": source(dataset), "dataset_profile": profile(dataset)}
+            self._add(
+                connection, _datasets, [{**key, "dataset_uuid": new, "dataset_source_type": "local", **described}]
+            )
+            where = [_datasets.c[name] == value for name, value in key.items()]
+            kept = connection.execute(select(_datasets.c.dataset_uuid).where(*where)).scalar_one()
+            edges = [(event.run, _uuid(event.run, kept)) for event in opened if event.info.dataset == dataset]
+            common = {"source_type": "DATASET", "source_id": kept, "destination_type": "RUN"}
+            self._add(
+                connection, _inputs, [{"input_uuid": edge, "destination_id": run, **common} for run, edge in edges]
+            )
+            tags = [{"input_uuid": edge, "name": CONTEXT[0], "value": CONTEXT[1]} for _, edge in edges]
+            self._add(connection, _input_tags, tags)
+
+    def _keep_tags(self, connection: Connection, batch: _Batch, gone: set[str]) -> None:
+        rows = [
+            {"run_uuid": run, "key": key, "value": value}
+            for (run, key), value in batch.tags.items()
+            if value is not None and run not in gone
+        ]
+        statement = self._insert(_tags)
+        new = {"value": statement.excluded.value}
+        self._execute(connection, statement.on_conflict_do_update(index_elements=["key", "run_uuid"], set_=new), rows)
+        deleted = [{"run": run, "name": key} for (run, key), value in batch.tags.items() if value is None]
+        named = (_tags.c.run_uuid == bindparam("run"), _tags.c.key == bindparam("name"))
+        self._execute(connection, delete(_tags).where(*named), deleted)
+        for ends in (True, False):
+            ended = [
+                {"run": run, "status": status, **({"end_time": time_ms} if ends else {})}
+                for run, (status, time_ms) in batch.status.items()
+                if run not in gone and (time_ms is not None) == ends
+            ]
+            self._execute(connection, update(_runs).where(_runs.c.run_uuid == bindparam("run")), ended)
+
+    def _keep_rows(self, connection: Connection, batch: Sequence[Rows], gone: set[str]) -> None:
+        self._add(connection, _metrics, list(_metric_rows(batch, gone)))
+        statement = self._insert(_latest)
+        new = statement.excluded
+        newer = tuple_(new.step, new.timestamp, new.value) > tuple_(
+            _latest.c.step, _latest.c.timestamp, _latest.c.value
+        )
+        changed = {name: new[name] for name in ("value", "timestamp", "step", "is_nan")}
+        statement = statement.on_conflict_do_update(index_elements=["key", "run_uuid"], set_=changed, where=newer)
+        self._execute(connection, statement, _latest_of(_metric_rows(batch, gone)))
+
+    def _add(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows that are not there."""
+        self._execute(connection, self._insert(table).on_conflict_do_nothing(), rows)
+
+    @staticmethod
+    def _execute(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
+        if rows:
+            connection.execute(statement, rows)
+
+
+def _metric_rows(batch: Sequence[Rows], gone: set[str]) -> Iterator[Row]:
+    for rows in batch:
+        for name, values in rows.metrics.items():
+            for run, value in zip(rows.runs, values, strict=True):
+                if isfinite(value) and run not in gone:
+                    yield {
+                        "key": name,
+                        "value": value,
+                        "timestamp": rows.time_ms,
+                        "run_uuid": run,
+                        "step": rows.step,
+                        "is_nan": False,
+                    }
+
+
+def _latest_of(rows: Iterable[Row]) -> list[Row]:
+    """Of every series the row that MLflow shows: the highest step, then the latest, then the greatest."""
+    latest: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        before = latest.get((row["run_uuid"], row["key"]))
+        if before is None or _age(row) > _age(before):
+            latest[row["run_uuid"], row["key"]] = row
+    return list(latest.values())
+
+
+def _age(row: Row) -> tuple[int, int, float]:
+    return row["step"], row["timestamp"], row["value"]
+
+
+def _uuid(*parts: str) -> str:
+    """The same for the same parts: what is written again changes nothing."""
+    return uuid5(NAMESPACE_URL, "workbench:" + ":".join(parts)).hex

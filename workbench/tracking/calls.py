@@ -1,0 +1,102 @@
+"""Events through `MlflowClient`, call by call: for servers, and where nothing faster is known to be right."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+from workbench.tracking.base import STATUS, DatasetInfo, Ended, Event, File, Opened, Reopened, Rows, Tagged
+from workbench.tracking.client import kept_by
+from workbench.tracking.store import Store
+
+ROWS_PER_CALL = 1000
+CONTEXT = ("mlflow.data.context", "training")
+
+
+class Calls:
+    """The backend for every store. A server makes the ids of its runs: `identity` knows those that were begun here."""
+
+    at_once = 1
+
+    def __init__(self, client: MlflowClient, store: Store, experiment_id: str) -> None:
+        self.client, self.store, self.experiment_id = client, store, experiment_id
+        self._ids: dict[str, str] = {}
+        self._rows: dict[str, list[Metric]] = defaultdict(list)
+
+    def identity(self, run: str) -> str | None:
+        return self._ids.get(run)
+
+    def write(self, events: Sequence[Event]) -> None:
+        self._rows.clear()
+        with kept_by(self.store):
+            for event in events:
+                match event:
+                    case Rows():
+                        self._gather(event)
+                    case Opened():
+                        self._open(event)
+                    case _:
+                        self._change(event)
+            for run in list(self._rows):
+                self._log(run, {})
+
+    def _gather(self, rows: Rows) -> None:
+        for name, values in rows.metrics.items():
+            for run, value in zip(rows.runs, values, strict=True):
+                if isfinite(value):
+                    self._rows[self._ids.get(run, run)].append(Metric(name, value, rows.time_ms, rows.step))
+
+    def _log(self, run: str, tags: dict[str, str]) -> None:
+        rows = self._rows.pop(run, [])
+        *parts, last = [rows[start : start + ROWS_PER_CALL] for start in range(0, len(rows) or 1, ROWS_PER_CALL)]
+        for part in parts:
+            self.client.log_batch(run, metrics=part)
+        self.client.log_batch(run, metrics=last, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def _open(self, event: Opened) -> None:
+        if event.run in self._ids:
+            return
+        info = event.info
+        made = self.client.create_run(self.experiment_id, event.time_ms, dict(info.tags), info.name)
+        run = self._ids[event.run] = str(made.info.run_id)
+        self.client.log_batch(run, params=[Param(key, value) for key, value in info.params.items()])
+        if info.dataset:
+            self.client.log_inputs(run, datasets=[_input(info.dataset)])
+
+    def _change(self, event: Reopened | Tagged | File | Ended) -> None:
+        run = self._ids.get(event.run, event.run)
+        match event:
+            case File():
+                with TemporaryDirectory() as folder:
+                    file = Path(folder) / event.name
+                    file.write_bytes(event.content)
+                    self.client.log_artifact(run, str(file))
+            case Tagged():
+                self._log(run, dict(event.tags))
+            case Reopened():
+                self._log(run, dict(event.tags))
+                if "error" in self.client.get_run(run).data.tags:
+                    self.client.delete_tag(run, "error")
+                self.client.update_run(run, status="RUNNING")
+            case Ended():
+                self._log(run, {**event.tags, "outcome": event.outcome.value})
+                self.client.set_terminated(run, STATUS[event.outcome], end_time=event.time_ms)
+
+
+def profile(info: DatasetInfo) -> str:
+    """What MLflow shows of a data set's size."""
+    return f'{{"num_rows": {info.examples}, "num_features": {info.features}}}'
+
+
+def source(info: DatasetInfo) -> str:
+    """Where MLflow says a data set comes from."""
+    return f'{{"uri": "workbench:{info.name}"}}'
+
+
+def _input(info: DatasetInfo) -> DatasetInput:
+    dataset = Dataset(info.name, info.digest, "local", source(info), profile=profile(info))
+    return DatasetInput(dataset, [InputTag(*CONTEXT)])

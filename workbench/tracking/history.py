@@ -1,0 +1,35 @@
+"""A run's whole history as a Parquet file: what a store is given of a long series is thinned, this is not."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import pyarrow
+import pyarrow.parquet
+
+HISTORY = "history.parquet"
+WHOLE = ("step", "epoch", "time_ms")  # columns of whole numbers, then one for each metric
+
+Columns = Mapping[str, Sequence[float | None]]
+
+
+def parquet_of(columns: Columns) -> bytes:
+    """The content of HISTORY: one row for each record, empty where it lacks a metric."""
+    kinds = {name: pyarrow.int64() if name in WHOLE else pyarrow.float64() for name in columns}
+    table = pyarrow.table({name: pyarrow.array(values, kinds[name]) for name, values in columns.items()})
+    file = BytesIO()
+    pyarrow.parquet.write_table(  # such files are small: what is left out here takes most of the time
+        table, file, compression="none", use_dictionary=False, write_statistics=False, store_schema=False
+    )
+    return file.getvalue()
+
+
+def columns_of(content: bytes) -> dict[str, list[float | None]]:
+    """The columns of a file that `parquet_of` made."""
+    columns: dict[str, list[float | None]] = pyarrow.parquet.read_table(BytesIO(content)).to_pydict()
+    return columns
+
+
+def series_of(columns: Columns, name: str) -> list[tuple[int, float]]:
+    """[(step, value)] of one metric, over the records that have it."""
+    pairs = zip(columns["step"], columns.get(name, ()), strict=False)
+    return [(int(step), value) for step, value in pairs if step is not None and value is not None]

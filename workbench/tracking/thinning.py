@@ -1,0 +1,85 @@
+"""Which rows of a long series a store is given: MLflow's charts draw 320 points of a line, and would miss extremes.
+
+A series of at most MOST records is given whole. Of a longer one the first records are given, then of each of BUCKETS
+equal parts the rows of the least and the greatest value, and in the end the last row: so the charts draw all there is.
+What is given depends on the records alone, not on when they come: training that goes on from a checkpoint gives the
+same rows.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from math import isfinite, nan
+
+from workbench.tracking.base import Rows
+
+MOST = 320
+FIRST = 20
+BUCKETS = 149  # FIRST + 2 * BUCKETS + 1 <= MOST
+
+Place = tuple[int, str, str]  # of a row: number among those that wait, name, run
+
+
+class Thinning:
+    """Thins the series of a pack of `total` records; holds the records of one bucket."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._count = 0
+        self._bucket = -1
+        self._waiting: list[Rows] = []
+
+    def add(self, rows: Rows) -> Iterator[Rows]:
+        """Take the next record; what is to be given now."""
+        if self.total <= MOST:
+            yield rows
+            return
+        bucket = bucket_of(self._count, self.total)
+        self._count += 1
+        if bucket != self._bucket:
+            yield from _only(self._waiting, _extremes(self._waiting))
+            self._bucket, self._waiting = bucket, []
+        self._waiting.append(rows)
+
+    def rest(self, runs: Collection[str]) -> Iterator[Rows]:
+        """What is still to be given of runs that have no further records."""
+        theirs = [_part(rows, runs) for rows in self._waiting]
+        self._waiting = [_part(rows, set(rows.runs).difference(runs)) for rows in self._waiting]
+        yield from _only(theirs, _extremes(theirs, last=True))
+
+
+def bucket_of(index: int, total: int) -> int:
+    """The bucket of a record among `total`; each of the first has one of its own."""
+    if index < FIRST:
+        return index
+    return FIRST + (index - FIRST) * BUCKETS // (total - FIRST)
+
+
+def _part(rows: Rows, runs: Collection[str]) -> Rows:
+    """The same for some of its runs."""
+    places = [place for place, run in enumerate(rows.runs) if run in runs]
+    metrics = {name: [values[place] for place in places] for name, values in rows.metrics.items()}
+    return Rows(tuple(rows.runs[place] for place in places), rows.step, rows.time_ms, metrics)
+
+
+def _extremes(waiting: Sequence[Rows], last: bool = False) -> set[Place]:
+    """The first rows of the least and of the greatest value of every series, and its last row if asked for."""
+    series: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    for number, rows in enumerate(waiting):
+        for name, values in rows.metrics.items():
+            for run, value in zip(rows.runs, values, strict=True):
+                if isfinite(value):
+                    series.setdefault((name, run), []).append((value, number))
+    kept = set()
+    for (name, run), points in series.items():
+        least, greatest = min(points), max(points, key=lambda point: point[0])
+        kept |= {(number, name, run) for _, number in (least, greatest, *points[-1:] * last)}
+    return kept
+
+
+def _only(waiting: Sequence[Rows], kept: set[Place]) -> Iterator[Rows]:
+    for number, rows in enumerate(waiting):
+        metrics = {
+            name: [value if (number, name, run) in kept else nan for run, value in zip(rows.runs, values, strict=True)]
+            for name, values in rows.metrics.items()
+        }
+        if any(isfinite(value) for values in metrics.values() for value in values):
+            yield Rows(rows.runs, rows.step, rows.time_ms, metrics)

@@ -1,0 +1,85 @@
+"""Writes events while training goes on, in one thread of its own."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+
+from workbench.errors import TrackingError
+from workbench.tracking.base import Event, Rows
+from workbench.tracking.client import undivided
+
+SECONDS_BETWEEN_WRITES = 5.0
+MOST_OF_TIME = 0.1  # that writing before a flush may take, however many rows there are
+ROWS_AT_ONCE = 50_000  # are not kept waiting
+MOST_ROWS = 200_000  # that wait while others are written: then training waits too
+
+
+class Writer:
+    """Hands events to `write`, in their order, many at once.
+
+    What `write` raises is raised by the next call of a method. What it could not write then stays first in line and is
+    tried once more, with what has come since; where that fails too, it is given to `lost`.
+    """
+
+    def __init__(
+        self, write: Callable[[Sequence[Event]], None], lost: Callable[[Sequence[Event]], None] = lambda events: None
+    ) -> None:
+        self.write, self.lost = write, lost
+        self._pool = ThreadPoolExecutor(1, "tracking")  # its thread is waited for when the process ends
+        self._waiting: list[Event] = []
+        self._rows = 0
+        self._going: list[Event] = []
+        self._job: Future[float] | None = None
+        self._has_failed = False
+        self._began, self._took = monotonic(), 0.0
+
+    def put(self, event: Event) -> None:
+        """Take an event, and give those that wait to the thread if it is time."""
+        self._waiting.append(event)
+        self._rows += event.size if isinstance(event, Rows) else 1
+        if self._job is not None and (self._job.done() or self._rows >= MOST_ROWS):
+            self._collect()
+        pause = max(SECONDS_BETWEEN_WRITES, self._took / MOST_OF_TIME)
+        if self._job is None and (self._rows >= ROWS_AT_ONCE or monotonic() - self._began > pause):
+            self._start()
+
+    def flush(self) -> None:
+        """Wait until all events are written; Ctrl-C and SIGTERM are held back until then."""
+        with undivided():
+            while self._job is not None or self._waiting:
+                if self._job is None:
+                    self._start()
+                self._collect()
+
+    def now(self, events: Sequence[Event]) -> None:
+        """Write events after all others, and wait; they are not tried again."""
+        with undivided():
+            self.flush()
+            self._pool.submit(self.write, events).result()
+
+    def _start(self) -> None:
+        self._going, self._waiting, self._rows = self._waiting, [], 0
+        self._began = monotonic()
+        self._job = self._pool.submit(self._timed, self._going)
+
+    def _timed(self, events: Sequence[Event]) -> float:
+        self.write(events)
+        return monotonic() - self._began
+
+    def _collect(self) -> None:
+        """Wait for the thread, and raise what it met."""
+        assert self._job is not None
+        job, events = self._job, self._going
+        try:
+            self._took = job.result()
+            self._has_failed = False
+        except TrackingError:
+            if self._has_failed:
+                self.lost(events)
+            else:
+                self._waiting[:0] = events
+            self._has_failed = not self._has_failed
+            raise
+        finally:
+            if job.done():  # else it was the waiting that was interrupted
+                self._job, self._going = None, []
