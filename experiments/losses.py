@@ -106,7 +106,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     delta.plot(z, 1 - a, label="likelihood")
     delta.plot(z, (1 - a) * a * (1 - a), label="squared error")
     delta.set(xlabel="z", ylabel="|δ|", title="logistic output, y = 1")
-    delta.legend(fontsize="small")
+    delta.legend(fontsize="small", loc="center right")
     rows = study.tables["accuracy"]
     accuracy.plot(rows["accuracy"], rows["arm"], "o", markersize=4, alpha=0.5)
     accuracy.set(xlabel="test accuracy", title="digits, two hidden layers")
