@@ -186,6 +186,20 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
     return _spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
 
 
+def spec_from(resolved: Mapping[str, Any], choices: Mapping[str, str], overrides: Sequence[str] = ()) -> RunSpec:
+    """A run from what was kept of one: its `resolved` configuration and the names chosen in its groups.
+
+    Raises ConfigError for keys and values that the schema of today does not know.
+    """
+    try:
+        job = OmegaConf.merge(SCHEMA, dict(resolved))
+    except OmegaConfBaseException as error:
+        raise reworded(error) from error
+    if not isinstance(job, DictConfig):
+        raise ConfigError("config.yaml: must hold keys with values")
+    return _spec(job, dict(choices), tuple(overrides))
+
+
 def _without_hydra(config: DictConfig) -> DictConfig:
     job = config.copy()
     with open_dict(job):
