@@ -1,14 +1,25 @@
-"""The command lines of that read runs back: parsing only."""
+"""The command lines of what reads runs back: parsing only."""
 
 import argparse
 
 STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
-COMMANDS = ("compare",)
+COMMANDS = ("compare", "show", "verify")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add what reads runs back."""
     _add_compare(commands)
+    _add_run(commands, "show", "what a run is, how it ended, its numbers and files")
+    _add_run(commands, "verify", "train a run again from what the store holds; exit code 1 where it ends otherwise")
+
+
+def _add_run(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, says: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=says)
+    parser.add_argument("run", nargs="?", help="its id, the beginning of it, or its name; without one, the newest run")
+    parser.add_argument("--uri", help=STORE)
+    return parser
 
 
 def _listed(text: str) -> list[str]:

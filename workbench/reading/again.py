@@ -1,0 +1,133 @@
+"""A run from what a store holds of it alone: its configuration, its pack, and how it is trained again."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from workbench import __version__
+from workbench.build import build_pack, dataset_of, device_of
+from workbench.compose import spec_from
+from workbench.config import GROUPS, RunSpec
+from workbench.engine.checkpoint import weights_digest
+from workbench.engine.history import Record
+from workbench.engine.replicas import Pack
+from workbench.errors import NumericsError, TrackingError
+from workbench.nn.params import Params
+from workbench.run import Job, train_pack
+from workbench.sweeps.identity import run_key
+from workbench.sweeps.jobs import environment_tags
+from workbench.tracking.base import MemorySink
+from workbench.tracking.single import FullRun, read_run, runs_where
+from workbench.tracking.store import Store
+
+COMMAND = "    workbench train"  # in a run's note
+COMMIT = "mlflow.source.git.commit"
+
+
+def spec_of(kept: FullRun) -> RunSpec:
+    """The configuration a run was trained with, from its ``config.yaml`` and its params.
+
+    Raises TrackingError where the run kept none.
+    """
+    if not kept.config:
+        raise TrackingError(f"run {kept.run.id}: must have kept its config.yaml, but its files are {list(kept.files)}")
+    choices = {group: kept.run.params.get(group, "") for group in GROUPS}
+    return spec_from(kept.config, choices)
+
+
+def command_of(kept: FullRun) -> str:
+    """The command line that repeats a run, from its note; empty where it has none."""
+    note = kept.run.tags.get("mlflow.note.content", "")
+    return next((line.strip() for line in note.splitlines() if line.startswith(COMMAND)), "")
+
+
+def overrides_of(kept: FullRun) -> list[str]:
+    """The overrides in that command line."""
+    return shlex.split(command_of(kept))[2:]
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run trained again, among `size` replicas: its last metrics, and the parameters [P] that it ended with."""
+
+    pack: Pack
+    params: Params
+    metrics: dict[str, float]
+    size: int
+
+    @property
+    def digest(self) -> str:
+        """That of its final weights."""
+        return weights_digest(self.params.layout, self.params.flat[0])
+
+
+def train_again(kept: FullRun, others: Sequence[FullRun] = ()) -> Again:
+    """Train a run as it was trained, alone or in the pack of all `others` (itself among them, in their order).
+
+    A replica leaves where it was pruned. Raises NumericsError where the training fails.
+    """
+    members = list(others) or [kept]
+    specs = [spec_of(one) for one in members]
+    place = next(place for place, one in enumerate(members) if one.run.id == kept.run.id)
+    leaves = [int(one.run.tags.get("pruned.epoch", -1)) for one in members]
+
+    def give_up(record: Record) -> list[int]:
+        return [replica for replica in record.replicas if leaves[replica] == record.epoch]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(kept.run.tags.get("threads", before)))
+    try:
+        done = train_pack([Job(spec, "", "") for spec in specs], MemorySink(), give_up=give_up)
+    finally:
+        torch.set_num_threads(before)
+    if done.results[place].error:
+        raise NumericsError(f"run {kept.run.id}: must train again, but {done.results[place].error}")
+    pack = build_pack([specs[place]])
+    params = pack.initial_params()
+    params.flat[0].copy_(done.final[place])
+    return Again(pack, params, done.results[place].metrics, len(members))
+
+
+def pack_of(store: Store, kept: FullRun) -> list[FullRun]:
+    """The runs that trained together with this one, in their order; none where the store lacks one of them."""
+    digest, _, place = kept.run.tags.get("pack", "").partition(":")
+    size = int(place.partition("/")[2] or 0)
+    found = {
+        run.data.tags["pack"].partition(":")[2].partition("/")[0]: run.info.run_id
+        for run in runs_where(store, kept.experiment_id, f"tags.pack LIKE '{digest}:%'")
+    }
+    found[place.partition("/")[0]] = kept.run.id
+    if len(found) < size:
+        return []
+    return [kept if run == kept.run.id else read_run(store, run) for _, run in sorted(found.items(), key=_number)]
+
+
+def _number(item: tuple[str, str]) -> int:
+    return int(item[0] or 0)
+
+
+def what_differs(kept: FullRun, spec: RunSpec) -> list[str]:
+    """Why the same bits cannot be promised here, each in words: another machine, version, data or code."""
+    tags = kept.run.tags
+    device = device_of(spec)
+    here = {"torch": torch.__version__, "instructions": torch.backends.cpu.get_cpu_capability()}
+    changed = {name: value for name, value in here.items() if tags.get(name) != value}
+    found = [f"{name} was {tags.get(name, 'not kept')}, here {value}" for name, value in changed.items()]
+    if tags.get("device", "cpu") != "cpu" or device.type != "cpu":
+        found.append(f"device was {tags.get('device')}, here {device.type}: sums on a GPU have no fixed order")
+    digest = dataset_of(spec).digest
+    if kept.data and kept.data != digest:
+        found.append(f"the data set had digest {kept.data}, here {digest}")
+    elif tags.get("workbench") != __version__:
+        found.append(f"workbench was {tags.get('workbench', 'not kept')}, here {__version__}")
+    elif tags.get("key") != run_key(spec, digest):
+        found.append("the source of a function that it chose (activation, data, ...) was edited since")
+    return found
+
+
+def other_commit(kept: FullRun) -> list[str]:
+    """That the code may have changed within its version, in words, where both commits are known and differ."""
+    was, here = kept.run.tags.get(COMMIT), environment_tags().get(COMMIT)
+    return [f"the code was of commit {was[:10]}, here {here[:10]}"] if was and here and was != here else []
