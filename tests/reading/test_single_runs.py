@@ -66,7 +66,7 @@ def test_runs_are_found_by_id_prefix_and_name(place: Store) -> None:
     first, _, last = runs_of(place)
     for name in (first.info.run_id, first.info.run_id[:9], first.info.run_id[:6].upper(), "lr=0.1 seed=0"):
         assert find_run(place, name).run.id == first.info.run_id
-    assert find_run(place, None).run.id == last.info.run_id
+    assert find_run(place, None).start_ms == last.info.start_time
     with pytest.raises(
         UnknownNameError, match=r"run: unknown name 'lr=0.2 seed=0'; did you mean 'lr=0.\d+ seed=0'\? opt"
     ):
