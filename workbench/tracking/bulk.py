@@ -34,6 +34,7 @@ IDS_PER_QUERY = 500
 RUNNING = "RUNNING"
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]
 
 untyped: Any = uri.is_local_uri, uri.append_to_uri_path, file_utils.local_file_uri_to_path
 _is_local, _append, _path_of = untyped
@@ -203,27 +204,27 @@ class Bulk:
             self._add(connection, _input_tags, tags)
 
     def _keep_tags(self, connection: Connection, batch: _Batch, gone: set[str]) -> None:
-        rows = [
-            {"run_uuid": run, "key": key, "value": value}
-            for (run, key), value in batch.tags.items()
-            if value is not None and run not in gone
-        ]
+        tags = [(run, key, value) for (run, key), value in batch.tags.items() if run not in gone]
         statement = self._insert(_tags)
-        new = {"value": statement.excluded.value}
-        self._execute(connection, statement.on_conflict_do_update(index_elements=["key", "run_uuid"], set_=new), rows)
-        deleted = [{"run": run, "name": key} for (run, key), value in batch.tags.items() if value is None]
+        statement = statement.on_conflict_do_update(
+            index_elements=["key", "run_uuid"], set_={"value": statement.excluded.value}
+        )
+        set_ = [tag for tag in tags if tag[2] is not None]
+        self._execute(connection, statement, ("run_uuid", "key", "value"), set_)
         named = (_tags.c.run_uuid == bindparam("run"), _tags.c.key == bindparam("name"))
-        self._execute(connection, delete(_tags).where(*named), deleted)
-        for ends in (True, False):
+        deleted = [(run, key) for run, key, value in tags if value is None]
+        self._execute(connection, delete(_tags).where(*named), ("run", "name"), deleted)
+        for names in (("status", "end_time", "run"), ("status", "run")):
             ended = [
-                {"run": run, "status": status, **({"end_time": time_ms} if ends else {})}
+                tuple({"status": status, "end_time": time_ms, "run": run}[name] for name in names)
                 for run, (status, time_ms) in batch.status.items()
-                if run not in gone and (time_ms is not None) == ends
+                if run not in gone and (time_ms is not None) == ("end_time" in names)
             ]
-            self._execute(connection, update(_runs).where(_runs.c.run_uuid == bindparam("run")), ended)
+            self._execute(connection, update(_runs).where(_runs.c.run_uuid == bindparam("run")), names, ended)
 
     def _keep_rows(self, connection: Connection, batch: Sequence[Rows], gone: set[str]) -> None:
-        self._add(connection, _metrics, list(_metric_rows(batch, gone)))
+        rows = [row for some in batch for row in _metric_rows(some) if row[RUN] not in gone]
+        self._execute(connection, self._insert(_metrics).on_conflict_do_nothing(), METRIC, rows)
         statement = self._insert(_latest)
         new = statement.excluded
         newer = tuple_(new.step, new.timestamp, new.value) > tuple_(
@@ -231,45 +232,52 @@ class Bulk:
         )
         changed = {name: new[name] for name in ("value", "timestamp", "step", "is_nan")}
         statement = statement.on_conflict_do_update(index_elements=["key", "run_uuid"], set_=changed, where=newer)
-        self._execute(connection, statement, _latest_of(_metric_rows(batch, gone)))
+        self._execute(connection, statement, METRIC, _latest_of(rows))
 
     def _add(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         """Insert rows that are not there."""
-        self._execute(connection, self._insert(table).on_conflict_do_nothing(), rows)
-
-    @staticmethod
-    def _execute(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
         if rows:
-            connection.execute(statement, rows)
+            statement = self._insert(table).on_conflict_do_nothing()
+            self._execute(connection, statement, tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+    def _execute(self, connection: Connection, statement: Any, names: Sequence[str], rows: Sequence[Values]) -> None:
+        """Execute a statement for many rows of values by these names."""
+        if not rows:
+            return
+        if connection.dialect.name != "sqlite":
+            connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+            return
+        # what SQLAlchemy does for every row takes longer than what sqlite does
+        compiled = statement.compile(dialect=connection.dialect, column_keys=list(names))
+        order = [names.index(name) for name in compiled.positiontup]
+        if order != list(range(len(names))):
+            rows = [tuple(row[place] for place in order) for row in rows]
+        connection.exec_driver_sql(str(compiled), rows)
 
 
-def _metric_rows(batch: Sequence[Rows], gone: set[str]) -> Iterator[Row]:
-    for rows in batch:
-        for name, values in rows.metrics.items():
-            for run, value in zip(rows.runs, values, strict=True):
-                if isfinite(value) and run not in gone:
-                    yield {
-                        "key": name,
-                        "value": value,
-                        "timestamp": rows.time_ms,
-                        "run_uuid": run,
-                        "step": rows.step,
-                        "is_nan": False,
-                    }
+METRIC = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
+KEY, VALUE, TIMESTAMP, STEP, _, RUN = range(len(METRIC))
 
 
-def _latest_of(rows: Iterable[Row]) -> list[Row]:
+def _metric_rows(rows: Rows) -> Iterator[Values]:
+    for name, values in rows.metrics.items():
+        for run, value in zip(rows.runs, values, strict=True):
+            if isfinite(value):
+                yield (name, value, rows.time_ms, rows.step, False, run)
+
+
+def _latest_of(rows: Sequence[Values]) -> list[Values]:
     """Of every series the row that MLflow shows: the highest step, then the latest, then the greatest."""
-    latest: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        before = latest.get((row["run_uuid"], row["key"]))
-        if before is None or _age(row) > _age(before):
-            latest[row["run_uuid"], row["key"]] = row
+    latest: dict[tuple[str, str], Values] = {}
+    for row in reversed(rows):  # the first to be met is nearly always the one
+        kept = latest.setdefault((row[RUN], row[KEY]), row)
+        if kept is not row and kept[STEP] <= row[STEP] and _age(row) > _age(kept):
+            latest[row[RUN], row[KEY]] = row
     return list(latest.values())
 
 
-def _age(row: Row) -> tuple[int, int, float]:
-    return row["step"], row["timestamp"], row["value"]
+def _age(row: Values) -> tuple[int, int, float]:
+    return row[STEP], row[TIMESTAMP], row[VALUE]
 
 
 def _uuid(*parts: str) -> str:
