@@ -188,3 +188,16 @@ def test_usual_script_learns_and_logs(tmp_path: Path, monkeypatch: pytest.Monkey
     usual.train(OmegaConf.load(Path(usual.__file__).with_name("config.yaml")))
     assert [len(metrics) for metrics in logged] == 20 * [7] + [2]
     assert logged[-1]["test/accuracy"] > 0.9
+
+
+@pytest.mark.slow
+def test_keeping_a_run_is_timed_both_ways(cli: Callable[..., Answer], folder: Path) -> None:
+    """`bench tracking` keeps the same runs by bulk statements and by calls, and writes nothing here."""
+    answer = cli("bench", "tracking", "--quick", "--json")
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)["tracking"]
+    for way in ("bulk", "calls"):
+        assert set(found[way]) == {"rows_per_second", "run_ms", "run_cpu_ms"}
+        assert all(value > 0 for value in found[way].values())
+    assert found["rows_ratio"] == pytest.approx(found["bulk"]["rows_per_second"] / found["calls"]["rows_per_second"])
+    assert list(folder.iterdir()) == []

@@ -120,8 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         "section",
         nargs="?",
         default="step",
-        choices=["step", "sweep", "scaling", "all"],
-        help="a training step (default), a run of a sweep beside a usual script's, sweeps by size, or all",
+        choices=["step", "sweep", "scaling", "tracking", "all"],
+        help="a training step (default), a run of a sweep beside a usual script's, sweeps by size, what keeping a "
+        "run costs, or all",
     )
     bench.add_argument(
         "--json",

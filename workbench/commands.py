@@ -184,6 +184,12 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
         taken = sweeps.scaling(sweeps.QUICK_SCALING if quick else sweeps.SCALING)
         content |= {"environment": steps.environment(), "scaling": [asdict(one) for one in taken]}
         tables.append(sweeps.scaling_table(taken))
+    if section in ("tracking", "all"):
+        from workbench.bench import tracking
+
+        sides = tracking.bench(1 if quick else tracking.ROUNDS, quick)
+        content |= {"environment": steps.environment(), "tracking": asdict(sides)}
+        tables.append(tracking.table(sides))
     if json_to == "-":
         print(json.dumps(content, indent=2))
         return 0
