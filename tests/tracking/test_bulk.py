@@ -44,6 +44,7 @@ pytest_plugins = ["tests.outer_fixtures"]
 START = 1_700_000_000_000
 ONE, TWO, THREE = (digit * 32 for digit in "123")
 IDS = count(1)
+TOY = DatasetInfo("toy", "0123", 4, 2)
 
 
 @dataclass
@@ -110,8 +111,8 @@ def seen(way: Way, runs: Sequence[str]) -> list[Any]:
 def tables(way: Way) -> dict[str, Any]:
     """The rows of the tables that are written to, without ids and places."""
     chosen = {
-        "runs": "name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, deleted_time, "
-        "source_version, lifecycle_stage",
+        "runs": "name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
+        "deleted_time, source_version, lifecycle_stage",
         "inputs": "source_type, destination_type, step",
         "input_tags": "name, value",
         "datasets": "name, digest, dataset_source_type, dataset_source, dataset_schema, dataset_profile",
@@ -124,7 +125,7 @@ def tables(way: Way) -> dict[str, Any]:
         }
 
 
-def info(name: str, dataset: DatasetInfo | None = DatasetInfo("toy", "0123", 4, 2), **tags: str) -> RunInfo:
+def info(name: str, dataset: DatasetInfo | None = TOY, **tags: str) -> RunInfo:
     """A run with params, tags and a data set."""
     params = {f"group.key{number}": f"{number}" for number in range(120)} | {"empty": "", "long": "ä" * 6000}
     return RunInfo(name, params, {"kind": "run", "mlflow.user": "me", **tags}, "", {}, dataset)
