@@ -14,7 +14,7 @@ from torch import Tensor
 from workbench.config import RunSpec
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
-from workbench.data.splits import Split, inputs_as_targets, split
+from workbench.data.splits import Change, Split, inputs_as_targets, split
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError
 from workbench.nn.initializers import Scheme
@@ -30,6 +30,7 @@ MIXED_GROUPS = ("optimizer", "schedule", "activation")  # of a pack, with per-re
 NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "certificate", "tracking", "sweep")  # of a pack
 STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
 GIB = 2**30
+LARGE = GIB / 32  # bytes of a data set of whose splits one is kept in memory
 BYTES = {torch.float32: 4, torch.float64: 8}
 
 
@@ -44,16 +45,21 @@ def dataset_of(spec: RunSpec) -> Dataset:
     return _dataset(json.dumps(spec.resolved["data"], sort_keys=True))
 
 
-@lru_cache(maxsize=32)
-def _split(node: str, seed: int, valid: float, test: float, standardize: bool) -> Split:
-    return split(_dataset(node), seed, valid, test, standardize)
+def _drawn(node: str, seed: int, valid: float, test: float, standardize: bool, change: Change) -> Split:
+    return split(_dataset(node), seed, valid, test, standardize, change)
+
+
+_split = lru_cache(maxsize=32)(_drawn)
+_large_split = lru_cache(maxsize=1)(_drawn)
 
 
 def split_of(spec: RunSpec) -> Split:
     """The run's training, validation and test part, with what it learns as targets."""
     part = spec.config.split
     node = json.dumps(spec.resolved["data"], sort_keys=True)
-    own = _split(node, part.seed, part.valid, part.test, part.standardize)
+    draw = _split if dataset_of(spec).x.nbytes < LARGE else _large_split
+    change = Change(part.limit, part.label_noise, part.binarize)
+    own = draw(node, part.seed, part.valid, part.test, part.standardize, change)
     return inputs_as_targets(own) if learns_inputs(spec) else own
 
 
@@ -186,9 +192,7 @@ def validate(spec: RunSpec) -> None:
         device_of(spec)
         split_of(spec)
     except DataError as error:
-        raise ConfigError(
-            f"data={spec.choices['data']}: {error}; write for example split.valid=0.1 split.test=0.1"
-        ) from error
+        raise ConfigError(f"data={spec.choices['data']}: {error}") from error
 
 
 def validate_all(specs: Sequence[RunSpec]) -> None:
@@ -220,10 +224,14 @@ def program_key(spec: RunSpec) -> str:
 
 
 def replica_bytes(spec: RunSpec) -> int:
-    """Memory one replica takes in a pack, about: what is stored per parameter, one batch, its data."""
-    dataset = dataset_of(spec)
+    """Memory one replica takes in a pack, about, beside its data: what is stored per parameter, and one batch."""
     products = list(build_model(spec, target_of(spec, loss_of(spec))).products())
     layout = Layout({f"{number}.W": (fan_out, fan_in + 1) for number, (fan_out, fan_in) in enumerate(products)})
     batch = spec.config.train.batch_size * sum(4 * fan_out + fan_in for fan_out, fan_in in products)
-    numbers = STORAGES * layout.size + batch + dataset.x.size + dataset.y.size
-    return numbers * BYTES[getattr(torch, spec.config.dtype.name)]
+    return (STORAGES * layout.size + batch) * BYTES[getattr(torch, spec.config.dtype.name)]
+
+
+def data_bytes(spec: RunSpec) -> int:
+    """Memory that a run's split takes in a pack, about; runs with one `split.seed` share it."""
+    dataset = dataset_of(spec)
+    return (dataset.x.size + dataset.y.size) * BYTES[getattr(torch, spec.config.dtype.name)]

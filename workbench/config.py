@@ -36,11 +36,18 @@ class Train:
 
 @dataclass
 class Split:
-    """Fractions of the examples for validation and test, and the seed that draws them."""
+    """Fractions of the examples for validation and test, the seed that draws them, and what is changed in them.
+
+    The training part is cut to `limit` examples, a share `label_noise` of its labels is made wrong, and inputs above
+    the share `binarize` of their range become 1, the others 0.
+    """
 
     valid: float = 0.1
     test: float = 0.1
     standardize: bool = True
+    limit: int | None = None
+    label_noise: float = 0.0
+    binarize: float | None = None
     seed: int = 0
 
 
@@ -111,6 +118,10 @@ class Config:
             "split.test",
             split.test,
         )
+        limit, noise, binarize = split.limit, split.label_noise, split.binarize
+        yield "at least 1, or null", limit is None or limit >= 1, "split.limit", limit
+        yield "at least 0", 0 <= noise < float("inf"), "split.label_noise", noise
+        yield "at least 0 and below 1, or null", binarize is None or 0 <= binarize < 1, "split.binarize", binarize
         yield "above 0", self.sweep.pack_gib > 0, "sweep.pack_gib", self.sweep.pack_gib
         seconds = self.sweep.checkpoint_seconds
         yield "at least 0, or null", seconds is None or seconds >= 0, "sweep.checkpoint_seconds", seconds
@@ -128,6 +139,9 @@ DEFAULTS = {
     "train.clip_norm": 1,
     "split.valid": 0.1,
     "split.test": 0.1,
+    "split.limit": 100,
+    "split.label_noise": 0.1,
+    "split.binarize": 0.5,
     "sweep.pack_gib": 0.5,
     "sweep.checkpoint_seconds": 10,
     "tracking.experiment": "workbench",

@@ -11,7 +11,7 @@ from rich.console import Console
 
 import workbench as wb
 from tests.outer import SMALL
-from workbench.build import GIB, dataset_of, replica_bytes
+from workbench.build import GIB, data_bytes, dataset_of, replica_bytes
 from workbench.config import RunSpec
 from workbench.nn.activations import relu
 from workbench.nodes import resolve_target
@@ -20,7 +20,7 @@ from workbench.sweeps import identity, progress
 from workbench.sweeps.identity import _code, run_key
 from workbench.sweeps.jobs import in_sweep, make_jobs
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
-from workbench.sweeps.packs import group
+from workbench.sweeps.packs import group, pack_bytes
 from workbench.sweeps.progress import SweepProgress
 from workbench.tracking.base import MemorySink
 
@@ -106,11 +106,25 @@ def test_packs_keep_every_run_once() -> None:
 @pytest.mark.parametrize(("fitting", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7), (0.5, [1] * 7)])
 def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
     """A pack takes no more replicas than its budget has room for, at least one, and parts are of even size."""
-    gib = fitting * 1.001 * replica_bytes(specs_of("")[0]) / GIB
+    (first,) = specs_of("")
+    gib = fitting * 1.001 * (replica_bytes(first) + data_bytes(first)) / GIB
     specs = specs_of(*(f"seed={seed} sweep.pack_gib={gib!r}" for seed in range(7)))
     packs = group(specs)
     assert [len(pack) for pack in packs] == sizes
     assert sorted(position for pack in packs for position in pack) == list(range(7))
+
+
+def test_a_split_that_runs_share_counts_once() -> None:
+    """Room for one copy of the data and three replicas holds three runs of one split, or one of its own split."""
+    small = "data=digits architecture.hidden=[1]"
+    (first,) = specs_of(small)
+    gib = 1.001 * (3 * replica_bytes(first) + data_bytes(first)) / GIB
+    assert replica_bytes(first) < data_bytes(first) / 3
+    for split_seed, sizes in (("0", [3, 3]), ("${seed}", [1] * 6)):
+        specs = specs_of(*(f"{small} seed={seed} split.seed={split_seed} sweep.pack_gib={gib!r}" for seed in range(6)))
+        packs = group(specs)
+        assert [len(pack) for pack in packs] == sizes
+        assert all(pack_bytes(specs, pack) <= gib * GIB for pack in packs)
 
 
 @pytest.mark.parametrize(

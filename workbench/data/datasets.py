@@ -2,7 +2,8 @@
 
 Sources: scikit-learn's bundled copies of digits (UCI, 8x8 images), breast cancer Wisconsin, wine and diabetes
 (Efron et al. 2004); XOR from the lecture's slide "Perceptron vs. Logistic Neuron"; continuous functions to approximate;
-rings as on its slide "The Importance of Representation".
+rings as on its slide "The Importance of Representation"; intertwined spirals (Lang and Witbrock 1988). Data of the
+user's own are read in ``files`` and ``tables``.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +13,12 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Interval
 from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
 
+from workbench.axes import PositiveInt
+from workbench.errors import DataError
 from workbench.seeds import stream_seed
 
 Array = NDArray[Any]
@@ -23,15 +26,20 @@ CURVES: Mapping[str, Callable[[Array], Array]] = {
     "sine": lambda x: np.sin(2 * np.pi * x),
     "corner": lambda x: np.abs(x - 0.3),
     "runge": lambda x: 1 / (1 + 25 * (2 * x - 1) ** 2),
+    "absolute": np.abs,
+    "square": np.square,
+    "wiggle": lambda x: x * np.sin(5 * x),
+    "broken_wiggle": lambda x: (x > 0) + 0.2 * np.sin(5 * x),
 }
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Inputs x [N, I] in float64 with targets y: class numbers [N] or real values [N, K].
+    """Inputs x [N, I] in float64, or float32 where they are many, with targets y: class numbers [N] or reals [N, K].
 
     `n_classes` is None for regression. Where `split` is false, the examples are the whole problem: every part holds
-    all of them. Features `same_unit`, like the pixels of an image, are scaled by one mean and one variance.
+    all of them. Features `same_unit`, like the pixels of an image, are scaled by one mean and one variance. The last
+    `official_test` examples are a test part that its publisher chose; 0 of them leave it to be drawn.
     """
 
     name: str
@@ -40,6 +48,7 @@ class Dataset:
     n_classes: int | None
     split: bool = True
     same_unit: bool = False
+    official_test: int = 0
 
     @property
     def task(self) -> str:
@@ -52,7 +61,7 @@ class Dataset:
         content = sha256()
         for array in (self.x, self.y):
             content.update(f"{array.shape}{array.dtype.str}".encode())
-            content.update(np.ascontiguousarray(array).tobytes())
+            content.update(np.ascontiguousarray(array).data)
         return content.hexdigest()[:16]
 
 
@@ -70,6 +79,18 @@ def _classes(name: str, bunch: Any, same_unit: bool = False) -> Dataset:
 def digits() -> Dataset:
     """1797 images of 8x8 gray levels, 10 classes."""
     return _classes("digits", sklearn_datasets.load_digits(), same_unit=True)
+
+
+def shifted_digits(canvas: Annotated[int, Ge(8)] = 16, seed: int = 0) -> Dataset:
+    """The digits, each at a place of its own, drawn uniformly, on an empty canvas: one pixel then says little."""
+    images: Any = sklearn_datasets.load_digits()
+    stream = np.random.default_rng(stream_seed(seed, "data", "shifted_digits"))
+    top, left = stream.integers(0, canvas - 7, (2, len(images.target), 1, 1))
+    x = np.zeros((len(images.target), canvas, canvas))
+    rows, columns = top + np.arange(8)[:, None], left + np.arange(8)
+    x[np.arange(len(x))[:, None, None], rows, columns] = images.images
+    labels = images.target.astype(np.int64)
+    return Dataset("shifted_digits", x.reshape(len(x), -1), labels, 10, same_unit=True)
 
 
 def breast_cancer() -> Dataset:
@@ -99,9 +120,19 @@ def xor() -> Dataset:
     return Dataset("xor", x, np.array([0, 1, 1, 0], dtype=np.int64), 2, split=False)
 
 
-def curve(target: Literal["sine", "corner", "runge"] = "sine", points: Annotated[int, Ge(2)] = 257) -> Dataset:
-    """A continuous function at equidistant points of [0, 1], first and last included; every part holds all of them."""
-    x = np.linspace(0, 1, points)[:, None]
+def curve(
+    target: Literal["sine", "corner", "runge", "absolute", "square", "wiggle", "broken_wiggle"] = "sine",
+    points: Annotated[int, Ge(2)] = 257,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Dataset:
+    """A function at equidistant points of [low, high], first and last included; every part holds all of them.
+
+    Both wiggles and |x| are the targets of Lu, Shin, Su and Karniadakis 2020. Raises DataError for an empty interval.
+    """
+    if not low < high:
+        raise DataError(f"data.low: must be below data.high, got {low:g} and {high:g}; write for example data.low=-1")
+    x = np.linspace(low, high, points)[:, None]
     return Dataset("curve", x, CURVES[target](x), None, split=False)
 
 
@@ -122,3 +153,39 @@ def annuli(
     x = np.stack([r * np.cos(turn), r * np.sin(turn)], 1)
     polar = np.stack([np.hypot(x[:, 0], x[:, 1]), np.arctan2(x[:, 1], x[:, 0])], 1)
     return Dataset("annuli", polar if coordinates == "polar" else x, y, 2)
+
+
+def spirals(
+    classes: Annotated[int, Ge(2)] = 2,
+    points: Annotated[int, Ge(4)] = 1000,
+    turns: Annotated[float, Gt(0)] = 1.5,
+    noise: Annotated[float, Ge(0)] = 0.02,
+    seed: int = 0,
+) -> Dataset:
+    """Arms of a spiral, one for each class, that wind around 0 `turns` times from radius 0 to 1.
+
+    Points are uniform in the radius r, at the angle 2π (turns r + class/classes); both coordinates get N(0, noise²).
+    """
+    stream = np.random.default_rng(stream_seed(seed, "data", "spirals"))
+    y = np.arange(points, dtype=np.int64) % classes
+    r = stream.uniform(0, 1, points)
+    angle = 2 * np.pi * (turns * r + y / classes)
+    x = np.stack([r * np.cos(angle), r * np.sin(angle)], 1) + noise * stream.standard_normal((points, 2))
+    return Dataset("spirals", x, y, classes)
+
+
+def parity(
+    bits: Annotated[int, Interval(ge=2, le=16)] = 4,
+    copies: PositiveInt = 1,
+    noise: Annotated[float, Ge(0)] = 0.0,
+    seed: int = 0,
+) -> Dataset:
+    """All patterns of `bits` zeros and ones, `copies` times each, class 1 where the ones are odd; XOR has two bits.
+
+    Inputs get N(0, noise²). A single copy is the whole problem: every part holds it; several are split.
+    """
+    patterns = np.arange(2**bits)[:, None] >> np.arange(bits - 1, -1, -1) & 1
+    x = np.repeat(patterns, copies, axis=0).astype(np.float64)
+    stream = np.random.default_rng(stream_seed(seed, "data", "parity"))
+    noisy = x + noise * stream.standard_normal(x.shape)
+    return Dataset("parity", noisy, x.sum(1).astype(np.int64) % 2, 2, split=copies > 1)

@@ -1,7 +1,8 @@
 """Training, validation and test part of a data set, drawn and scaled from a seed.
 
 The scaling to mean 0 and variance 1 is fitted on the training part only, per feature, or over all features where they
-share a unit; for regression the targets are scaled too. Classes keep their shares in each part.
+share a unit; for regression the targets are scaled too. Classes keep their shares in each part. What makes a data set
+harder, few labels and wrong ones, is done to the training part alone.
 """
 
 from typing import NamedTuple
@@ -30,30 +31,35 @@ class Split(NamedTuple):
     test: PartArrays
 
 
-def split(dataset: Dataset, seed: int, valid: float, test: float, standardize: bool) -> Split:
-    """Parts with the given fractions of the examples.
+class Change(NamedTuple):
+    """What is changed in the parts of any data set, in this order.
+
+    `limit` keeps as many training examples; `label_noise` is the share of them whose class becomes another one, or the
+    deviation of noise on real targets, in deviations of theirs; `binarize` makes an input 1 above that share of its
+    range in the training part, else 0 (a range for each feature, or one where they share a unit).
+    """
+
+    limit: int | None = None
+    label_noise: float = 0.0
+    binarize: float | None = None
+
+
+UNCHANGED = Change()
+
+
+def split(
+    dataset: Dataset, seed: int, valid: float, test: float, standardize: bool, change: Change = UNCHANGED
+) -> Split:
+    """Parts with the given fractions of the examples; `test` draws none where a data set has an official test part.
 
     Raises DataError where a class has too few examples to appear in each part.
     """
-    everything = np.arange(len(dataset.x))
-    if not dataset.split:
-        return _scaled(dataset, Split(*(PartArrays(dataset.x, dataset.y),) * 3), standardize)
-    draw = stream_seed(seed, "data", "split", bits=32)
-    labels = dataset.y if dataset.n_classes else None
-    try:
-        rest, test_rows = train_test_split(everything, test_size=test, random_state=draw, stratify=labels)
-        train_rows, valid_rows = train_test_split(
-            rest,
-            test_size=valid / (1 - test),
-            random_state=draw,
-            stratify=None if labels is None else labels[rest],
-        )
-    except ValueError as error:
-        raise DataError(
-            f"{dataset.name}: cannot split off {valid:g} and {test:g} of {len(everything)}: {error}"
-        ) from error
-    parts = (PartArrays(dataset.x[rows], dataset.y[rows]) for rows in (train_rows, valid_rows, test_rows))
-    return _scaled(dataset, Split(*parts), standardize)
+    parts = _drawn(dataset, seed, valid, test)
+    train = _limited(dataset, parts.train, seed, change.limit)
+    parts = parts._replace(train=_relabeled(dataset, train, seed, change.label_noise))
+    if change.binarize is not None:
+        parts = _binarized(dataset, parts, change.binarize)
+    return _scaled(dataset, parts) if standardize else parts
 
 
 def inputs_as_targets(parts: Split) -> Split:
@@ -61,11 +67,84 @@ def inputs_as_targets(parts: Split) -> Split:
     return Split(*(PartArrays(part.x, part.x) for part in parts))
 
 
-def _scaled(dataset: Dataset, parts: Split, standardize: bool) -> Split:
-    if not standardize:
-        return parts
+def _drawn(dataset: Dataset, seed: int, valid: float, test: float) -> Split:
+    """Copies of the examples of each part."""
+    everything = np.arange(len(dataset.x))
+    if not dataset.split:
+        return Split(*(_taken(dataset, everything) for _ in range(3)))
+    rest, test_rows = np.split(everything, [len(everything) - dataset.official_test])
+    if not dataset.official_test:
+        rest, test_rows = _parted(dataset, rest, seed, test, f"{valid:g} and {test:g}")
+        valid /= 1 - test
+    train_rows, valid_rows = _parted(dataset, rest, seed, valid, f"{valid:g}")
+    return Split(*(_taken(dataset, rows) for rows in (train_rows, valid_rows, test_rows)))
+
+
+def _parted(dataset: Dataset, rows: Array, seed: int, share: float, asked: str) -> tuple[Array, Array]:
+    """Rows drawn into two parts, the second of the given share."""
+    try:
+        first, second = train_test_split(
+            rows,
+            test_size=share,
+            random_state=stream_seed(seed, "data", "split", bits=32),
+            stratify=dataset.y[rows] if dataset.n_classes else None,
+        )
+    except ValueError as error:
+        raise DataError(
+            f"{dataset.name}: cannot split off {asked} of {len(rows)}: {error}; "
+            "write for example split.valid=0.1 split.test=0.1"
+        ) from error
+    return first, second
+
+
+def _taken(dataset: Dataset, rows: Array) -> PartArrays:
+    return PartArrays(dataset.x[rows], dataset.y[rows])
+
+
+def _limited(dataset: Dataset, part: PartArrays, seed: int, limit: int | None) -> PartArrays:
+    """As many examples of a part: one of each class first, then each class by its share. More hold the fewer."""
+    if limit is None or limit == len(part.x):
+        return part
+    least = dataset.n_classes or 1
+    if not least <= limit <= len(part.x):
+        raise DataError(
+            f"split.limit: must be from {least} to the {len(part.x)} examples of the training part of {dataset.name}, "
+            f"got {limit}; write for example split.limit={min(10 * least, len(part.x))}"
+        )
+    order = np.random.default_rng(stream_seed(seed, "data", "limit")).permutation(len(part.x))
+    if dataset.n_classes:
+        labels, before = part.y[order], np.empty(len(order))
+        for label, count in enumerate(np.bincount(labels)):
+            before[labels == label] = np.arange(count) / count  # the share of its class that comes before an example
+        order = order[np.argsort(before, kind="stable")]
+    return PartArrays(part.x[order[:limit]], part.y[order[:limit]])
+
+
+def _relabeled(dataset: Dataset, part: PartArrays, seed: int, noise: float) -> PartArrays:
+    """Targets with noise: the same share of wrong classes, to one example, whatever the seed."""
+    if noise == 0:
+        return part
+    stream = np.random.default_rng(stream_seed(seed, "noise", "labels"))
+    if dataset.n_classes is None:
+        return part._replace(y=part.y + noise * part.y.std(0) * stream.standard_normal(part.y.shape))
+    if noise > 1:
+        raise DataError(f"split.label_noise: must be at most 1 for classes, a share of the labels, got {noise:g}")
+    wrong = stream.permutation(len(part.y))[: round(noise * len(part.y))]
+    y = part.y.copy()
+    y[wrong] = (y[wrong] + stream.integers(1, dataset.n_classes, len(wrong))) % dataset.n_classes
+    return part._replace(y=y)
+
+
+def _binarized(dataset: Dataset, parts: Split, share: float) -> Split:
+    axis = None if dataset.same_unit else 0
+    low, high = parts.train.x.min(axis), parts.train.x.max(axis)
+    cut = low + share * (high - low)
+    return Split(*(part._replace(x=(part.x > cut).astype(part.x.dtype)) for part in parts))
+
+
+def _scaled(dataset: Dataset, parts: Split) -> Split:
     columns = (-1, 1) if dataset.same_unit else parts.train.x.shape
-    scale_x = StandardScaler().fit(parts.train.x.reshape(columns))
+    scale_x = StandardScaler(copy=False).fit(parts.train.x.reshape(columns))
     scale_y = None if dataset.n_classes else StandardScaler().fit(parts.train.y)
 
     def scaled(part: PartArrays) -> PartArrays:

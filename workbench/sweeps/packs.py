@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from workbench.build import GIB, program_key, replica_bytes
+from workbench.build import GIB, data_bytes, program_key, replica_bytes
 from workbench.config import RunSpec
 
 WORTHWHILE = 32  # replicas: a pack of as many costs a replica little more than any larger one
@@ -24,10 +24,27 @@ def group(specs: Sequence[RunSpec], parallel: int = 1, total: int = 0) -> list[l
     share = max(WORTHWHILE, -(-total // (PACKS_PER_WORKER * parallel))) if parallel > 1 else total
     packs = []
     for positions in programs.values():
-        first = specs[positions[0]]
-        fitting = max(1, int(first.config.sweep.pack_gib * GIB / replica_bytes(first)))
-        packs += _even(positions, min(fitting, share))
+        packs += _fitting(specs, positions, share)
     return packs
+
+
+def pack_bytes(specs: Sequence[RunSpec], positions: Sequence[int]) -> int:
+    """Memory of a pack of the runs at `positions`, about."""
+    first, splits = specs[positions[0]], {specs[position].config.split.seed for position in positions}
+    return replica_bytes(first) * len(positions) + data_bytes(first) * len(splits)
+
+
+def _fitting(specs: Sequence[RunSpec], positions: list[int], largest: int) -> list[list[int]]:
+    """The fewest parts of even size, none larger than `largest`, that each fit the memory budget or hold one run."""
+    first = specs[positions[0]]
+    budget = first.config.sweep.pack_gib * GIB
+    while True:
+        parts = _even(positions, largest)
+        excess = max(pack_bytes(specs, part) for part in parts) / budget
+        largest = len(parts[0])
+        if excess <= 1 or largest == 1:
+            return parts
+        largest = max(1, min(largest - 1, int(largest / excess)))
 
 
 def _even(positions: list[int], largest: int) -> list[list[int]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from workbench.build import GIB, build_pack, replica_bytes
+from workbench.build import GIB, build_pack
 from workbench.config import RunSpec
 from workbench.diagnostics.grad_norm import grad_norm
 from workbench.engine.evaluate import evaluate
@@ -15,7 +15,7 @@ from workbench.engine.plan import Plan
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
 from workbench.run import Job, is_small
-from workbench.sweeps.packs import group
+from workbench.sweeps.packs import group, pack_bytes
 
 MANY = 20  # runs: more than these are announced in full
 SECONDS = 1.0  # of steps that are measured for a whole sweep, at most
@@ -56,7 +56,7 @@ def forecast(specs: Sequence[RunSpec], parallel: int = 1) -> Forecast:
         one = measure([specs[position] for position in positions], budget)
         rows += one.rows * len(positions)
         seconds += (one.seconds + SECONDS_PER_RUN + SECONDS_PER_ROW * one.rows) * len(positions)
-    largest = max((replica_bytes(specs[pack[0]]) * len(pack) for pack in packs), default=0)
+    largest = max((pack_bytes(specs, pack) for pack in packs), default=0)
     at_once = max(1, min(parallel, len(packs)))
     return Forecast(len(specs), len(packs), rows, START_SECONDS + seconds / at_once, largest)
 
