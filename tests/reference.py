@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tests import data_files
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
@@ -58,7 +59,12 @@ LOSS_TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def build(group: str, name: str, **given: Any) -> Any:
     """The object that an option describes, made as the command line makes it; `given` overrides its values."""
-    return call(group, {**option(group, name), **EXAMPLES.get((group, name), {}), **given})
+    return call(group, {**option(group, name), **example(group, name), **given})
+
+
+def example(group: str, name: str) -> dict[str, Any]:
+    """Values for what an option leaves open."""
+    return data_files.examples().get(name, {}) if group == "data" else EXAMPLES.get((group, name), {})
 
 
 def stems(group: str) -> list[str]:

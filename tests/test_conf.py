@@ -11,11 +11,11 @@ import torch
 from omegaconf import OmegaConf
 
 import workbench as wb
-from tests.reference import EXAMPLES
+from tests.reference import example
 from workbench.axes import is_per_replica
-from workbench.build import MIXED_GROUPS, build_pack, validate
+from workbench.build import MIXED_GROUPS, build_pack, dataset_of, validate
 from workbench.config import GROUPS, TARGET, Config, packaged
-from workbench.data import datasets
+from workbench.data import datasets, files, tables
 from workbench.nn import activations, builders, initializers, losses, optimizers, schedules
 from workbench.nn.layers import batch_norm, layer_norm, norms
 from workbench.nodes import call, call_stacked, checked, option, options, resolve_target
@@ -34,7 +34,7 @@ HOMES: dict[str, Any] = {  # group -> its modules, and what a factory of the gro
     "loss": ([losses], losses.Loss),
     "optimizer": ([optimizers], optimizers.Optimizer),
     "schedule": ([schedules], schedules.Schedule),
-    "data": ([datasets], datasets.Dataset),
+    "data": ([datasets, files, tables], datasets.Dataset),
 }
 STACKED = ("optimizer", "schedule")  # whose numbers become tensors [R] first
 FITTING = {
@@ -45,7 +45,7 @@ MADE_OF_PARTS = {"compose"}  # takes no values of a configuration
 
 def node_of(group: str, stem: str) -> dict[str, Any]:
     """The option's node with an example for what it leaves open."""
-    return {**option(group, stem), **EXAMPLES.get((group, stem), {})}
+    return {**option(group, stem), **example(group, stem)}
 
 
 def given_to(group: str) -> dict[str, Any]:
@@ -121,8 +121,8 @@ def test_every_parameter_is_annotated(group: str) -> None:
 def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
     """Each option, chosen on the command line, gives a run that passes every check before step 0."""
     fitting = FITTING.get((group, stem), [])
-    example = [f"{group}.{key}={value}" for key, value in EXAMPLES.get((group, stem), {}).items()]
-    spec = wb.configure([f"{group}={stem}", *example, *fitting])
+    values = [f"{group}.{key}={value}" for key, value in example(group, stem).items()]
+    spec = wb.configure([f"{group}={stem}", *values, *fitting])
     assert spec.choices[group] == stem
     validate(spec)
 
@@ -135,12 +135,20 @@ def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
         ("breast_cancer", "binary_nll"),
         ("diabetes", None),
         ("curve", None),
+        ("spirals", "binary_nll"),
+        ("parity", "binary_nll"),
+        ("idx", None),
+        ("npz", "binary_nll"),
+        ("table", "binary_nll"),
+        ("openml", "binary_nll"),
     ],
 )
 def test_every_data_set_composes_with_its_loss(data: str, loss: str | None) -> None:
     """Classification takes its losses by name; a regression brings the squared error along."""
-    spec = wb.configure([f"data={data}", *([f"loss={loss}"] if loss else [])])
-    assert spec.choices["loss"] == (loss or "squared_error")
+    values = [f"data.{key}={value}" for key, value in example("data", data).items()]
+    spec = wb.configure([f"data={data}", *values, *([f"loss={loss}"] if loss else [])])
+    usual = "softmax_nll" if dataset_of(spec).n_classes else "squared_error"
+    assert spec.choices["loss"] == (loss or usual)
     assert len(build_pack([spec])) == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.reference import blobs, build, stems
 from workbench.data.datasets import CURVES, Dataset
+from workbench.errors import DataError
 
 NAMES = stems("data")
 
@@ -18,15 +19,18 @@ PUBLISHED = {
     "diabetes": (442, 10, None),
     "xor": (4, 2, 2),
     "curve": (257, 1, None),
+    "shifted_digits": (1797, 256, 10),
+    "parity": (16, 4, 2),
 }
+OWN = {"idx": "idx", "npz": "arrays", "table": "plain", "openml": "little"}  # named for their files
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_arrays_are_well_formed(name: str) -> None:
-    """x [N, I] in float64, finite; labels are 0 … classes - 1, each present; real targets are [N, K]."""
+    """x [N, I] in float64 (images in float32), finite; classes 0, 1, … are each present; real targets are [N, K]."""
     dataset: Dataset = build("data", name)
-    assert dataset.name == name
-    assert dataset.x.dtype == np.float64
+    assert dataset.name == OWN.get(name, name)
+    assert dataset.x.dtype == (np.float32 if name == "idx" else np.float64)
     assert dataset.x.ndim == 2
     assert np.isfinite(dataset.x).all()
     assert len(dataset.x) == len(dataset.y)
@@ -63,10 +67,14 @@ def test_curve_is_its_function_at_equidistant_points(target: str) -> None:
         "sine": [0, 1, 0, -1, 0],
         "corner": [0.3, 0.05, 0.2, 0.45, 0.7],
         "runge": [1 / 26, 4 / 29, 1, 4 / 29, 1 / 26],
+        "absolute": [0, 0.25, 0.5, 0.75, 1],
+        "square": [0, 1 / 16, 1 / 4, 9 / 16, 1],
+        "wiggle": [0, 0.25 * 0.9489846194, 0.5 * 0.5984721441, 0.75 * -0.5715613187, -0.9589242747],
+        "broken_wiggle": [0, 1.1897969239, 1.1196944288, 0.8856877363, 0.8082151451],
     }
     dataset: Dataset = build("data", "curve", target=target, points=5)
     assert dataset.x.tolist() == [[0], [0.25], [0.5], [0.75], [1]]
-    assert dataset.y[:, 0] == pytest.approx(values[target], abs=1e-15)
+    assert dataset.y[:, 0] == pytest.approx(values[target], abs=1e-10)
     assert not dataset.split
 
 
@@ -99,3 +107,68 @@ def test_digest_changes_with_any_part_of_the_content() -> None:
         replace(dataset, x=dataset.x.view(np.int64)),
     ]
     assert len({one.digest for one in [dataset, *others]}) == 6
+
+
+def test_shifted_digits_are_the_digits_elsewhere() -> None:
+    """Each image lies whole on its canvas; every place is taken equally often, to four standard errors."""
+    digits: Dataset = build("data", "digits")
+    shifted: Dataset = build("data", "shifted_digits", canvas=10)
+    assert np.array_equal(shifted.y, digits.y)
+    canvas = shifted.x.reshape(-1, 10, 10)
+    windows = np.lib.stride_tricks.sliding_window_view(canvas, (8, 8), axis=(1, 2)).reshape(-1, 9, 64)
+    match = (windows == digits.x[:, None]).all(2) & (windows.sum(2) == canvas.sum((1, 2))[:, None])
+    assert match.any(1).all()
+    sure = match.sum(1) == 1  # an image with an empty border fits several places
+    assert np.bincount(match[sure].argmax(1), minlength=9) / sure.sum() == pytest.approx(
+        [1 / 9] * 9, abs=4 * np.sqrt(8 / 81 / sure.sum())
+    )
+    assert len({build("data", "shifted_digits", seed=seed).digest for seed in (0, 0, 1)}) == 2
+
+
+def test_on_a_canvas_of_their_size_digits_stay() -> None:
+    """There is one place only."""
+    assert np.array_equal(build("data", "shifted_digits", canvas=8).x, build("data", "digits").x)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_spirals_wind_around_the_center(classes: int) -> None:
+    """Without noise, undoing the turns of a point's radius leaves the direction of its class."""
+    dataset: Dataset = build("data", "spirals", classes=classes, points=300, turns=2.0, noise=0.0)
+    r, angle = np.hypot(*dataset.x.T), np.arctan2(dataset.x[:, 1], dataset.x[:, 0])
+    assert (r <= 1).all()
+    away = angle / (2 * np.pi) - 2 * r - dataset.y / classes
+    np.testing.assert_allclose(away, np.round(away), atol=1e-9)
+    assert np.bincount(dataset.y).tolist() == [300 // classes] * classes
+    noisy: Dataset = build("data", "spirals", classes=classes, points=300, turns=2.0, noise=0.1)
+    assert (noisy.x - dataset.x).std() == pytest.approx(0.1, rel=4 / np.sqrt(2 * 600))
+
+
+def test_parity_counts_ones() -> None:
+    """Two bits are XOR; every pattern occurs, and a flipped bit flips the class."""
+    xor: Dataset = build("data", "xor")
+    two: Dataset = build("data", "parity", bits=2)
+    assert (two.x.tolist(), two.y.tolist(), two.split) == (xor.x.tolist(), xor.y.tolist(), False)
+    five: Dataset = build("data", "parity", bits=5)
+    classes = {tuple(x): int(y) for x, y in zip(five.x.tolist(), five.y, strict=True)}
+    assert len(classes) == 32
+    for x, y in classes.items():
+        assert classes[1 - x[0], *x[1:]] == 1 - y
+
+
+def test_copies_of_parity_are_split_and_noisy() -> None:
+    """Several copies have noise of their own around their pattern."""
+    dataset: Dataset = build("data", "parity", bits=3, copies=50, noise=0.1)
+    assert dataset.split
+    patterns = dataset.x.round().reshape(8, 50, 3)
+    assert np.array_equal(patterns, np.broadcast_to(patterns[:, :1], patterns.shape))
+    assert np.array_equal(patterns[:, 0].sum(1) % 2, dataset.y.reshape(8, 50)[:, 0])
+    assert (dataset.x - dataset.x.round()).std() == pytest.approx(0.1, rel=4 / np.sqrt(2 * dataset.x.size))
+
+
+def test_curve_takes_an_interval() -> None:
+    """|x| needs both sides of its corner; an empty interval is refused."""
+    dataset: Dataset = build("data", "curve", target="absolute", points=5, low=-2.0, high=2.0)
+    assert dataset.x[:, 0].tolist() == [-2, -1, 0, 1, 2]
+    assert dataset.y[:, 0].tolist() == [2, 1, 0, 1, 2]
+    with pytest.raises(DataError, match=r"^data.low: must be below data.high, got 1 and 1; write"):
+        build("data", "curve", low=1.0, high=1.0)
