@@ -14,6 +14,7 @@ from workbench.exact import lines as lines
 from workbench.exact import losses as losses
 from workbench.exact import maxout as maxout
 from workbench.exact import misprinted as misprinted
+from workbench.exact import normalization as normalization
 from workbench.exact import polynomials as polynomials
 from workbench.exact import regions as regions
 from workbench.exact import separation as separation

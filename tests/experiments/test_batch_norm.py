@@ -1,0 +1,71 @@
+"""Batch normalization: small depths, what is exact, and false variants that must not be supported."""
+
+from math import log, pi
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from tests.claim_reference import judged, studied
+from workbench.claims.evidence import Cell, PerSeed
+from workbench.claims.rules import Label
+from workbench.claims.study import Study
+
+SMALL = {"seeds": 6, "depths": [4, 9], "widths": [128]}
+
+
+def short(node: dict[str, Any]) -> None:
+    """Two depths, one tuning seed, fewer epochs, one width."""
+    node["parts"]["lower_loss"]["cells"]["depth"] = [4, 9]
+    node["parts"]["as_predicted"]["cells"]["width"] = [128]
+    node["tuning_seeds"] = 1
+    node["arms"] = {name: [*overrides, "train.epochs=5"] for name, overrides in node["arms"].items()}
+
+
+def test_the_claim_is_measured_and_drawn() -> None:
+    """Every cell has the seeds asked for; what is exact is supported, and logistic units cannot do without."""
+    study, found = studied("batch_norm", SMALL, short, {"PAPER_EPOCHS": 12})
+    study.entry.load().draw(Figure(), study)
+    assert found["never_less"].label is Label.supported
+    for name in ("deeper", "lower_loss", "faster", "as_predicted"):
+        assert {cell.judgment.n for cell in found[name].cells} == {6}
+    losses = {tuple(cell.at.values()): cell.judgment for cell in found["lower_loss"].cells}
+    assert losses["sigmoid", 9].label is Label.supported
+    assert found["faster"].label is Label.supported
+
+
+def test_nets_with_it_in_both_arms_differ_in_nothing() -> None:
+    """Were both arms normalized, no depth would be gained: refuted."""
+
+    def same(node: dict[str, Any]) -> None:
+        short(node)
+        arms = node["arms"]
+        node["arms"] = {name: arms[name.removesuffix(" + batch norm") + " + batch norm"] for name in arms}
+
+    zero = {"paper": lambda study: iter([Cell("faster", PerSeed((0.0,) * 6))])}
+    found = judged("batch_norm", SMALL, same, zero)
+    assert {cell.judgment.label for cell in found["deeper"].cells} == {Label.refuted}
+    assert {round(cell.judgment.effect or 0, 5) for cell in found["lower_loss"].cells} == {0}
+    assert found["faster"].label is Label.refuted
+
+
+def test_gradients_without_it_do_not_grow_as_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """He's ReLU net keeps its gradient: off by ln 1.467 from the factor of a normalized one."""
+
+    def only(node: dict[str, Any]) -> None:
+        short(node)
+        node["parts"] = {name: node["parts"][name] for name in ("never_less", "as_predicted")}
+        node["parts"]["never_less"]["role"] = "primary"
+
+    untrained = {"depths": lambda study: [], "paper": lambda study: []}
+    assert judged("batch_norm", SMALL, only, untrained)["as_predicted"].label is Label.supported
+    pack_of = Study.pack
+
+    def without(self: Study, *overrides: str, seeds: Any = None) -> Any:
+        return pack_of(self, *(one for one in overrides if one != "norm=batch"), seeds=seeds)
+
+    monkeypatch.setattr(Study, "pack", without)
+    found = judged("batch_norm", SMALL, only, untrained)["as_predicted"]
+    assert found.label is not Label.supported
+    (relu,) = (cell for cell in found.cells if cell.at["activation"] == "relu")
+    assert relu.judgment.effect == pytest.approx(-log(pi / (pi - 1)), abs=0.08)
