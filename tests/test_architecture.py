@@ -25,6 +25,7 @@ LEVELS = {
     "nn.layers": 2,
     "nn.model": 3,
     "nn.builders": 3,
+    "nn.greedy": 3,
     "nn.lsuv": 3,
     "nn.twin": 3,
     "nn.objective": 3,

@@ -16,7 +16,7 @@ from workbench.axes import is_per_replica
 from workbench.build import MIXED_GROUPS, build_pack, dataset_of, validate
 from workbench.config import GROUPS, TARGET, Config, packaged
 from workbench.data import datasets, files, tables
-from workbench.nn import activations, builders, initializers, losses, optimizers, schedules
+from workbench.nn import activations, builders, initializers, losses, optimizers, pretraining, schedules
 from workbench.nn.layers import batch_norm, layer_norm, norms
 from workbench.nodes import call, call_stacked, checked, option, options, resolve_target
 
@@ -34,9 +34,10 @@ HOMES: dict[str, Any] = {  # group -> its modules, and what a factory of the gro
     "loss": ([losses], losses.Loss),
     "optimizer": ([optimizers], optimizers.Optimizer),
     "schedule": ([schedules], schedules.Schedule),
+    "pretraining": ([pretraining], pretraining.Pretraining),
     "data": ([datasets, files, tables], datasets.Dataset),
 }
-STACKED = ("optimizer", "schedule")  # whose numbers become tensors [R] first
+STACKED = ("optimizer", "schedule", "pretraining")  # whose numbers become tensors [R] first
 FITTING = {
     ("activation", "unit_step"): ["architecture=perceptron", "loss=softmax_nll"]
 }  # what an option needs beside it

@@ -1,7 +1,7 @@
 """Configuration -> objects. Everything wrong with a run is raised here, before step 0.
 
-Per-replica values of optimizer, schedule and activation, and the groups ``init`` and ``bias`` as a whole, may differ
-within a pack; all else decides which pack a run belongs to.
+Per-replica values of optimizer, schedule, activation and pretraining, and the groups ``init`` and ``bias`` as a whole,
+may differ within a pack; all else decides which pack a run belongs to.
 """
 
 import json
@@ -17,6 +17,7 @@ from workbench.data.datasets import Dataset
 from workbench.data.splits import Change, Split, inputs_as_targets, split
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError
+from workbench.nn.greedy import stages
 from workbench.nn.initializers import Scheme
 from workbench.nn.losses import Loss, Target
 from workbench.nn.model import Model
@@ -26,7 +27,7 @@ from workbench.nn.params import Layout
 from workbench.nodes import asks_for, call, call_stacked, option, options, per_replica_keys, targets
 
 REPLICA_GROUPS = ("init", "bias")  # of each replica as a whole
-MIXED_GROUPS = ("optimizer", "schedule", "activation")  # of a pack, with per-replica values
+MIXED_GROUPS = ("optimizer", "schedule", "activation", "pretraining")  # of a pack, with per-replica values
 NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "certificate", "tracking", "sweep")  # of a pack
 STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
 GIB = 2**30
@@ -179,13 +180,15 @@ def build_pack(specs: Sequence[RunSpec]) -> Pack:
         device,
         call_stacked("schedule", [spec.resolved["schedule"] for spec in specs], per_replica),
         per_replica([float("inf") if clip is None else clip for clip in clips]) if any(clips) else None,
+        call_stacked("pretraining", [spec.resolved["pretraining"] for spec in specs], per_replica),
     )
 
 
 def validate(spec: RunSpec) -> None:
     """Raise what would stop this run before step 0."""
     try:
-        build_model(spec, target_of(spec, loss_of(spec)))
+        model = build_model(spec, target_of(spec, loss_of(spec)))
+        stages(model, call_stacked("pretraining", [spec.resolved["pretraining"]], torch.tensor))
         scheme_of(spec)
         for group in ("optimizer", "schedule"):
             call_stacked(group, [spec.resolved[group]], torch.tensor)

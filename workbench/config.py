@@ -15,7 +15,7 @@ from omegaconf import MISSING
 
 from workbench.errors import ConfigError
 
-GROUPS = ("architecture", "activation", "init", "bias", "norm", "loss", "optimizer", "schedule", "data")
+GROUPS = ("architecture", "activation", "init", "bias", "norm", "loss", "optimizer", "schedule", "pretraining", "data")
 TARGET = "_target_"
 
 Device = Enum("Device", ["auto", "cpu", "cuda"])
@@ -88,6 +88,7 @@ class Config:
     loss: Any = MISSING
     optimizer: Any = MISSING
     schedule: Any = MISSING
+    pretraining: Any = MISSING
     data: Any = MISSING
     target: LearnedTarget = LearnedTarget["label"]
     split: Split = field(default_factory=Split)
@@ -156,6 +157,12 @@ class RunSpec:
     resolved: dict[str, Any]
     choices: dict[str, str]
     overrides: tuple[str, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Those of the whole net, and of the stages before it."""
+        before, hidden = self.resolved["pretraining"], self.resolved["architecture"].get("hidden", [])
+        return int(self.config.train.epochs + len(hidden) * before.get("epochs", 0) + before.get("frozen_epochs", 0))
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from workbench.nn.layers.norms import Norm
 from workbench.nn.losses import Loss
 from workbench.nn.model import Model
 from workbench.nn.optimizers import Optimizer
+from workbench.nn.pretraining import Pretraining
 from workbench.nn.schedules import Schedule
 
 Node = Mapping[str, Any]
@@ -40,6 +41,7 @@ KINDS: dict[str, type] = {
     "loss": Loss,
     "optimizer": Optimizer,
     "schedule": Schedule,
+    "pretraining": Pretraining,
     "data": Dataset,
 }
 

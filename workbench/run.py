@@ -15,9 +15,9 @@ from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
 from workbench.engine.checkpoint import Keeper, weights_digest, weights_of
 from workbench.engine.history import Divergence, History, Record
+from workbench.engine.pretraining import AnyTrainer, make_trainer
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
-from workbench.engine.train import Trainer
 from workbench.errors import Terminated, TrackingError
 from workbench.outbox import Outbox
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
@@ -87,8 +87,8 @@ def train_pack(
     every run has its true status.
     """
     done = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
-    outbox = Outbox(sink, done.history.records, keeper, jobs[0].spec.config.train.epochs + 2)
-    trainer: Trainer | None = None
+    outbox = Outbox(sink, done.history.records, keeper, jobs[0].spec.epochs + 2)
+    trainer: AnyTrainer | None = None
     try:
         trainer = _begin(done.results, outbox, keeper)
         tags = _train(trainer, done, outbox, on_record, spot_checks, give_up, keeper)
@@ -109,11 +109,11 @@ def train_pack(
     return done
 
 
-def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> Trainer:
+def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> AnyTrainer:
     """Build everything, then begin the runs: what cannot be built leaves no run behind."""
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
-    trainer = Trainer(pack, jobs[0].spec.config.train.batch_size)
+    trainer = make_trainer(pack, jobs[0].spec.config.train.batch_size)
     if keeper and keeper.found:
         trainer.restore(keeper.found.snapshot)
     tags = {
@@ -142,7 +142,7 @@ def pack_tags(jobs: Sequence[Job]) -> list[str]:
 
 
 def _train(
-    trainer: Trainer,
+    trainer: AnyTrainer,
     done: PackResult,
     outbox: Outbox,
     on_record: Callable[[Record], None],
@@ -189,7 +189,7 @@ def _tags_of(divergence: Divergence) -> dict[str, str]:
     return tags
 
 
-def _end_early(results: Sequence[Result], outbox: Outbox, trainer: Trainer | None, error: BaseException) -> None:
+def _end_early(results: Sequence[Result], outbox: Outbox, trainer: AnyTrainer | None, error: BaseException) -> None:
     """Send what may be sent, and end every run that is open with the reason."""
     outcome, reason = outcome_of(error), f"{type(error).__name__}: {error}"
     again: list[BaseException] = []

@@ -18,6 +18,7 @@ from workbench.nn.lsuv import to_unit_variance
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import Optimizer, State, clip_by_norm
 from workbench.nn.params import Params
+from workbench.nn.pretraining import NO_PRETRAINING, Pretraining
 from workbench.nn.schedules import Schedule, constant
 from workbench.seeds import stream_seed
 
@@ -41,6 +42,7 @@ class Pack:
     device: torch.device
     schedule: Schedule = CONSTANT
     clip_norm: Tensor | None = None
+    pretraining: Pretraining = NO_PRETRAINING
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -96,6 +98,6 @@ def select_rows(record: Any, index: Tensor) -> Any:
     for name, value in values.items():
         if isinstance(value, Tensor):
             chosen[name] = value[index]
-        elif isinstance(value, Objective | Optimizer | Schedule):
+        elif isinstance(value, Objective | Optimizer | Schedule | Pretraining):
             chosen[name] = select_rows(value, index)
     return replace(record, **chosen)

@@ -1,0 +1,78 @@
+"""An auto-encoder of one layer whose decoder has the encoder's weights: r = a W + c with a = f(x Wᵀ + b).
+
+With delta = dC/dr [R, B, I]:
+
+    dc = sum over B of delta        da = delta Wᵀ        dW = aᵀ delta + what da gives to W through the encoder
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from workbench.axes import Units
+from workbench.nn.initializers import Scheme
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
+from workbench.nn.layers.dense import Dense
+from workbench.seeds import generator
+
+
+class TiedTape(NamedTuple):
+    """The encoder's own tape and the code a."""
+
+    encoder: Any
+    a: Units
+
+
+@dataclass(frozen=True)
+class Tied(Layer):
+    """`encoder` begins with the affine layer `dense`, whose W decodes too; the decoder called `name` adds its own c."""
+
+    name: str
+    encoder: Layer
+    dense: Dense
+
+    @property
+    def is_noisy(self) -> bool:
+        return self.encoder.is_noisy
+
+    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
+        c_name = f"{self.name}.b"
+        c = scheme.bias.sample(generator(seed, "weights", c_name), self.dense.fan_in, self.dense.fan_out)
+        return {**self.encoder.init(seed, scheme), c_name: c}
+
+    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
+        return self.encoder.buffers(scheme)
+
+    def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, TiedTape]:
+        a, tape = self.encoder.forward(params, x, mode)
+        r = torch.baddbmm(params[f"{self.name}.b"].unsqueeze(1), a, params[f"{self.dense.name}.W"])
+        return r, TiedTape(tape, a)
+
+    def backward(
+        self, params: Arrays, tape: TiedTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+    ) -> Units | None:
+        W = f"{self.dense.name}.W"
+        torch.sum(grad_out, 1, out=grads[f"{self.name}.b"])
+        grad_a = torch.bmm(grad_out, params[W].transpose(1, 2))
+        grad_in = self.encoder.backward(params, tape.encoder, grad_a, grads, need_grad_in)
+        grads[W].baddbmm_(tape.a.transpose(1, 2), grad_out)
+        return grad_in
+
+    def absorb(self, params: Arrays, tape: TiedTape) -> None:
+        self.encoder.absorb(params, tape.encoder)
+
+    def units(self, tape: TiedTape) -> Iterator[UnitTape]:
+        return self.encoder.units(tape.encoder)
+
+    def choices(self, tape: TiedTape) -> Iterator[Tensor]:
+        return self.encoder.choices(tape.encoder)
+
+    def preactivations(self, tape: TiedTape) -> Iterator[tuple[str, Tensor]]:
+        return self.encoder.preactivations(tape.encoder)
+
+    def products(self) -> Iterator[tuple[int, int]]:
+        yield from self.encoder.products()
+        yield self.dense.fan_in, self.dense.fan_out
