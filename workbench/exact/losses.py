@@ -96,5 +96,5 @@ def best_r2(low: int, high: int) -> Fraction:
     """The largest R² on the diabetes data, as they are, of any h with values from `low` to `high`: that of y cut."""
     y = [Fraction(int(value)) for value in diabetes().y[:, 0]]
     mean = sum(y, Fraction(0)) / len(y)
-    missed = sum((value - min(max(value, Fraction(low)), Fraction(high))) ** 2 for value in y)
-    return 1 - missed / sum((value - mean) ** 2 for value in y)
+    missed = sum(((value - min(max(value, Fraction(low)), Fraction(high))) ** 2 for value in y), Fraction(0))
+    return 1 - missed / sum(((value - mean) ** 2 for value in y), Fraction(0))
