@@ -16,6 +16,7 @@ from workbench.axes import is_per_replica
 from workbench.build import MIXED_GROUPS, build_pack, dataset_of, validate
 from workbench.config import GROUPS, TARGET, Config, packaged
 from workbench.data import datasets, files, tables
+from workbench.diagnostics import plan, quantities
 from workbench.nn import activations, builders, initializers, losses, optimizers, pretraining, schedules
 from workbench.nn.layers import batch_norm, layer_norm, norms
 from workbench.nodes import call, call_stacked, checked, option, options, resolve_target
@@ -36,6 +37,7 @@ HOMES: dict[str, Any] = {  # group -> its modules, and what a factory of the gro
     "schedule": ([schedules], schedules.Schedule),
     "pretraining": ([pretraining], pretraining.Pretraining),
     "data": ([datasets, files, tables], datasets.Dataset),
+    "diagnostics": ([plan], plan.Diagnostics),
 }
 STACKED = ("optimizer", "schedule", "pretraining")  # whose numbers become tensors [R] first
 FITTING = {
@@ -99,6 +101,17 @@ def test_every_public_factory_is_reached(group: str) -> None:
     reached = [resolve_target(group, node_of(group, stem)[TARGET]) for other, stem in OPTIONS if other == group]
     assert made_here
     assert [function.__name__ for function in made_here if function not in reached] == []
+
+
+def test_every_quantity_is_in_full_under_its_name() -> None:
+    """The module's functions that make one, which need no arguments, are what full.yaml lists, by name."""
+    made_here = {
+        name: f"{quantities.__name__}.{name}"
+        for name, function in inspect.getmembers(quantities, inspect.isfunction)
+        if function.__module__ == quantities.__name__ and not inspect.signature(function).parameters
+    }
+    listed = option("diagnostics", "full")["quantities"]
+    assert {name: node[TARGET] for name, node in listed.items()} == made_here
 
 
 @pytest.mark.parametrize(("group", "stem"), OPTIONS)

@@ -15,6 +15,7 @@ from workbench.config import RunSpec
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import Change, Split, inputs_as_targets, split
+from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError
 from workbench.nn.greedy import stages
@@ -141,6 +142,12 @@ def build_optimizer(specs: Sequence[RunSpec], dtype: torch.dtype, device: torch.
     return optimizer
 
 
+def diagnostics_of(spec: RunSpec) -> Diagnostics:
+    """What is looked at while the run trains."""
+    plan: Diagnostics = call("diagnostics", spec.resolved["diagnostics"])
+    return plan
+
+
 def scheme_of(spec: RunSpec) -> Scheme:
     """How the run's replica starts."""
     weights, bias, activation = (call(group, spec.resolved[group]) for group in (*REPLICA_GROUPS, "activation"))
@@ -190,6 +197,7 @@ def validate(spec: RunSpec) -> None:
         model = build_model(spec, target_of(spec, loss_of(spec)))
         stages(model, call_stacked("pretraining", [spec.resolved["pretraining"]], torch.tensor))
         scheme_of(spec)
+        diagnostics_of(spec)
         for group in ("optimizer", "schedule"):
             call_stacked(group, [spec.resolved[group]], torch.tensor)
         device_of(spec)

@@ -15,7 +15,10 @@ from omegaconf import MISSING
 
 from workbench.errors import ConfigError
 
-GROUPS = ("architecture", "activation", "init", "bias", "norm", "loss", "optimizer", "schedule", "pretraining", "data")
+GROUPS = (
+    *("architecture", "activation", "init", "bias", "norm", "loss"),
+    *("optimizer", "schedule", "pretraining", "data", "diagnostics"),
+)
 TARGET = "_target_"
 
 Device = Enum("Device", ["auto", "cpu", "cuda"])
@@ -90,6 +93,7 @@ class Config:
     schedule: Any = MISSING
     pretraining: Any = MISSING
     data: Any = MISSING
+    diagnostics: Any = MISSING
     target: LearnedTarget = LearnedTarget["label"]
     split: Split = field(default_factory=Split)
     train: Train = field(default_factory=Train)

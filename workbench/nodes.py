@@ -1,6 +1,7 @@
 """Nodes of a configuration -> objects: the function a ``_target_`` names, called with checked values.
 
-A node's values are checked against the annotations of that function; a value that is itself a node is built first.
+A node's values are checked against the annotations of that function; a value that is itself a node, or a mapping of
+names to nodes, is built first.
 Parameters marked `PerReplica` are one number in a node, and a tensor [R] where the nodes of R runs are built as one.
 """
 
@@ -8,7 +9,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -19,6 +20,7 @@ from torch import Tensor
 from workbench.axes import PER_REPLICA, is_per_replica
 from workbench.config import TARGET, packaged
 from workbench.data.datasets import Dataset
+from workbench.diagnostics.plan import Diagnostics
 from workbench.errors import ConfigError, closest
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import BiasInitializer, Initializer
@@ -43,6 +45,7 @@ KINDS: dict[str, type] = {
     "schedule": Schedule,
     "pretraining": Pretraining,
     "data": Dataset,
+    "diagnostics": Diagnostics,
 }
 
 
@@ -76,6 +79,15 @@ def is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and TARGET in value
 
 
+def is_family(value: Any) -> bool:
+    """Whether a value of a configuration maps names to nodes; null leaves one out."""
+    return (
+        isinstance(value, Mapping)
+        and not is_node(value)
+        and all(inner is None or is_node(inner) for inner in value.values())
+    )
+
+
 @lru_cache(maxsize=256)
 def resolve_target(key: str, target: str) -> Any:
     """The function a ``_target_`` names.
@@ -91,11 +103,16 @@ def resolve_target(key: str, target: str) -> Any:
 
 def call(key: str, node: Node, **given: Any) -> Any:
     """The object of a node: its checked values, and of what the caller gives what it asks for, to its function."""
-    values = {
-        name: call(f"{key}.{name}", value) if is_node(value) else value
-        for name, value in checked(key, node, tuple(given)).items()
-    }
+    values = {name: _built(f"{key}.{name}", value) for name, value in checked(key, node, tuple(given)).items()}
     return _made(key, node, values, given)
+
+
+def _built(key: str, value: Any) -> Any:
+    if is_node(value):
+        return call(key, value)
+    if is_family(value):
+        return {name: call(f"{key}.{name}", inner) for name, inner in value.items() if inner is not None}
+    return value
 
 
 def call_stacked(key: str, nodes: Sequence[Node], stack: Stack) -> Any:
@@ -126,6 +143,7 @@ def targets(node: Any) -> Iterator[str]:
     """Every function named in a node and in the nodes inside it."""
     if is_node(node):
         yield node[TARGET]
+    if is_node(node) or is_family(node):
         for value in node.values():
             yield from targets(value)
 
@@ -153,7 +171,9 @@ def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
             near = closest(name, open_keys)
             hint = f"did you mean {key}.{near}? " if near else ""
             raise ConfigError(f"{key}.{name}: unknown key; {hint}keys of {key}: {', '.join(open_keys) or 'none'}")
-        values[name] = value if is_node(value) else _checked_value(f"{key}.{name}", value, hints.get(name, Any))
+        hint = hints.get(name, Any)
+        inner = is_node(value) or (is_family(value) and get_origin(hint) is Mapping)
+        values[name] = value if inner else _checked_value(f"{key}.{name}", value, hint)
     for name in open_keys:
         if name not in values and parameters[name].default is inspect.Parameter.empty:
             raise ConfigError(f"{key}.{name}: must be given, it has no default{_example(f'{key}.{name}')}")

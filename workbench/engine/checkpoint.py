@@ -8,7 +8,7 @@ that whenever a process ends there is the old file or the new one, whole.
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -28,25 +28,28 @@ from workbench.nn.params import Layout, Params
 
 SHARE = 0.02  # of a pack's time that its checkpoints may take
 BYTES_PER_SECOND = 100e6  # what a disk is trusted with before the first write is measured
-STATE = "state."
+STATE, NOTES = "state.", "notes."
 TRIES = 5
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A pack after `recorded` records: all that the records after them depend on.
+    """A pack after `recorded` records, at a `stage`: all that the records after them depend on.
 
     The `replicas` in training have the parameters `flat` [R, P], laid out as `layout` says, the optimizer `state` and
-    the states of their streams, `orders`; `final` holds the parameters [P] of those that have left.
+    the states of their streams, `orders`; `final` holds the parameters [P] of those that have left. `notes` gives the
+    tensors of diagnostics, none of which training overwrites.
     """
 
     recorded: int
+    stage: int
     replicas: tuple[int, ...]
     flat: Tensor
     state: State
     orders: Tensor
     final: Mapping[int, Tensor]
     layout: str
+    notes: Callable[[], Mapping[str, Tensor]] = dict
 
     def copied(self, device: torch.device | None = None) -> "Snapshot":
         """The same with tensors that no training overwrites."""
@@ -103,9 +106,10 @@ def write(file: Path, snapshot: Snapshot, records: Sequence[Record], about: Mapp
         "flat": snapshot.flat,
         "orders": snapshot.orders,
         **{f"{STATE}{name}": tensor for name, tensor in snapshot.state.items()},
+        **{f"{NOTES}{name}": tensor for name, tensor in snapshot.notes().items()},
         "final": torch.stack([snapshot.final[replica] for replica in left]) if left else snapshot.flat[:0],
     }
-    header = {"recorded": snapshot.recorded, "replicas": snapshot.replicas, "left": left, "layout": snapshot.layout}
+    header = {name: getattr(snapshot, name) for name in ("recorded", "stage", "replicas", "layout")} | {"left": left}
     metadata = {key: json.dumps(value) for key, value in {**about, "header": header, "records": shape}.items()}
     new = file.with_suffix(".tmp")
     for attempt in range(TRIES):
@@ -145,14 +149,20 @@ def read(file: Path) -> Checkpoint:
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         metadata = {key: json.loads(value) for key, value in opened.metadata().items()}
     header, shape = metadata.pop("header"), metadata.pop("records")
+    notes, state = (
+        {name.removeprefix(kind): tensor for name, tensor in tensors.items() if name.startswith(kind)}
+        for kind in (NOTES, STATE)
+    )
     snapshot = Snapshot(
         header["recorded"],
+        header["stage"],
         tuple(header["replicas"]),
         tensors["flat"],
-        {name.removeprefix(STATE): tensor for name, tensor in tensors.items() if name.startswith(STATE)},
+        state,
         tensors["orders"],
         dict(zip(header["left"], tensors["final"], strict=True)),
         header["layout"],
+        lambda: notes,
     )
     return Checkpoint(snapshot, _records_from_tensors(tensors, shape), metadata)
 

@@ -12,16 +12,19 @@ import torch
 from torch import Tensor
 
 from workbench.axes import Outputs, PerReplicaTensor, Units
-from workbench.diagnostics.grad_norm import grad_norm
+from workbench.diagnostics.plan import LIGHT, Diagnostics
+from workbench.diagnostics.snapshot import snapshot_of
 from workbench.engine.checkpoint import Snapshot, layout_digest
 from workbench.engine.evaluate import evaluate
 from workbench.engine.failure import Failure, first_failures
 from workbench.engine.history import Divergence, Record
-from workbench.engine.plan import Plan
+from workbench.engine.meter import ALL
+from workbench.engine.observer import Metrics, Observer
+from workbench.engine.plan import Batch, Plan
 from workbench.engine.replicas import Pack
 from workbench.errors import NumericsError
 from workbench.nn.optimizers import State
-from workbench.nn.params import Params
+from workbench.nn.params import Params, Watch
 from workbench.seeds import generator
 
 _STOPPED = "stopped"
@@ -50,11 +53,12 @@ class Trainer:
     """A pack in training: its parameters, optimizer state and streams of batch orders.
 
     `replicas` are the numbers (in the pack as given) of those still training; `final` holds each replica's parameters
-    [P] once it has left or ended. `recorded` counts the records so far, and `mark` is what the epoch in training began
-    with: whole at every moment, whatever interrupts it.
+    [P] once it has left or ended. `recorded` counts the records so far, and `stage` what has been done: the initial
+    record, each epoch, the test. `mark` is what the epoch in training began with: whole at every moment, whatever
+    interrupts it.
     """
 
-    def __init__(self, pack: Pack, batch_size: int) -> None:
+    def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
         self.pack = pack
         self.batch_size = min(batch_size, pack.data.train.size)
         self.params = pack.initial_params()
@@ -64,41 +68,73 @@ class Trainer:
         self.replicas = tuple(range(len(pack)))
         self.steps_per_epoch = -(-pack.data.train.size // self.batch_size)
         self.final: dict[int, Tensor] = {}
-        self.recorded = 0
+        self.recorded = self.stage = 0
+        self.observer = Observer(diagnostics, pack, self.params, self.steps_per_epoch)
+        self._in_epoch = False
         self._layout = layout_digest(self.params.layout)
         self.mark = self.snapshot()
 
     def run(self, epochs: int) -> Iterator[Record]:
         """Train; a record at step 0, one after each epoch, and one with the test part's metrics at the end.
 
-        After `restore`, only what comes after its records.
+        Moments of diagnostics inside an epoch have records of their own, before the epoch's. After `restore`, only what
+        comes after its records.
         """
-        if not self.recorded:
-            yield self._record(0, self._epoch_metrics())
-        for epoch in range(self.recorded, epochs + 1):
+        if not self.stage:
+            with self.observer.meter.of(ALL):
+                (record,) = self._records({0: self._epoch_metrics(0)})
+            yield self._done(record)
+        for epoch in range(self.stage, epochs + 1):
             if not self.replicas:
                 return
-            self.mark = mark = self.snapshot().copied()
-            plan = self._plan(epoch, epochs)
-            losses = self._train_epoch(plan)
-            metrics = self._epoch_metrics() | grad_norm(self.grads)
-            metrics[_STOPPED] = _stopped(losses, metrics["train/loss"])
-            yield self._drop_diverged(self._record(epoch, metrics), mark, plan)
-        if self.replicas and self.recorded == epochs + 1:
-            yield self._record(epochs, _named("test", self._evaluate("test")))
+            self.mark = self.snapshot().copied()
+            *inside, record = self._epoch(epoch, epochs)
+            self._in_epoch = True
+            yield from inside
+            self._in_epoch = False
+            self.recorded += len(inside)
+            yield self._done(record)
+        if self.replicas and self.stage == epochs + 1:
+            with self.observer.meter.of(ALL):
+                (record,) = self._records({epochs * self.steps_per_epoch: _named("test", self._evaluate("test"))})
+            yield self._done(record)
         self.final |= dict(zip(self.replicas, self.params.flat, strict=True))
 
+    def _epoch(self, epoch: int, epochs: int) -> list[Record]:
+        """Train one epoch, counted from 1; the records of its moments and its own, which comes last."""
+        mark, plan = self.mark, self._plan(epoch, epochs)
+        with self.observer.meter.of(ALL):
+            losses, moments = self._train_epoch(plan, epochs * self.steps_per_epoch)
+            end = plan.start + self.steps_per_epoch
+            metrics = self._epoch_metrics(end)
+            metrics |= {**moments.pop(end, {}), _STOPPED: _stopped(losses, metrics["train/loss"])}
+            *inside, record = self._records({**moments, end: metrics})
+        self.observer.end_epoch(epochs - epoch)
+        return [*inside, self._drop_diverged(record, mark, plan)]
+
+    def _done(self, record: Record) -> Record:
+        self.recorded += 1
+        self.stage += 1
+        return record
+
     def snapshot(self) -> Snapshot:
-        """What training goes on from, between two records of `run`; it shares the tensors in training."""
+        """What training goes on from after a record of `run`; it shares the tensors in training.
+
+        After a record inside an epoch, it is the epoch's mark.
+        """
+        if self._in_epoch:
+            return self.mark
         orders = [order.get_state() for order in self.orders]
         return Snapshot(
             self.recorded,
+            self.stage,
             self.replicas,
             self.params.flat,
             dict(self.state),
             torch.stack(orders) if orders else torch.empty(0, 0, dtype=torch.uint8),
             dict(self.final),
             self._layout,
+            self.observer.notes(),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -116,7 +152,8 @@ class Trainer:
             self._keep(list(snapshot.replicas))
         own = snapshot.copied(self.params.flat.device)  # into memory as torch aligns it: bits depend on that
         self.params = self.params.with_flat(own.flat)
-        self.state, self.final, self.recorded = own.state, dict(own.final), own.recorded
+        self.state, self.final, self.recorded, self.stage = own.state, dict(own.final), own.recorded, own.stage
+        self.observer.restore(own.notes(), self.replicas, self.params.flat.device)
         for order, state in zip(self.orders, snapshot.orders, strict=True):
             order.set_state(state.clone())  # from memory that is not aligned, torch crashes
         self.mark = self.snapshot().copied()
@@ -127,28 +164,50 @@ class Trainer:
         rates = self.pack.learning_rates(start, start + length, epochs * length)
         return Plan(start, self.pack.data.epoch_rows(self.orders), rates)
 
-    def _train_epoch(self, plan: Plan) -> Tensor:
-        """One pass over the training part; the loss of each step's batch [steps, R]."""
+    def _train_epoch(self, plan: Plan, last: int) -> tuple[Tensor, dict[int, Metrics]]:
+        """One pass over the training part; each step's loss [steps, R], and metrics at moments, by step from 1.
+
+        `last` is the number of the whole training's last step.
+        """
         losses = self.params.flat.new_empty(self.steps_per_epoch, len(self.pack))
+        moments = self.observer.moments(plan.start, last)
+        metrics: dict[int, Metrics] = {}
         for index, batch in enumerate(plan.batches(self.pack.data, self.batch_size)):
-            losses[index] = step(
-                self.pack, self.params, self.grads, self.state, batch.x, batch.y, batch.number, batch.lr
-            )
-        return losses
+            if batch.number + 1 in moments:
+                losses[index], metrics[batch.number + 1] = self._observed_step(batch, last)
+            else:
+                losses[index] = self._step(batch)
+        return losses, metrics
+
+    def _step(self, batch: Batch) -> PerReplicaTensor:
+        return step(self.pack, self.params, self.grads, self.state, batch.x, batch.y, batch.number, batch.lr)
+
+    def _observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
+        """The same step, with what diagnostics see of it."""
+        before = self.params.flat.clone()
+        self.grads.watch = Watch()
+        loss = self._step(batch)
+        seen = snapshot_of(self.pack.objective.model, batch.number + 1, batch.x, before, self.params, self.grads)
+        self.grads.watch = None
+        return loss, self.observer.take(seen, self.pack, last)
 
     def _evaluate(self, part: str, units: bool = False) -> dict[str, Tensor]:
         data = self.pack.data
         return evaluate(self.pack.objective, self.params, data, getattr(data, part), units)
 
-    def _epoch_metrics(self) -> dict[str, Tensor]:
-        return _named("train", self._evaluate("train", units=True)) | _named("valid", self._evaluate("valid"))
+    def _epoch_metrics(self, step: int) -> Metrics:
+        """What is measured after so many steps."""
+        units = self.observer.plan.units
+        return _named("train", self._evaluate("train", units)) | _named("valid", self._evaluate("valid"))
 
-    def _record(self, epoch: int, metrics: dict[str, Tensor]) -> Record:
-        """Move the numbers to the host, all at once."""
-        table = torch.stack([values.double() for values in metrics.values()]).tolist()
-        values = dict(zip(metrics, table, strict=True))
-        self.recorded += 1
-        return Record(epoch * self.steps_per_epoch, epoch, int(time() * 1000), self.replicas, values)
+    def _records(self, metrics: dict[int, Metrics]) -> list[Record]:
+        """Metrics by step as records; moves their numbers to the host, all at once."""
+        table = iter(torch.stack([row.double() for one in metrics.values() for row in one.values()]).tolist())
+        now, length = int(time() * 1000), self.steps_per_epoch
+        return [
+            Record(step, step // length, now, self.replicas, {name: next(table) for name in one})
+            for step, one in metrics.items()
+        ]
 
     def _drop_diverged(self, record: Record, mark: Snapshot, plan: Plan) -> Record:
         """Go on without the replicas whose loss was not finite; they keep what they were at the mark."""
@@ -184,6 +243,7 @@ class Trainer:
 
     def _keep(self, positions: list[int]) -> None:
         self.replicas = tuple(self.replicas[position] for position in positions)
+        self.observer.keep(positions)
         self.orders = [self.orders[position] for position in positions]
         self.pack = self.pack.select(positions)
         index = torch.tensor(positions, dtype=torch.int64, device=self.params.flat.device)

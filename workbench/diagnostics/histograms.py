@@ -1,0 +1,79 @@
+"""Histograms of z, a and delta with bins that never move, counted on the device.
+
+The bins of a bounded activation's a are even between its bounds. All others are even in asinh(x/scale): even near 0,
+logarithmic far from it; the middle bin holds 0, and the outermost have no end. What is not finite counts nowhere.
+"""
+
+from collections.abc import Mapping
+from math import asinh, inf, isfinite, sinh
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from workbench.axes import Units
+from workbench.diagnostics.snapshot import Signal
+
+BINS = 101
+SCALE = {"z": 1e-2, "a": 1e-2, "delta": 1e-8}
+REACH = 1e3  # where the outermost bins begin
+
+Bounds = tuple[float, float]
+Counts = Int64[Tensor, "R N"]
+
+
+def is_even(quantity: str, bounds: Bounds) -> bool:
+    """Whether the bins are even between bounds."""
+    return quantity == "a" and all(isfinite(bound) for bound in bounds)
+
+
+def places(values: Units, quantity: str, bounds: Bounds) -> Units:
+    """Where numbers lie, in widths of a bin from the first bin's beginning; a fresh tensor."""
+    if is_even(quantity, bounds):
+        low, high = bounds
+        return (values - low).mul_(BINS / (high - low))
+    scale = SCALE[quantity]
+    return (values / scale).asinh_().mul_((BINS - 2) / (2 * asinh(REACH / scale))).add_(BINS / 2)
+
+
+def edges(quantity: str, bounds: Bounds) -> list[float]:
+    """The BINS + 1 ends of the bins."""
+    if is_even(quantity, bounds):
+        low, high = bounds
+        return [low + (high - low) * number / BINS for number in range(BINS + 1)]
+    scale = SCALE[quantity]
+    width = 2 * asinh(REACH / scale) / (BINS - 2)
+    return [-inf, *(scale * sinh(width * (number - BINS / 2)) for number in range(1, BINS)), inf]
+
+
+def count(values: Units, quantity: str, bounds: Bounds) -> Counts:
+    """How many of each replica's numbers fall into each bin."""
+    place = places(values, quantity, bounds).flatten(1)
+    index = place.nan_to_num_(0.0).clamp_(0, BINS - 1).long()  # cut toward 0, where it is cut at 0 before
+    counts = torch.zeros(len(index), BINS, dtype=torch.int64, device=values.device)
+    return counts.scatter_add_(1, index, values.isfinite().flatten(1).long())
+
+
+def frame(signals: Mapping[str, Signal]) -> dict[tuple[str, str], Counts]:
+    """Counts by (layer, quantity) of all that the signals hold."""
+    return {
+        (layer, quantity): count(values, quantity, signal.bounds)
+        for layer, signal in signals.items()
+        for quantity, values in (("z", signal.z), ("a", signal.a), ("delta", signal.delta * signal.z.shape[1]))
+        if values is not None
+    }
+
+
+def bin_rows(step: int, layer: str, quantity: str, bounds: Bounds, counts: list[int]) -> dict[str, list[Any]]:
+    """The bins of one histogram that are not empty, as columns."""
+    ends = edges(quantity, bounds)
+    full = [number for number, value in enumerate(counts) if value]
+    return {
+        "step": [step] * len(full),
+        "layer": [layer] * len(full),
+        "quantity": [quantity] * len(full),
+        "low": [ends[number] for number in full],
+        "high": [ends[number + 1] for number in full],
+        "count": [counts[number] for number in full],
+    }

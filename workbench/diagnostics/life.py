@@ -1,0 +1,76 @@
+"""When units die and revive, from the masks of dead units at the epochs' marks, on the device.
+
+A unit is dead at a mark when it passes no gradient on any training example. It *dies* at the first mark that finds it
+dead after one that did not, and *revives* the other way round; dead at the first mark, it was born dead.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+NEVER = -1
+
+Mask = Bool[Tensor, "R U"]
+Count = Int64[Tensor, "R U"]
+
+
+class Life(NamedTuple):
+    """What is known of each unit; steps are NEVER where it did not happen."""
+
+    born_dead: Mask
+    dead: Mask
+    deaths: Count
+    first_died: Count
+    last_died: Count
+    revivals: Count
+    first_revived: Count
+    last_revived: Count
+
+    def rows(self) -> Int64[Tensor, "R 8 U"]:
+        """All fields in one tensor."""
+        return torch.stack([field.long() for field in self], 1)
+
+    @classmethod
+    def of(cls, rows: Int64[Tensor, "R 8 U"]) -> "Life":
+        """The same back from `rows`."""
+        born_dead, dead, *others = rows.unbind(1)
+        return cls(born_dead.bool(), dead.bool(), *others)
+
+
+def born(dead: Mask) -> Life:
+    """At the first mark."""
+    zero = torch.zeros_like(dead, dtype=torch.int64)
+    never = torch.full_like(zero, NEVER)
+    return Life(dead, dead, zero, never, never, zero, never, never)
+
+
+def lived(life: Life, dead: Mask, step: int) -> tuple[Life, Mask, Mask]:
+    """The same after one more mark at `step`, and the units that died and revived at it."""
+    died, revived = dead & ~life.dead, life.dead & ~dead
+    deaths, first_died, last_died = _happened(died, step, life.deaths, life.first_died, life.last_died)
+    revivals, first, last = _happened(revived, step, life.revivals, life.first_revived, life.last_revived)
+    return Life(life.born_dead, dead, deaths, first_died, last_died, revivals, first, last), died, revived
+
+
+def _happened(event: Mask, step: int, count: Count, first: Count, last: Count) -> tuple[Count, Count, Count]:
+    return count + event, torch.where(event & (count == 0), step, first), torch.where(event, step, last)
+
+
+def unit_rows(rows: Int64[Tensor, "8 U"], layers: dict[str, int]) -> dict[str, list[Any]]:
+    """One replica's table of units: columns by name, steps None where it never happened.
+
+    `rows` are the fields of a Life, and `layers` the number of units by layer.
+    """
+    fields = dict(zip(Life._fields, rows.tolist(), strict=True))
+    for name in ("born_dead", "dead"):
+        fields[name] = [bool(value) for value in fields[name]]
+    for name in ("first_died", "last_died", "first_revived", "last_revived"):
+        fields[name] = [None if step == NEVER else step for step in fields[name]]
+    fields["dead_at_end"] = fields.pop("dead")
+    return {
+        "layer": [layer for layer, units in layers.items() for _ in range(units)],
+        "unit": [unit for units in layers.values() for unit in range(units)],
+        **fields,
+    }

@@ -1,0 +1,74 @@
+"""Which diagnostics a run keeps, and at which of its steps: the options of ``conf/diagnostics``.
+
+A *moment* is a step whose quantities are kept. Steps are counted from 1. At ``epochs``, moments are the last steps of
+every k-th epoch; at ``steps``, every k-th step; ``geometric`` are the steps 1, 2^k, 4^k, .... The last step is one in
+any case, and with tables so is the first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Lt
+
+from workbench.axes import PositiveInt
+from workbench.diagnostics.quantities import grad_norm
+from workbench.diagnostics.snapshot import Quantity
+
+At = Literal["epochs", "steps", "geometric"]
+Share = Annotated[float, Gt(0), Lt(1)]
+
+MOST_THINNING = 2**20
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """`quantities` by name, rates of `units` after each epoch, and whether `tables` are kept; when, and at what price.
+
+    `budget` is the share of the time that all may take, by leaving out moments; None leaves out none.
+    """
+
+    quantities: Mapping[str, Quantity] = field(default_factory=lambda: {"grad_norm": grad_norm()})
+    units: bool = True
+    tables: bool = False
+    at: At = "epochs"
+    every: int = 1
+    budget: float | None = None
+
+    def place(self, step: int, epoch_length: int) -> int | None:
+        """Which of the scheduled moments this step is; None where it is none."""
+        if self.at == "geometric":
+            power = step.bit_length() - 1
+            return power // self.every if step == 1 << power and power % self.every == 0 else None
+        period = self.every * (epoch_length if self.at == "epochs" else 1)
+        return step // period if step % period == 0 else None
+
+
+LIGHT = Diagnostics()
+
+
+def diagnostics(
+    quantities: Mapping[str, Quantity],
+    units: bool = True,
+    tables: bool = False,
+    at: At = "epochs",
+    every: PositiveInt = 1,
+    budget: Share | None = None,
+) -> Diagnostics:
+    """The diagnostics of a run; without quantities, units and tables there are none."""
+    return Diagnostics(quantities, units, tables, at, every, budget)
+
+
+def stride_for(budget: float | None, moments: float, marks: float, rest: float) -> int:
+    """The smallest power of two so that keeping every so many-th moment stays within the budget.
+
+    In an epoch all scheduled moments together take `moments` seconds, the rates of units and other fixed costs
+    `marks`, training and measuring `rest`. Of x seconds for moments, (x + marks)/(x + marks + rest) is the share.
+    """
+    if budget is None:
+        return 1
+    room = budget / (1 - budget) * rest - marks
+    stride = 1
+    while stride < MOST_THINNING and moments / stride > max(room, 0):
+        stride *= 2
+    return stride

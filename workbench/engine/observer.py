@@ -1,0 +1,122 @@
+"""Diagnostics of a pack in training: when they are taken, and what they cost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from workbench.axes import PerReplicaTensor
+from workbench.diagnostics.life import Mask
+from workbench.diagnostics.plan import Diagnostics, stride_for
+from workbench.diagnostics.snapshot import Snapshot
+from workbench.engine.meter import ALL, MARKS, MOMENTS, PARTS, TABLES, Meter
+from workbench.engine.replicas import Pack
+from workbench.engine.tables import Columns, Notes, Tables
+from workbench.nn.params import Params
+
+Metrics = dict[str, PerReplicaTensor]
+
+UNDECIDED = 0
+
+
+class Observer:
+    """Takes what a plan asks for from a pack in training, at the moments that the plan's budget leaves.
+
+    Of the scheduled moments it takes every `stride`-th, which is UNDECIDED in the first epoch where there is a budget.
+    """
+
+    def __init__(self, plan: Diagnostics, pack: Pack, params: Params, epoch_length: int) -> None:
+        self.plan, self.epoch_length = plan, epoch_length
+        self.meter = Meter(pack.device)
+        self.stride = UNDECIDED if plan.budget else 1
+        self.taken = self.skipped = 0
+        self._tables = Tables(pack, params) if plan.tables else None
+        self._spent = self.meter.read()
+
+    def moments(self, start: int, last: int) -> frozenset[int]:
+        """The moments among the steps of the epoch that comes after `start` steps, in a training of `last`."""
+        if not (self.plan.quantities or self.plan.tables):
+            return frozenset()
+        scheduled, always = self._scheduled(start), {last, 1} if self.plan.tables else {last}
+        chosen = {step for step, place in scheduled.items() if place % (self.stride or 1) == 0}
+        chosen |= always.intersection(range(start + 1, start + self.epoch_length + 1))
+        self.skipped += len(scheduled.keys() - chosen)
+        return frozenset(chosen)
+
+    def _scheduled(self, start: int) -> dict[int, int]:
+        """The steps of an epoch that the plan asks for, each with its number among the scheduled moments."""
+        steps = range(start + 1, start + self.epoch_length + 1)
+        places = {step: self.plan.place(step, self.epoch_length) for step in steps}
+        return {step: place for step, place in places.items() if place is not None}
+
+    def take(self, snapshot: Snapshot, pack: Pack, last: int) -> Metrics:
+        """The metrics of a moment; of those with tables, the 1st, 2nd, 4th, 8th, ... and the last leave histograms."""
+        with self.meter.of(MOMENTS):
+            metrics = {
+                f"{name}/{layer}": values
+                for name, quantity in self.plan.quantities.items()
+                for layer, values in quantity(snapshot).items()
+            }
+        self.taken += 1
+        if self._tables:
+            with self.meter.of(TABLES):
+                self._tables.see(snapshot, pack, snapshot.step == last or self.taken.bit_count() == 1)
+        return metrics
+
+    def mark(self, dead: Mapping[str, Mask], step: int) -> Metrics:
+        """What the masks of dead units show at the mark after a step."""
+        if not (self._tables and dead):
+            return {}
+        with self.meter.of(MARKS):
+            return self._tables.mark(dead, step)
+
+    def end_epoch(self, epochs_left: int) -> None:
+        """Move tables to the host; after the first epoch, decide how many moments the budget leaves."""
+        if self._tables:
+            self._tables.flush()
+        spent = self.meter.read()
+        if self.stride == UNDECIDED:
+            self.stride = self._decide({part: spent[part] - self._spent[part] for part in PARTS}, max(1, epochs_left))
+        self._spent = spent
+
+    def _decide(self, spent: Mapping[str, float], epochs: int) -> int:
+        """From what the first epoch took and how many are left."""
+        rest = spent[ALL] - sum(spent[part] for part in PARTS[1:])
+        moments = self.meter.least[MOMENTS] * len(self._scheduled(0)) if self.plan.quantities else 0.0
+        tables = self.meter.least[TABLES] * epochs.bit_length() if self._tables else 0.0
+        return stride_for(self.plan.budget, moments * epochs, spent[MARKS] * epochs + tables, rest * epochs)
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Go on with the replicas at these positions."""
+        if self._tables:
+            self._tables.keep(positions)
+
+    def notes(self) -> Callable[[], dict[str, Tensor]]:
+        """What a checkpoint of this moment must hold, made when it is asked for."""
+        counts, seconds = (self.stride, self.taken, self.skipped), tuple(self._spent.values())
+        return partial(_tensors, counts, seconds, self._tables.notes() if self._tables else dict)
+
+    def restore(self, notes: Notes, replicas: tuple[int, ...], device: torch.device) -> None:
+        """Go on from the notes of an observer of the same plan and pack."""
+        self.stride, self.taken, self.skipped = notes["counts"].tolist()
+        self._spent = dict(zip(PARTS, notes["seconds"].tolist(), strict=True))
+        self.meter.seconds = dict(self._spent)
+        if self._tables:
+            self._tables.restore(notes, replicas, device)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """How many moments there were, and how many were left out."""
+        counts = {"stride": max(1, self.stride), "taken": self.taken, "skipped": self.skipped}
+        return {f"diagnostics.{name}": str(value) for name, value in counts.items() if self.taken}
+
+    def tables(self, replica: int) -> dict[str, Columns]:
+        """The tables of a replica of the pack by name: columns of equal length."""
+        return self._tables.of(replica) if self._tables else {}
+
+
+def _tensors(
+    counts: tuple[int, ...], seconds: tuple[float, ...], tables: Callable[[], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    return {"counts": torch.tensor(counts), "seconds": torch.tensor(seconds, dtype=torch.float64), **tables()}
