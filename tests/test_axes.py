@@ -13,8 +13,9 @@ from jaxtyping import TypeCheckError
 from tests.reference import blobs, build, make_pack
 from workbench.axes import is_per_replica, per_replica
 from workbench.data.batches import Part
-from workbench.diagnostics.units import count_zero_slopes
+from workbench.diagnostics.units import count
 from workbench.engine.train import step
+from workbench.nn.activations import relu
 from workbench.nn.layers.activate import Activate
 from workbench.nn.optimizers import sgd
 from workbench.nn.params import Params
@@ -48,7 +49,7 @@ def _wrong_step() -> None:
 WRONG: dict[str, Callable[[], object]] = {
     "nn: no axis R": lambda: Activate("l1", build("activation", "relu")).forward({}, torch.ones(4, 3)),
     "data: N of x and y differ": lambda: Part(torch.ones(1, 4, 2), torch.ones(1, 5, 2)),
-    "diagnostics: integers": lambda: count_zero_slopes(torch.ones(1, 2, 3, dtype=torch.int64), 1.0),
+    "diagnostics: integers": lambda: count(relu(), torch.ones(1, 2, 3, dtype=torch.int64)),
     "engine: B of x and y differ": _wrong_step,
 }
 

@@ -227,11 +227,11 @@ def _in_loss(change: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Problem], 
     def plant(problem: Problem) -> Problem:
         right = problem.objective.loss
 
-        def wrong(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            value, delta = right.value_and_delta(z, y)
-            return value, change(delta, z)
+        def wrong(z: Tensor, y: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+            value, delta = right.measure(z, y)
+            return value, lambda: change(delta(), z)
 
-        return replace(problem, objective=replace(problem.objective, loss=replace(right, value_and_delta=wrong)))
+        return replace(problem, objective=replace(problem.objective, loss=replace(right, measure=wrong)))
 
     return plant
 

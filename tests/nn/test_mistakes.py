@@ -312,11 +312,11 @@ def test_each_mistake_in_a_delta_is_caught(
     """Both references see it, for every loss."""
     right = LOSSES[loss]
 
-    def value_and_delta(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        value, delta = right.value_and_delta(z, y)
-        return value, wrong(delta, z, y)
+    def measure(z: Tensor, y: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+        value, delta = right.measure(z, y)
+        return value, lambda: wrong(delta(), z, y)
 
-    rows = _check(LAYERS["activate"], replace(right, value_and_delta=value_and_delta))
+    rows = _check(LAYERS["activate"], replace(right, measure=measure))
     assert _both_see(rows)
 
 

@@ -6,10 +6,11 @@ a replica's own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Generator, Tensor
 
 from workbench.axes import Outputs, Units
@@ -31,6 +32,16 @@ class Part:
         """N, the examples of one split."""
         return self.x.shape[1]
 
+    @cached_property
+    def stacked(self) -> tuple[Float[Tensor, "SN I"], Float[Tensor, "SN K"]]:
+        """The examples of all splits as one list."""
+        return self.x.flatten(0, 1), self.y.flatten(0, 1)
+
+    @cached_property
+    def labels(self) -> Int64[Tensor, "S N"]:
+        """The class of each example of a classification."""
+        return self.y.argmax(2) if self.y.shape[2] > 1 else (self.y > 0.5).squeeze(2).long()
+
 
 @dataclass(frozen=True)
 class PackData:
@@ -50,14 +61,27 @@ class PackData:
         """Training examples by their row in the stacked splits, as `epoch_rows` gives them."""
         replicas, size = rows.shape
         flat = rows.reshape(-1)
-        x, y = self.train.x.flatten(0, 1), self.train.y.flatten(0, 1)
+        x, y = self.train.stacked
         return x.index_select(0, flat).view(replicas, size, -1), y.index_select(0, flat).view(replicas, size, -1)
 
     def chunk(self, part: Part, start: int, stop: int) -> tuple[Units, Outputs]:
         """Examples start:stop of a part, for every replica."""
-        return part.x[:, start:stop].index_select(0, self.split_of), part.y[:, start:stop].index_select(
-            0, self.split_of
-        )
+        return self.own(part.x[:, start:stop]), self.own(part.y[:, start:stop])
+
+    def own(self, of_splits: Shaped[Tensor, "S *rest"]) -> Shaped[Tensor, "R *rest"]:
+        """What belongs to a split, for every replica: one memory for all that share the only split."""
+        if len(of_splits) == 1:
+            return of_splits.expand(len(self.split_of), *of_splits.shape[1:])
+        neighbors = self._neighbors
+        return of_splits.index_select(0, self.split_of) if neighbors is None else of_splits[neighbors]
+
+    @cached_property
+    def _neighbors(self) -> slice | None:
+        """The replicas' splits, where each is the one after that of the replica before: these need not be copied."""
+        if self.split_of.device.type != "cpu":
+            return None
+        own = self.split_of.tolist()
+        return slice(own[0], own[0] + len(own)) if own == list(range(own[0], own[0] + len(own))) else None
 
     def first_examples(self, replica: int, count: int = 256) -> Float64[Tensor, "1 B I"]:
         """The first training examples of one replica, in float64 on the CPU."""

@@ -6,49 +6,59 @@
 Both are sums over examples until the last moment, so that a training set may come in chunks.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from workbench.axes import PerReplicaTensor, Units
+from workbench.nn.activations import Activation
 
 SATURATED_BELOW = 0.05
 
-Counts = Float[Tensor, "R U"]  # floating: comparing in place and summing is vectorized, counting booleans is not
-
 
 @dataclass(frozen=True)
-class UnitDiagnostic:
-    """`count` (slopes, supremum) -> examples per unit; `reduce` (counts, N examples) -> rate per replica."""
+class UnitCounts:
+    """What a layer's units did on `examples` examples.
 
-    count: Callable[[Units, float], Counts]
-    reduce: Callable[[Counts, int], PerReplicaTensor]
+    `slope` is 0 for units that passed no gradient on any of them, and above 0 for others; `flat` counts the pairs of a
+    unit and an example with a flat slope. Without `flat`, every slope is 0 or `unit`, and `slope` is their sum.
+    """
+
+    examples: int
+    slope: Float[Tensor, "R U"]
+    flat: Float[Tensor, " R"] | None
+    unit: float = 1.0
+
+    def __add__(self, other: "UnitCounts") -> "UnitCounts":
+        """Of both sets of examples."""
+        flat = None if self.flat is None or other.flat is None else self.flat + other.flat
+        return UnitCounts(self.examples + other.examples, self.slope + other.slope, flat, self.unit)
+
+    @property
+    def dead(self) -> Bool[Tensor, "R U"]:
+        """Units that passed no gradient on any example."""
+        return self.slope == 0
+
+    def rates(self, layer: str) -> dict[str, PerReplicaTensor]:
+        """The layer's diagnostics by name."""
+        flat = 1 - self.slope.double().mean(1) / (self.unit * self.examples)
+        if self.flat is not None:
+            flat = self.flat / (self.slope.shape[1] * self.examples)
+        return {f"dead_rate/{layer}": self.dead.double().mean(1), f"saturation/{layer}": flat}
 
 
-def count_zero_slopes(slope: Units, max_slope: float) -> Counts:
-    """Examples on which each unit passes no gradient."""
-    return slope.abs().eq_(0).sum(1)
+def count(activation: Activation, slope: Units) -> UnitCounts:
+    """Counts of one chunk of examples; overwrites `slope`.
 
-
-def share_of_dead_units(counts: Counts, examples: int) -> Float[Tensor, " R"]:
-    """Share of units that pass no gradient on any of the examples."""
-    return (counts == examples).double().mean(1)
-
-
-def count_flat_slopes(slope: Units, max_slope: float) -> Counts:
-    """Examples on which each unit's slope is below 5 % of its supremum; none where there is no supremum."""
-    return slope.abs().lt_(SATURATED_BELOW * max_slope if isfinite(max_slope) else 0.0).sum(1)
-
-
-def share_of_examples(counts: Counts, examples: int) -> Float[Tensor, " R"]:
-    """Mean over units of the share of examples counted."""
-    return counts.double().mean(1).div(examples)
-
-
-UNIT_DIAGNOSTICS = {
-    "dead_rate": UnitDiagnostic(count_zero_slopes, share_of_dead_units),
-    "saturation": UnitDiagnostic(count_flat_slopes, share_of_examples),
-}
+    Sums of floating numbers: comparing in place is vectorized, and counting booleans is not.
+    """
+    examples = slope.shape[1]
+    slope.abs_()
+    if activation.all_or_none:
+        return UnitCounts(examples, slope.sum(1), None, activation.max_slope)
+    largest = slope.amax(1)
+    threshold = SATURATED_BELOW * activation.max_slope if isfinite(activation.max_slope) else 0.0
+    return UnitCounts(examples, largest, slope.lt_(threshold).sum((1, 2), dtype=torch.float64))

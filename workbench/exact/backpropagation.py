@@ -249,7 +249,7 @@ def differences(given: Problem, step: float = STEP) -> tuple[Params, Tensor]:
     J = objective.value(params, x, y).view(nets, size, 2)
     smooth = torch.ones(nets, size, dtype=torch.bool)
     kinks = torch.tensor(objective.loss.kinks, dtype=z.dtype)
-    for piece in (*objective.model.choices(tape), torch.bucketize(z, kinks)):
+    for piece in (*objective.model.choices(tape), torch.bucketize(z.contiguous(), kinks)):
         sides = piece.reshape(nets, size, 2, -1)
         smooth &= (sides[:, :, 0] == sides[:, :, 1]).all(2)
     return Params(given.params.layout.trained, (J[:, :, 0] - J[:, :, 1]) / (2 * step)), smooth

@@ -32,6 +32,7 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
+from torch import Tensor
 from torch.nn.functional import softplus as torch_softplus
 
 from workbench.axes import PER_REPLICA, Positive, PositiveInt, Units
@@ -54,7 +55,8 @@ class Activation:
     `constants` are numbers that a replica may have for itself: both functions take them after their other arguments, in
     this order, as tensors that broadcast over [R, B, U]. `derivative(z, a, ...)` returns a fresh tensor, which the
     caller may overwrite. `bounds` is the closure of f's range, `max_slope` the supremum of abs(f'). `kinks` are the z
-    where f' jumps, each with the side whose limit f' takes there; at `bends` only f'' jumps.
+    where f' jumps, each with the side whose limit f' takes there; at `bends` only f'' jumps. With `all_or_none`,
+    abs(f') is 0 or `max_slope` and nothing between.
     """
 
     forward: Forward
@@ -64,9 +66,10 @@ class Activation:
     kinks: Mapping[float, Side] = field(default_factory=dict)
     bends: tuple[float, ...] = ()
     constants: Mapping[str, float] = field(default_factory=dict)
+    all_or_none: bool = False
 
 
-IDENTITY = Activation(torch.clone, lambda z, a: torch.ones_like(z), (-inf, inf))
+IDENTITY = Activation(torch.clone, lambda z, a: torch.ones_like(z), (-inf, inf), all_or_none=True)
 
 
 def identity() -> Activation:
@@ -77,7 +80,7 @@ def identity() -> Activation:
 def unit_step() -> Activation:
     """The perceptron's f, 1 from z = 0 on; f' = 0 everywhere, so that no gradient passes."""
     return Activation(
-        lambda z: (z >= 0).to(z.dtype), lambda z, a: torch.zeros_like(z), (0.0, 1.0), max_slope=0.0, kinks={0.0: "left"}
+        lambda z: z.clone().ge_(0), lambda z, a: torch.zeros_like(z), (0.0, 1.0), max_slope=0.0, kinks={0.0: "left"}
     )
 
 
@@ -107,9 +110,10 @@ def hard_tanh() -> Activation:
     """z cut to [-1, 1]; f' = 0 at ±1."""
     return Activation(
         lambda z: z.clamp(-1, 1),
-        lambda z, a: (a.abs() < 1).to(z.dtype),
+        lambda z, a: a.abs().lt_(1),
         (-1.0, 1.0),
         kinks={-1.0: "left", 1.0: "right"},
+        all_or_none=True,
     )
 
 
@@ -120,14 +124,19 @@ def softsign() -> Activation:
 
 def relu() -> Activation:
     """f(z) = max(0, z); f'(0) = 0. The sign of a ≥ 0 is that step function, in one pass."""
-    return Activation(torch.relu, lambda z, a: a.sign(), (0.0, inf), kinks={0.0: "left"})
+    return Activation(torch.relu, lambda z, a: a.sign(), (0.0, inf), kinks={0.0: "left"}, all_or_none=True)
 
 
 def leaky_relu(slope: LeakySlope = 0.01) -> Activation:
     """f(z) = max(0, z) + slope · min(0, z); a slope for each replica."""
+
+    def derivative(z: Units, a: Units, slope: Tensor | float) -> Units:
+        below = z.clone().le_(0)  # a number, 1 or 0: choosing by booleans is several times slower
+        return (1 - below).add_(below.mul_(slope))
+
     return Activation(
-        lambda z, slope: torch.where(z > 0, z, slope * z),
-        lambda z, a, slope: torch.where(z > 0, torch.ones_like(z), slope),
+        lambda z, slope: torch.maximum(z, slope * z),
+        derivative,
         (-inf, inf),
         kinks={0.0: "left"},
         constants={"slope": slope},
@@ -136,7 +145,7 @@ def leaky_relu(slope: LeakySlope = 0.01) -> Activation:
 
 def absolute() -> Activation:
     """f(z) = abs z, the "absolute value ReLU"; f'(0) = 0."""
-    return Activation(torch.abs, lambda z, a: z.sign(), (0.0, inf), kinks={0.0: "mean"})
+    return Activation(torch.abs, lambda z, a: z.sign(), (0.0, inf), kinks={0.0: "mean"}, all_or_none=True)
 
 
 def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Activation:

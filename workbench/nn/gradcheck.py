@@ -246,7 +246,7 @@ class _Perturbed:
 
 def _loss_pieces(objective: Objective, z: Outputs) -> Iterator[Tensor]:
     if objective.loss.kinks:
-        yield torch.bucketize(z, torch.tensor(objective.loss.kinks, dtype=z.dtype))
+        yield torch.bucketize(z.contiguous(), torch.tensor(objective.loss.kinks, dtype=z.dtype))
 
 
 def relative_error(hand: Tensor, reference: Tensor, floor: float = 0.0) -> float:

@@ -24,6 +24,8 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
+from jaxtyping import Int64
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from workbench.axes import Outputs, PerReplicaTensor, per_replica
@@ -33,28 +35,43 @@ from workbench.nn.params import Params
 
 Target = Literal["real", "binary", "one_hot"]
 Smoothing = Annotated[float, Interval(ge=0, lt=1)]
+Measured = tuple[PerReplicaTensor, Callable[[], Outputs]]
 
 
 @dataclass(frozen=True)
 class Loss:
     """A cost with its output activation.
 
-    `accepts` lists the encodings of y it is defined for: ``real`` [K], ``binary`` [1] in {0, 1}, ``one_hot`` [K], which
-    sums to 1. `kinks` are the z where C has no derivative.
+    `measure` gives C of each replica, and dC/dz when called once: for C alone, delta is not computed. `accepts` lists
+    the encodings of y it is defined for: ``real`` [K], ``binary`` [1] in {0, 1}, ``one_hot`` [K], which sums to 1.
+    `kinks` are the z where C has no derivative. With `keeps_order`, a larger logit is a larger output.
     """
 
     predict: Callable[[Outputs], Outputs]
-    value_and_delta: Callable[[Outputs, Outputs], tuple[PerReplicaTensor, Outputs]]
+    measure: Callable[[Outputs, Outputs], Measured]
     accepts: tuple[Target, ...]
     kinks: tuple[float, ...] = ()
+    keeps_order: bool = False
 
     def value(self, z: Outputs, y: Outputs) -> PerReplicaTensor:
         """C of each replica."""
-        return self.value_and_delta(z, y)[0]
+        return self.measure(z, y)[0]
+
+    def value_and_delta(self, z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+        """C of each replica and dC/dz."""
+        value, delta = self.measure(z, y)
+        return value, delta()
 
     def delta(self, z: Outputs, y: Outputs) -> Outputs:
         """dC/dz."""
-        return self.value_and_delta(z, y)[1]
+        return self.measure(z, y)[1]()
+
+    def winner(self, z: Outputs) -> Int64[Tensor, "R B"]:
+        """The class whose output is largest, the first one in a tie; of a single output, 1 where it is above 1/2."""
+        if z.shape[2] == 1:
+            return (self.predict(z) > 0.5).squeeze(2).long()
+        scores = z if self.keeps_order else self.predict(z)
+        return scores.transpose(1, 2).contiguous().max(1)[1]  # many times faster than argmax over few classes
 
 
 @dataclass(frozen=True)
@@ -101,18 +118,18 @@ def elementwise(activation: Activation) -> Output:
 def compose(cost: Cost, output: Output, accepts: tuple[Target, ...]) -> Loss:
     """The loss of any cost with any output activation: delta = dc/da · da/dz / B by the chain rule."""
 
-    def value_and_delta(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+    def measure(z: Outputs, y: Outputs) -> Measured:
         share = 1 / z.shape[1]
         a = output.predict(z)
         value = cost.terms(a, y).sum((1, 2)).mul_(share)
-        return value, output.pullback(z, a, cost.gradient(a, y)).mul_(share)
+        return value, lambda: output.pullback(z, a, cost.gradient(a, y)).mul_(share)
 
-    return Loss(output.predict, value_and_delta, accepts, output.kinks)
+    return Loss(output.predict, measure, accepts, output.kinks)
 
 
-def _squared_error(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+def _squared_error(z: Outputs, y: Outputs) -> Measured:
     error = z - y
-    return error.square().sum((1, 2)).mul_(0.5 / z.shape[1]), error.mul(1 / z.shape[1])
+    return error.square().sum((1, 2)).mul_(0.5 / z.shape[1]), lambda: error.mul_(1 / z.shape[1])
 
 
 def squared_error(output: Activation = IDENTITY) -> Loss:
@@ -128,7 +145,7 @@ def squared_error(output: Activation = IDENTITY) -> Loss:
         )
     accepts: tuple[Target, ...] = ("real", "one_hot")
     if output is IDENTITY:
-        return Loss(torch.clone, _squared_error, accepts)
+        return Loss(torch.clone, _squared_error, accepts, keeps_order=True)
     return compose(HALF_SQUARED, elementwise(output), accepts)
 
 
@@ -137,12 +154,12 @@ def softmax_mse() -> Loss:
     return compose(MEAN_SQUARED, SOFTMAX, ("one_hot",))
 
 
-def _binary_nll(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+def _binary_nll(z: Outputs, y: Outputs) -> Measured:
     """For y in {0, 1}: with z turned to the wrong side, neither c nor a - y is a difference that cancels."""
     side = 1 - 2 * y
     wrong = z * side
     value = softplus(wrong, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sum((1, 2)).mul_(1 / z.shape[1])
-    return value, torch.sigmoid(wrong).mul_(side).mul_(1 / z.shape[1])
+    return value, lambda: wrong.sigmoid_().mul_(side).mul_(1 / z.shape[1])
 
 
 def binary_nll(smoothing: Smoothing = 0.0) -> Loss:
@@ -151,10 +168,10 @@ def binary_nll(smoothing: Smoothing = 0.0) -> Loss:
     Smoothing s replaces y by (1 - s) y + s/2, for which c is softplus(z) - y z.
     """
 
-    def smoothed(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+    def smoothed(z: Outputs, y: Outputs) -> Measured:
         y = _smoothed(y, smoothing, 2)
         value = softplus(z, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
-        return value, torch.sigmoid(z).sub_(y).mul_(1 / z.shape[1])
+        return value, lambda: torch.sigmoid(z).sub_(y).mul_(1 / z.shape[1])
 
     return Loss(torch.sigmoid, smoothed if smoothing else _binary_nll, accepts=("binary",))
 
@@ -165,13 +182,13 @@ def softmax_nll(smoothing: Smoothing = 0.0) -> Loss:
     Smoothing s replaces y by (1 - s) y + s/K.
     """
 
-    def value_and_delta(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+    def measure(z: Outputs, y: Outputs) -> Measured:
         y = _smoothed(y, smoothing, z.shape[2])
         log_a = torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2)  # as _softmax
         value = (log_a * y).sum((1, 2)).mul_(-1 / z.shape[1])
-        return value, log_a.exp().sub_(y).mul_(1 / z.shape[1])
+        return value, lambda: log_a.exp_().sub_(y).mul_(1 / z.shape[1])
 
-    return Loss(_softmax, value_and_delta, accepts=("one_hot",))
+    return Loss(_softmax, measure, accepts=("one_hot",), keeps_order=True)
 
 
 def _smoothed(y: Outputs, smoothing: float, classes: int) -> Outputs:
@@ -185,11 +202,11 @@ def perceptron() -> Loss:
     """
     step = unit_step()
 
-    def value_and_delta(z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
+    def measure(z: Outputs, y: Outputs) -> Measured:
         error = step.forward(z).sub_(y)
-        return (error * z).sum((1, 2)).mul_(1 / z.shape[1]), error.mul(1 / z.shape[1])
+        return (error * z).sum((1, 2)).mul_(1 / z.shape[1]), lambda: error.mul_(1 / z.shape[1])
 
-    return Loss(step.forward, value_and_delta, ("binary",), kinks=(0.0,))
+    return Loss(step.forward, measure, ("binary",), kinks=(0.0,))
 
 
 def l2_penalty(params: Params, weight_decay: PerReplicaTensor) -> PerReplicaTensor:

@@ -54,4 +54,4 @@ class Activate(Layer):
     def choices(self, tape: ActivateTape) -> Iterator[Tensor]:
         joints = sorted({*self.activation.kinks, *self.activation.bends})
         if joints:
-            yield torch.bucketize(tape.z, torch.tensor(joints, dtype=tape.z.dtype))
+            yield torch.bucketize(tape.z.contiguous(), torch.tensor(joints, dtype=tape.z.dtype))
