@@ -76,7 +76,7 @@ class SGD(Optimizer):
         step = grads.flat
         if "velocity" in state:
             momentum = per_replica(self.momentum, step)
-            velocity = state["velocity"].mul_(momentum).add_(step)
+            velocity = torch.addcmul(step, state["velocity"], momentum, out=state["velocity"])
             step = torch.addcmul(step, velocity, momentum) if self.nesterov else velocity
         params.trained.addcmul_(step, per_replica(lr.neg(), step))
 

@@ -21,8 +21,8 @@ from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, note_delta
 from workbench.seeds import generator
 
-
 NARROW = 16  # outputs: fewer do not fill a vector register, so that the examples lie along it
+COPIED = 2**13  # weights: for fewer, torch's loop over replicas that writes in their place is dearer than a copy
 
 
 class DenseTape(NamedTuple):
@@ -71,7 +71,11 @@ class Dense(Layer):
     ) -> Float[Tensor, "R B I"] | None:
         delta = grad_out
         note_delta(grads, self.name, delta, of_units=False)
-        torch.bmm(delta.transpose(1, 2), tape.x, out=grads[f"{self.name}.W"])
+        dW = grads[f"{self.name}.W"]
+        if self.fan_out * self.fan_in > COPIED or dW.is_contiguous():
+            torch.bmm(delta.transpose(1, 2), tape.x, out=dW)
+        else:
+            dW.copy_(torch.bmm(delta.transpose(1, 2), tape.x))
         torch.sum(delta, 1, out=grads[f"{self.name}.b"])
         return torch.bmm(delta, params[f"{self.name}.W"]) if need_grad_in else None
 
