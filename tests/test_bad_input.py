@@ -30,7 +30,11 @@ WRONG = [
         "init: unknown name 'hee'; did you mean 'he'? options: constant, glorot, glorot_normal, he, lecun, lsuv, "
         "normal, orthogonal, rai, uniform_fan_in",
     ),
-    ("data=mnist", "data: unknown name 'mnist'; options: annuli, breast_cancer, curve, diabetes, digits, wine, xor"),
+    (
+        "data=mnist",
+        "data: unknown name 'mnist'; options: annuli, breast_cancer, curve, diabetes, digits, idx, npz, openml, parity, "
+        "shifted_digits, spirals, table, wine, xor",
+    ),
     ("experiment=activation_on_digit", "experiment: unknown name *did you mean 'activations_on_digits'? options: *"),
     ("dtype=float16", "dtype: unknown name 'float16'; did you mean 'float64'? options: float32, float64"),
     ("device=gpu", "device: unknown name 'gpu'; did you mean 'cpu'? options: auto, cpu, cuda"),
@@ -101,6 +105,21 @@ WRONG = [
         "loss: softmax_nll needs one_hot targets, but data=diabetes has real targets; write loss=squared_error",
     ),
     ("data=wine split.valid=0.001", "data=wine: wine: cannot split off 0.001 and 0.1 of 178: *; write for example *"),
+    ("data=idx", "data.path: must be given, it has no default; write data.path=..."),
+    (
+        "data=idx data.path=/no/folder",
+        "data=idx: data.path: the folder /no/folder must hold train-images-idx3-ubyte, *",
+    ),
+    (
+        "data=table data.path=/no/file data.target=y",
+        "data=table: data.path: there is no file /no/file; write data.path=*",
+    ),
+    (
+        "data=wine split.limit=1000",
+        "data=wine: split.limit: must be from 3 to the 142 examples of *; write for example *",
+    ),
+    ("data=wine split.label_noise=2", "data=wine: split.label_noise: must be at most 1 for classes, *, got 2"),
+    ("data=curve data.low=1", "data=curve: data.low: must be below data.high, got 1 and 1; write for example *"),
     ("data=wine split.valid=0.5 split.test=0.499", "data=wine: wine: cannot split off 0.5 and 0.499 of 178: *"),
     # targets that are no such thing
     ("activation._target_=os.system", "activation: _target_ 'os.system' cannot be used: *"),
@@ -174,9 +193,7 @@ def test_check_refuses_as_train_does(cli: Cli, folder: Path, command: str) -> No
     """The two commands that compose answer alike."""
     answer = cli(command, "optimizer.lr=-1")
     assert answer.code == 2
-    assert (
-        answer.err == "workbench: optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1\n"
-    )
+    assert answer.err == "workbench: optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1\n"
 
 
 @pytest.mark.parametrize("option", ["--nonsense", "--cfg=nothing"])

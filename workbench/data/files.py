@@ -147,7 +147,7 @@ def _npz_arrays(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise DataError(f"data.path: there is no file {file.absolute()}; make it with numpy.savez(FILE, x=x, y=y)")
     try:
-        with np.load(file, allow_pickle=False) as content:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except (ValueError, OSError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
         raise DataError(

@@ -39,13 +39,19 @@ def table(
     if not file.is_file():
         raise DataError(f"data.path: there is no file {file.absolute()}; write data.path=FILE.csv or FILE.parquet")
     try:
-        frame = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, sep=separator)
-    except (ValueError, OSError, ImportError) as error:  # pandas and pyarrow raise kinds of ValueError
+        frame = pd.read_parquet(file) if file.suffix == ".parquet" else _csv(file, separator)
+    except (ValueError, OSError, ImportError, pd.errors.ParserWarning) as error:  # kinds of ValueError most of them
         raise DataError(
             f"data.path: {file} must be a CSV file with a header, or a Parquet file whose name ends in .parquet: "
             f"{str(error).splitlines()[0]}"
         ) from error
     return _from_frame(file.stem, frame, target, task, drop, same_unit)
+
+
+def _csv(file: Path, separator: str) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+        return pd.read_csv(file, sep=separator, index_col=False)
 
 
 def openml(
