@@ -16,5 +16,6 @@ from workbench.exact import maxout as maxout
 from workbench.exact import misprinted as misprinted
 from workbench.exact import normalization as normalization
 from workbench.exact import polynomials as polynomials
+from workbench.exact import probes as probes
 from workbench.exact import regions as regions
 from workbench.exact import separation as separation
