@@ -32,8 +32,8 @@ WRONG = [
     ),
     (
         "data=mnist",
-        "data: unknown name 'mnist'; options: annuli, breast_cancer, curve, diabetes, digits, idx, npz, openml, parity, "
-        "shifted_digits, spirals, table, wine, xor",
+        "data: unknown name 'mnist'; options: annuli, breast_cancer, curve, diabetes, digits, idx, npz, openml, "
+        "parity, shifted_digits, spirals, table, wine, xor",
     ),
     ("experiment=activation_on_digit", "experiment: unknown name *did you mean 'activations_on_digits'? options: *"),
     ("dtype=float16", "dtype: unknown name 'float16'; did you mean 'float64'? options: float32, float64"),

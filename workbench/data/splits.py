@@ -73,10 +73,12 @@ def _drawn(dataset: Dataset, seed: int, valid: float, test: float) -> Split:
     if not dataset.split:
         return Split(*(_taken(dataset, everything) for _ in range(3)))
     rest, test_rows = np.split(everything, [len(everything) - dataset.official_test])
+    asked = f"{valid:g} of {len(rest)}"
     if not dataset.official_test:
-        rest, test_rows = _parted(dataset, rest, seed, test, f"{valid:g} and {test:g}")
+        asked = f"{valid:g} and {test:g} of {len(rest)}"
+        rest, test_rows = _parted(dataset, rest, seed, test, asked)
         valid /= 1 - test
-    train_rows, valid_rows = _parted(dataset, rest, seed, valid, f"{valid:g}")
+    train_rows, valid_rows = _parted(dataset, rest, seed, valid, asked)
     return Split(*(_taken(dataset, rows) for rows in (train_rows, valid_rows, test_rows)))
 
 
@@ -91,7 +93,7 @@ def _parted(dataset: Dataset, rows: Array, seed: int, share: float, asked: str) 
         )
     except ValueError as error:
         raise DataError(
-            f"{dataset.name}: cannot split off {asked} of {len(rows)}: {error}; "
+            f"{dataset.name}: cannot split off {asked}: {error}; "
             "write for example split.valid=0.1 split.test=0.1"
         ) from error
     return first, second
