@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from safetensors.torch import load
 
 from workbench import __version__
 from workbench.build import build_pack, dataset_of, device_of
@@ -15,10 +16,12 @@ from workbench.engine.history import Record
 from workbench.engine.replicas import Pack
 from workbench.errors import NumericsError, TrackingError
 from workbench.nn.params import Params
+from workbench.outbox import DIGEST, WEIGHTS
 from workbench.run import Job, train_pack
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.jobs import environment_tags
 from workbench.tracking.base import MemorySink
+from workbench.tracking.reader import artifact
 from workbench.tracking.single import FullRun, read_run, runs_where
 from workbench.tracking.store import Store
 
@@ -88,6 +91,38 @@ def train_again(kept: FullRun, others: Sequence[FullRun] = ()) -> Again:
     params = pack.initial_params()
     params.flat[0].copy_(done.final[place])
     return Again(pack, params, done.results[place].metrics, len(members))
+
+
+def repeat(store: Store, kept: FullRun) -> tuple[Again, list[str]]:
+    """A run trained again so that it ends with the same bits, if that can be; and why it cannot, in words.
+
+    First alone; where that gives others than its digest, and nothing explains them, with its whole pack.
+    """
+    digest, reasons = kept.run.tags.get(DIGEST, ""), what_differs(kept, spec_of(kept))
+    again = train_again(kept)
+    if digest and again.digest != digest and not reasons:
+        members = pack_of(store, kept)
+        if not members:
+            reasons = ["the store lacks runs of the pack that it was trained in, and last bits depend on that"]
+        elif len(members) > 1:
+            again = train_again(kept, members)
+    if again.digest != digest:
+        reasons = reasons or other_commit(kept)
+    return again, reasons if digest else [*reasons, "it kept no digest of its final weights"]
+
+
+def final_weights(store: Store, kept: FullRun) -> tuple[Pack, Params, str]:
+    """A run's pack of one with the parameters that it ended with, and where they are from, in words."""
+    if WEIGHTS in kept.files:
+        pack = build_pack([spec_of(kept)])
+        params = pack.initial_params()
+        for name, tensor in load(artifact(store, kept.run.id, WEIGHTS)).items():
+            params[name][0].copy_(tensor)
+        return pack, params, f"weights: kept, {WEIGHTS}"
+    again, reasons = repeat(store, kept)
+    same = again.digest == kept.run.tags.get(DIGEST)
+    how = "to the same bits" if same else f"to other bits: {'; '.join(reasons) or 'see workbench verify'}"
+    return again.pack, again.params, f"weights: trained again, {how}"
 
 
 def pack_of(store: Store, kept: FullRun) -> list[FullRun]:

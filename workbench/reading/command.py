@@ -1,14 +1,16 @@
 """What the commands that read runs back do with their options."""
 
 import argparse
+from pathlib import Path
 
 from workbench.commands import compare, plain_console
+from workbench.errors import ConfigError
 from workbench.tracking.store import find_store, run_link, ui_base
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what is asked; the exit code."""
-    return {"compare": _compare, "show": _show, "verify": _verify}[options.command](options)
+    return ACTIONS[options.command](options)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -46,3 +48,39 @@ def _verify(options: argparse.Namespace) -> int:
     for line in found.lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return int(not found.same)
+
+
+def _export(options: argparse.Namespace) -> int:
+    import torch
+
+    from workbench.reading.again import final_weights, spec_of
+    from workbench.reading.export import EXAMPLES, standalone
+    from workbench.tracking.models import log_model, save_model
+    from workbench.tracking.single import find_run
+
+    store, console = find_store(options.uri), plain_console()
+    kept = find_run(store, options.run)
+    folder = Path(options.out or Path("models") / kept.run.id[:8])
+    if folder.exists() and not options.log:
+        raise ConfigError(f"export: {folder} must be a new folder; name another with -o, or remove it")
+    pack, params, how = final_weights(store, kept)
+    module, x, _ = standalone(spec_of(kept), pack, params)
+    example = x[:EXAMPLES].astype("float32")
+    about = {"run": kept.run.id, "name": kept.run.name}
+    if options.log:
+        place = log_model(store, kept.run.id, module, example, about)
+    else:
+        save_model(module, example, folder, about)
+        place = str(folder)
+    outputs = module(torch.from_numpy(example)).shape[1]
+    for line in (
+        f"{kept.run.name} ({kept.run.id})",
+        how,
+        f"model: {place}, raw inputs [n, {x.shape[1]}] -> outputs [n, {outputs}], float32",
+        f"load it: mlflow.pyfunc.load_model({place!r}).predict(x)",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+ACTIONS = {"compare": _compare, "show": _show, "verify": _verify, "export": _export}

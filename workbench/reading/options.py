@@ -3,7 +3,7 @@
 import argparse
 
 STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
-COMMANDS = ("compare", "show", "verify")
+COMMANDS = ("compare", "show", "verify", "export")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -11,6 +11,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_compare(commands)
     _add_run(commands, "show", "what a run is, how it ended, its numbers and files")
     _add_run(commands, "verify", "train a run again from what the store holds; exit code 1 where it ends otherwise")
+    export = _add_run(commands, "export", "a run's network as an MLflow model that needs nothing of the workbench")
+    export.add_argument("-o", "--out", metavar="DIR", help="a new folder for it (default: models/RUN)")
+    export.add_argument("--log", action="store_true", help="keep it in MLflow, with the run, instead")
 
 
 def _add_run(

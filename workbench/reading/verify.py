@@ -12,7 +12,7 @@ from math import isclose
 import torch
 
 from workbench.outbox import DIGEST
-from workbench.reading.again import Again, other_commit, pack_of, spec_of, train_again, what_differs
+from workbench.reading.again import Again, repeat, spec_of
 from workbench.tracking.single import FullRun
 from workbench.tracking.store import Store
 
@@ -32,19 +32,8 @@ class Verification:
 def verify(store: Store, kept: FullRun) -> Verification:
     """Train a run again, alone and, where that gives other bits, with its pack; compare what it ended with."""
     spec = spec_of(kept)
-    reasons = what_differs(kept, spec)
+    again, reasons = repeat(store, kept)
     digest = kept.run.tags.get(DIGEST, "")
-    again = train_again(kept)
-    if digest and again.digest != digest and not reasons:
-        members = pack_of(store, kept)
-        if not members:
-            reasons = ["the store lacks runs of the pack that it was trained in, and last bits depend on that"]
-        elif len(members) > 1:
-            again = train_again(kept, members)
-    if again.digest != digest:
-        reasons = reasons or other_commit(kept)
-    if not digest:
-        reasons = [*reasons, "it kept no digest of its final weights"]
     company = "alone" if again.size == 1 else f"in its pack of {again.size}"
     lines = [f"trained again {company}, from its config.yaml: {spec.config.train.epochs} epochs"]
     if digest == again.digest:

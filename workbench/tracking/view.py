@@ -9,6 +9,8 @@ import json
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
 from uuid import NAMESPACE_URL, uuid5
 
 import mlflow
@@ -18,8 +20,15 @@ from workbench.tracking.store import runs_filter
 
 SEEN_WORKING = ("3.17.",)
 TAG = "mlflow.sharedViewState."
-LOGARITHMIC = ("loss", "grad_norm")
-SECTIONS = ("valid", "train", "test", "grad_norm", "dead_rate", "saturation")
+LOGARITHMIC = ("loss", "grad_norm", "delta_norm", "delta_var", "update_ratio")
+OPEN = ("valid", "train", "test", "grad_norm", "dead_rate", "saturation")  # the sections that show their charts at once
+SECTIONS = (
+    *(*OPEN, "params", "died", "revived", "sparsity", "act_norm", "act_mean", "act_var"),
+    *("delta_norm", "delta_mean", "delta_var", "update_ratio", "weight_norm", "diagnostics"),
+)
+SEEDS = ("seed", "split.seed")
+SAMPLE = 500  # runs that are looked at for what varies
+QUIET = ("tracking", "sweep")
 
 
 def share(client: MlflowClient, experiment_id: str, sweep: str, metrics: Iterable[str]) -> bool:
@@ -27,15 +36,44 @@ def share(client: MlflowClient, experiment_id: str, sweep: str, metrics: Iterabl
     if not mlflow.__version__.startswith(SEEN_WORKING):
         return False
     now = int(time.time() * 1000)
-    packed = base64.b64encode(zlib.compress(json.dumps(_state(sweep, sorted(metrics))).encode())).decode()
+    state = _state(sweep, sorted(metrics), varying(client, experiment_id, sweep))
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     view = {"name": f"sweep {sweep}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
     client.set_experiment_tag(experiment_id, f"{TAG}{sweep}", json.dumps(view))
     return True
 
 
-def _state(sweep: str, metrics: Sequence[str]) -> dict[str, object]:
+@dataclass(frozen=True)
+class Varying:
+    """The params that differ between the runs of a sweep, and those of them whose values are all numbers."""
+
+    keys: Sequence[str] = ()
+    numbers: Sequence[str] = ()
+
+
+def varying(client: MlflowClient, experiment_id: str, sweep: str) -> Varying:
+    """What varies in a sweep beside its seeds; where a choice of a group does, not its own constants."""
+    runs = client.search_runs([experiment_id], runs_filter(sweep), max_results=SAMPLE)
+    names = {key for run in runs for key in run.data.params}
+    values = {key: {run.data.params.get(key) for run in runs} for key in names}
+    keys = {key for key, found in values.items() if len(found) > 1}
+    own = {key for key in keys if "." in key and key.partition(".")[0] in (*keys, *QUIET)}
+    found = sorted(keys - own - set(SEEDS))
+    return Varying(found, [key for key in found if all(map(_is_number, values[key]))])
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return isfinite(float(text or "nan"))
+    except ValueError:
+        return False
+
+
+def _state(sweep: str, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
     """The page's state: table, then charts."""
     scores = [f"metrics.`{name}`" for name in metrics if name.startswith("test/")]
+    dataset = ["attributes.`Dataset`"] if "data" in varies.keys else []
+    columns = [f"params.`{key}`" for key in [*varies.keys, "seed"]]
     return {
         "searchFilter": runs_filter(sweep),
         "orderByKey": "attributes.start_time",
@@ -44,7 +82,7 @@ def _state(sweep: str, metrics: Sequence[str]) -> dict[str, object]:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": ["attributes.`Duration`", *scores],
+        "selectedColumns": [*dataset, "attributes.`Duration`", *scores, *columns],
         "columnOrder": [],
         "columnWidths": {},
         "runsExpanded": {},
@@ -60,8 +98,8 @@ def _state(sweep: str, metrics: Sequence[str]) -> dict[str, object]:
         "groupsExpanded": {},
         "useGroupedValuesInCharts": True,
         "autoRefreshEnabled": False,
-        "compareRunSections": list(_sections(metrics)),
-        "compareRunCharts": list(_charts(metrics)),
+        "compareRunSections": list(_sections(metrics, varies.numbers)),
+        "compareRunCharts": [*_coordinates(metrics, varies.numbers), *_charts(metrics)],
     }
 
 
@@ -73,18 +111,35 @@ def _identity(name: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"workbench:{name}"))
 
 
-def _sections(metrics: Sequence[str]) -> Iterator[dict[str, object]]:
-    present = {_section_of(name) for name in metrics}
+def _sections(metrics: Sequence[str], params: Sequence[str]) -> Iterator[dict[str, object]]:
+    present = {_section_of(name) for name in metrics} | {"params" for _ in _coordinates(metrics, params)}
     for name in [*SECTIONS, *sorted(present.difference(SECTIONS))]:
         if name in present:
             yield {
                 "uuid": _identity(name),
                 "name": name,
-                "display": True,
+                "display": name in ("params", *OPEN),
                 "isReordered": True,
                 "deleted": False,
                 "isGenerated": False,
             }
+
+
+def _coordinates(metrics: Sequence[str], params: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Where several numbers vary: a line for each arm through its values to its score; MLflow averages no names."""
+    scores = [name for name in metrics if name.startswith("test/")]
+    if len(params) > 1 and scores:
+        yield {
+            "type": "PARALLEL",
+            "uuid": _identity("parallel"),
+            "metricSectionId": _identity("params"),
+            "runsCountToCompare": 100,
+            "deleted": False,
+            "isGenerated": False,
+            "selectedParams": list(params),
+            "selectedMetrics": scores[:1],
+            "showAllRuns": True,
+        }
 
 
 def _charts(metrics: Sequence[str]) -> Iterator[dict[str, object]]:
@@ -106,7 +161,7 @@ def _charts(metrics: Sequence[str]) -> Iterator[dict[str, object]]:
             "type": "LINE",
             **common,
             "selectedMetricKeys": [metric],
-            "scaleType": "log" if any(word in metric for word in LOGARITHMIC) else "linear",
+            "scaleType": "log" if {*metric.split("/")}.intersection(LOGARITHMIC) else "linear",
             "xAxisKey": "step",
             "xAxisScaleType": "linear",
             "selectedXAxisMetricKey": "",
