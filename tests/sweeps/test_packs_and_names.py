@@ -16,7 +16,7 @@ from workbench.config import RunSpec
 from workbench.nn.activations import relu
 from workbench.nodes import resolve_target
 from workbench.run import Job, PackResult, train_pack
-from workbench.sweeps import identity, progress
+from workbench.sweeps import identity, packs, progress
 from workbench.sweeps.identity import _code, run_key
 from workbench.sweeps.jobs import in_sweep, make_jobs
 from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
@@ -109,9 +109,9 @@ def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
     (first,) = specs_of("")
     gib = fitting * 1.001 * (replica_bytes(first) + data_bytes(first)) / GIB
     specs = specs_of(*(f"seed={seed} sweep.pack_gib={gib!r}" for seed in range(7)))
-    packs = group(specs)
-    assert [len(pack) for pack in packs] == sizes
-    assert sorted(position for pack in packs for position in pack) == list(range(7))
+    found = group(specs)
+    assert [len(pack) for pack in found] == sizes
+    assert sorted(position for pack in found for position in pack) == list(range(7))
 
 
 def test_a_split_that_runs_share_counts_once() -> None:
@@ -122,9 +122,9 @@ def test_a_split_that_runs_share_counts_once() -> None:
     assert replica_bytes(first) < data_bytes(first) / 3
     for split_seed, sizes in (("0", [3, 3]), ("${seed}", [1] * 6)):
         specs = specs_of(*(f"{small} seed={seed} split.seed={split_seed} sweep.pack_gib={gib!r}" for seed in range(6)))
-        packs = group(specs)
-        assert [len(pack) for pack in packs] == sizes
-        assert all(pack_bytes(specs, pack) <= gib * GIB for pack in packs)
+        found = group(specs)
+        assert [len(pack) for pack in found] == sizes
+        assert all(pack_bytes(specs, pack) <= gib * GIB for pack in found)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,20 @@ def test_a_split_that_runs_share_counts_once() -> None:
 )
 def test_several_workers_share_a_program(parallel: int, runs: int, sizes: list[int]) -> None:
     """A large program is split in even parts of neighbors, so that all workers have some, a small one is not."""
-    packs = group([spec_of("")] * runs, parallel)
-    assert [len(pack) for pack in packs] == sizes
-    assert [position for pack in packs for position in pack] == list(range(runs))
+    found = group([spec_of("")] * runs, parallel)
+    assert [len(pack) for pack in found] == sizes
+    assert [position for pack in found for position in pack] == list(range(runs))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "sizes"), [("[64,64]", [30]), ("[256,256]", [10, 10, 10]), ("[2048,2048]", [8, 8, 7, 7])]
+)
+def test_packs_of_a_cpu_fit_its_cache(hidden: str, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The larger the net, the fewer its replicas, but at least eight; a GPU takes them all."""
+    specs = [spec_of(f"data=digits architecture.hidden={hidden} sweep.pack_gib=100")] * 30
+    assert [len(pack) for pack in group(specs)] == sizes
+    monkeypatch.setattr(packs, "device_of", lambda spec: torch.device("cuda"))
+    assert [len(pack) for pack in group(specs)] == [30]
 
 
 def trained(specs: Sequence[RunSpec]) -> PackResult:
