@@ -16,8 +16,10 @@ Ctrl-C and SIGTERM leave what a kill leaves, with the epoch before as the checkp
 that fails by itself leaves no checkpoint: what failed may be mended, and then trains from the start.
 """  # noqa: E501
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 
 from workbench.engine.checkpoint import Keeper, Snapshot
 from workbench.engine.history import Record
@@ -77,11 +79,8 @@ class Outbox:
     def open(self) -> list[int]:
         """The replicas whose runs are begun and not ended."""
         silent = self.keeper.silent if self.keeper else frozenset()
-        return [
-            replica
-            for replica in range(len(self.runs))
-            if replica not in silent | self.closed.keys() | self._ended.keys()
-        ]
+        others = silent | self.closed.keys() | self._ended.keys()
+        return [replica for replica in range(len(self.runs)) if replica not in others]
 
     def ends(self, replica: int, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """A replica leaves the pack with the newest record."""
@@ -124,7 +123,7 @@ class Outbox:
 
     def close(self, replica: int, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """End a replica's run, unless it is ended; the sink keeps it with the next `flush`."""
-        if replica not in self.open:
+        if replica in self._ended or replica not in self.open:
             return
         run = self.runs[replica]
         if outcome in (Outcome.finished, Outcome.diverged, Outcome.pruned):
@@ -170,12 +169,23 @@ class Outbox:
 
 def columns(records: Sequence[Record], replica: int) -> dict[str, list[float | None]]:
     """One replica's step, epoch, time_ms and metrics in the records that have it; None where a record lacks one."""
-    own = [(record, record.replicas.index(replica)) for record in records if replica in record.replicas]
-    rows = [record.of(place) for record, place in own]
-    names = dict.fromkeys(name for row in rows for name in row)
+    own = [(record, place) for record in records if (place := _place(record.replicas, replica)) is not None]
+    names = dict.fromkeys(name for record, _ in own for name in record.metrics)
     return {
         "step": [record.step for record, _ in own],
         "epoch": [record.epoch for record, _ in own],
         "time_ms": [record.time_ms for record, _ in own],
-        **{name: [row.get(name) for row in rows] for name in names},
+        **{
+            name: [
+                value if (row := record.metrics.get(name)) and isfinite(value := row[place]) else None
+                for record, place in own
+            ]
+            for name in names
+        },
     }
+
+
+def _place(replicas: Sequence[int], replica: int) -> int | None:
+    """Where a replica stands among those of a record, which are in order."""
+    place = bisect_left(replicas, replica)
+    return place if place < len(replicas) and replicas[place] == replica else None

@@ -242,3 +242,15 @@ def test_unknown_versions_are_called(ways: list[Way], monkeypatch: pytest.Monkey
     assert bulk.engine_of(MlflowClient("http://127.0.0.1:1")) is None
     monkeypatch.setattr(mlflow, "__version__", "3.99.0")
     assert bulk.engine_of(ways[0].client) is None
+
+
+def test_members_are_found_both_ways(ways: list[Way]) -> None:
+    """Runs by a tag, with their keys: not the deleted ones, and not those with another value."""
+    runs = [digit * 32 for digit in "56789"]
+    for way in ways:
+        tags = [{"in.s": "run", "key": "k5"}, {"in.s": "run"}, {"in.s": "superseded", "key": "k7"}, {"key": "k8"}]
+        tags.append(tags[0])
+        events = [Opened(run, RunInfo(run, {}, own, "", {}, None), START) for run, own in zip(runs, tags, strict=True)]
+        way.backend.write(events)
+        way.client.delete_run(way.ids(runs)[4])
+        assert way.backend.members("in.s", "run") == dict(zip(way.ids(runs[:2]), ("k5", ""), strict=True))

@@ -145,6 +145,9 @@ class Backend(Protocol):
     def identity(self, run: str) -> str | None:
         """The id by which the store knows a run that the last call began; None where it did not come to that."""
 
+    def members(self, tag: str, value: str) -> dict[str, str]:
+        """The runs of the experiment with this tag: id -> the tag `key`, empty where there is none."""
+
 
 class Sink(Protocol):
     """Keeps runs. Every method raises TrackingError where it cannot keep what it was given, by itself or before."""

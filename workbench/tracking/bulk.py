@@ -109,6 +109,18 @@ class Bulk:
     def identity(self, run: str) -> str | None:
         return run if run in self._begun else None
 
+    def members(self, tag: str, value: str) -> dict[str, str]:
+        member, key = _tags.alias(), _tags.alias()
+        active = (_runs.c.experiment_id == self.experiment_id, _runs.c.lifecycle_stage == "active")
+        found = (
+            select(member.c.run_uuid, key.c.value)
+            .join(_runs, _runs.c.run_uuid == member.c.run_uuid)
+            .join(key, (key.c.run_uuid == member.c.run_uuid) & (key.c.key == "key"), isouter=True)
+            .where(member.c.key == tag, member.c.value == value, *active)
+        )
+        with self.engine.connect() as connection:
+            return {run: key or "" for run, key in connection.execute(found)}
+
     def write(self, events: Sequence[Event]) -> None:
         batch, self._begun = _Batch(), set()
         for event in events:
@@ -135,9 +147,12 @@ class Bulk:
 
     def _write_files(self, files: Iterable[File]) -> None:
         for file in files:
-            folder = Path(_path_of(self._artifacts(file.run)))
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / file.name).write_bytes(file.content)
+            place = Path(_path_of(self._artifacts(file.run)), file.name)
+            try:
+                place.write_bytes(file.content)
+            except FileNotFoundError:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(file.content)
 
     def _gone(self, connection: Connection, runs: set[str]) -> set[str]:
         """Those that somebody has deleted: they get no more."""

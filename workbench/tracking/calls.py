@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from workbench.tracking.base import STATUS, DatasetInfo, Ended, Event, File, Opened, Reopened, Rows, Tagged
-from workbench.tracking.client import kept_by
+from workbench.tracking.client import kept_by, search_all
 from workbench.tracking.store import Store
 
 ROWS_PER_CALL = 1000
@@ -29,6 +29,10 @@ class Calls:
 
     def identity(self, run: str) -> str | None:
         return self._ids.get(run)
+
+    def members(self, tag: str, value: str) -> dict[str, str]:
+        found = search_all(self.client, [self.experiment_id], f"tags.`{tag}` = '{value}'")
+        return {run.info.run_id: run.data.tags.get("key", "") for run in found}
 
     def write(self, events: Sequence[Event]) -> None:
         self._rows.clear()

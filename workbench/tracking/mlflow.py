@@ -32,7 +32,7 @@ from workbench.tracking.calls import Calls
 from workbench.tracking.client import connect, kept_by, search_all, undivided
 from workbench.tracking.history import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
-from workbench.tracking.store import Store, member_tag, runs_filter, without_credentials
+from workbench.tracking.store import Store, member_tag, without_credentials
 from workbench.tracking.view import share
 from workbench.tracking.words import check_name, shortened
 from workbench.tracking.writer import Writer
@@ -162,9 +162,9 @@ class MlflowSink:
     def show_only(self, sweep: str, keys: Container[str], shown: Container[str]) -> None:
         """Take the runs with these keys out of a sweep that are not among the `shown`: others took their place."""
         with kept_by(self.store):
-            members = search_all(self.client, [self.experiment_id], runs_filter(sweep))
-        strays = [run.info.run_id for run in members if run.data.tags.get("key") in keys]
-        self.tag([run for run in strays if run not in shown], member_tag(sweep), "superseded")
+            members = self.backend.members(member_tag(sweep), "run")
+        strays = [run for run, key in members.items() if key in keys and run not in shown]
+        self.tag(strays, member_tag(sweep), "superseded")
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
         """Save the chart page of a sweep whose own run is `run`; False where this MLflow is not known to show it."""
@@ -192,10 +192,15 @@ def _opening(run: str, info: RunInfo) -> list[Event]:
     params = {}
     for key, value in info.params.items():
         check_name("param", key)
-        params[key] = shortened(without_credentials(value), MOST_OF_PARAM)
+        params[key] = _param(value)
     tags = _tags({**info.tags, NOTE_TAG: without_credentials(info.note)})
     bare = replace(info, params=params, tags=tags, note="", config={})
     return [Opened(run, bare, _now()), *([File(run, CONFIG, _config(info.config))] if info.config else [])]
+
+
+@lru_cache(maxsize=10_000)  # runs of a sweep share most of them
+def _param(value: str) -> str:
+    return shortened(without_credentials(value), MOST_OF_PARAM)
 
 
 def _config(config: Mapping[str, object]) -> bytes:

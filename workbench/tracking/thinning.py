@@ -50,7 +50,7 @@ def bucket_of(index: int, total: int) -> int:
     """The bucket of a record among `total`; each of the first has one of its own."""
     if index < FIRST:
         return index
-    return FIRST + (index - FIRST) * BUCKETS // (total - FIRST)
+    return FIRST + min((index - FIRST) * BUCKETS // (total - FIRST), BUCKETS - 1)
 
 
 def _part(rows: Rows, runs: Collection[str]) -> Rows:
