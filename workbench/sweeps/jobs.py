@@ -8,6 +8,8 @@ from functools import lru_cache
 from getpass import getuser
 from pathlib import Path
 
+import torch
+
 from workbench import __version__
 from workbench.build import dataset_of
 from workbench.config import RunSpec
@@ -63,8 +65,15 @@ def _note(spec: RunSpec, name: str) -> str:
         f"**{name}**: {c['architecture']} {spec.settings.get('architecture.hidden', '')} of {c['activation']} units "
         f"(init {c['init']}, bias {c['bias']}) on {c['data']}, {c['loss']} minimized by {c['optimizer']} for "
         f"{train.epochs} epochs in batches of {train.batch_size}, gradients by the hand-written backward pass.\n\n"
-        f"Repeat it with\n\n    {shlex.join(['workbench', 'train', *spec.overrides])}\n"
+        f"Repeat it with\n\n    {shlex.join(['workbench', 'train', *spec.overrides])}\n\n{_made_with()}\n"
     )
+
+
+def _made_with() -> str:
+    tags = environment_tags()
+    commit = tags.get("mlflow.source.git.commit", "")[:10]
+    versions = f"workbench {__version__}, torch {torch.__version__}, Python {tags['python']}"
+    return f"Made with {versions} on {tags['host']}{', commit ' * bool(commit)}{commit}."
 
 
 @lru_cache(maxsize=1)
