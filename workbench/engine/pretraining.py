@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from workbench.data.batches import PackData, Part
+from workbench.diagnostics.plan import LIGHT, Diagnostics
 from workbench.engine.checkpoint import Snapshot
 from workbench.engine.history import Record
 from workbench.engine.replicas import CONSTANT, Pack
@@ -26,18 +27,23 @@ from workbench.nn.params import Params
 WHOLE = "whole."  # in a snapshot's state: the whole net's parameters, under the number of the stage in training
 KEPT = {"train/loss": "loss", "valid/loss": "valid_loss"}
 CHUNK = 512  # examples coded at once
+OFF = Diagnostics(quantities={}, units=False)
 
 
-def make_trainer(pack: Pack, batch_size: int) -> "AnyTrainer":
+def make_trainer(pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> "AnyTrainer":
     """What trains a pack: with stages before it where it asks for pretraining."""
-    return Pretrainer(pack, batch_size) if pack.pretraining.epochs else Trainer(pack, batch_size)
+    kind = Pretrainer if pack.pretraining.epochs else Trainer
+    return kind(pack, batch_size, diagnostics)
 
 
 class Pretrainer:
-    """A pack whose layers are trained one by one before the whole net is, with the interface of a Trainer."""
+    """A pack whose layers are trained one by one before the whole net is, with the interface of a Trainer.
 
-    def __init__(self, pack: Pack, batch_size: int) -> None:
-        self.whole = Trainer(pack, batch_size)
+    Diagnostics look at the whole net only.
+    """
+
+    def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
+        self.whole = Trainer(pack, batch_size, diagnostics)
         self.stages = stages(pack.objective.model, pack.pretraining)
         self.batch_size, self.steps_per_epoch = self.whole.batch_size, self.whole.steps_per_epoch
         self._number = 0
@@ -152,7 +158,7 @@ class _StageTrainer(Trainer):
 
     def __init__(self, whole: Trainer, task: Stage, number: int, before: int) -> None:
         self.whole, self.task, self.before, self.key = whole, task, before, f"{WHOLE}{number}"
-        super().__init__(stage_pack(whole.pack, whole.params, task), whole.batch_size)
+        super().__init__(stage_pack(whole.pack, whole.params, task), whole.batch_size, OFF)
         self.replicas = whole.replicas
         self.mark = self.snapshot().copied()
 
