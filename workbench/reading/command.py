@@ -83,4 +83,24 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-ACTIONS = {"compare": _compare, "show": _show, "verify": _verify, "export": _export}
+def _diagnose(options: argparse.Namespace) -> int:
+    from workbench.reading.diagnose import diagnose
+    from workbench.reading.found import run_or_sweep
+
+    console = plain_console()
+    title, chosen, others = run_or_sweep(find_store(options.uri), options.run)
+    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    silent: dict[str, None] = {}
+    for arm in dict.fromkeys(run.arm for run in chosen):
+        found = diagnose(arm, [run for run in chosen if run.arm == arm], others)
+        silent |= dict.fromkeys(found.silent)
+        console.print(f"{arm}: {'nothing found' if found.is_healthy else ''}".rstrip(), highlight=False, markup=False)
+        for line in found.lines:
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+    if silent:
+        needs = f"not judged, because it was not logged (diagnostics=full): {', '.join(silent)}"
+        console.print(needs, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+ACTIONS = {"compare": _compare, "show": _show, "verify": _verify, "export": _export, "diagnose": _diagnose}

@@ -3,7 +3,7 @@
 import argparse
 
 STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
-COMMANDS = ("compare", "show", "verify", "export")
+COMMANDS = ("compare", "show", "verify", "export", "diagnose")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -14,6 +14,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export = _add_run(commands, "export", "a run's network as an MLflow model that needs nothing of the workbench")
     export.add_argument("-o", "--out", metavar="DIR", help="a new folder for it (default: models/RUN)")
     export.add_argument("--log", action="store_true", help="keep it in MLflow, with the run, instead")
+    _add_run(commands, "diagnose", "what went wrong in a run or a sweep, by rules, with the logged numbers")
 
 
 def _add_run(
