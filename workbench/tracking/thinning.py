@@ -6,7 +6,7 @@ What is given depends on the records alone, not on when they come: training that
 same rows.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite, nan
 
 from workbench.tracking.base import Rows
@@ -15,6 +15,7 @@ MOST = 320
 FIRST = 20
 BUCKETS = 149  # FIRST + 2 * BUCKETS + 1 <= MOST
 
+Series = tuple[str, str]  # name, run
 Place = tuple[int, str, str]  # of a row: number among those that wait, name, run
 
 
@@ -26,6 +27,7 @@ class Thinning:
         self._count = 0
         self._bucket = -1
         self._waiting: list[Rows] = []
+        self._last: dict[Series, Rows] = {}  # the last row of a series where it was not given
 
     def add(self, rows: Rows) -> Iterator[Rows]:
         """Take the next record; what is to be given now."""
@@ -35,15 +37,34 @@ class Thinning:
         bucket = bucket_of(self._count, self.total)
         self._count += 1
         if bucket != self._bucket:
-            yield from _only(self._waiting, _extremes(self._waiting))
+            yield from self._give()
             self._bucket, self._waiting = bucket, []
         self._waiting.append(rows)
+
+    def _give(self) -> Iterator[Rows]:
+        """What is given of a bucket."""
+        series = _series(self._waiting)
+        kept = _extremes(series)
+        for (name, run), points in series.items():
+            value, number = points[-1]
+            if (number, name, run) in kept:
+                self._last.pop((name, run), None)
+            else:
+                rows = self._waiting[number]
+                self._last[name, run] = Rows((run,), rows.step, rows.time_ms, {name: [value]})
+        yield from _only(self._waiting, kept)
 
     def rest(self, runs: Collection[str]) -> Iterator[Rows]:
         """What is still to be given of runs that have no further records."""
         theirs = [_part(rows, runs) for rows in self._waiting]
         self._waiting = [_part(rows, set(rows.runs).difference(runs)) for rows in self._waiting]
-        yield from _only(theirs, _extremes(theirs, last=True))
+        series = _series(theirs)
+        for name, run in [one for one in self._last if one[1] in runs]:
+            last = self._last.pop((name, run))
+            if (name, run) not in series:
+                yield last
+        lasts = {(points[-1][1], name, run) for (name, run), points in series.items()}
+        yield from _only(theirs, _extremes(series) | lasts)
 
 
 def bucket_of(index: int, total: int) -> int:
@@ -60,18 +81,23 @@ def _part(rows: Rows, runs: Collection[str]) -> Rows:
     return Rows(tuple(rows.runs[place] for place in places), rows.step, rows.time_ms, metrics)
 
 
-def _extremes(waiting: Sequence[Rows], last: bool = False) -> set[Place]:
-    """The first rows of the least and of the greatest value of every series, and its last row if asked for."""
-    series: dict[tuple[str, str], list[tuple[float, int]]] = {}
+def _series(waiting: Sequence[Rows]) -> dict[Series, list[tuple[float, int]]]:
+    """[(value, number)] of every series."""
+    series: dict[Series, list[tuple[float, int]]] = {}
     for number, rows in enumerate(waiting):
         for name, values in rows.metrics.items():
             for run, value in zip(rows.runs, values, strict=True):
                 if isfinite(value):
                     series.setdefault((name, run), []).append((value, number))
+    return series
+
+
+def _extremes(series: Mapping[Series, Sequence[tuple[float, int]]]) -> set[Place]:
+    """The first rows of the least and of the greatest value of every series."""
     kept = set()
     for (name, run), points in series.items():
         least, greatest = min(points), max(points, key=lambda point: point[0])
-        kept |= {(number, name, run) for _, number in (least, greatest, *points[-1:] * last)}
+        kept |= {(least[1], name, run), (greatest[1], name, run)}
     return kept
 
 

@@ -1,5 +1,6 @@
 """Writes events while training goes on, in one thread of its own."""
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
@@ -9,7 +10,7 @@ from workbench.tracking.base import Event, Rows
 from workbench.tracking.client import undivided
 
 SECONDS_BETWEEN_WRITES = 5.0
-MOST_OF_TIME = 0.1  # that writing before a flush may take, however many rows there are
+MOST_OF_TIME = 0.1  # that writing may take before a flush, however slow the store is
 ROWS_AT_ONCE = 50_000  # are not kept waiting
 MOST_ROWS = 200_000  # that wait while others are written: then training waits too
 
@@ -29,26 +30,29 @@ class Writer:
         self._waiting: list[Event] = []
         self._rows = 0
         self._going: list[Event] = []
-        self._job: Future[float] | None = None
+        self._job: Future[None] | None = None
+        self._hurry = threading.Event()
+        self._due = 0.0
         self._has_failed = False
-        self._began, self._took = monotonic(), 0.0
 
     def put(self, event: Event) -> None:
-        """Take an event, and give those that wait to the thread if it is time."""
+        """Take an event; it is written in SECONDS_BETWEEN_WRITES at the latest, if the store is fast enough."""
         self._waiting.append(event)
         self._rows += event.size if isinstance(event, Rows) else 1
+        if self._rows >= ROWS_AT_ONCE:
+            self._hurry.set()
         if self._job is not None and (self._job.done() or self._rows >= MOST_ROWS):
             self._collect()
-        pause = max(SECONDS_BETWEEN_WRITES, self._took / MOST_OF_TIME)
-        if self._job is None and (self._rows >= ROWS_AT_ONCE or monotonic() - self._began > pause):
-            self._start()
+        if self._job is None:
+            self._job = self._pool.submit(self._work)
 
     def flush(self) -> None:
         """Wait until all events are written; Ctrl-C and SIGTERM are held back until then."""
         with undivided():
             while self._job is not None or self._waiting:
+                self._hurry.set()
                 if self._job is None:
-                    self._start()
+                    self._job = self._pool.submit(self._work)
                 self._collect()
 
     def now(self, events: Sequence[Event]) -> None:
@@ -57,29 +61,32 @@ class Writer:
             self.flush()
             self._pool.submit(self.write, events).result()
 
-    def _start(self) -> None:
-        self._going, self._waiting, self._rows = self._waiting, [], 0
-        self._began = monotonic()
-        self._job = self._pool.submit(self._timed, self._going)
-
-    def _timed(self, events: Sequence[Event]) -> float:
-        self.write(events)
-        return monotonic() - self._began
+    def _work(self) -> None:
+        """What the thread does: wait until it is time, then write all there is."""
+        self._hurry.wait(max(0.0, self._due - monotonic()))
+        self._hurry.clear()
+        self._going = self._waiting[:]
+        del self._waiting[: len(self._going)]  # others may have come
+        self._rows = 0
+        started = monotonic()
+        self.write(self._going)
+        took = monotonic() - started
+        self._due = monotonic() + max(SECONDS_BETWEEN_WRITES, took / MOST_OF_TIME)
 
     def _collect(self) -> None:
         """Wait for the thread, and raise what it met."""
         assert self._job is not None
-        job, events = self._job, self._going
+        job = self._job
         try:
-            self._took = job.result()
+            job.result()
             self._has_failed = False
         except TrackingError:
             if self._has_failed:
-                self.lost(events)
+                self.lost(self._going)
             else:
-                self._waiting[:0] = events
+                self._waiting[:0] = self._going
             self._has_failed = not self._has_failed
             raise
         finally:
             if job.done():  # else it was the waiting that was interrupted
-                self._job, self._going = None, []
+                self._job = None
