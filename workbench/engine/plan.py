@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,13 +12,29 @@ from workbench.axes import Outputs, PerReplicaTensor, Units
 from workbench.data.batches import PackData
 
 
-class Batch(NamedTuple):
-    """What one step needs: its number counted from 0 over the whole training, learning rates, examples."""
+@dataclass(frozen=True)
+class Batch:
+    """What one step needs: its number counted from 0 over the whole training, learning rates, rows of examples."""
 
     number: int
     lr: PerReplicaTensor
-    x: Units
-    y: Outputs
+    rows: Int64[Tensor, "R B"]
+    data: PackData
+
+    @cached_property
+    def examples(self) -> tuple[Units, Outputs]:
+        """Inputs and targets, read once."""
+        return self.data.batch(self.rows)
+
+    @property
+    def x(self) -> Units:
+        """Inputs."""
+        return self.examples[0]
+
+    @property
+    def y(self) -> Outputs:
+        """Targets."""
+        return self.examples[1]
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,7 @@ class Plan:
     def batches(self, data: PackData, size: int) -> Iterator[Batch]:
         """The steps in order; the last batch may be smaller."""
         for index, rows in enumerate(torch.split(self.rows, size, dim=1)):
-            yield Batch(self.start + index, self.lrs[index], *data.batch(rows))
+            yield Batch(self.start + index, self.lrs[index], rows, data)
 
     def select(self, index: Int64[Tensor, " K"]) -> "Plan":
         """The same epoch for some of the replicas."""

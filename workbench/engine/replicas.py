@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from workbench.axes import Keys, PerReplicaTensor
@@ -53,8 +53,8 @@ class Pack:
         keys = [stream_seed(seed, "noise", bits=32) for seed in self.seeds]
         return torch.tensor(keys, dtype=torch.int64, device=self.device)
 
-    def mode(self, step: int) -> Mode:
-        """A training pass at this step, counted from 0."""
+    def mode(self, step: int | Int64[Tensor, ""]) -> Mode:
+        """A training pass at this step, counted from 0; as a tensor, it is read on the device."""
         return Mode(training=True, keys=step_keys(self.keys, step) if self.objective.model.is_noisy else None)
 
     def learning_rates(self, start: int, stop: int, total: int) -> Float[Tensor, "T R"]:

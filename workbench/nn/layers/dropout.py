@@ -26,7 +26,7 @@ def scramble(x: Tensor) -> Tensor:
     return x.bitwise_xor_(x >> 16)
 
 
-def step_keys(keys: Keys, step: int) -> Keys:
+def step_keys(keys: Keys, step: int | Int64[Tensor, ""]) -> Keys:
     """Each replica's key for one step, from its own key."""
     return scramble(keys.add(step * GOLDEN).bitwise_and_(WORD - 1))
 
