@@ -9,6 +9,7 @@ from dataclasses import replace
 from time import time
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from workbench.axes import Outputs, PerReplicaTensor, Units
@@ -17,6 +18,7 @@ from workbench.diagnostics.snapshot import snapshot_of
 from workbench.engine.checkpoint import Snapshot, layout_digest
 from workbench.engine.evaluate import evaluate
 from workbench.engine.failure import Failure, first_failures
+from workbench.engine.graph import GraphedSteps
 from workbench.engine.history import Divergence, Record
 from workbench.engine.meter import ALL
 from workbench.engine.observer import Metrics, Observer
@@ -37,7 +39,7 @@ def step(
     state: State,
     x: Units,
     y: Outputs,
-    number: int = 0,
+    number: int | Int64[Tensor, ""] = 0,
     lr: PerReplicaTensor | None = None,
 ) -> PerReplicaTensor:
     """One optimizer step of every replica on its batch, in place; the batch's loss before it [R].
@@ -71,6 +73,7 @@ class Trainer:
         self.recorded = self.stage = 0
         self.observer = Observer(diagnostics, pack, self.params, self.steps_per_epoch)
         self._in_epoch = False
+        self._graphed = GraphedSteps(step)
         self._layout = layout_digest(self.params.layout)
         self.mark = self.snapshot()
 
@@ -180,6 +183,8 @@ class Trainer:
         return losses, metrics
 
     def _step(self, batch: Batch) -> PerReplicaTensor:
+        if self.params.flat.is_cuda and self.grads.watch is None:
+            return self._graphed(self.pack, self.params, self.grads, self.state, batch)
         return step(self.pack, self.params, self.grads, self.state, batch.x, batch.y, batch.number, batch.lr)
 
     def _observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
