@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +12,9 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from tests.outer import Answer
+from workbench.bench import rivals, sweeps
 from workbench.bench import steps as bench
-from workbench.bench import sweeps
+from workbench.bench.memory import peak_bytes
 from workbench.bench.steps import Case, Timing
 from workbench.bench.sweeps import Beside, Taken
 from workbench.errors import WorkbenchError
@@ -22,7 +25,7 @@ TINY = Case("mlp", (5, 7, 6, 3), batch=4, replicas=2, seconds=1e-4)
 CPU = torch.device("cpu")
 
 
-def inside(step: Callable[[], object], name: str) -> object:
+def inside(step: Any, name: str) -> Any:
     """What a way closes over."""
     names = step.__code__.co_freevars
     return step.__closure__[names.index(name)].cell_contents
@@ -38,8 +41,8 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 def test_ours_and_autograd_take_the_same_steps(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     """From the same weights, both ways have the same losses and parameters after each of five steps."""
     x, labels = batch
-    ours, theirs = bench._ours(TINY, x, labels), bench._autograd(TINY, x[0], labels[0])
-    params, net = inside(ours, "params"), inside(theirs, "net")
+    ours, theirs = bench._ours(TINY, x, labels), rivals.eager(TINY.model, x[0], labels[0], bench.LR)
+    params, net = inside(ours, "params"), inside(inside(theirs, "measured"), "net")
     linears = [layer for layer in net if isinstance(layer, nn.Linear)]
     with torch.no_grad():
         for number, linear in enumerate(linears, start=1):
@@ -80,6 +83,45 @@ def test_floor_is_the_products_of_ours(
     assert len(of_floor) == 3 + 3 + 2
 
 
+def test_stacked_nets_take_the_same_step_as_one(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Each of the nets under vmap moves as the net alone does from the same weights."""
+    x, labels = batch
+    stacked = rivals.vmapped(TINY.model, x[0], labels[0], bench.LR, 2)
+    alone = rivals.eager(TINY.model, x[0], labels[0], bench.LR)
+    params, net = inside(stacked, "params"), inside(inside(alone, "measured"), "net")
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            parameter.copy_(params[name][1])
+    stacked()
+    alone()
+    for name, parameter in net.named_parameters():
+        torch.testing.assert_close(params[name][1], parameter.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_rivals_are_timed_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vmap and a compiler have a figure of their own case only; a compiler that fails has none."""
+    case = replace(TINY, rivals=True)
+    monkeypatch.setattr(rivals.torch, "compile", lambda cost: cost)
+    (one,) = bench.bench([case], rounds=1, device=CPU, compiling=True)
+    assert one.vmap_ms > 0
+    assert one.compiled_ms > 0
+    monkeypatch.setattr(rivals.torch, "compile", lambda cost: 1 / 0)
+    (one,) = bench.bench([case], rounds=1, device=CPU, compiling=True)
+    assert one.compiled_ms is None
+    (one,) = bench.bench([TINY], rounds=1, device=CPU)
+    assert (one.vmap_ms, one.compiled_ms) == (None, None)
+
+
+def test_memory_is_what_is_there_at_once() -> None:
+    """Of 1000 numbers in single precision: one result, two at once, a chain, in place, a view, two that stay."""
+    x = torch.randn(1000)
+    assert peak_bytes(lambda: x * 2) == 4000
+    assert peak_bytes(lambda: (x * 2) * 2) == 8000
+    assert peak_bytes(lambda: (((x * 2) * 2) * 2) * 2) == 8000
+    assert peak_bytes(lambda: x.mul_(2).view(10, 100)) == 0
+    assert peak_bytes(lambda: [x * 2, x * 3]) == 8000
+
+
 def test_bench_gives_a_row_per_case() -> None:
     """Every figure is a positive number, and one thread computes only while it measures."""
     before = torch.get_num_threads()
@@ -97,13 +139,15 @@ def test_figures_are_medians_of_the_rounds(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(bench, "_repeats", lambda *rest: 1)
     monkeypatch.setattr(bench, "_clock", lambda *rest: next(seconds))
     one = bench._time(TINY, 3, CPU)
-    assert one == Timing(TINY.name, 2000.0, 5000.0, 500.0, 3.0, 4.0)  # ratios 3, 2.5, 6.7 and 2, 4, 4.5
+    assert one == Timing(  # ratios 3, 2.5, 6.7 and 2, 4, 4.5
+        TINY.name, 2000.0, 5000.0, 500.0, 3.0, 4.0, one.ours_bytes, one.autograd_bytes
+    )
 
 
 @pytest.fixture
 def one_case(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command times a tiny case only."""
-    monkeypatch.setattr(bench, "bench", lambda rounds: [Timing(TINY.name, 0.5, 1.0, 0.25, 2.0, float(rounds))])
+    monkeypatch.setattr(bench, "bench", lambda rounds, **rest: [Timing(TINY.name, 0.5, 1.0, 0.25, 2.0, float(rounds))])
 
 
 @pytest.mark.usefixtures("one_case")
@@ -124,6 +168,10 @@ def test_json_has_its_keys(cli: Callable[..., Answer], folder: object) -> None:
             "floor_ms": 0.25,
             "speedup": 2.0,
             "over_floor": float(bench.QUICK_ROUNDS),
+            "ours_bytes": 0.0,
+            "autograd_bytes": 0.0,
+            "vmap_ms": None,
+            "compiled_ms": None,
         }
     ]
 

@@ -6,6 +6,8 @@ Each case times three ways of doing the same work on the same shapes, in turn, r
     autograd  the same net of `torch.nn` modules, one replica, with `torch.optim.SGD`
     floor     only the matrix products of ours, into buffers that are there already, divided by R
 
+and for the smallest net what else torch offers: `vmap` over R stacked nets, and `torch.compile` (see `rivals`).
+
 A figure is the median over rounds, a ratio the median of the rounds' own ratios: what slows the machine for a while
 slows both sides of it. One thread computes, so that nothing depends on the number of cores.
 """
@@ -22,6 +24,9 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
+from workbench.bench import rivals
+from workbench.bench.memory import peak_bytes
+from workbench.bench.rivals import Step
 from workbench.data.batches import PackData, Part
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
@@ -30,6 +35,7 @@ from workbench.nn.activations import relu
 from workbench.nn.builders import maxout_mlp, mlp, residual_mlp
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.batch_norm import batch_norm
+from workbench.nn.layers.dense import NARROW
 from workbench.nn.layers.layer_norm import layer_norm
 from workbench.nn.layers.norms import Norm, none
 from workbench.nn.losses import softmax_nll
@@ -37,9 +43,6 @@ from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import sgd
 from workbench.nn.params import Params
-from workbench.nn.twin import twin
-
-Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Case:
     batch: int
     replicas: int
     seconds: float = 0.05
+    rivals: bool = False
 
     @property
     def name(self) -> str:
@@ -78,7 +82,11 @@ KINDS: dict[str, Callable[[tuple[int, ...]], Model]] = {
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds per replica and step, and the ratios that matter; `speedup` is autograd / ours."""
+    """Milliseconds per replica and step, and the ratios that matter; `speedup` is autograd / ours.
+
+    The bytes are those of the tensors that a step makes, at most at once and per replica. None: not measured, or no
+    compiler.
+    """
 
     case: str
     ours_ms: float
@@ -86,12 +94,16 @@ class Timing:
     floor_ms: float
     speedup: float
     over_floor: float
+    ours_bytes: float = 0.0
+    autograd_bytes: float = 0.0
+    vmap_ms: float | None = None
+    compiled_ms: float | None = None
 
 
 SMALL, LARGE = (64, 64, 64, 10), (784, 1024, 1024, 1024, 10)
 CASES = (
-    Case("mlp", SMALL, 32, 1),
-    Case("mlp", SMALL, 32, 32),
+    Case("mlp", SMALL, 32, 1, rivals=True),
+    Case("mlp", SMALL, 32, 32, rivals=True),
     Case("mlp", LARGE, 256, 1, seconds=0.3),
     Case("mlp", LARGE, 256, 4, seconds=0.6),
     *(Case(kind, SMALL, 32, replicas) for kind in KINDS if kind != "mlp" for replicas in (1, 32)),
@@ -101,29 +113,38 @@ QUICK_ROUNDS = 3
 LR = 0.01
 
 
-def bench(cases: Sequence[Case] = CASES, rounds: int = ROUNDS, device: torch.device | None = None) -> list[Timing]:
-    """Time every case on one thread."""
+ON_CUDA = Case("mlp", SMALL, 32, 1024, rivals=True)
+
+
+def bench(
+    cases: Sequence[Case] = CASES, rounds: int = ROUNDS, device: torch.device | None = None, compiling: bool = False
+) -> list[Timing]:
+    """Time every case on one thread; `compiling` takes half a minute more."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and cases is CASES:
+        cases = (*CASES, ON_CUDA)
     with one_thread():
-        return [_time(case, rounds, device) for case in cases]
+        return [_time(case, rounds, device, compiling) for case in cases]
 
 
-def _time(case: Case, rounds: int, device: torch.device) -> Timing:
+def _time(case: Case, rounds: int, device: torch.device, compiling: bool = False) -> Timing:
     stream = torch.Generator().manual_seed(0)
     x = torch.randn(1, case.batch, case.sizes[0], generator=stream).to(device)
     labels = torch.randint(case.sizes[-1], (1, case.batch), generator=stream).to(device)
-    ways = {
-        "ours": _ours(case, x, labels),
-        "autograd": _autograd(case, x[0], labels[0]),
-        "floor": _floor(case, x),
-    }
+    one_net = case.model, x[0], labels[0], LR
+    ways = {"ours": _ours(case, x, labels), "autograd": rivals.eager(*one_net), "floor": _floor(case, x)}
+    if case.rivals:
+        ways["vmap"] = rivals.vmapped(*one_net, case.replicas)
+    if case.rivals and compiling and (compiled := rivals.compiled(*one_net)):
+        ways["compiled"] = compiled
     repeats = {name: _repeats(one, case.seconds, device) for name, one in ways.items()}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, one in ways.items():
             seconds[name].append(_clock(one, repeats[name], device))
+    alone = ("autograd", "compiled")
     per_replica = {
-        name: [second / (1 if name == "autograd" else case.replicas) for second in row] for name, row in seconds.items()
+        name: [second / (1 if name in alone else case.replicas) for second in row] for name, row in seconds.items()
     }
 
     def ratio(above: str, below: str) -> float:
@@ -131,7 +152,18 @@ def _time(case: Case, rounds: int, device: torch.device) -> Timing:
         return median(one / other for one, other in pairs)
 
     ms = {name: 1000 * median(row) for name, row in per_replica.items()}
-    return Timing(case.name, ms["ours"], ms["autograd"], ms["floor"], ratio("autograd", "ours"), ratio("ours", "floor"))
+    return Timing(
+        case.name,
+        ms["ours"],
+        ms["autograd"],
+        ms["floor"],
+        ratio("autograd", "ours"),
+        ratio("ours", "floor"),
+        peak_bytes(ways["ours"]) / case.replicas,
+        peak_bytes(ways["autograd"]),
+        ms.get("vmap"),
+        ms.get("compiled"),
+    )
 
 
 def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
@@ -156,19 +188,6 @@ def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
     return lambda: step(pack, params, grads, state, xs, ys)
 
 
-def _autograd(case: Case, x: Tensor, labels: Tensor) -> Step:
-    """The step as a user of torch writes it, for one net."""
-    net = twin(case.model).to(x.device)
-    optimizer = torch.optim.SGD(net.parameters(), lr=LR)
-
-    def one() -> None:
-        optimizer.zero_grad()
-        torch.autograd.backward(nn.functional.cross_entropy(net(x), labels))
-        optimizer.step()
-
-    return one
-
-
 def _floor(case: Case, x: Tensor) -> Step:
     """Forward, weight-gradient and input-gradient products of every layer; the first has no input gradient."""
     replicas, batch = case.replicas, case.batch
@@ -181,7 +200,10 @@ def _floor(case: Case, x: Tensor) -> Step:
 
     def one() -> None:
         for W, _, a, _, z, _ in tensors:
-            torch.bmm(a, W.transpose(1, 2), out=z)
+            if W.shape[1] < NARROW:
+                torch.bmm(W, a.transpose(1, 2), out=z.view(replicas, -1, batch))
+            else:
+                torch.bmm(a, W.transpose(1, 2), out=z)
         for index, (W, grad_W, a, grad_a, _, delta) in reversed(list(enumerate(tensors))):
             torch.bmm(delta.transpose(1, 2), a, out=grad_W)
             if index:
@@ -229,10 +251,28 @@ def as_table(timings: Sequence[Timing]) -> Table:
     """The figures for a terminal."""
     where = environment()
     caption = f"medians; {where['device']}, torch {where['torch']}, one thread; floor: the matrix products alone"
-    table = Table(title="one training step, ms per replica", caption=caption)
-    for heading in ("net", "ours", "autograd", "floor", "autograd / ours", "ours / floor"):
-        table.add_column(heading, justify="left" if heading == "net" else "right")
+    table = _table("one training step, ms per replica", caption)
+    for heading in ("ours", "autograd", "floor", "autograd / ours", "ours / floor"):
+        table.add_column(heading, justify="right")
     for one in timings:
         row = f"{one.ours_ms:.4f}", f"{one.autograd_ms:.4f}", f"{one.floor_ms:.4f}"
         table.add_row(one.case, *row, f"{one.speedup:.2f}", f"{one.over_floor:.2f}")
+    return table
+
+
+def rivals_table(timings: Sequence[Timing]) -> Table:
+    """Memory, and what else torch offers, for a terminal."""
+    caption = "KiB: tensors that a step makes, at most at once, per replica; -: not measured, or no compiler"
+    table = _table("the same step, ms per replica and KiB", caption)
+    for heading in ("ours", "vmap", "torch.compile", "KiB of ours", "KiB of autograd"):
+        table.add_column(heading, justify="right")
+    for one in timings:
+        times = ("-" if time is None else f"{time:.4f}" for time in (one.ours_ms, one.vmap_ms, one.compiled_ms))
+        table.add_row(one.case, *times, *(f"{held / 1024:.0f}" for held in (one.ours_bytes, one.autograd_bytes)))
+    return table
+
+
+def _table(title: str, caption: str) -> Table:
+    table = Table(title=title, caption=caption)
+    table.add_column("net")
     return table
