@@ -74,7 +74,7 @@ FENCES = {
     "submitit": ("sweeps.executors",),
 }
 NUMPY_FREE = ("nn", "engine", "diagnostics")
-AUTOGRAD = ("nn.gradcheck", "bench.steps", "bench.usual.__main__")
+AUTOGRAD = ("nn.gradcheck", "bench.rivals", "bench.usual.__main__")
 
 
 def _module(file: Path) -> str:

@@ -173,9 +173,9 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
     content: dict[str, object] = {}
     tables = []
     if section in ("step", "all"):
-        timings = steps.bench(rounds=steps.QUICK_ROUNDS if quick else steps.ROUNDS)
+        timings = steps.bench(rounds=steps.QUICK_ROUNDS if quick else steps.ROUNDS, compiling=not quick)
         content |= json.loads(steps.as_json(timings))
-        tables.append(steps.as_table(timings))
+        tables += [steps.as_table(timings), steps.rivals_table(timings)]
     if section in ("sweep", "all"):
         found = sweeps.bench(1 if quick else sweeps.ROUNDS, quick)
         content |= {"environment": steps.environment(), "sweep": asdict(found)}
