@@ -270,14 +270,15 @@ def test_a_disk_that_refuses_is_said_and_lived_with(tmp_path: Path, caplog: pyte
 
 def test_digest_of_weights_stands_for_names_and_bits() -> None:
     """Another bit or name gives another digest; where parameters lie in the storage does not matter."""
-    layout = Layout({"l1.W": (2, 3), "l1.b": (2,)})
-    turned = Layout({"l1.b": (2,), "l1.W": (2, 3), "l2.W": (1, 1)})
+    layout = Layout({"l1.W": (2, 3), "l1.b": (2,), "l1.slope": ()})
+    turned = Layout({"l1.b": (2,), "l1.W": (2, 3), "l1.slope": (), "l2.W": (1, 1)})
     flat = torch.zeros(1, layout.size)
     params = Params(layout, flat)
     params["l1.W"].copy_(torch.arange(6.0).view(1, 2, 3))
     digest = weights_digest(layout, flat[0])
     expected = sha256(b"l1.W torch.float32 (2, 3)" + params["l1.W"].numpy().tobytes())
     expected.update(b"l1.b torch.float32 (2,)" + params["l1.b"].numpy().tobytes())
+    expected.update(b"l1.slope torch.float32 ()" + params["l1.slope"].numpy().tobytes())
     assert digest == expected.hexdigest()
     params["l1.b"][0, 1] = -0.0  # equal to 0, but another bit
     assert weights_digest(layout, flat[0]) != digest
