@@ -131,7 +131,7 @@ def look(folder: Path) -> Found:
         status = dict(ask("SELECT run_uuid, status FROM runs"))
         rows: dict[str, Counter[tuple[str, int, float]]] = {run_id: Counter() for run_id in status}
         for run_id, key, step, value in ask("SELECT run_uuid, key, step, value FROM metrics"):
-            rows[run_id][key, step, value] += 1
+            rows[run_id][key, step, 0 if key == "diagnostics/share" else value] += 1  # seconds are never the same
         homes = dict(ask("SELECT run_uuid, artifact_uri FROM runs"))
     database.close()
     own = [run_id for run_id in status if tags[run_id]["kind"] == "sweep"]

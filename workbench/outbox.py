@@ -44,8 +44,8 @@ class Ending:
 class Outbox:
     """Sends the `records`, of which there may be `total`, and the ends of a pack's runs to a sink.
 
-    `weights` gives the content of WEIGHTS for a replica that has ended, where it is to be kept, and `digest` that of
-    DIGEST. `closed` holds the runs that have ended and are kept, by replica.
+    `weights` gives the content of WEIGHTS for a replica that has ended, where it is to be kept, `digest` that of
+    DIGEST, and `files` other contents by name. `closed` holds the runs that have ended and are kept, by replica.
     """
 
     def __init__(self, sink: Sink, records: Sequence[Record], keeper: Keeper | None, total: int) -> None:
@@ -54,6 +54,7 @@ class Outbox:
         self.runs: list[str] = []
         self.weights: Callable[[int], bytes] | None = None
         self.digest: Callable[[int], str] | None = None
+        self.files: Callable[[int], Mapping[str, bytes]] = lambda replica: {}
         self.closed: dict[int, Outcome] = {}
         self._endings: list[Ending] = []
         self._ended: dict[int, Outcome] = {}  # what the sink has of ends that it may not have kept yet
@@ -113,6 +114,13 @@ class Outbox:
                 if ending.recorded == self._sent:
                     self.close(ending.replica, Outcome(ending.outcome), ending.tags)
 
+    def add(self, replicas: Sequence[int], metrics: Mapping[str, float]) -> None:
+        """Send numbers that these replicas share, beside the last record: where it is repeated, the same row again."""
+        last = self.records[-1]
+        runs = tuple(self.runs[replica] for replica in replicas if replica in self.open)
+        rows = {name: [value] * len(runs) for name, value in metrics.items()}
+        self.sink.send(Rows(runs, last.step, last.time_ms, rows))
+
     def _rows(self, record: Record) -> Rows:
         """A record's numbers of the runs that are open."""
         still_open = frozenset(self.open)
@@ -129,6 +137,8 @@ class Outbox:
         if outcome in (Outcome.finished, Outcome.diverged, Outcome.pruned):
             if self.weights:
                 self.sink.attach(run, WEIGHTS, self.weights(replica))
+            for name, content in self.files(replica).items():
+                self.sink.attach(run, name, content)
             if self.digest:
                 tags = {**tags, DIGEST: self.digest(replica)}
         if not self._goes_on:

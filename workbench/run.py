@@ -10,7 +10,7 @@ from time import perf_counter
 
 import torch
 
-from workbench.build import build_pack, dataset_of
+from workbench.build import build_pack, dataset_of, diagnostics_of
 from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
 from workbench.engine.checkpoint import Keeper, weights_digest, weights_of
@@ -21,7 +21,9 @@ from workbench.engine.threads import one_thread
 from workbench.errors import Terminated, TrackingError
 from workbench.outbox import Outbox
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
+from workbench.tracking.files import table_files
 from workbench.tracking.liveness import owner_tags
+from workbench.tracking.thinning import Thinning
 
 LARGE_PRODUCT = 4_000_000  # multiply-adds of one replica's product above which a second thread pays
 
@@ -94,8 +96,11 @@ def train_pack(
         tags = _train(trainer, done, outbox, on_record, spot_checks, give_up, keeper)
         done.final |= trainer.final
         outbox.keep(trainer.snapshot())
+        if share := trainer.observer.share:
+            outbox.add(trainer.replicas, {"diagnostics/share": share})
+        tags = {**tags, **trainer.observer.tags, **(keeper.tags if keeper else {})}
         for replica in trainer.replicas:
-            outbox.close(replica, Outcome.finished, {**tags, **(keeper.tags if keeper else {})})
+            outbox.close(replica, Outcome.finished, tags)
         outbox.flush()
         if keeper:
             keeper.remove()
@@ -113,7 +118,9 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     """Build everything, then begin the runs: what cannot be built leaves no run behind."""
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
-    trainer = make_trainer(pack, jobs[0].spec.config.train.batch_size)
+    plan, epochs = diagnostics_of(jobs[0].spec), jobs[0].spec.epochs
+    trainer = make_trainer(pack, jobs[0].spec.config.train.batch_size, plan)
+    outbox.thinning = Thinning(epochs + 2 + plan.most_inside(epochs, trainer.steps_per_epoch))
     if keeper and keeper.found:
         trainer.restore(keeper.found.snapshot)
     tags = {
@@ -128,6 +135,8 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     outbox.digest = lambda replica: weights_digest(layout, trainer.final[replica])
     if jobs[0].spec.config.sweep.keep_weights:
         outbox.weights = lambda replica: weights_of(layout, trainer.final[replica])
+    if plan.tables:
+        outbox.files = lambda replica: table_files(trainer.observer.tables(replica))
     places = zip((job.info for job in jobs), pack_tags(jobs), strict=True)
     outbox.begin([replace(info, tags={**info.tags, **tags, "pack": place}) for info, place in places])
     for result, run in zip(results, outbox.runs, strict=True):

@@ -83,6 +83,25 @@ def test_first_failure_may_be_a_gradient() -> None:
     assert history.diverged[0] == Divergence(0, 1, "l1", "gradient")
 
 
+def test_first_failure_may_be_a_delta() -> None:
+    """w1 = 1e-200, w2 = 1e280: z2 = 1e80 and ½z2² are finite, delta1 = w2·z2 = 1e360 is not; no gradient is earlier."""
+    values = iter([1e-200, 1e280])
+    weights = Initializer(
+        lambda stream, shape: torch.full(shape, next(values), dtype=torch.float64), lambda fan_in, fan_out: 1.0
+    )
+    pack = make_pack(
+        _line(),
+        [0],
+        loss="squared_error",
+        hidden=[1],
+        activation="identity",
+        schemes=[Scheme(weights, constant(0.0))],
+        standardize=False,
+    )
+    _, history = _train(pack, batch_size=4)
+    assert history.diverged[0] == Divergence(0, 1, "l1", "delta")
+
+
 def test_first_failure_may_be_parameters() -> None:
     """lr = 1e308 and dW = 1e10: the loss and the gradient are finite, lr·dW is not."""
     _, history = _train(_ones([1e308], _line(x=1e5)), batch_size=1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.reference import LOSS_TWINS, Twin, blobs, build, make_pack, stems
 from workbench.data.batches import PARTS, PackData
 from workbench.data.splits import split
-from workbench.diagnostics.grad_norm import grad_norm
+from workbench.diagnostics.quantities import norms
 from workbench.engine.evaluate import evaluate
 from workbench.engine.history import Record
 from workbench.engine.replicas import Pack
@@ -285,7 +285,7 @@ def test_a_step_reads_nothing_back_from_the_device(activation: str, loss: str) -
     grads = Params.zeros(params.layout.trained, 2, params.flat)
     x, y = pack.data.batch(torch.empty(2, 8, dtype=torch.int64, device="meta"))
     assert step(pack, params, grads, state, x, y).device.type == "meta"
-    metrics = grad_norm(grads)
+    metrics = norms(grads)
     for part in PARTS:
         metrics |= evaluate(pack.objective, params, pack.data, getattr(pack.data, part), units=True)
     assert {value.device.type for value in metrics.values()} == {"meta"}

@@ -43,8 +43,15 @@ class Diagnostics:
         period = self.every * (epoch_length if self.at == "epochs" else 1)
         return step // period if step % period == 0 else None
 
+    def most_inside(self, epochs: int, epoch_length: int) -> int:
+        """How many moments that do not end an epoch there may be."""
+        steps = epochs * epoch_length
+        most = {"epochs": 0, "steps": steps // self.every, "geometric": -(-steps.bit_length() // self.every)}
+        return most[self.at] + self.tables
+
 
 LIGHT = Diagnostics()
+OFF = Diagnostics({}, units=False)
 
 
 def diagnostics(

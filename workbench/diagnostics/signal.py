@@ -6,9 +6,9 @@ variance σ_w² q + σ_b², where σ_w² = n v and q is the mean of a² in the l
     q' = E f(z)²            chi = σ_w² E f'(z)²            E delta² = E f'(z)² · m v' · E delta'²
 
 where m is the number of units above and v' the variance of their weights. Under he weights relu has q' = q and chi = 1;
-a linear net q' = σ_w² q. A residual connection h + s f(z) gives q + s² E f(z)², and below it the gradient's square is
-1 + s² m v E f'² times as large. That a gradient does not depend on the weights it passes is an assumption here,
-as it is theirs.
+a linear net q' = σ_w² q. A residual connection h + s f(z) gives q + s² E f(z)² + 2 s E h E f(z), and below it the
+gradient's square is 1 + s² m v E f'² times as large. That a gradient does not depend on the weights it passes is an
+assumption here, as it is theirs.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,11 +64,10 @@ class _NoTheoryError(Exception):
 
 
 class _Signal(NamedTuple):
-    """On the way up: the mean of the signal's square by example; after an affine layer its b, Var z, σ_w² and name."""
+    """On the way up: means over units of the signal's square and of itself; after an affine layer σ_w² and its name."""
 
     q: PerExample
-    mean: PerExample | None = None
-    variance: PerExample | None = None
+    mean: PerExample
     weight: PerExample | None = None
     name: str = ""
 
@@ -113,14 +112,13 @@ class _Walk:
         v = self._column([scheme.weights.std(*sizes) ** 2 for scheme in schemes], signal.q)
         b = self._column([scheme.bias.value for scheme in schemes], signal.q)
         spread = self._column([scheme.bias.spread**2 / (3 * layer.fan_in) for scheme in schemes], signal.q)
-        variance = layer.fan_in * v * signal.q + spread
+        q = layer.fan_in * v * signal.q + spread + b.square()
 
         def back(above: PerExample) -> PerExample:
             self.delta.setdefault(layer.name, above)
             return above * (layer.fan_out * v)
 
-        above = _Signal(variance + b.square(), b.expand_as(variance), variance, layer.fan_in * v, layer.name)
-        return above, back
+        return _Signal(q, b.expand_as(q), layer.fan_in * v, layer.name), back
 
     def _activate(self, layer: Activate, signal: _Signal) -> tuple[_Signal, Back]:
         f, schemes = layer.activation, self.schemes
@@ -128,11 +126,9 @@ class _Walk:
             self._column([{**f.constants, **scheme.constants}[key] for scheme in schemes], signal.q)[..., None]
             for key in f.constants
         ]
-        square, slope = normal_mean(
-            lambda z: _squares(f, z, constants),
-            torch.zeros_like(signal.q) if signal.mean is None else signal.mean,
-            signal.q if signal.variance is None else signal.variance,
-            [*f.kinks, *f.bends],
+        variance = signal.q - signal.mean.square()
+        square, slope, mean = normal_mean(
+            lambda z: _moments(f, z, constants), signal.mean, variance, [*f.kinks, *f.bends]
         )
         self.q[layer.name] = square
         if signal.weight is not None and signal.name == layer.name:
@@ -142,25 +138,26 @@ class _Walk:
             self.delta[layer.name] = above * slope
             return above * slope
 
-        return _Signal(square), back
+        return _Signal(square, mean), back
 
     def _residual(self, layer: Residual, signal: _Signal) -> tuple[_Signal, Back]:
         inner = layer.inner.layers if isinstance(layer.inner, Model) else (layer.inner,)
         above, within = self.through(inner, signal)
-        factor = layer.scale**2
-        return _Signal(signal.q + factor * above.q), lambda grad: grad + within(grad * factor)
+        s = layer.scale
+        q = signal.q + s**2 * above.q + 2 * s * signal.mean * above.mean
+        return _Signal(q, signal.mean + s * above.mean), lambda grad: grad + within(grad * s**2)
 
 
 def _scaled(signal: _Signal, factor: float) -> tuple[_Signal, Back]:
     """Numbers kept by dropout are `factor` times as large and 1/factor times as many."""
-    return _Signal(signal.q * factor), lambda above: above * factor
+    return _Signal(signal.q * factor, signal.mean), lambda above: above * factor
 
 
-def _squares(f: Activation, z: Tensor, constants: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """f(z)² and f'(z)²."""
+def _moments(f: Activation, z: Tensor, constants: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """f(z)², f'(z)² and f(z)."""
     a = f.forward(z, *constants)
     slope = f.derivative(z, a, *constants)
-    return a.square(), slope.square()
+    return a.square(), slope.square(), a
 
 
 def expected(
@@ -175,7 +172,7 @@ def expected(
         return {}
     walk = _Walk(schemes)
     try:
-        signal, back = walk.through(model.layers, _Signal(x.double().square().mean(2)))
+        signal, back = walk.through(model.layers, _Signal(x.double().square().mean(2), x.double().mean(2)))
     except _NoTheoryError:
         return {}
     above = torch.ones_like(signal.q) if output_delta is None else output_delta.double()
@@ -200,9 +197,9 @@ def fixed_point(
     constants = [torch.tensor(value, dtype=torch.float64) for value in activation.constants.values()]
 
     def means(variance: float) -> tuple[float, float]:
-        center, spread = (torch.tensor([value], dtype=torch.float64) for value in (bias_mean, variance))
+        center, spread = (torch.tensor([[value]], dtype=torch.float64) for value in (bias_mean, variance))
         kinks = [*activation.kinks, *activation.bends]
-        square, slope = normal_mean(lambda z: _squares(activation, z, constants), center, spread, kinks)
+        square, slope, _ = normal_mean(lambda z: _moments(activation, z, constants), center, spread, kinks)
         return weight * float(square) + bias_variance, weight * float(slope)
 
     variance = 1.0

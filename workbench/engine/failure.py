@@ -10,7 +10,7 @@ from workbench.axes import Flags
 from workbench.engine.plan import Batch, Plan
 from workbench.engine.replicas import Pack
 from workbench.nn.optimizers import State
-from workbench.nn.params import Params, layer_of
+from workbench.nn.params import Params, Watch, layer_of
 
 
 class Failure(NamedTuple):
@@ -40,13 +40,18 @@ def first_failures(pack: Pack, params: Params, state: State, plan: Plan, batch_s
 def _look(pack: Pack, params: Params, grads: Params, state: State, batch: Batch) -> Iterator[tuple[str, str, Flags]]:
     """One step, and after each part of it which replicas hold a number that is not finite."""
     mode = pack.mode(batch.number)
-    z, tape = pack.objective.model.forward(params, batch.x, mode)
-    for units in pack.objective.model.units(tape):
-        yield units.name, "z", _not_finite(units.z)
-        yield units.name, "a", _not_finite(units.a)
-    output = layer_of(next(reversed(grads)))
-    yield output, "z", _not_finite(z)
-    yield output, "loss", _not_finite(pack.objective.gradients(params, grads, batch.x, batch.y, mode))
+    model = pack.objective.model
+    _, tape = model.forward(params, batch.x, mode)
+    units = {name: (z, a) for name, z, a in model.activity(tape)}
+    for name, z in model.preactivations(tape):
+        yield layer_of(name), "z", _not_finite(z)
+        for quantity, values in zip("za", units.get(layer_of(name), ()), strict=False):
+            yield layer_of(name), quantity, _not_finite(values)
+    grads.watch = Watch()
+    loss = pack.objective.gradients(params, grads, batch.x, batch.y, mode)
+    yield layer_of(next(reversed(grads))), "loss", _not_finite(loss)
+    for name, delta in grads.watch.deltas.items():
+        yield layer_of(name), "delta", _not_finite(delta)
     for name in reversed(grads):
         yield layer_of(name), "gradient", _not_finite(grads[name])
     pack.apply(grads, state, params, batch.lr)

@@ -8,8 +8,8 @@ from math import isfinite
 class Divergence:
     """A replica whose numbers stopped being finite.
 
-    `step` counts optimizer steps from 1, 0 is the initial state; `quantity` (z, a, loss, gradient, parameters) of
-    `layer` went first. Both are empty where a repetition of the epoch does not show it.
+    `step` counts optimizer steps from 1, 0 is the initial state. `quantity` (z, a, loss, delta, gradient, parameters)
+    of `layer` went first; both are empty where a repetition of the epoch does not show it.
     """
 
     replica: int

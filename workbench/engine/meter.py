@@ -54,9 +54,3 @@ class Meter:
             self._add(part, begun.elapsed_time(ended) / 1000)
         self._pairs.clear()
         return dict(self.seconds)
-
-    @property
-    def share(self) -> float:
-        """What the other parts take of all."""
-        seconds = self.read()
-        return sum(seconds[part] for part in PARTS[1:]) / seconds[ALL] if seconds[ALL] else 0.0

@@ -1,6 +1,7 @@
 """Diagnostics of a pack in training: when they are taken, and what they cost."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
@@ -64,6 +65,10 @@ class Observer:
                 self._tables.see(snapshot, pack, snapshot.step == last or self.taken.bit_count() == 1)
         return metrics
 
+    def counting(self) -> AbstractContextManager[None]:
+        """The time of counting units, of which a mark consists."""
+        return self.meter.of(MARKS)
+
     def mark(self, dead: Mapping[str, Mask], step: int) -> Metrics:
         """What the masks of dead units show at the mark after a step."""
         if not (self._tables and dead):
@@ -104,6 +109,11 @@ class Observer:
         self.meter.seconds = dict(self._spent)
         if self._tables:
             self._tables.restore(notes, replicas, device)
+
+    @property
+    def share(self) -> float:
+        """What diagnostics took of the time of training and measuring, up to the last epoch's end."""
+        return sum(self._spent[part] for part in PARTS[1:]) / self._spent[ALL] if self._spent[ALL] else 0.0
 
     @property
     def tags(self) -> dict[str, str]:

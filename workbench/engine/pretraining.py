@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from workbench.data.batches import PackData, Part
-from workbench.diagnostics.plan import LIGHT, Diagnostics
+from workbench.diagnostics.plan import LIGHT, OFF, Diagnostics
 from workbench.engine.checkpoint import Snapshot
 from workbench.engine.history import Record
+from workbench.engine.observer import Observer
 from workbench.engine.replicas import CONSTANT, Pack
 from workbench.engine.train import Trainer
 from workbench.nn.greedy import Stage, stages
@@ -27,7 +28,6 @@ from workbench.nn.params import Params
 WHOLE = "whole."  # in a snapshot's state: the whole net's parameters, under the number of the stage in training
 KEPT = {"train/loss": "loss", "valid/loss": "valid_loss"}
 CHUNK = 512  # examples coded at once
-OFF = Diagnostics(quantities={}, units=False)
 
 
 def make_trainer(pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> "AnyTrainer":
@@ -39,7 +39,7 @@ def make_trainer(pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) 
 class Pretrainer:
     """A pack whose layers are trained one by one before the whole net is, with the interface of a Trainer.
 
-    Diagnostics look at the whole net only.
+    Diagnostics are the whole net's, and their tables count steps from where its training begins.
     """
 
     def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
@@ -54,6 +54,11 @@ class Pretrainer:
     def pack(self) -> Pack:
         """The whole net's pack, of the replicas still training."""
         return self.whole.pack
+
+    @property
+    def observer(self) -> Observer:
+        """The whole net's."""
+        return self.whole.observer
 
     @property
     def params(self) -> Params:

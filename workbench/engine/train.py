@@ -16,7 +16,7 @@ from workbench.axes import Outputs, PerReplicaTensor, Units
 from workbench.diagnostics.plan import LIGHT, Diagnostics
 from workbench.diagnostics.snapshot import snapshot_of
 from workbench.engine.checkpoint import Snapshot, layout_digest
-from workbench.engine.evaluate import evaluate
+from workbench.engine.evaluate import evaluate, measure
 from workbench.engine.failure import Failure, first_failures
 from workbench.engine.graph import GraphedSteps
 from workbench.engine.history import Divergence, Record
@@ -99,7 +99,7 @@ class Trainer:
             yield self._done(record)
         if self.replicas and self.stage == epochs + 1:
             with self.observer.meter.of(ALL):
-                (record,) = self._records({epochs * self.steps_per_epoch: _named("test", self._evaluate("test"))})
+                (record,) = self._records({epochs * self.steps_per_epoch: self._evaluate("test")})
             yield self._done(record)
         self.final |= dict(zip(self.replicas, self.params.flat, strict=True))
 
@@ -177,7 +177,7 @@ class Trainer:
         metrics: dict[int, Metrics] = {}
         for index, batch in enumerate(plan.batches(self.pack.data, self.batch_size)):
             if batch.number + 1 in moments:
-                losses[index], metrics[batch.number + 1] = self._observed_step(batch, last)
+                losses[index], metrics[batch.number + 1] = self.observed_step(batch, last)
             else:
                 losses[index] = self._step(batch)
         return losses, metrics
@@ -187,8 +187,8 @@ class Trainer:
             return self._graphed(self.pack, self.params, self.grads, self.state, batch)
         return step(self.pack, self.params, self.grads, self.state, batch.x, batch.y, batch.number, batch.lr)
 
-    def _observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
-        """The same step, with what diagnostics see of it."""
+    def observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
+        """One step: its loss, and what diagnostics see of it in a training that ends with step `last`."""
         before = self.params.flat.clone()
         self.grads.watch = Watch()
         loss = self._step(batch)
@@ -196,14 +196,17 @@ class Trainer:
         self.grads.watch = None
         return loss, self.observer.take(seen, self.pack, last)
 
-    def _evaluate(self, part: str, units: bool = False) -> dict[str, Tensor]:
+    def _evaluate(self, part: str) -> Metrics:
         data = self.pack.data
-        return evaluate(self.pack.objective, self.params, data, getattr(data, part), units)
+        return _named(part, evaluate(self.pack.objective, self.params, data, getattr(data, part)))
 
     def _epoch_metrics(self, step: int) -> Metrics:
         """What is measured after so many steps."""
-        units = self.observer.plan.units
-        return _named("train", self._evaluate("train", units)) | _named("valid", self._evaluate("valid"))
+        pack, observer = self.pack, self.observer
+        train, dead = measure(
+            pack.objective, self.params, pack.data, pack.data.train, observer.plan.units, observer.counting
+        )
+        return _named("train", train) | observer.mark(dead, step) | self._evaluate("valid")
 
     def _records(self, metrics: dict[int, Metrics]) -> list[Record]:
         """Metrics by step as records; moves their numbers to the host, all at once."""

@@ -3,15 +3,14 @@
 The time is that of a few real steps of each program, scaled, and of what each run costs beside its training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from workbench.build import GIB, build_pack
+from workbench.build import GIB, build_pack, diagnostics_of
 from workbench.config import RunSpec
-from workbench.diagnostics.grad_norm import grad_norm
 from workbench.engine.evaluate import evaluate
-from workbench.engine.plan import Plan
+from workbench.engine.plan import Batch, Plan
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
 from workbench.run import Job, is_small
@@ -65,32 +64,39 @@ def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
     """Take a few steps of runs that share a program, for `budget` seconds or a share of what they will take."""
     some = specs[:MEASURED_TOGETHER]
     epochs, batch_size = specs[0].config.train.epochs, specs[0].config.train.batch_size
-    trainer = Trainer(build_pack(some), batch_size)
+    looking = diagnostics_of(specs[0])
+    trainer = Trainer(build_pack(some), batch_size, looking)
     pack, data, count = trainer.pack, trainer.pack.data, len(some)
     with one_thread(is_small(pack, trainer.batch_size)):
         per_step = _seconds_per_step(trainer, budget, SHARE * len(specs) / count * epochs * trainer.steps_per_epoch)
         started = perf_counter()
-        names = evaluate(pack.objective, trainer.params, data, data.valid, units=True)
+        names = evaluate(pack.objective, trainer.params, data, data.valid, looking.units)
         per_example = (perf_counter() - started) / data.valid.size
     examples = (epochs + 1) * (data.train.size + data.valid.size) + data.test.size
     seconds = epochs * trainer.steps_per_epoch * per_step + examples * per_example
     scores = 2
-    rows = (epochs + 1) * (len(names) + scores) + epochs * len(grad_norm(trainer.grads)) + scores
+    of_moment = len(trainer.observed_step(next(_batches(trainer)), 0)[1])
+    rows = (epochs + 1) * (len(names) + scores) + epochs * of_moment + scores + bool(looking.units or of_moment)
     return Program(seconds / count, rows)
 
 
 def _seconds_per_step(trainer: Trainer, budget: float, share_of_steps: float) -> float:
     """The fastest of the steps that `budget` seconds, or a share of all steps, leave room for."""
-    pack, data = trainer.pack, trainer.pack.data
-    plan = Plan(0, data.epoch_rows(trainer.orders), pack.learning_rates(0, trainer.steps_per_epoch, 1))
     times: list[float] = []
-    for batch in plan.batches(data, trainer.batch_size):
+    for batch in _batches(trainer):
         started = perf_counter()
-        step(pack, trainer.params, trainer.grads, trainer.state, batch.x, batch.y, batch.number, batch.lr)
+        step(trainer.pack, trainer.params, trainer.grads, trainer.state, batch.x, batch.y, batch.number, batch.lr)
         times.append(perf_counter() - started)
         if len(times) >= LEAST_STEPS and (sum(times) > budget or len(times) > share_of_steps):
             break
     return sorted(times)[len(times) // 2]
+
+
+def _batches(trainer: Trainer) -> Iterator[Batch]:
+    """Those of a first epoch."""
+    rates = trainer.pack.learning_rates(0, trainer.steps_per_epoch, 1)
+    data = trainer.pack.data
+    return Plan(0, data.epoch_rows(trainer.orders), rates).batches(data, trainer.batch_size)
 
 
 def lines(jobs: Sequence[Job], to_train: Sequence[int], parallel: int = 1) -> list[str]:
