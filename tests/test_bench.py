@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from tests.outer import Answer
-from workbench.bench import rivals, sweeps
+from workbench.bench import parts, rivals, sweeps
 from workbench.bench import steps as bench
 from workbench.bench.memory import peak_bytes
 from workbench.bench.steps import Case, Timing
@@ -62,7 +62,7 @@ def test_floor_is_the_products_of_ours(
 ) -> None:
     """The floor multiplies matrices of exactly the shapes that our step multiplies, and as often."""
     x, labels = batch
-    floor, ours = bench._floor(TINY, x), bench._ours(TINY, x, labels)
+    floor, ours = bench.floor(TINY, CPU), bench._ours(TINY, x, labels)
     seen: list[tuple[tuple[int, ...], ...]] = []
     bmm, baddbmm = torch.bmm, torch.baddbmm
 
@@ -211,8 +211,12 @@ def test_sections_are_chosen(cli: Callable[..., Answer], folder: object, monkeyp
         return Taken(runs, 2 + runs * (0.01 if command[0] == "workbench" else 0.3), 1 + runs * 0.01, 500.0)
 
     monkeypatch.setattr(sweeps, "take", taken)
+    monkeypatch.setattr(parts.parts, "__defaults__", (16, 1))  # runs and rounds
     content = json.loads(cli("bench", "sweep", "--quick", "--json").out)
-    assert set(content) == {"environment", "sweep"}
+    assert set(content) == {"environment", "sweep", "parts"}
+    made_of = content["parts"]
+    assert made_of["compose"] + made_of["train"] + made_of["evaluate"] + made_of["track"] == pytest.approx(10)
+    assert made_of["floor"] > 0
     assert content["sweep"]["wall_ratio"] == pytest.approx(30)
     assert {name for name, _ in asked} == {"workbench", "workbench.bench.usual"}
     asked.clear()

@@ -168,7 +168,7 @@ def ui_command(uri: str | None, port: int = UI_PORT) -> int:
 
 def bench_command(section: str, json_to: str | None, quick: bool) -> int:
     """Time steps, sweeps or both; `json_to` is a file, or ``-`` for JSON instead of the tables."""
-    from workbench.bench import steps, sweeps
+    from workbench.bench import parts, steps, sweeps
 
     content: dict[str, object] = {}
     tables = []
@@ -178,8 +178,9 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
         tables += [steps.as_table(timings), steps.rivals_table(timings)]
     if section in ("sweep", "all"):
         found = sweeps.bench(1 if quick else sweeps.ROUNDS, quick)
-        content |= {"environment": steps.environment(), "sweep": asdict(found)}
-        tables.append(sweeps.beside_table(found))
+        made_of = parts.parts(found.ours_cpu_ms)
+        content |= {"environment": steps.environment(), "sweep": asdict(found), "parts": asdict(made_of)}
+        tables += [sweeps.beside_table(found), parts.table(made_of)]
     if section in ("scaling", "all"):
         taken = sweeps.scaling(sweeps.QUICK_SCALING if quick else sweeps.SCALING)
         content |= {"environment": steps.environment(), "scaling": [asdict(one) for one in taken]}

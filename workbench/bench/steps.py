@@ -132,7 +132,7 @@ def _time(case: Case, rounds: int, device: torch.device, compiling: bool = False
     x = torch.randn(1, case.batch, case.sizes[0], generator=stream).to(device)
     labels = torch.randint(case.sizes[-1], (1, case.batch), generator=stream).to(device)
     one_net = case.model, x[0], labels[0], LR
-    ways = {"ours": _ours(case, x, labels), "autograd": rivals.eager(*one_net), "floor": _floor(case, x)}
+    ways = {"ours": _ours(case, x, labels), "autograd": rivals.eager(*one_net), "floor": floor(case, device)}
     if case.rivals:
         ways["vmap"] = rivals.vmapped(*one_net, case.replicas)
     if case.rivals and compiling and (compiled := rivals.compiled(*one_net)):
@@ -188,14 +188,14 @@ def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
     return lambda: step(pack, params, grads, state, xs, ys)
 
 
-def _floor(case: Case, x: Tensor) -> Step:
+def floor(case: Case, device: torch.device, backward: bool = True) -> Step:
     """Forward, weight-gradient and input-gradient products of every layer; the first has no input gradient."""
     replicas, batch = case.replicas, case.batch
     tensors = []
     for fan_out, fan_in in case.model.products():
-        W, grad_W = torch.randn(2, replicas, fan_out, fan_in, device=x.device)
-        a, grad_a = torch.randn(2, replicas, batch, fan_in, device=x.device)
-        z, delta = torch.randn(2, replicas, batch, fan_out, device=x.device)
+        W, grad_W = torch.randn(2, replicas, fan_out, fan_in, device=device)
+        a, grad_a = torch.randn(2, replicas, batch, fan_in, device=device)
+        z, delta = torch.randn(2, replicas, batch, fan_out, device=device)
         tensors.append((W, grad_W, a, grad_a, z, delta))
 
     def one() -> None:
@@ -204,7 +204,7 @@ def _floor(case: Case, x: Tensor) -> Step:
                 torch.bmm(W, a.transpose(1, 2), out=z.view(replicas, -1, batch))
             else:
                 torch.bmm(a, W.transpose(1, 2), out=z)
-        for index, (W, grad_W, a, grad_a, _, delta) in reversed(list(enumerate(tensors))):
+        for index, (W, grad_W, a, grad_a, _, delta) in reversed(list(enumerate(tensors if backward else ()))):
             torch.bmm(delta.transpose(1, 2), a, out=grad_W)
             if index:
                 torch.bmm(delta, W, out=grad_a)
