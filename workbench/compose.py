@@ -189,10 +189,16 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
 def spec_from(resolved: Mapping[str, Any], choices: Mapping[str, str], overrides: Sequence[str] = ()) -> RunSpec:
     """A run from what was kept of one: its `resolved` configuration and the names chosen in its groups.
 
-    Raises ConfigError for keys and values that the schema of today does not know.
+    Groups that came after it have their defaults. Raises ConfigError for keys and values that the schema of today does
+    not know.
     """
+    later = [group for group in GROUPS if group not in resolved]
+    usual = configure([]) if later else RunSpec(Config(), {}, {}, ())
+    added: dict[Any, Any] = {group: usual.resolved[group] for group in later}
+    choices = {**choices, **{group: usual.choices[group] for group in later}}
+    added |= resolved
     try:
-        job = OmegaConf.merge(SCHEMA, dict(resolved))
+        job = OmegaConf.merge(SCHEMA, added)
     except OmegaConfBaseException as error:
         raise reworded(error) from error
     if not isinstance(job, DictConfig):
