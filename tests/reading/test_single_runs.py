@@ -201,3 +201,12 @@ def test_config_is_whole_yaml(place: Store, tmp_path: Path) -> None:
     """What `verify` reads is plain YAML with every key."""
     file = client_of(place).download_artifacts(find_run(place, None).run.id, "config.yaml", str(tmp_path))
     assert yaml.safe_load(Path(file).read_text())["train"]["epochs"] == 2
+
+
+def test_run_from_before_a_group_existed(place: Store) -> None:
+    """A group that its config.yaml lacks has its default, and the run still ends with the same bits."""
+    found = find_run(place, "lr=0.1 seed=0")
+    older = {key: value for key, value in found.config.items() if key != "diagnostics"}
+    object.__setattr__(found, "config", older)
+    assert spec_of(found).choices["diagnostics"] == "light"
+    assert verify(place, found).same

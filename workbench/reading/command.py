@@ -103,4 +103,31 @@ def _diagnose(options: argparse.Namespace) -> int:
     return 0
 
 
-ACTIONS = {"compare": _compare, "show": _show, "verify": _verify, "export": _export, "diagnose": _diagnose}
+def _figures(options: argparse.Namespace) -> int:
+    from workbench.reading.drawing import MOST_RUNS, draw
+    from workbench.reading.found import run_or_sweep
+    from workbench.tracking.single import read_run
+
+    store, console = find_store(options.uri), plain_console()
+    title, chosen, _ = run_or_sweep(store, options.run)
+    first = list({run.arm: run for run in reversed(chosen)}.values())[::-1]  # the first run of each arm
+    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    for run in first[:MOST_RUNS]:
+        folder = Path(options.out or "figures") / run.id[:8]
+        files = draw(store, read_run(store, run.id), folder, console)
+        names = ", ".join(file.stem for file in files if file.suffix == ".png")
+        said = f"{run.name}: {names} in {folder}/ (also with the run)"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
+    if len(first) > MOST_RUNS:
+        console.print(f"drawn for {MOST_RUNS} of {len(first)} arms; name a run to draw it", highlight=False)
+    return 0
+
+
+ACTIONS = {
+    "compare": _compare,
+    "show": _show,
+    "verify": _verify,
+    "export": _export,
+    "diagnose": _diagnose,
+    "figures": _figures,
+}

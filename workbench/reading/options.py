@@ -3,7 +3,7 @@
 import argparse
 
 STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
-COMMANDS = ("compare", "show", "verify", "export", "diagnose")
+COMMANDS = ("compare", "show", "verify", "export", "diagnose", "figures")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,6 +15,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export.add_argument("-o", "--out", metavar="DIR", help="a new folder for it (default: models/RUN)")
     export.add_argument("--log", action="store_true", help="keep it in MLflow, with the run, instead")
     _add_run(commands, "diagnose", "what went wrong in a run or a sweep, by rules, with the logged numbers")
+    figures = _add_run(commands, "figures", "a run in pictures: gradients, saturation, units, its function or weights")
+    figures.add_argument("-o", "--out", metavar="DIR", help="a folder for them (default: figures)")
 
 
 def _add_run(

@@ -1,0 +1,145 @@
+"""Figures of a run: what is drawn is what was logged, and what the weights say; the command on a trained run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.image import imread
+
+import workbench as wb
+from tests.outer import Answer, client_of, runs_of
+from tests.reading.test_diagnose import made_up
+from workbench.build import build_pack
+from workbench.reading.course import Course
+from workbench.reading.export import standalone
+from workbench.reading.logged_figures import logged_figures
+from workbench.reading.weight_figures import has_weight_figure, weight_figures
+from workbench.tracking.store import Store
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+Cli = Callable[..., Answer]
+LIFE = pd.DataFrame(
+    {
+        "layer": ["l1"] * 5 + ["l2"] * 2,
+        "unit": [0, 1, 2, 3, 4, 0, 1],
+        "born_dead": [True, True, False, False, False, False, False],
+        "deaths": [0, 0, 1, 1, 0, 0, 2],
+        "dead_at_end": [True, False, True, False, False, False, True],
+    }
+)
+HISTOGRAMS = pd.DataFrame(
+    {
+        "step": [1, 1, 1, 9, 9, 9],
+        "layer": ["l1"] * 6,
+        "quantity": ["a", "a", "z", "a", "a", "a"],
+        "low": [0.0, 1.0, 0.0, -np.inf, 0.0, 2.0],
+        "high": [1.0, 3.0, 1.0, 0.0, 1.0, 3.0],
+        "count": [10, 10, 99, 7, 5, 15],
+    }
+)
+
+
+def test_gradients_are_drawn_by_depth() -> None:
+    """One curve for the first moment and one for the last, layers in their order."""
+    course = Course(made_up({f"grad_norm/l{n}": [0.1 * n, 0.01 * n] for n in (10, 2, 1)}, {"steps_per_epoch": "10"}))
+    figures = dict(logged_figures(course, {}, "made up"))
+    assert list(figures) == ["gradient_flow"]
+    (axes,) = figures["gradient_flow"].axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["l1", "l2", "l10"]
+    assert [np.asarray(line.get_ydata()).tolist() for line in axes.lines] == [
+        pytest.approx([0.1, 0.2, 1.0]),
+        pytest.approx([0.01, 0.02, 0.1]),
+    ]
+    assert [line.get_label() for line in axes.lines] == ["0", "1"]
+    assert axes.get_yscale() == "log"
+
+
+def test_saturation_and_activations_are_drawn_over_time() -> None:
+    """A line for each layer over epochs; the band is a standard deviation to each side of the mean."""
+    series = {"saturation/l1": [0.1, 0.5], "act_mean/l1": [0.0, 1.0], "act_var/l1": [4.0, 9.0]}
+    figure = dict(logged_figures(Course(made_up(series, {"steps_per_epoch": "5"})), {}, "t"))["saturation_over_time"]
+    saturation, values = figure.axes
+    assert np.asarray(saturation.lines[0].get_xydata()).tolist() == [[0, 0.1], [2, 0.5]]
+    assert np.asarray(values.lines[0].get_ydata()).tolist() == [0.0, 1.0]
+    corners = values.collections[0].get_paths()[0].vertices
+    assert (corners[:, 1].min(), corners[:, 1].max()) == (-2.0, 4.0)
+
+
+def test_fates_of_units_by_hand() -> None:
+    """Born dead and never alive; died and dead in the end; dead for a while; always alive."""
+    (axes,) = dict(logged_figures(Course(made_up({})), {"unit_life": LIFE}, "t"))["unit_life"].axes
+    heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
+    assert heights == [[1, 0], [1, 1], [2, 0], [1, 1]]
+
+
+def test_histograms_are_densities() -> None:
+    """Counts over widths and their sum, for the activation only, without the bins that have no end."""
+    figure = dict(logged_figures(Course(made_up({})), {"histograms": HISTOGRAMS}, "t"))["activation_histograms"]
+    (axes,) = figure.axes
+    assert [np.asarray(line.get_xydata()).tolist() for line in axes.lines] == [
+        [[0.5, 0.5], [2.0, 0.25]],
+        [[0.5, 0.25], [2.5, 0.75]],
+    ]
+
+
+def test_regions_and_unit_lines_in_raw_coordinates() -> None:
+    """A net whose one unit is (x₁ - 0.25): class 1 right of the line, in the coordinates of the data."""
+    spec = wb.configure(["data=xor", "loss=binary_nll", "architecture.hidden=[1]", "activation=tanh"])
+    pack = build_pack([spec])
+    params = pack.initial_params()
+    params["l1.W"][0].copy_(torch.tensor([[2.0, 0.0]]))  # inputs are scaled: (x - 0.5) / 0.5
+    params["l1.b"].fill_(1.0)  # 2 · (x - 0.5) / 0.5 + 1 = 4 x - 1
+    params["l2.W"].fill_(3.0)
+    params["l2.b"].fill_(0.0)
+    ((name, figure),) = weight_figures(spec, pack, params, "t")
+    (axes,) = figure.axes
+    assert name == "decision_boundary"
+    said = np.asarray(axes.images[0].get_array())
+    x = np.linspace(-0.1, 1.1, said.shape[1])
+    assert (said == (x > 0.25)).all()
+    assert np.asarray(axes.lines[0].get_xdata()).tolist() == pytest.approx([0.25, 0.25])
+
+
+def test_fitted_function_is_the_net_s() -> None:
+    """The curve is what the exported model answers."""
+    spec = wb.configure(["data=curve", "architecture.hidden=[5]"])
+    pack = build_pack([spec])
+    params = pack.initial_params()
+    ((name, figure),) = weight_figures(spec, pack, params, "t")
+    assert name == "fitted_function"
+    x, y = np.asarray(figure.axes[0].lines[0].get_data())
+    module, _, _ = standalone(spec, pack, params)
+    expected = module(torch.tensor(x, dtype=torch.float32).unsqueeze(1))[:, 0].numpy()
+    np.testing.assert_allclose(y, expected, atol=1e-6)
+
+
+def test_first_weights_are_pictures() -> None:
+    """Row u of W, in the shape of the picture, is image u."""
+    spec = wb.configure(["data=digits", "architecture.hidden=[3]"])
+    pack = build_pack([spec])
+    params = pack.initial_params()
+    ((name, figure),) = weight_figures(spec, pack, params, "t")
+    assert name == "first_weights"
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    for image, w in zip(shown, params["l1.W"][0], strict=False):
+        assert np.array_equal(np.asarray(image), w.view(8, 8).numpy())
+    assert not has_weight_figure(wb.configure(["data=wine"]))
+
+
+def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
+    """PNG and SVG in a folder and with the run, by name or the newest run."""
+    wb.train("data=xor", "architecture.hidden=[4]", "train.epochs=3")
+    (run,) = runs_of(store)
+    answer = cli("figures")
+    assert (answer.code, answer.err) == (0, "")
+    assert "weights: trained again, to the same bits" in answer.out
+    names = {"gradient_flow", "saturation_over_time", "decision_boundary"}
+    place = folder / "figures" / run.info.run_id[:8]
+    assert {file.name for file in place.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert all(imread(file).std() > 0.01 for file in place.glob("*.png"))
+    kept = {file.path for file in client_of(store).list_artifacts(run.info.run_id, "figures")}
+    assert kept == {f"figures/{file.name}" for file in place.iterdir()}

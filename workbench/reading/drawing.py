@@ -1,0 +1,52 @@
+"""``workbench figures``: every figure that a run's store has the numbers for, as PNG and SVG, kept with the run."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from workbench.claims.figures import STYLE
+from workbench.reading.again import final_weights, spec_of
+from workbench.reading.course import Course
+from workbench.reading.logged_figures import logged_figures
+from workbench.reading.weight_figures import has_weight_figure, weight_figures
+from workbench.tracking.mlflow import attach
+from workbench.tracking.reader import artifact
+from workbench.tracking.single import FullRun
+from workbench.tracking.store import Store
+
+TABLES = ("histograms", "unit_life")
+FOLDER = "figures"  # in the run's artifacts
+MOST_RUNS = 6  # of a sweep
+
+
+def draw(store: Store, kept: FullRun, folder: Path, console: Console) -> list[Path]:
+    """Draw all figures of a run into a new or old folder, and keep them with it; the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files: list[Path] = []
+    with matplotlib.rc_context(STYLE):
+        for name, figure in _figures(store, kept, console):
+            for kind in ("png", "svg"):
+                files.append(folder / f"{name}.{kind}")
+                figure.savefig(files[-1], dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    attach(store, kept.run.id, files, FOLDER)
+    return files
+
+
+def _figures(store: Store, kept: FullRun, console: Console) -> Iterator[tuple[str, Figure]]:
+    tables = {
+        name: pd.read_parquet(BytesIO(artifact(store, kept.run.id, f"{name}.parquet")))
+        for name in TABLES
+        if f"{name}.parquet" in kept.files
+    }
+    title = kept.run.name
+    yield from logged_figures(Course(kept.run), tables, title)
+    spec = spec_of(kept)
+    if has_weight_figure(spec):
+        pack, params, how = final_weights(store, kept)
+        console.print(how, highlight=False, markup=False, soft_wrap=True)
+        yield from weight_figures(spec, pack, params, title)

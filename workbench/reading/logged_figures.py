@@ -1,0 +1,133 @@
+"""Figures of what a run logged: gradients by depth, saturation and activations over time, histograms, fates of units.
+
+Sources: Glorot and Bengio 2010, figures 2 (activations over time by layer) and 4 (histograms by layer).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workbench.reading.canvas import INCHES, canvas, legend, line
+from workbench.reading.course import Course
+
+MOMENTS = 4  # curves of a figure with one for each moment
+FATES = ("born dead", "died, and stayed dead", "died, and came back", "always alive")
+FATE_COLORS = ("#000000", "#D55E00", "#E69F00", "#009E73")
+Tables = Mapping[str, pd.DataFrame]
+
+
+def logged_figures(course: Course, tables: Tables, title: str) -> Iterator[tuple[str, Figure]]:
+    """Every figure the run has numbers for, with its name; `tables` are its Parquet files by their stem."""
+    if course.layers("grad_norm"):
+        yield "gradient_flow", _gradient_flow(course, title)
+    if course.layers("saturation"):
+        yield "saturation_over_time", _over_time(course, title)
+    if len(tables.get("histograms", ())):
+        yield "activation_histograms", _histograms(tables["histograms"], title)
+    if len(tables.get("unit_life", ())):
+        yield "unit_life", _life(tables["unit_life"], title)
+
+
+def _gradient_flow(course: Course, title: str) -> Figure:
+    """The norm of each layer's gradient, from the first layer to the last, at a few moments."""
+    layers = course.layers("grad_norm")
+    rows = [dict(course.run.history[f"grad_norm/{layer}"]) for layer in layers]
+    steps = sorted(set.intersection(*({*row} for row in rows)))
+    figure, (axes,) = canvas(title)
+    for number, step in enumerate(_spread(steps)):
+        values = [row[step] for row in rows]
+        axes.plot(layers, values, **line(number), marker="o", label=f"{_epoch(course, step):.3g}")
+    axes.set_yscale("log" if any(value > 0 for row in rows for value in row.values()) else "linear")
+    axes.set_xlabel("layer, from the input to the output")
+    axes.set_ylabel("norm of the layer's gradient dJ/d(W, b)")
+    legend(figure, axes, "after epoch")
+    return figure
+
+
+def _over_time(course: Course, title: str) -> Figure:
+    """Saturation by layer over time; where they were logged, also the activations' mean and standard deviation."""
+    layers = course.layers("saturation")
+    with_values = bool(course.layers("act_mean") and course.layers("act_var"))
+    size = (INCHES[0] * (1.7 if with_values else 1), INCHES[1])
+    figure, panels = canvas(title, 2 if with_values else 1, size)
+    for number, layer in enumerate(layers):
+        _curve(panels[0], course, f"saturation/{layer}", number, layer)
+        if with_values:
+            _mean_and_deviation(panels[1], course, layer, number)
+    panels[0].set_ylim(-0.02, 1.02)
+    panels[0].set_ylabel("saturated (fraction of units and examples)")
+    if with_values:
+        panels[1].set_ylabel("activation a: mean ± standard deviation")
+    for axes in panels:
+        axes.set_xlabel("epoch")
+    legend(figure, panels[0], "layer")
+    return figure
+
+
+def _curve(axes: Axes, course: Course, name: str, number: int, label: str) -> None:
+    steps, values = zip(*course.run.history[name], strict=True)
+    axes.plot([_epoch(course, step) for step in steps], values, **line(number), label=label)
+
+
+def _mean_and_deviation(axes: Axes, course: Course, layer: str, number: int) -> None:
+    means, variances = (dict(course.run.history.get(f"{name}/{layer}", ())) for name in ("act_mean", "act_var"))
+    steps = sorted(means.keys() & variances.keys())
+    epochs, mean = [_epoch(course, step) for step in steps], np.array([means[step] for step in steps])
+    spread = np.array([sqrt(max(variances[step], 0.0)) for step in steps])
+    axes.plot(epochs, mean, **line(number))
+    axes.fill_between(epochs, mean - spread, mean + spread, color=line(number)["color"], alpha=0.15, linewidth=0)
+
+
+def _histograms(table: pd.DataFrame, title: str) -> Figure:
+    """The density of a in each layer, at a few steps; what lies outside the bins is left out."""
+    table = table[(table["quantity"] == "a") & np.isfinite(table["low"]) & np.isfinite(table["high"])]
+    layers = sorted(table["layer"].unique(), key=lambda layer: (len(layer), layer))
+    figure, panels = canvas(title, max(1, len(layers)), (1.4 + 2.8 * len(layers), INCHES[1]), sharey=True)
+    steps = _spread(sorted(table["step"].unique()))
+    for axes, layer in zip(panels, layers, strict=False):
+        for number, step in enumerate(steps):
+            rows = table[(table["layer"] == layer) & (table["step"] == step)].sort_values("low")
+            width = rows["high"] - rows["low"]
+            density = rows["count"] / width / rows["count"].sum()
+            axes.step(rows["low"] + width / 2, density, where="mid", **line(number), label=str(step))
+        axes.set_title(layer)
+        axes.set_xlabel("activation a")
+        axes.set_yscale("log")
+    panels[0].set_ylabel("density of units × examples")
+    legend(figure, panels[0], "step")
+    return figure
+
+
+def _life(table: pd.DataFrame, title: str) -> Figure:
+    """How many units of each layer were born dead, died, came back, or were alive all the time."""
+    layers = sorted(table["layer"].unique(), key=lambda layer: (len(layer), layer))
+    figure, (axes,) = canvas(title)
+    base = np.zeros(len(layers))
+    for fate, color in zip(FATES, FATE_COLORS, strict=True):
+        counts = np.array([(_fates(table[table["layer"] == layer]) == fate).sum() for layer in layers], dtype=float)
+        axes.bar(layers, counts, bottom=base, color=color, width=0.6, label=fate)
+        base += counts
+    axes.set_xlabel("layer")
+    axes.set_ylabel("units (number)")
+    legend(figure, axes, "fate on the training part")
+    return figure
+
+
+def _fates(units: pd.DataFrame) -> pd.Series:
+    dead, born, died = units["dead_at_end"].astype(bool), units["born_dead"].astype(bool), units["deaths"] > 0
+    fates = np.select([born & dead & ~died, dead, died | born], FATES[:3], FATES[3])
+    return pd.Series(fates, index=units.index)
+
+
+def _spread(steps: Sequence[int], most: int = MOMENTS) -> list[int]:
+    """At most so many of them, the first and the last among them."""
+    places = np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int)
+    return [int(steps[place]) for place in dict.fromkeys(places.tolist())]
+
+
+def _epoch(course: Course, step: int) -> float:
+    return step / int(course.run.tags.get("steps_per_epoch", 1))
