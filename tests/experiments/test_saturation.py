@@ -32,7 +32,7 @@ def line(node: dict[str, Any]) -> None:
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has the seeds asked for; at depth 3 saturation hurts, and slope matters."""
     study, found = studied("saturation", SMALL, short, UNITS)
-    code = study.entry.load()
+    code: Any = study.entry.load()
     code.DEPTHS, code.DEEP = UNITS["DEPTHS"], UNITS["DEEP"]
     code.draw(Figure(), study)
     for name, part in found.items():
