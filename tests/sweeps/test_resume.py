@@ -112,7 +112,7 @@ def test_a_killed_pack_goes_on_in_its_own_runs(cli: Cli, store: Store, killed: K
 @pytest.mark.parametrize("status", ["kept", "deleted"])
 def test_runs_without_a_checkpoint_are_superseded(cli: Cli, store: Store, killed: Killer, status: str) -> None:
     """Killed before the first checkpoint, or the run is no longer there: ended as killed, and made again."""
-    killed((*ONE_PACK, "seed=range(2)"), "log_inputs" if status == "kept" else "replace", 2)
+    killed((*ONE_PACK, "seed=range(2)"), "write" if status == "kept" else "replace", 2)
     orphans = runs_of(store)
     if status == "deleted":
         client_of(store).delete_run(orphans[0].info.run_id)
