@@ -6,7 +6,8 @@ Each case times three ways of doing the same work on the same shapes, in turn, r
     autograd  the same net of `torch.nn` modules, one replica, with `torch.optim.SGD`
     floor     only the matrix products of ours, into buffers that are there already, divided by R
 
-and for the smallest net what else torch offers: `vmap` over R stacked nets, and `torch.compile` (see `rivals`).
+On CUDA ours is a captured graph, with the batch read from the data by its rows, and a pack of 1,024 is timed too.
+For the smallest net there is what else torch offers: `vmap` over R stacked nets, and `torch.compile` (see `rivals`).
 
 A figure is the median over rounds, a ratio the median of the rounds' own ratios: what slows the machine for a while
 slows both sides of it. One thread computes, so that nothing depends on the number of cores.
@@ -28,6 +29,8 @@ from workbench.bench import rivals
 from workbench.bench.memory import peak_bytes
 from workbench.bench.rivals import Step
 from workbench.data.batches import PackData, Part
+from workbench.engine.graph import GraphedSteps
+from workbench.engine.plan import Batch
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
 from workbench.engine.train import step
@@ -184,6 +187,10 @@ def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
     params = pack.initial_params()
     grads = Params.zeros(params.layout.trained, replicas, params.flat)
     state = pack.optimizer.init(params)
+    if x.is_cuda:  # as the trainer does it there
+        rows = torch.arange(case.batch, device=x.device).expand(replicas, -1)
+        batch, steps = Batch(0, lr, rows, pack.data), GraphedSteps(step)
+        return lambda: steps(pack, params, grads, state, batch)
     xs, ys = (tensor.expand(replicas, -1, -1).contiguous() for tensor in (x, y))
     return lambda: step(pack, params, grads, state, xs, ys)
 
