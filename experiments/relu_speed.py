@@ -115,6 +115,9 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
         ratios.plot("depth", other, "o-", color=f"C{number}", data=study.tables["ratios"], label=f"{other} / relu")
     ratios.axhline(1, color="black", ls=":", lw=0.8)
     ratios.set(xlabel="hidden layers", ylabel="ratio of epochs", yscale="log", title="to 25 % train error")
+    ratios.set_xticks(DEPTHS)
+    ratios.set_yticks([0.5, 1, 2, 4, 8], ["½", "1", "2", "4", "8"])
+    ratios.minorticks_off()
     ratios.legend(fontsize="small")
 
 

@@ -114,10 +114,12 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     for arm in ("σ", "σ × 10"):
         layers.plot("layer", arm, "o-", data=study.tables["saturated"], label=arm)
     units.set(xlabel="hidden layers", ylabel="test accuracy", title="units")
-    hurt.set(xlabel="hidden layers", ylabel="train loss (nats)", title="saturated at the start")
+    hurt.set(xlabel="hidden layers", ylabel="train loss (nats)", title="saturated at the start", ylim=(-0.1, 3.6))
     layers.set(xlabel="layer of 6", ylabel="saturated share", title="after training", ylim=(-0.02, 1))
-    for panel in (units, hurt, layers):
-        panel.legend(fontsize="small")
+    for panel, place in ((units, "lower left"), (hurt, "upper left"), (layers, "upper right")):
+        panel.legend(fontsize="small", loc=place)
+    for panel in (units, hurt):
+        panel.set_xticks(DEPTHS)
 
 
 if __name__ == "__main__":
