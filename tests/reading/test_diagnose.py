@@ -69,10 +69,10 @@ def found(run: ReadRun) -> dict[str, list[Finding]]:
     ],
 )
 def test_healthy_nets_get_no_finding(overrides: tuple[str, ...]) -> None:
-    """Usual nets at usual rates: the rules can judge, and none finds anything."""
+    """Usual nets at usual rates: every rule can judge, and none finds anything."""
     run = trained("train.epochs=6", *overrides)
     assert found(run) == {}
-    assert {rule.name for rule in RULES if not rule.can_judge(Course(run))} <= {"step size"}
+    assert all(rule.can_judge(Course(run)) for rule in RULES)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ def test_healthy_nets_get_no_finding(overrides: tuple[str, ...]) -> None:
         ),
         (("optimizer.lr=1e30",), "diverged", None, "training stopped at step "),
         (("optimizer.lr=1e-7",), "not learning", [""], "the training loss went from "),
+        (("optimizer.lr=1e-7",), "step size", ["l1", "l2", "l3"], "usual is 0.001"),
         (("optimizer.lr=5", "train.epochs=12", "activation=tanh"), "restless loss", [""], "of 12 epochs"),
     ],
 )
@@ -115,7 +116,7 @@ def test_half_of_a_rectifier_s_slopes_are_no_saturation() -> None:
     assert "70% of units × examples" in finding.says
 
 
-@pytest.mark.parametrize(("ratio", "finds"), [(0.2, True), (1e-3, False), (1e-7, True)])
+@pytest.mark.parametrize(("ratio", "finds"), [(0.2, True), (1e-3, False), (1e-7, True), (0.0, False)])
 def test_size_of_steps_by_hand(ratio: float, finds: bool) -> None:
     """A fifth of the weights in a step, a thousandth, a ten-millionth; outliers do not decide."""
     run = made_up({"update_ratio/l1": [ratio, ratio, 5.0], "update_ratio/l2": [1e-3]})
@@ -165,6 +166,12 @@ def test_what_helped_is_named_with_its_numbers() -> None:
     assert "bias small_positive instead of zero" in lines[-1]
     assert "bias.value" not in lines[-1]
     assert lines[-1].endswith("whose valid/loss is 0.5 instead of 1.9")
+
+
+def test_what_a_run_has_is_not_proposed() -> None:
+    """Only what is left to try is said."""
+    run = made_up({"saturation/l1": [0.9]}, activation="tanh", init="glorot", norm="batch")
+    assert diagnose("arm", [run]).lines[1:] == ["  try: activation=relu"]
 
 
 def test_an_outlying_learning_rate_is_said() -> None:

@@ -57,7 +57,9 @@ def _sentence(worst: Finding, course: Course, count: int, total: int) -> str:
 
 
 def _help(rule: Rule, run: LoggedRun, others: Sequence[LoggedRun]) -> Iterator[str]:
-    yield f"try: {', '.join(rule.tries)}"
+    tries = [one for one in rule.tries if not _has(run, one)]
+    if tries:
+        yield f"try: {', '.join(tries)}"
     yield from _rate(run, others)
     free = [one for one in others if one is not run and not rule.findings(Course(one)) and SCORE in one.metrics]
     if free:
@@ -65,6 +67,12 @@ def _help(rule: Rule, run: LoggedRun, others: Sequence[LoggedRun]) -> Iterator[s
         ours = f" instead of {run.metrics[SCORE]:.4g}" if SCORE in run.metrics else ""
         changed = ", ".join(_differences(run, best)) or "nothing but chance"
         yield f"not found in: {best.name} ({changed}), whose {SCORE} is {best.metrics[SCORE]:.4g}{ours}"
+
+
+def _has(run: LoggedRun, override: str) -> bool:
+    """Whether a run was made with it: ``init=glorot or he`` is one of both."""
+    key, _, values = override.partition("=")
+    return run.params.get(key, "") in values.split(" or ")
 
 
 def _rate(run: LoggedRun, others: Sequence[LoggedRun]) -> Iterator[str]:

@@ -131,7 +131,7 @@ def _steps(course: Course) -> Iterator[tuple[str, float, str]]:
                 ratio,
                 f"a step changes the weights by {ratio:.2g} of their norm (median); usual is 0.001",
             )
-        elif ratio < SMALLEST_STEP:
+        elif 0 < ratio < SMALLEST_STEP:  # 0 where no gradient comes at all, which other rules find
             yield (
                 layer,
                 1 / max(ratio, 1e-30),
