@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import workbench as wb
-from tests.engine.test_train import SIZES, _to_meta
+from tests.engine.test_train import SIZES, _to_device
 from tests.reference import blobs, build, make_pack, stems
 from workbench.diagnostics.histograms import frame
 from workbench.diagnostics.life import born, lived
@@ -56,7 +56,7 @@ def test_tables_and_share_are_kept_with_each_run() -> None:
         assert 0 < shares[0] < 1
         assert {"diagnostics.stride", "diagnostics.taken", "diagnostics.skipped"} <= run.tags.keys()
         names = {name for _, _, metrics in run.rows for name in metrics}
-        assert {"act_var/l1", "delta_norm/l2", "update_ratio/all", "died/l1", "dead_rate/l1"} <= names
+        assert {"act_var/l1", "delta_norm/l2", "update_ratio/all", "dead_rate/l1"} <= names
 
 
 def test_light_is_what_it_says_and_off_is_nothing() -> None:
@@ -181,7 +181,7 @@ def test_nothing_is_read_back_from_the_device(architecture: str, norm: str) -> N
 
     real = make_pack(blobs(100, 4, 4), [0, 1], architecture=model)
     real_params = real.initial_params()
-    pack = replace(_to_meta(real), device=torch.device("meta"))
+    pack = replace(_to_device(real), device=torch.device("meta"))
     params = real_params.with_flat(real_params.flat.to("meta"))
     state = {name: tensor.to("meta") for name, tensor in real.optimizer.init(real_params).items()}
     grads = Params.zeros(params.layout.trained, 2, params.flat)
@@ -193,5 +193,5 @@ def test_nothing_is_read_back_from_the_device(architecture: str, norm: str) -> N
     assert {tuple(value.shape) for value in found} == {(2,)}
     found += [*frame(seen.signals).values(), signal_table(seen, pack)]
     mask = torch.ones(2, 3, dtype=torch.bool, device="meta")
-    found += lived(born(mask), mask, 3)[1:]
+    found += lived(born(mask), mask.unsqueeze(0), [3])
     assert {value.device.type for value in found} == {"meta"}

@@ -4,13 +4,14 @@ A unit is dead at a mark when it passes no gradient on any training example. It 
 dead after one that did not, and *revives* the other way round; dead at the first mark, it was born dead.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-NEVER = -1
+NEVER, LATER = -1, 2**62
 
 Mask = Bool[Tensor, "R U"]
 Count = Int64[Tensor, "R U"]
@@ -46,16 +47,22 @@ def born(dead: Mask) -> Life:
     return Life(dead, dead, zero, never, never, zero, never, never)
 
 
-def lived(life: Life, dead: Mask, step: int) -> tuple[Life, Mask, Mask]:
-    """The same after one more mark at `step`, and the units that died and revived at it."""
-    died, revived = dead & ~life.dead, life.dead & ~dead
-    deaths, first_died, last_died = _happened(died, step, life.deaths, life.first_died, life.last_died)
-    revivals, first, last = _happened(revived, step, life.revivals, life.first_revived, life.last_revived)
-    return Life(life.born_dead, dead, deaths, first_died, last_died, revivals, first, last), died, revived
+def lived(life: Life, dead: Bool[Tensor, "T R U"], steps: Sequence[int]) -> Life:
+    """The same after more marks, at these steps."""
+    before = torch.cat([life.dead.unsqueeze(0), dead[:-1]])
+    at = torch.tensor(steps, device=dead.device).view(-1, 1, 1)
+    died = _happened(dead & ~before, at, life.deaths, life.first_died, life.last_died)
+    revived = _happened(before & ~dead, at, life.revivals, life.first_revived, life.last_revived)
+    return Life(life.born_dead, dead[-1], *died, *revived)
 
 
-def _happened(event: Mask, step: int, count: Count, first: Count, last: Count) -> tuple[Count, Count, Count]:
-    return count + event, torch.where(event & (count == 0), step, first), torch.where(event, step, last)
+def _happened(
+    event: Bool[Tensor, "T R U"], at: Int64[Tensor, "T 1 1"], count: Count, first: Count, last: Count
+) -> tuple[Count, Count, Count]:
+    earliest = torch.where(event, at, LATER).amin(0)
+    is_first = (count == 0) & (earliest < LATER)
+    latest = torch.where(event, at, NEVER).amax(0)
+    return count + event.sum(0), torch.where(is_first, earliest, first), torch.maximum(last, latest)
 
 
 def unit_rows(rows: Int64[Tensor, "8 U"], layers: dict[str, int]) -> dict[str, list[Any]]:

@@ -35,13 +35,14 @@ class Diagnostics:
     every: int = 1
     budget: float | None = None
 
-    def place(self, step: int, epoch_length: int) -> int | None:
-        """Which of the scheduled moments this step is; None where it is none."""
+    def scheduled(self, start: int, epoch_length: int) -> dict[int, int]:
+        """The steps it asks for in the epoch after `start` steps, each with its number among all that it asks for."""
+        stop = start + epoch_length
         if self.at == "geometric":
-            power = step.bit_length() - 1
-            return power // self.every if step == 1 << power and power % self.every == 0 else None
+            powers = range(0, stop.bit_length(), self.every)
+            return {1 << power: power // self.every for power in powers if start < 1 << power <= stop}
         period = self.every * (epoch_length if self.at == "epochs" else 1)
-        return step // period if step % period == 0 else None
+        return {period * number: number for number in range(start // period + 1, stop // period + 1)}
 
     def most_inside(self, epochs: int, epoch_length: int) -> int:
         """How many moments that do not end an epoch there may be."""

@@ -16,7 +16,7 @@ and act_var are the "mean and standard deviation of the activation" of Glorot an
 delta_var is the Var[dCost/dz] of their equation 6; sparsity is that of Glorot, Bordes and Bengio 2011, table 1.
 """
 
-from collections.abc import Mapping
+from math import prod
 
 import torch
 
@@ -73,7 +73,7 @@ def grad_norm() -> Quantity:
 
 def weight_norm() -> Quantity:
     """Norm of W before the step."""
-    return lambda seen: norms(_weights(seen.before))
+    return lambda seen: norms(seen.before, WEIGHT_SUFFIX)
 
 
 def update_ratio() -> Quantity:
@@ -81,23 +81,21 @@ def update_ratio() -> Quantity:
 
     def compute(seen: Snapshot) -> dict[str, PerReplicaTensor]:
         change = seen.params.with_flat(seen.params.flat - seen.before.flat)
-        before = norms(_weights(seen.before))
-        return {layer: norm / before[layer] for layer, norm in norms(_weights(change)).items()}
+        before = norms(seen.before, WEIGHT_SUFFIX)
+        return {layer: norm / before[layer] for layer, norm in norms(change, WEIGHT_SUFFIX).items()}
 
     return compute
 
 
-def _weights(params: Params) -> dict[str, torch.Tensor]:
-    return {name: W for name, W in params.items() if name.endswith(WEIGHT_SUFFIX)}
-
-
-def norms(arrays: Mapping[str, torch.Tensor]) -> dict[str, PerReplicaTensor]:
-    """Euclidean norm by layer of what belongs to it, and ``all``."""
+def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
+    """Euclidean norm by layer of what belongs to it and has a name of this ending, and ``all``."""
     squares: dict[str, PerReplicaTensor] = {}
-    for name, array in arrays.items():
-        layer = layer_of(name)
-        square = array.double().square().flatten(1).sum(1)
+    of_all = arrays.flat.double().square()
+    for name, (start, shape) in arrays.layout.slots.items():
+        if not name.endswith(ending):
+            continue
+        layer, square = layer_of(name), of_all[:, start : start + prod(shape)].sum(1)
         squares[layer] = squares[layer] + square if layer in squares else square
     squares = dict(sorted(squares.items()))
-    squares["all"] = torch.stack(list(squares.values())).sum(0)
-    return {layer: square.sqrt() for layer, square in squares.items()}
+    table = torch.stack(list(squares.values()))
+    return dict(zip([*squares, "all"], torch.cat([table, table.sum(0, keepdim=True)]).sqrt_(), strict=True))

@@ -6,7 +6,7 @@ is the lecture's delta, and batches of different sizes compare.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 
 from torch import Tensor
@@ -44,14 +44,22 @@ class Signal:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Step number `step`, counted from 1, on inputs x: parameters before and after it, gradients, signals by layer."""
+    """Step number `step`, counted from 1, on inputs x: parameters before and after it, its gradients and signals.
+
+    The signals are looked for when they are asked for, and what it holds is overwritten by the next step.
+    """
 
     step: int
     x: Units
     before: Params
     params: Params
     grads: Params
-    signals: Mapping[str, Signal]
+    see: Callable[[], Mapping[str, Signal]]
+
+    @cached_property
+    def signals(self) -> Mapping[str, Signal]:
+        """By layer, in forward order."""
+        return self.see()
 
     @property
     def units(self) -> dict[str, Signal]:
@@ -84,4 +92,4 @@ def signals_of(model: Model, watch: Watch) -> dict[str, Signal]:
 def snapshot_of(model: Model, step: int, x: Units, before: Tensor, params: Params, grads: Params) -> Snapshot:
     """What a step left whose gradients have a watch; `before` are the parameters [R, P] it began with."""
     assert grads.watch is not None
-    return Snapshot(step, x, params.with_flat(before), params, grads, signals_of(model, grads.watch))
+    return Snapshot(step, x, params.with_flat(before), params, grads, partial(signals_of, model, grads.watch))

@@ -7,6 +7,7 @@ Both are sums over examples until the last moment, so that a training set may co
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 
 import torch
@@ -37,17 +38,18 @@ class UnitCounts:
         flat = None if self.flat is None or other.flat is None else self.flat + other.flat
         return UnitCounts(self.examples + other.examples, self.slope + other.slope, flat, self.unit)
 
-    @property
+    @cached_property
     def dead(self) -> Bool[Tensor, "R U"]:
         """Units that passed no gradient on any example."""
         return self.slope == 0
 
     def rates(self, layer: str) -> dict[str, PerReplicaTensor]:
         """The layer's diagnostics by name."""
-        flat = 1 - self.slope.double().mean(1) / (self.unit * self.examples)
-        if self.flat is not None:
+        if self.flat is None:
+            flat = 1 - self.slope.mean(1, dtype=torch.float64).div_(self.unit * self.examples)
+        else:
             flat = self.flat / (self.slope.shape[1] * self.examples)
-        return {f"dead_rate/{layer}": self.dead.double().mean(1), f"saturation/{layer}": flat}
+        return {f"dead_rate/{layer}": self.dead.mean(1, dtype=torch.float64), f"saturation/{layer}": flat}
 
 
 def count(activation: Activation, slope: Units) -> UnitCounts:
@@ -56,9 +58,9 @@ def count(activation: Activation, slope: Units) -> UnitCounts:
     Sums of floating numbers: comparing in place is vectorized, and counting booleans is not.
     """
     examples = slope.shape[1]
-    slope.abs_()
     if activation.all_or_none:
         return UnitCounts(examples, slope.sum(1), None, activation.max_slope)
+    slope.abs_()
     largest = slope.amax(1)
     threshold = SATURATED_BELOW * activation.max_slope if isfinite(activation.max_slope) else 0.0
     return UnitCounts(examples, largest, slope.lt_(threshold).sum((1, 2), dtype=torch.float64))

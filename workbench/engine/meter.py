@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-ALL, MARKS, MOMENTS, TABLES = PARTS = ("all", "marks", "moments", "tables")
+ALL, MARKS, MOMENTS, TABLES, COPIES = PARTS = ("all", "marks", "moments", "tables", "copies")
 
 
 class Meter:

@@ -39,17 +39,12 @@ class Observer:
         """The moments among the steps of the epoch that comes after `start` steps, in a training of `last`."""
         if not (self.plan.quantities or self.plan.tables):
             return frozenset()
-        scheduled, always = self._scheduled(start), {last, 1} if self.plan.tables else {last}
+        scheduled = self.plan.scheduled(start, self.epoch_length)
         chosen = {step for step, place in scheduled.items() if place % (self.stride or 1) == 0}
-        chosen |= always.intersection(range(start + 1, start + self.epoch_length + 1))
+        always = (1, last) if self.plan.tables else (last,)
+        chosen |= {step for step in always if start < step <= start + self.epoch_length}
         self.skipped += len(scheduled.keys() - chosen)
         return frozenset(chosen)
-
-    def _scheduled(self, start: int) -> dict[int, int]:
-        """The steps of an epoch that the plan asks for, each with its number among the scheduled moments."""
-        steps = range(start + 1, start + self.epoch_length + 1)
-        places = {step: self.plan.place(step, self.epoch_length) for step in steps}
-        return {step: place for step, place in places.items() if place is not None}
 
     def take(self, snapshot: Snapshot, pack: Pack, last: int) -> Metrics:
         """The metrics of a moment; of those with tables, the 1st, 2nd, 4th, 8th, ... and the last leave histograms."""
@@ -60,21 +55,25 @@ class Observer:
                 for layer, values in quantity(snapshot).items()
             }
         self.taken += 1
-        if self._tables:
+        with_histograms = snapshot.step == last or self.taken.bit_count() == 1
+        if self._tables and with_histograms:
             with self.meter.of(TABLES):
-                self._tables.see(snapshot, pack, snapshot.step == last or self.taken.bit_count() == 1)
+                self._tables.see(snapshot, pack)
         return metrics
 
     def counting(self) -> AbstractContextManager[None]:
         """The time of counting units, of which a mark consists."""
         return self.meter.of(MARKS)
 
-    def mark(self, dead: Mapping[str, Mask], step: int) -> Metrics:
-        """What the masks of dead units show at the mark after a step."""
-        if not (self._tables and dead):
-            return {}
-        with self.meter.of(MARKS):
-            return self._tables.mark(dead, step)
+    def mark(self, dead: Mapping[str, Mask], step: int) -> None:
+        """Take up which units are dead after a step."""
+        if self._tables and dead:
+            with self.meter.of(MARKS):
+                self._tables.mark(dead, step)
+
+    def begin(self) -> None:
+        """The first epoch begins: what came before does not show what an epoch takes."""
+        self._spent = self.meter.read()
 
     def end_epoch(self, epochs_left: int) -> None:
         """Move tables to the host; after the first epoch, decide how many moments the budget leaves."""
@@ -88,7 +87,9 @@ class Observer:
     def _decide(self, spent: Mapping[str, float], epochs: int) -> int:
         """From what the first epoch took and how many are left."""
         rest = spent[ALL] - sum(spent[part] for part in PARTS[1:])
-        moments = self.meter.least[MOMENTS] * len(self._scheduled(0)) if self.plan.quantities else 0.0
+        moments = (
+            self.meter.least[MOMENTS] * len(self.plan.scheduled(0, self.epoch_length)) if self.plan.quantities else 0.0
+        )
         tables = self.meter.least[TABLES] * epochs.bit_length() if self._tables else 0.0
         return stride_for(self.plan.budget, moments * epochs, spent[MARKS] * epochs + tables, rest * epochs)
 

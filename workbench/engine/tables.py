@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from workbench.axes import PerReplicaTensor
 from workbench.diagnostics.histograms import Bounds, bin_rows, frame
 from workbench.diagnostics.life import Life, Mask, born, lived, unit_rows
 from workbench.diagnostics.signal import expected
 from workbench.diagnostics.snapshot import Snapshot
 from workbench.engine.replicas import Pack
 from workbench.nn.params import WEIGHT_SUFFIX, Params
+
+WAITING = 32  # marks
 
 Columns = dict[str, list[Any]]
 Notes = Mapping[str, Tensor]
@@ -76,32 +77,31 @@ class Tables:
         self.replicas = tuple(range(len(pack)))
         self._kinds = kinds(pack, params)
         self._life: Life | None = None
+        self._masks: list[Mask] = []
+        self._steps: list[int] = []
         self._left: dict[int, Tensor] = {}
         self._signal: Tensor | None = None
         self._frames: tuple[Frame, ...] = ()
         self._on_device: list[Frame] = []
 
-    def see(self, snapshot: Snapshot, pack: Pack, with_histograms: bool) -> None:
-        """A moment: the first step leaves the signal, and some moments leave histograms."""
+    def see(self, snapshot: Snapshot, pack: Pack) -> None:
+        """A moment that leaves histograms, and if it is the first step the signal."""
         if snapshot.step == 1:
             self._signal = signal_table(snapshot, pack)
-        if with_histograms:
-            counts = torch.stack([*frame(snapshot.signals).values()], 1)
-            self._on_device.append(Frame(snapshot.step, self.replicas, counts))
+        counts = torch.stack([*frame(snapshot.signals).values()], 1)
+        self._on_device.append(Frame(snapshot.step, self.replicas, counts))
 
-    def mark(self, dead: Mapping[str, Mask], step: int) -> dict[str, PerReplicaTensor]:
-        """``died`` and ``revived``: shares of units since the mark before, from the masks of dead units by layer."""
-        now = torch.cat([*dead.values()], 1)
-        if self._life is None:
-            self._life = born(now)
-            return {}
-        self._life, *events = lived(self._life, now, step)
-        sizes = [mask.shape[1] for mask in dead.values()]
-        return {
-            f"{name}/{layer}": part.double().mean(1)
-            for name, event in zip(("died", "revived"), events, strict=True)
-            for layer, part in zip(dead, torch.split(event, sizes, 1), strict=True)
-        }
+    def mark(self, dead: Mapping[str, Mask], step: int) -> None:
+        """Dead units by layer after a step: they wait until there are many, which take as long as one."""
+        self._masks.append(torch.cat([*dead.values()], 1))
+        self._steps.append(step)
+        if len(self._masks) == WAITING:
+            self._live()
+
+    def _live(self) -> None:
+        """Let the lives go on by what waits."""
+        self._life = _lived(self._life, self._masks, self._steps)
+        self._masks, self._steps = [], []
 
     def flush(self) -> None:
         """Move to the host what it is to keep."""
@@ -110,6 +110,7 @@ class Tables:
 
     def keep(self, positions: Sequence[int]) -> None:
         """Go on with the replicas at these positions."""
+        self._live()
         if self._life is not None:
             rows = self._life.rows()
             gone = [position for position in range(len(self.replicas)) if position not in positions]
@@ -119,12 +120,14 @@ class Tables:
 
     def notes(self) -> Callable[[], dict[str, Tensor]]:
         """What a checkpoint of this moment must hold, made when it is asked for."""
-        return partial(_tensors, self._life, dict(self._left), self._signal, self._frames)
+        waiting = (self._life, tuple(self._masks), tuple(self._steps))
+        return partial(_tensors, waiting, dict(self._left), self._signal, self._frames)
 
     def restore(self, notes: Notes, replicas: tuple[int, ...], device: torch.device) -> None:
         """Go on from the notes of the same pack."""
         self.replicas = replicas
         self._life = Life.of(notes["life"].to(device)) if "life" in notes else None
+        self._masks, self._steps = [], []
         self._left = {int(name[5:]): rows for name, rows in notes.items() if name.startswith("left.")}
         self._signal = notes.get("signal")
         count = sum(name.startswith("about.") for name in notes)
@@ -147,6 +150,7 @@ class Tables:
         return found
 
     def _life_of(self, replica: int) -> Tensor | None:
+        self._live()
         if replica in self._left or self._life is None:
             return self._left.get(replica)
         return self._life.rows()[self.replicas.index(replica)]
@@ -162,9 +166,17 @@ class Tables:
         return {name: [value for part in parts for value in part[name]] for name in parts[0]} if parts else {}
 
 
+def _lived(life: Life | None, masks: Sequence[Mask], steps: Sequence[int]) -> Life | None:
+    return lived(life or born(masks[0]), torch.stack([*masks]), steps) if masks else life
+
+
 def _tensors(
-    life: Life | None, left: Mapping[int, Tensor], signal: Tensor | None, frames: Sequence[Frame]
+    waiting: tuple[Life | None, Sequence[Mask], Sequence[int]],
+    left: Mapping[int, Tensor],
+    signal: Tensor | None,
+    frames: Sequence[Frame],
 ) -> dict[str, Tensor]:
+    life = _lived(*waiting)
     found = {f"left.{replica}": rows for replica, rows in left.items()}
     if life is not None:
         found["life"] = life.rows()

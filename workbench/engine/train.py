@@ -20,7 +20,7 @@ from workbench.engine.evaluate import evaluate, measure
 from workbench.engine.failure import Failure, first_failures
 from workbench.engine.graph import GraphedSteps
 from workbench.engine.history import Divergence, Record
-from workbench.engine.meter import ALL
+from workbench.engine.meter import ALL, COPIES
 from workbench.engine.observer import Metrics, Observer
 from workbench.engine.plan import Batch, Plan
 from workbench.engine.replicas import Pack
@@ -86,6 +86,7 @@ class Trainer:
         if not self.stage:
             with self.observer.meter.of(ALL):
                 (record,) = self._records({0: self._epoch_metrics(0)})
+            self.observer.begin()
             yield self._done(record)
         for epoch in range(self.stage, epochs + 1):
             if not self.replicas:
@@ -189,7 +190,8 @@ class Trainer:
 
     def observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
         """One step: its loss, and what diagnostics see of it in a training that ends with step `last`."""
-        before = self.params.flat.clone()
+        with self.observer.meter.of(COPIES):
+            before = self.params.flat.clone()
         self.grads.watch = Watch()
         loss = self._step(batch)
         seen = snapshot_of(self.pack.objective.model, batch.number + 1, batch.x, before, self.params, self.grads)
@@ -206,7 +208,8 @@ class Trainer:
         train, dead = measure(
             pack.objective, self.params, pack.data, pack.data.train, observer.plan.units, observer.counting
         )
-        return _named("train", train) | observer.mark(dead, step) | self._evaluate("valid")
+        observer.mark(dead, step)
+        return _named("train", train) | self._evaluate("valid")
 
     def _records(self, metrics: dict[int, Metrics]) -> list[Record]:
         """Metrics by step as records; moves their numbers to the host, all at once."""

@@ -56,7 +56,7 @@ class Activation:
     this order, as tensors that broadcast over [R, B, U]. `derivative(z, a, ...)` returns a fresh tensor, which the
     caller may overwrite. `bounds` is the closure of f's range, `max_slope` the supremum of abs(f'). `kinks` are the z
     where f' jumps, each with the side whose limit f' takes there; at `bends` only f'' jumps. With `all_or_none`,
-    abs(f') is 0 or `max_slope` and nothing between.
+    f' is 0 or `max_slope` and nothing else.
     """
 
     forward: Forward
@@ -145,7 +145,7 @@ def leaky_relu(slope: LeakySlope = 0.01) -> Activation:
 
 def absolute() -> Activation:
     """f(z) = abs z, the "absolute value ReLU"; f'(0) = 0."""
-    return Activation(torch.abs, lambda z, a: z.sign(), (0.0, inf), kinks={0.0: "mean"}, all_or_none=True)
+    return Activation(torch.abs, lambda z, a: z.sign(), (0.0, inf), kinks={0.0: "mean"})
 
 
 def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Activation:

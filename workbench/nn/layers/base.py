@@ -40,11 +40,16 @@ class UnitTape:
         return self.activation.derivative(self.z, self.a, *self.constants)
 
 
+def is_watched(grads: Arrays) -> bool:
+    """Whether what a pass computes is kept, and so must not be overwritten."""
+    return getattr(grads, "watch", None) is not None
+
+
 def note_delta(grads: Arrays, name: str, delta: Tensor, of_units: bool = True) -> None:
     """Let a watched pass keep a layer's delta: that of its units where it has any, else that of its product."""
     watch = getattr(grads, "watch", None)
     if watch is not None and (of_units or name not in watch.deltas):
-        watch.deltas[name] = delta.clone()  # a residual connection adds to what its inner layers return
+        watch.deltas[name] = delta
 
 
 class Layer(ABC):

@@ -15,7 +15,7 @@ from torch import Tensor
 from workbench.axes import Units
 from workbench.errors import ShapeError
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape, is_watched
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Residual(Layer):
         self, params: Arrays, tape: Any, grad_out: Units, grads: Arrays, need_grad_in: bool = True
     ) -> Units | None:
         inner = self.inner.backward(params, tape, grad_out * self.scale, grads, need_grad_in)
-        return None if inner is None else inner.add_(grad_out)
+        if inner is None:
+            return None
+        return inner + grad_out if is_watched(grads) else inner.add_(grad_out)
 
     def absorb(self, params: Arrays, tape: Any) -> None:
         self.inner.absorb(params, tape)

@@ -1,0 +1,82 @@
+"""What looking costs: the digits sweep without diagnostics, with the light ones and with all, in turn in one process.
+
+A pack of R replicas of 64-64-64-10 trains for some epochs on one thread. The cost is the share of the processor time
+with diagnostics by which the time without them is shorter: the median over rounds of each round's own. Beside it stands
+the share that the run itself measured, and how many scheduled moments came on one that was taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import thread_time
+
+from rich.table import Table
+
+from workbench.build import build_pack, diagnostics_of
+from workbench.compose import configure
+from workbench.config import RunSpec
+from workbench.engine.threads import one_thread
+from workbench.engine.train import Trainer
+
+OPTIONS = ("off", "light", "full")
+REPLICAS = (1, 32)
+EPOCHS, QUICK_EPOCHS = 30, 6
+ROUNDS = 7
+RUN = ("architecture.hidden=[64,64]", "optimizer.lr=0.05", "device=cpu")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Milliseconds of the processor per replica; `share` of them that diagnostics cost, `measured` by the run."""
+
+    option: str
+    replicas: int
+    ms: float
+    share: float
+    measured: float
+    stride: int
+
+
+def bench(rounds: int = ROUNDS, quick: bool = False) -> list[Cost]:
+    """Every option at every number of replicas."""
+    with one_thread():
+        return [cost for replicas in REPLICAS for cost in _at(replicas, rounds, QUICK_EPOCHS if quick else EPOCHS)]
+
+
+def _at(replicas: int, rounds: int, epochs: int) -> list[Cost]:
+    specs = {
+        name: [configure([*RUN, f"diagnostics={name}", f"seed={seed}"]) for seed in range(replicas)] for name in OPTIONS
+    }
+    taken: list[dict[str, tuple[float, Trainer]]] = []
+    for number in range(rounds + 1):  # the first warms up
+        order = OPTIONS if number % 2 else OPTIONS[::-1]
+        taken.append({name: _train(specs[name], epochs) for name in order})
+    costs = []
+    for name in OPTIONS:
+        seconds = [one[name][0] for one in taken[1:]]
+        share = median(1 - one["off"][0] / one[name][0] for one in taken[1:])
+        observers = [one[name][1].observer for one in taken[1:]]
+        measured = median(observer.share for observer in observers)
+        costs.append(
+            Cost(name, replicas, 1000 * median(seconds) / replicas, share, measured, max(1, observers[-1].stride))
+        )
+    return costs
+
+
+def _train(specs: Sequence[RunSpec], epochs: int) -> tuple[float, Trainer]:
+    trainer = Trainer(build_pack(specs), specs[0].config.train.batch_size, diagnostics_of(specs[0]))
+    begun = thread_time()
+    for _ in trainer.run(epochs):
+        pass
+    return thread_time() - begun, trainer
+
+
+def table(costs: Sequence[Cost]) -> Table:
+    """The figures for a terminal."""
+    shown = Table(title="what diagnostics cost", caption="digits 64-64-64-10, one thread; processor time")
+    for heading in ("replicas", "diagnostics", "ms per replica", "cost %", "measured by the run %", "stride"):
+        shown.add_column(heading, justify="left" if heading == "diagnostics" else "right")
+    for one in costs:
+        shares = (f"{100 * one.share:.1f}", f"{100 * one.measured:.1f}")
+        shown.add_row(str(one.replicas), one.option, f"{one.ms:.1f}", *shares, str(one.stride))
+    return shown
