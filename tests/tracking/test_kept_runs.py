@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from urllib.parse import quote
@@ -13,13 +14,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import workbench as wb
-from tests.outer import SMALL, Trained, all_runs, client_of, runs_of
+from tests.outer import SMALL, Answer, Trained, all_runs, client_of, runs_of
 from workbench import __version__
 from workbench.build import dataset_of
 from workbench.run import Job, train_pack
 from workbench.sweeps.naming import PALETTE
 from workbench.tracking.base import MemorySink
-from workbench.tracking.store import run_link, runs_filter, sweep_link
+from workbench.tracking.reader import read_sweep, series
+from workbench.tracking.store import Store, run_link, runs_filter, sweep_link
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -207,3 +209,15 @@ def test_link_opens_the_sweep_s_charts(swept: Trained, client: MlflowClient) -> 
 def test_keys_count_the_same_configuration_once(runs: list[Run]) -> None:
     """The key tag separates the runs of a sweep."""
     assert max(Counter(run.data.tags["key"] for run in runs).values()) == 1
+
+
+def test_history_of_a_long_run_is_whole(cli: Callable[..., Answer], store: Store) -> None:
+    """MLflow has its extremes only; the file has every epoch, and what is read back is that."""
+    words = ["data=wine", "architecture.hidden=[2]", "train.epochs=400", "train.batch_size=200", "certificate=false"]
+    assert cli("train", "-m", *words, "seed=0").code == 0
+    (run,) = read_sweep(store, None).runs
+    steps = [step for step, _ in run.history["valid/loss"]]
+    assert steps == list(range(401))
+    given = {(row.step, row.value) for row in client_of(store).get_metric_history(run.id, "valid/loss")}
+    assert given < set(run.history["valid/loss"])
+    assert series(store, [run.id], "valid/loss") == [[value for _, value in run.history["valid/loss"]]]

@@ -6,11 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from workbench.errors import TrackingError, unknown_name
 from workbench.tracking.base import Outcome
 from workbench.tracking.client import PAGE, connect, kept_by, search_all
+from workbench.tracking.history import HISTORY, columns_of, series_of
 from workbench.tracking.mlflow import VIEW_TAG
 from workbench.tracking.store import Store, runs_filter, sweep_link
 
@@ -138,8 +141,8 @@ def series(store: Store, runs: Sequence[str], metric: str) -> list[list[float]]:
     """One metric of every run, over its steps."""
     client = connect(store)
     with kept_by(store):
-        rows = [client.get_metric_history(run, metric) for run in runs]
-    return [[value for _, value in sorted((row.step, row.value) for row in one)] for one in rows]
+        found = [_history(client, client.get_run(run), [metric]) for run in runs]
+    return [[value for _, value in one.get(metric, [])] for one in found]
 
 
 @dataclass(frozen=True)
@@ -188,11 +191,6 @@ def _made(run: Run) -> tuple[int, int]:
 def as_read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:
     """MLflow's run as ours, with its series or without."""
     data, info = run.data, run.info
-    history = {}
-    if histories:
-        for name in data.metrics:
-            rows = client.get_metric_history(info.run_id, name)
-            history[name] = sorted((row.step, row.value) for row in rows)
     return ReadRun(
         info.run_id,
         info.run_name,
@@ -202,5 +200,18 @@ def as_read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:
         data.tags,
         data.params,
         data.metrics,
-        history,
+        _history(client, run, data.metrics) if histories else {},
     )
+
+
+def _history(client: MlflowClient, run: Run, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
+    """[(step, value)] of metrics: whole from the file that an ended run has, else what MLflow was given so far."""
+    try:
+        file = download_artifacts(f"{run.info.artifact_uri}/{HISTORY}", tracking_uri=client.tracking_uri)
+    except (MlflowException, OSError):
+        rows = {name: client.get_metric_history(run.info.run_id, name) for name in names}
+        return {name: sorted((row.step, row.value) for row in one) for name, one in rows.items()}
+    columns = columns_of(Path(file).read_bytes())
+    last = max((int(step) for step in columns["step"] if step is not None), default=0)
+    beside = {name: [(last, value)] for name, value in run.data.metrics.items()}  # numbers of the run as a whole
+    return {name: series_of(columns, name) or beside.get(name, []) for name in names}
