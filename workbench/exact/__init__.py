@@ -3,7 +3,6 @@
 from workbench.exact import annuli as annuli
 from workbench.exact import approximation as approximation
 from workbench.exact import backpropagation as backpropagation
-from workbench.exact import born_dead as born_dead
 from workbench.exact import built as built
 from workbench.exact import decisions as decisions
 from workbench.exact import farkas as farkas
@@ -11,6 +10,7 @@ from workbench.exact import fitted as fitted
 from workbench.exact import gradients as gradients
 from workbench.exact import greedy as greedy
 from workbench.exact import identities as identities
+from workbench.exact import initial as initial
 from workbench.exact import lines as lines
 from workbench.exact import losses as losses
 from workbench.exact import maxout as maxout
