@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda test-slow test-browser test-ray test-slurm lint format bench ui size build clean
+.PHONY: help demo test test-cuda test-slow test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ test-ray: $(READY) ## run the tests that start a Ray cluster
 test-slurm: $(READY) ## run the tests that start a SLURM cluster (needs slurmctld, slurmd, munge, root)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
 	$(BIN)/python -m pytest -m slurm
+
+test-postgres: $(READY) ## run the tests that start a PostgreSQL server (needs its programs)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[postgres]'
+	$(BIN)/python -m pytest -m postgres
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@
     ├── NumericsError        numbers that cannot be used (all replicas diverged, gradients that disagree)
     ├── DataError            a data set that is missing or malformed
     └── TrackingError        a store that cannot keep what it is given
+        └── StoreAway        one that does not answer, for now or for good
 
 A message says who asked, what must hold, what came, and what to do.
 """
@@ -41,6 +42,10 @@ class DataError(WorkbenchError):
 
 class TrackingError(WorkbenchError):
     """A tracking store that cannot be reached or refuses data."""
+
+
+class StoreAway(TrackingError):
+    """A tracking store that does not answer, or whose disk is full: what it was given may be written later."""
 
 
 class Terminated(BaseException):

@@ -5,45 +5,72 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+DEFAULTS = {  # what a store that is away costs: MLflow's own would wait for four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+for _name, _value in DEFAULTS.items():
+    os.environ.setdefault(_name, _value)
 for _name in (
     "alembic",
     "mlflow.store.db.utils",
 ):  # a new database would announce each of its migrations
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+import requests  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Run  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
-from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
+from sqlalchemy import NullPool, create_engine  # noqa: E402
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
 
-from workbench.errors import TrackingError  # noqa: E402
+from workbench.errors import StoreAway, TrackingError  # noqa: E402
 from workbench.tracking.sqlite import make, write_ahead  # noqa: E402
 from workbench.tracking.store import Store, without_credentials  # noqa: E402
 
 PAGE = 1000
+SECONDS_TO_REACH = 5  # a store, when a command begins
+SECONDS_TO_WAIT = 120  # for another process that makes the tables of a new database
+LOCK = 7_020_251_124  # PostgreSQL's name for that: any number that nobody else takes
+_SERVER_ERRORS = 500
 
 
 @contextmanager
 def kept_by(store: Store) -> Iterator[None]:
-    """Turn what MLflow and its database raise into TrackingError."""
+    """Turn what MLflow and its database raise into TrackingError, and into StoreAway where it may go better later."""
     try:
         yield
     except ImportError as error:
         raise TrackingError(
-            f"tracking: the store {store.shown} needs a driver that is not installed: {error}; for PostgreSQL install "
-            "workbench[postgres] and write tracking.uri=postgresql+psycopg2://..."
+            f"tracking: the store {store.shown} needs a driver that is not installed: {error}; for PostgreSQL write "
+            "pip install 'workbench[postgres]' and tracking.uri=postgresql://..."
         ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
         lines = [line for line in str(error).splitlines() if not line.startswith("(raised as a result of")]
         reason = without_credentials(lines[0] if lines else type(error).__name__)
-        raise TrackingError(f"tracking: the store {store.shown} did not answer as it must: {reason}") from error
+        kind = StoreAway if _is_away(error) else TrackingError
+        raise kind(f"tracking: the store {store.shown} did not answer as it must: {reason}") from error
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether the same request may go well at another time: else it was refused."""
+    if isinstance(error, MlflowException):
+        untyped: Any = error
+        return bool(untyped.get_http_status_code() >= _SERVER_ERRORS)
+    if isinstance(error, SQLAlchemyError):
+        return isinstance(error, OperationalError | InterfaceError) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        )
+    return True
 
 
 @contextmanager
@@ -75,9 +102,11 @@ def undivided() -> Iterator[None]:
 
 
 def connect(store: Store) -> MlflowClient:
-    """A client of the store; the first one creates an sqlite database, under a lock against other processes."""
-    lock = nullcontext() if store.file is None else FileLock(f"{store.file}.lock", timeout=120)
-    with kept_by(store), lock:
+    """A client of the store. The first one makes the tables of a new database; others wait until they are made.
+
+    Raises StoreAway for a store that cannot be reached, within seconds.
+    """
+    with kept_by(store), _first(store):
         if store.file is not None:
             if not store.file.exists():
                 make(store.file)
@@ -85,6 +114,43 @@ def connect(store: Store) -> MlflowClient:
         client = MlflowClient(tracking_uri=store.uri)
         client.search_experiments(max_results=1)
         return client
+
+
+def _first(store: Store) -> AbstractContextManager[object]:
+    """Be the only one who connects to a database: MLflow itself would make its tables several times at once."""
+    if store.file is not None:
+        return _file_lock(Path(f"{store.file.resolve()}.lock"))
+    if store.is_postgres:
+        return _advisory_lock(store)
+    if store.is_server:  # whatever it answers
+        requests.get(f"{store.uri.rstrip('/')}/health", timeout=(SECONDS_TO_REACH, 2 * SECONDS_TO_REACH))
+    return nullcontext()
+
+
+@contextmanager
+def _file_lock(file: Path) -> Iterator[None]:
+    lock = FileLock(file, timeout=SECONDS_TO_WAIT)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        raise TrackingError(
+            f"tracking: {file} must be a file that can be written and locked, which some network disks do not allow, "
+            f"got {error}; put the database on a local disk, or write tracking.uri=http://... to name a server"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _advisory_lock(store: Store) -> Iterator[None]:
+    """A lock of the database itself, for all hosts; it ends with its transaction."""
+    engine = create_engine(store.uri, poolclass=NullPool, connect_args={"connect_timeout": SECONDS_TO_REACH})
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{SECONDS_TO_WAIT}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        yield
 
 
 def search_all(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Engine, event
 from workbench.tracking.store import SQLITE
 
 _engines: WeakSet[Engine] = WeakSet()
+NETWORK = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "gluster", "lustre")  # how such disks begin
+_MOUNTS = Path("/proc/self/mounts")
 DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
 
 
@@ -31,10 +33,24 @@ def write_ahead(file: Path) -> None:
     """Let an sqlite database log its writes ahead; what is wrong with it, MLflow says.
 
     With a log written ahead, readers do not wait for writers, and commits not for the disk: a killed process loses
-    nothing, a power cut at most the last moments, and the database stays whole.
+    nothing, a power cut at most the last moments, and the database stays whole. The log needs memory that its readers
+    and writers share, which no network disk gives to two hosts.
     """
+    if on_network(file):
+        return
     with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=1)) as database:
         database.execute("PRAGMA journal_mode=WAL")
+
+
+def on_network(file: Path) -> bool:
+    """Whether a file is on another host's disk, as far as the system tells."""
+    try:
+        mounts = [line.split(" ")[1:3] for line in _MOUNTS.read_text().splitlines()]
+    except OSError:
+        return False
+    places = {Path(place.replace("\\040", " ")): kind for place, kind in mounts}
+    around = next((folder for folder in file.absolute().parents if folder in places), None)
+    return around is not None and places[around].startswith(NETWORK)
 
 
 @event.listens_for(Engine, "connect")

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +13,9 @@ DATABASE = "mlflow.db"
 UI_PORT = 5000
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https")
 SQLITE = "sqlite:///"
+POSTGRES = "postgresql"
+DRIVERS = ("psycopg", "psycopg2")  # of PostgreSQL; SQLAlchemy's own choice differs between its versions
+FOLDER = ".workbench"
 
 
 def without_credentials(text: str) -> str:
@@ -29,6 +33,21 @@ class Store:
     def file(self) -> Path | None:
         """The database file of an sqlite store."""
         return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether it is a PostgreSQL database."""
+        return self.uri.partition("://")[0].partition("+")[0] == POSTGRES
+
+    @property
+    def home(self) -> Path:
+        """Where what belongs to the store and cannot be in it is kept: beside an sqlite database, else here."""
+        return (Path.cwd() if self.file is None else self.file.parent) / FOLDER
+
+    @property
+    def name(self) -> str:
+        """How files in `home` name the store: the same for all who write to it, and without credentials."""
+        return re.sub(r"^(\w+)\+\w+:", r"\1:", self.shown) if self.file is None else self.file.name
 
     @property
     def is_server(self) -> bool:
@@ -65,7 +84,13 @@ def find_store(uri: str | None) -> Store:
         if not path.parent.is_dir():
             raise TrackingError(f"tracking.uri: the folder {path.parent} must exist; make it or name another")
         uri = f"{SQLITE}{path}"
-    return Store(uri)
+    return Store(_with_driver(uri))
+
+
+def _with_driver(uri: str) -> str:
+    """A PostgreSQL address without a driver, with the first that is installed."""
+    found = [driver for driver in DRIVERS if find_spec(driver)]
+    return re.sub(f"^{POSTGRES}:", f"{POSTGRES}+{found[0]}:", uri) if found else uri
 
 
 def ui_base(store: Store, port: int = UI_PORT) -> str:
