@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from tests.outer import Answer
-from workbench.bench import parts, rivals, sweeps
+from workbench.bench import diagnostics, parts, rivals, sweeps
 from workbench.bench import steps as bench
 from workbench.bench.memory import peak_bytes
 from workbench.bench.steps import Case, Timing
@@ -253,3 +253,16 @@ def test_keeping_a_run_is_timed_both_ways(cli: Callable[..., Answer], folder: Pa
         assert all(value > 0 for value in found[way].values())
     assert found["rows_ratio"] == pytest.approx(found["bulk"]["rows_per_second"] / found["calls"]["rows_per_second"])
     assert list(folder.iterdir()) == []
+
+
+def test_costs_of_diagnostics_have_a_row_for_each_option_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares are of what the same round took without: nothing for off, whose own measure is 0 too."""
+    monkeypatch.setattr(diagnostics, "RUN", ("data=xor", "loss=binary_nll", "architecture.hidden=[4]", "device=cpu"))
+    monkeypatch.setattr(diagnostics, "REPLICAS", (1, 2))
+    costs = diagnostics.bench(rounds=1, quick=True)
+    assert [(one.replicas, one.option) for one in costs] == [
+        (r, name) for r in (1, 2) for name in ("off", "light", "full")
+    ]
+    assert [(one.share, one.measured) for one in costs if one.option == "off"] == [(0, 0)] * 2
+    assert all(0 < one.measured < 1 and one.share < 1 and one.ms > 0 for one in costs if one.option != "off")
+    assert diagnostics.table(costs).row_count == 6

@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "section",
         nargs="?",
         default="step",
-        choices=["step", "sweep", "scaling", "tracking", "all"],
+        choices=["step", "sweep", "scaling", "tracking", "diagnostics", "all"],
         help="a training step (default), a run of a sweep beside a usual script's, sweeps by size, what keeping a "
         "run costs, or all",
     )

@@ -191,6 +191,12 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
         sides = tracking.bench(1 if quick else tracking.ROUNDS, quick)
         content |= {"environment": steps.environment(), "tracking": asdict(sides)}
         tables.append(tracking.table(sides))
+    if section in ("diagnostics", "all"):
+        from workbench.bench import diagnostics
+
+        costs = diagnostics.bench(1 if quick else diagnostics.ROUNDS, quick)
+        content |= {"environment": steps.environment(), "diagnostics": [asdict(one) for one in costs]}
+        tables.append(diagnostics.table(costs))
     if json_to == "-":
         print(json.dumps(content, indent=2))
         return 0

@@ -163,7 +163,7 @@ def test_a_dear_quantity_is_thinned_and_the_thinning_is_counted() -> None:
     for record in trainer.run(12):
         records.append(record)
         if record.epoch == 0:
-            trainer.observer._decide = lambda spent, epochs: 8  # type: ignore[method-assign]
+            trainer.observer._decide = lambda *given: 8  # type: ignore[method-assign]
     assert [record.epoch for record in records if "act_mean/l1" in record.metrics] == [1, 8, 12]
     assert trainer.observer.tags == {
         "diagnostics.stride": "8",
@@ -173,13 +173,16 @@ def test_a_dear_quantity_is_thinned_and_the_thinning_is_counted() -> None:
 
 
 def test_what_is_measured_decides() -> None:
-    """Seconds of the first epoch: 10 for the rest, 0.1 for marks, 3 for the moment: 0.05/0.95·10 - 0.1 = 0.43 ≥ 3/8."""
+    """Seconds of the first of 21 epochs: 10 for the rest, 0.1 for marks, 3 for the moment, which will be 20·3.6 = 72.
+
+    0.05/0.95·210 - 3.1 - 20·0.1 = 5.95 are left for moments: 72/8 is too much, 72/16 is not.
+    """
     trainer = Trainer(make_pack(blobs(100, 3, 2), [0], hidden=[3]), 10, _plan(budget=0.05, tables=False))
     meter = trainer.observer.meter
     meter.seconds = {"all": 13.1, "marks": 0.1, "moments": 3.0, "tables": 0.0, "copies": 0.0}
     meter.least["moments"] = 3.0
     trainer.observer.end_epoch(20)
-    assert trainer.observer.stride == 8
+    assert trainer.observer.stride == 16
     assert trainer.observer.share == pytest.approx(3.1 / 13.1)
 
 

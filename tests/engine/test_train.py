@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.reference import LOSS_TWINS, Twin, blobs, build, make_pack, stems
 from workbench.data.batches import PARTS, PackData
 from workbench.data.splits import split
-from workbench.diagnostics.quantities import norms
+from workbench.diagnostics.snapshot import norms
 from workbench.engine.evaluate import evaluate
 from workbench.engine.history import Record
 from workbench.engine.replicas import Pack

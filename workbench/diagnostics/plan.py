@@ -35,9 +35,8 @@ class Diagnostics:
     every: int = 1
     budget: float | None = None
 
-    def scheduled(self, start: int, epoch_length: int) -> dict[int, int]:
-        """The steps it asks for in the epoch after `start` steps, each with its number among all that it asks for."""
-        stop = start + epoch_length
+    def scheduled(self, start: int, stop: int, epoch_length: int) -> dict[int, int]:
+        """The steps after `start` up to `stop` that it asks for, each with its number among all that it asks for."""
         if self.at == "geometric":
             powers = range(0, stop.bit_length(), self.every)
             return {1 << power: power // self.every for power in powers if start < 1 << power <= stop}
@@ -67,15 +66,15 @@ def diagnostics(
     return Diagnostics(quantities, units, tables, at, every, budget)
 
 
-def stride_for(budget: float | None, moments: float, marks: float, rest: float) -> int:
+def stride_for(budget: float | None, moments: float, fixed: float, rest: float) -> int:
     """The smallest power of two so that keeping every so many-th moment stays within the budget.
 
-    In an epoch all scheduled moments together take `moments` seconds, the rates of units and other fixed costs
-    `marks`, training and measuring `rest`. Of x seconds for moments, (x + marks)/(x + marks + rest) is the share.
+    All scheduled moments together would take `moments` seconds; rates of units, tables and what is spent take `fixed`,
+    training and measuring `rest`. With x seconds for moments, the share is (x + fixed)/(x + fixed + rest).
     """
     if budget is None:
         return 1
-    room = budget / (1 - budget) * rest - marks
+    room = budget / (1 - budget) * rest - fixed
     stride = 1
     while stride < MOST_THINNING and moments / stride > max(room, 0):
         stride *= 2

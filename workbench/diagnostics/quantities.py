@@ -16,13 +16,11 @@ and act_var are the "mean and standard deviation of the activation" of Glorot an
 delta_var is the Var[dCost/dz] of their equation 6; sparsity is that of Glorot, Bordes and Bengio 2011, table 1.
 """
 
-from math import prod
-
 import torch
 
 from workbench.axes import PerReplicaTensor
-from workbench.diagnostics.snapshot import Quantity, Snapshot
-from workbench.nn.params import WEIGHT_SUFFIX, Params, layer_of
+from workbench.diagnostics.snapshot import Quantity, Snapshot, norms
+from workbench.nn.params import WEIGHT_SUFFIX
 
 
 def act_norm() -> Quantity:
@@ -73,7 +71,7 @@ def grad_norm() -> Quantity:
 
 def weight_norm() -> Quantity:
     """Norm of W before the step."""
-    return lambda seen: norms(seen.before, WEIGHT_SUFFIX)
+    return lambda seen: seen.weight_norms
 
 
 def update_ratio() -> Quantity:
@@ -81,21 +79,6 @@ def update_ratio() -> Quantity:
 
     def compute(seen: Snapshot) -> dict[str, PerReplicaTensor]:
         change = seen.params.with_flat(seen.params.flat - seen.before.flat)
-        before = norms(seen.before, WEIGHT_SUFFIX)
-        return {layer: norm / before[layer] for layer, norm in norms(change, WEIGHT_SUFFIX).items()}
+        return {layer: norm / seen.weight_norms[layer] for layer, norm in norms(change, WEIGHT_SUFFIX).items()}
 
     return compute
-
-
-def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
-    """Euclidean norm by layer of what belongs to it and has a name of this ending, and ``all``."""
-    squares: dict[str, PerReplicaTensor] = {}
-    of_all = arrays.flat.double().square()
-    for name, (start, shape) in arrays.layout.slots.items():
-        if not name.endswith(ending):
-            continue
-        layer, square = layer_of(name), of_all[:, start : start + prod(shape)].sum(1)
-        squares[layer] = squares[layer] + square if layer in squares else square
-    squares = dict(sorted(squares.items()))
-    table = torch.stack(list(squares.values()))
-    return dict(zip([*squares, "all"], torch.cat([table, table.sum(0, keepdim=True)]).sqrt_(), strict=True))

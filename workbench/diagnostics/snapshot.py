@@ -7,13 +7,14 @@ is the lecture's delta, and batches of different sizes compare.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import inf
+from math import inf, prod
 
+import torch
 from torch import Tensor
 
 from workbench.axes import PerReplicaTensor, Units
 from workbench.nn.model import Model
-from workbench.nn.params import WEIGHT_SUFFIX, Params, Watch
+from workbench.nn.params import WEIGHT_SUFFIX, Params, Watch, layer_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Snapshot:
         """By layer, in forward order."""
         return self.see()
 
+    @cached_property
+    def weight_norms(self) -> dict[str, PerReplicaTensor]:
+        """Norms of W before the step, by layer and over all."""
+        return norms(self.before, WEIGHT_SUFFIX)
+
     @property
     def units(self) -> dict[str, Signal]:
         """The layers whose units have an a."""
@@ -74,6 +80,20 @@ def moments(values: Units) -> tuple[PerReplicaTensor, PerReplicaTensor]:
     """Means over B and U of the values and of their squares, float64: those of 1e-30 do not underflow."""
     flat = values.flatten(1).double()
     return flat.mean(1), flat.square().mean(1)
+
+
+def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
+    """Euclidean norm by layer of what belongs to it and has a name of this ending, and ``all``."""
+    squares: dict[str, PerReplicaTensor] = {}
+    of_all = arrays.flat.double().square()
+    for name, (start, shape) in arrays.layout.slots.items():
+        if not name.endswith(ending):
+            continue
+        layer, square = layer_of(name), of_all[:, start : start + prod(shape)].sum(1)
+        squares[layer] = squares[layer] + square if layer in squares else square
+    squares = dict(sorted(squares.items()))
+    table = torch.stack(list(squares.values()))
+    return dict(zip([*squares, "all"], torch.cat([table, table.sum(0, keepdim=True)]).sqrt_(), strict=True))
 
 
 def signals_of(model: Model, watch: Watch) -> dict[str, Signal]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from workbench.nn.params import Params
 Metrics = dict[str, PerReplicaTensor]
 
 UNDECIDED = 0
+ABOVE_LEAST = 1.2  # what a moment takes of the least that one took
 
 
 class Observer:
@@ -39,10 +41,11 @@ class Observer:
         """The moments among the steps of the epoch that comes after `start` steps, in a training of `last`."""
         if not (self.plan.quantities or self.plan.tables):
             return frozenset()
-        scheduled = self.plan.scheduled(start, self.epoch_length)
+        stop = start + self.epoch_length
+        scheduled = self.plan.scheduled(start, stop, self.epoch_length)
         chosen = {step for step, place in scheduled.items() if place % (self.stride or 1) == 0}
         always = (1, last) if self.plan.tables else (last,)
-        chosen |= {step for step in always if start < step <= start + self.epoch_length}
+        chosen |= {step for step in always if start < step <= stop}
         self.skipped += len(scheduled.keys() - chosen)
         return frozenset(chosen)
 
@@ -80,18 +83,20 @@ class Observer:
         if self._tables:
             self._tables.flush()
         spent = self.meter.read()
-        if self.stride == UNDECIDED:
-            self.stride = self._decide({part: spent[part] - self._spent[part] for part in PARTS}, max(1, epochs_left))
+        if self.stride == UNDECIDED and isfinite(self.meter.least[MOMENTS]):
+            self.stride = self._decide(spent, {part: spent[part] - self._spent[part] for part in PARTS}, epochs_left)
         self._spent = spent
 
-    def _decide(self, spent: Mapping[str, float], epochs: int) -> int:
-        """From what the first epoch took and how many are left."""
-        rest = spent[ALL] - sum(spent[part] for part in PARTS[1:])
-        moments = (
-            self.meter.least[MOMENTS] * len(self.plan.scheduled(0, self.epoch_length)) if self.plan.quantities else 0.0
-        )
-        tables = self.meter.least[TABLES] * epochs.bit_length() if self._tables else 0.0
-        return stride_for(self.plan.budget, moments * epochs, spent[MARKS] * epochs + tables, rest * epochs)
+    def _decide(self, spent: Mapping[str, float], in_epoch: Mapping[str, float], epochs: int) -> int:
+        """The stride for the epochs that are left, from all that was spent and what the first epoch took."""
+        rest = in_epoch[ALL] - sum(in_epoch[part] for part in PARTS[1:])
+        fixed = sum(spent[part] for part in PARTS[1:]) + in_epoch[MARKS] * epochs
+        if self._tables:
+            fixed += self.meter.least[TABLES] * ABOVE_LEAST * epochs.bit_length()
+        length = self.epoch_length
+        count = len(self.plan.scheduled(length, length * (epochs + 1), length))  # as many as in any epochs
+        moments = self.meter.least[MOMENTS] * ABOVE_LEAST * count
+        return stride_for(self.plan.budget, moments, fixed, rest * (epochs + 1))
 
     def keep(self, positions: Sequence[int]) -> None:
         """Go on with the replicas at these positions."""
