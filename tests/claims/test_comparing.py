@@ -17,6 +17,7 @@ import workbench as wb
 from tests.outer import SMALL, Answer, Trained, client_of, runs_of
 from workbench.claims.compare import arms_table, as_text
 from workbench.claims.figures import save_figures
+from workbench.reading.verify import timeless
 from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.reader import read_sweep
 from workbench.tracking.store import Store
@@ -171,6 +172,6 @@ def test_sweep_is_read_as_it_was_written(swept: Trained) -> None:
     for run, result in zip(found.runs, swept.finished.results, strict=True):
         assert (run.id, run.name, run.arm) == (result.run, result.job.name, result.job.arm)
         assert (run.seed, run.outcome) == (result.job.spec.config.seed, "finished")
-        assert run.metrics == result.metrics
-        assert {name: rows[-1][1] for name, rows in run.history.items()} == result.metrics
+        assert timeless(run.metrics) == result.metrics
+        assert timeless({name: rows[-1][1] for name, rows in run.history.items()}) == result.metrics
         assert [step for step, _ in run.history["valid/loss"]] == [0, 5, 10]

@@ -43,9 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
     folder = tmp_path_factory.mktemp("served")
     shutil.copy(empty_database, folder / "mlflow.db")
     store = Store(f"sqlite:///{folder}/mlflow.db")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -58,14 +56,22 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
     pages = start(["ui", "--port", str(port)], folder, **environment())
     try:
         base = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _answers(f"{base}/health"))
+        wait_for(lambda: answers(f"{base}/health"))
         yield Served(base, sweep, store)
     finally:
         pages.terminate()
         pages.communicate(timeout=60)
 
 
-def _answers(address: str) -> bool:
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(address: str) -> bool:
+    """Whether a server is there."""
     try:
         with urlopen(address, timeout=1):
             return True

@@ -49,7 +49,7 @@ class Course:
 
     def layers(self, quantity: str) -> list[str]:
         """The layers that have this quantity, the first first."""
-        names = (name.partition("/") for name in self.run.history)
+        names = (name.partition("/") for name, rows in self.run.history.items() if rows)
         found = [layer for kind, _, layer in names if kind == quantity and layer != "all"]
         return sorted(found, key=lambda layer: (len(layer), layer))
 

@@ -79,7 +79,7 @@ def _mean_and_deviation(axes: Axes, course: Course, layer: str, number: int) -> 
     epochs, mean = [_epoch(course, step) for step in steps], np.array([means[step] for step in steps])
     spread = np.array([sqrt(max(variances[step], 0.0)) for step in steps])
     axes.plot(epochs, mean, **line(number))
-    axes.fill_between(epochs, mean - spread, mean + spread, color=line(number)["color"], alpha=0.15, linewidth=0)
+    axes.fill_between(epochs, mean - spread, mean + spread, color=line(number)["color"], alpha=0.07, linewidth=0)
 
 
 def _histograms(table: pd.DataFrame, title: str) -> Figure:

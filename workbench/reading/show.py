@@ -80,8 +80,8 @@ def _metrics(kept: FullRun) -> Table:
     for heading in ("first", "last"):
         table.add_column(heading, justify="right")
     table.add_column("by epoch")
-    for name in sorted(kept.run.history, key=_order):
-        values = [value for _, value in kept.run.history[name]]
+    for name in sorted(kept.run.metrics, key=_order):
+        values = [value for _, value in kept.run.history.get(name, ())] or [kept.run.metrics[name]]
         logarithmic = name in LOGARITHMIC or name.partition("/")[0] in LOGARITHMIC
         curve = sparkline(values, logarithmic) if len(values) > 1 else ""
         table.add_row(name, f"{values[0]:.4g}" if curve else "", f"{values[-1]:.4g}", curve)

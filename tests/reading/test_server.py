@@ -1,0 +1,63 @@
+"""Every command that reads runs back, over a server: a real one, on loopback."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from tests.outer import SMALL, Answer, environment, wait_for
+from tests.reading.test_pages_in_browser import answers, free_port
+from workbench.tracking.ui import LIGHT
+
+pytestmark = pytest.mark.slow
+pytest_plugins = ["tests.outer_fixtures"]
+
+Cli = Callable[..., Answer]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    """The address of ``mlflow server`` with one worker, ended with the module."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    shutil.copy(empty_database, folder / "server.db")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=folder,
+        env=environment(**LIGHT, MLFLOW_BACKEND_STORE_URI=f"sqlite:///{folder}/server.db"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def test_commands_read_a_server(cli: Cli, server: str, folder: Path) -> None:
+    """Compare with its figures, show, verify, diagnose and figures, with links to the server's own pages."""
+    wb.train("-m", *SMALL, "activation=relu,tanh", "seed=0,1", f"tracking.uri={server}")
+    compared = cli("compare", "--uri", server)
+    assert (compared.code, compared.err) == (0, "")
+    assert f"runs and charts: {server}/#/experiments/" in compared.out
+    assert len(list((folder / "figures").glob("*/*.png"))) == 4
+    table = cli("compare", "--uri", server, "--by", "activation", "--format", "csv")
+    assert table.out.startswith("arm,metric,mean,low,high,n,unfinished\nrelu,")
+    shown = cli("show", "tanh seed=1", "--uri", server)
+    assert (shown.code, shown.err) == (0, "")
+    assert f"runs and charts: {server}/#/experiments/" in shown.out
+    verified = cli("verify", "tanh seed=1", "--uri", server)
+    assert (verified.code, verified.err) == (0, "")
+    assert "weights: the same bits" in verified.out
+    assert cli("diagnose", "--uri", server).code == 0
+    drawn = cli("figures", "relu seed=0", "--uri", server)
+    assert (drawn.code, drawn.err) == (0, "")
+    assert "figures/gradient_flow.png (" in cli("show", "relu seed=0", "--uri", server).out
