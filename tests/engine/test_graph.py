@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.engine.test_train import _to_meta
+from tests.engine.test_train import _to_device
 from tests.reference import blobs, make_pack
 from workbench.engine.graph import GraphedSteps, Slots, capture, undone
 from workbench.engine.plan import Batch
@@ -40,7 +40,7 @@ def _pack(seeds: Sequence[int] = (0, 1, 2), device: str = "cpu") -> Pack:
 
 
 def _moved(pack: Pack, device: str) -> Pack:
-    return replace(_to_meta(pack, device), device=torch.device(device))
+    return replace(_to_device(pack, device), device=torch.device(device))
 
 
 def _losses(pack: Pack, take: Callable[..., Tensor], epochs: int = 3) -> tuple[Tensor, Tensor]:

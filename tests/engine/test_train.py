@@ -257,7 +257,7 @@ def test_a_batch_larger_than_the_data_is_the_whole_data() -> None:
 # What a step may not do
 
 
-def _to_meta(record: Any, device: str = "meta") -> Any:
+def _to_device(record: Any, device: str = "meta") -> Any:
     """A dataclass of tensors with every tensor elsewhere: on torch's meta device nothing can be read back."""
     if isinstance(record, Tensor):
         return record.to(device)
@@ -266,7 +266,7 @@ def _to_meta(record: Any, device: str = "meta") -> Any:
     return replace(
         record,
         **{
-            field.name: _to_meta(getattr(record, field.name), device)
+            field.name: _to_device(getattr(record, field.name), device)
             for field in fields(record)
             if field.init and field.name not in ("schemes", "device")
         },
@@ -280,7 +280,7 @@ def test_a_step_reads_nothing_back_from_the_device(activation: str, loss: str) -
     real_params = real.initial_params()
     state = {name: tensor.to("meta") for name, tensor in real.optimizer.init(real_params).items()}
     assert state
-    pack = _to_meta(real)
+    pack = _to_device(real)
     params = real_params.with_flat(real_params.flat.to("meta"))
     grads = Params.zeros(params.layout.trained, 2, params.flat)
     x, y = pack.data.batch(torch.empty(2, 8, dtype=torch.int64, device="meta"))
@@ -316,7 +316,7 @@ def test_a_step_of_every_architecture_reads_nothing_back(architecture: str, norm
     rows = [torch.full((2,), value, dtype=torch.float64) for value in (0.1, 0.9, 0.99, 1e-8, 0.01)]
     real = make_pack(blobs(100, 4, 4), [0, 1], architecture=model, optimizer=adam(*rows), clip_norm=rows[0])
     real_params = real.initial_params()
-    pack = replace(_to_meta(real), device=torch.device("meta"))
+    pack = replace(_to_device(real), device=torch.device("meta"))
     params = real_params.with_flat(real_params.flat.to("meta"))
     state = {name: tensor.to("meta") for name, tensor in real.optimizer.init(real_params).items()}
     grads = Params.zeros(params.layout.trained, 2, params.flat)
