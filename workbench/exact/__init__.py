@@ -3,6 +3,7 @@
 from workbench.exact import annuli as annuli
 from workbench.exact import approximation as approximation
 from workbench.exact import backpropagation as backpropagation
+from workbench.exact import born_dead as born_dead
 from workbench.exact import built as built
 from workbench.exact import decisions as decisions
 from workbench.exact import farkas as farkas
