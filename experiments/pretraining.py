@@ -85,7 +85,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     factors.hlines(
         predicted, np.arange(len(predicted)) - 0.3, np.arange(len(predicted)) + 0.3, "black", label="n Var W"
     )
-    factors.set_xticks(range(len(predicted)), ["U(±1/√n)", "normalized", "He"])
+    factors.set_xticks(range(len(predicted)), ["standard", "Glorot", "He"])
     factors.set(ylabel="factor of a squared gradient", ylim=(0, 2.2), title="per layer, at the start")
     factors.legend(fontsize="small")
 
