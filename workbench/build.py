@@ -235,11 +235,16 @@ def program_key(spec: RunSpec) -> str:
 
 
 def replica_bytes(spec: RunSpec) -> int:
-    """Memory one replica takes in a pack, about, beside its data: what is stored per parameter, and one batch."""
+    """Memory one replica takes in a pack, about, beside its data.
+
+    What is stored per parameter, one batch, and where it is pretrained the codes of two layers.
+    """
     products = list(build_model(spec, target_of(spec, loss_of(spec))).products())
     layout = Layout({f"{number}.W": (fan_out, fan_in + 1) for number, (fan_out, fan_in) in enumerate(products)})
     batch = spec.config.train.batch_size * sum(4 * fan_out + fan_in for fan_out, fan_in in products)
-    return (STORAGES * layout.size + batch) * BYTES[getattr(torch, spec.config.dtype.name)]
+    widest = max((fan_in for _, fan_in in products[1:]), default=0)
+    codes = 2 * len(dataset_of(spec).x) * widest if spec.resolved["pretraining"].get("epochs") else 0
+    return (STORAGES * layout.size + batch + codes) * BYTES[getattr(torch, spec.config.dtype.name)]
 
 
 def data_bytes(spec: RunSpec) -> int:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import workbench as wb
 from tests.reference import blobs, make_pack
+from workbench.build import replica_bytes
 from workbench.engine.checkpoint import read, write
 from workbench.engine.history import Record
 from workbench.engine.pretraining import Pretrainer, make_trainer
@@ -163,6 +165,15 @@ def test_dropped_replicas_leave_every_stage() -> None:
             trainer.drop([0])
     assert [record.replicas for record in records] == [(0, 1, 2)] * 2 + [(1, 2)] * (len(records) - 2)
     assert sorted(trainer.final) == [0, 1, 2]
+
+
+def test_memory_holds_the_codes_of_two_layers() -> None:
+    """Of all examples, for every replica: 1797 digits, 64 and 32 units, float32."""
+    plain, pretrained = (
+        replica_bytes(wb.configure([f"pretraining={name}", "architecture.hidden=[64,32]"]))
+        for name in ("none", "autoencoder")
+    )
+    assert pretrained - plain == 2 * 1797 * 64 * 4
 
 
 def test_nothing_is_pretrained_unless_asked() -> None:
