@@ -15,7 +15,9 @@ from workbench.errors import ConfigError, UnknownNameError
 from workbench.reading.again import command_of, overrides_of, pack_of, spec_of, train_again, what_differs
 from workbench.reading.show import BARS, sparkline
 from workbench.reading.verify import timeless, verify
+from workbench.run import Job, train_pack
 from workbench.sweeps.identity import run_key
+from workbench.tracking.base import MemorySink
 from workbench.tracking.single import find_run
 from workbench.tracking.store import Store
 
@@ -210,3 +212,13 @@ def test_run_from_before_a_group_existed(place: Store) -> None:
     object.__setattr__(found, "config", older)
     assert spec_of(found).choices["diagnostics"] == "light"
     assert verify(place, found).same
+
+
+def test_pruned_run_ends_where_it_was_given_up(place: Store) -> None:
+    """Pruned at epoch 1 of 2: the weights are those of a run of one epoch."""
+    found = find_run(place, "lr=0.1 seed=0")
+    object.__setattr__(found.run, "tags", {**found.run.tags, "pruned.epoch": "1"})
+    one = train_pack([Job(wb.configure([*SMALL, "optimizer.lr=0.1", "train.epochs=1"]), "", "")], MemorySink())
+    again = train_again(found)
+    assert torch.equal(again.params.flat[0], one.final[0])
+    assert "test/loss" not in again.metrics
