@@ -6,6 +6,7 @@ changes weights by a tenth of their norm or by less than a millionth, where a th
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from workbench.reading.course import Course
@@ -116,7 +117,7 @@ def _unlearned(course: Course) -> Iterator[tuple[str, float, str]]:
 
 def _restless(course: Course) -> Iterator[tuple[str, float, str]]:
     values = course.values("train/loss")
-    rises = sum(after > RISE * before for before, after in zip(values, values[1:], strict=False))
+    rises = sum(after > RISE * before for before, after in pairwise(values))
     epochs = len(values) - 1
     if epochs >= 6 and rises > RISES * epochs:
         yield "", rises / epochs, f"the training loss rose by more than 5 % in {rises} of {epochs} epochs"
