@@ -12,12 +12,13 @@ from torch.nn import functional as F
 
 import workbench as wb
 from tests.reference import blobs, make_pack
-from workbench.build import replica_bytes
+from workbench.build import replica_bytes, validate
 from workbench.engine.checkpoint import read, write
 from workbench.engine.history import Record
 from workbench.engine.pretraining import Pretrainer, make_trainer
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
+from workbench.errors import ConfigError
 from workbench.nn.pretraining import autoencoder
 from workbench.seeds import generator
 
@@ -174,6 +175,24 @@ def test_memory_holds_the_codes_of_two_layers() -> None:
         for name in ("none", "autoencoder")
     )
     assert pretrained - plain == 2 * 1797 * 64 * 4
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("pretraining.frozen_epochs=-1", "pretraining.frozen_epochs: must be greater than or equal to 0, got -1"),
+        ("pretraining.lr=0", "pretraining.lr: must be greater than 0, got 0"),
+        ("architecture=perceptron", "pretraining: an auto-encoder needs a net whose hidden layers .* got none; write"),
+        (
+            "architecture=maxout_mlp",
+            "pretraining: an auto-encoder needs a net whose hidden layers .* got Maxout; write",
+        ),
+    ],
+)
+def test_what_cannot_be_pretrained_is_refused(override: str, message: str) -> None:
+    """Before step 0, with what to write."""
+    with pytest.raises(ConfigError, match=message):
+        validate(wb.configure(["pretraining=autoencoder", override]))
 
 
 def test_nothing_is_pretrained_unless_asked() -> None:

@@ -5,7 +5,9 @@ corruption of what they are given.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge
 from torch import Tensor
 
 from workbench.axes import Fraction, PositiveInt, PositivePerReplica
@@ -39,7 +41,7 @@ def autoencoder(
     epochs: PositiveInt = 5,
     corruption: Fraction = 0.2,
     tied: bool = False,
-    frozen_epochs: int = 0,
+    frozen_epochs: Annotated[int, Ge(0)] = 0,
 ) -> Pretraining:
     """Greedy layer by layer: a denoising auto-encoder on the codes of the layers below, without corruption a plain one.
 
