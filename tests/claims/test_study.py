@@ -297,3 +297,13 @@ def test_an_offset_moves_every_seed(tmp_path: Path) -> None:
     tuning = {seed for rows in fake.asked[:-1] for *_, seed in rows}
     assert tuning == {TUNING_SEED + 1000, TUNING_SEED + 1001}
     assert {seed for *_, seed in fake.asked[-1]} == {1000, 1001, 1002}
+
+
+def test_a_rate_is_best_by_whatever_is_measured(tmp_path: Path) -> None:
+    """A function of the runs in the place of a metric: less is better, seed by seed."""
+    made, _ = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=2)
+
+    def slowness(trained: Trained, arm: str) -> list[float]:
+        return [-value for value in trained.values(arm, "valid/loss")]
+
+    assert made.tune(metric=slowness).rates["relu"] > 1, "the worst loss is far from the best rate"

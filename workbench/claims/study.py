@@ -15,7 +15,7 @@ from workbench.build import build_pack, validate
 from workbench.claims.catalog import Entry
 from workbench.claims.record import TUNING_SEED, Claim
 from workbench.claims.request import SEED_OFFSET
-from workbench.claims.trained import Arms, Trained, Tuned, best_rate, beyond
+from workbench.claims.trained import Arms, Score, Trained, Tuned, best_rate, beyond, scored
 from workbench.compose import configure_each
 from workbench.config import RunSpec
 from workbench.engine.replicas import Pack
@@ -148,11 +148,12 @@ class Study:
             raise ConfigError(f"claim {self.entry.name}: its runs must not fail, got {errors[0]}")
         return specs, result
 
-    def tune(self, arms: Arms | None = None, metric: str = "valid/loss", tracked: bool = True) -> Tuned:
+    def tune(self, arms: Arms | None = None, metric: str | Score = "valid/loss", tracked: bool = True) -> Tuned:
         """Every arm with the learning rate that is best on the tuning seeds, all at the same rates and seeds.
 
-        An arm whose best rate is an end of the grid is tried further out; where the best stays at the end after that,
-        the arm is marked, and no rule decides by it.
+        `metric` is one of the runs' last metrics, or a number by seed of an arm by name, such as how long it took, of
+        which less is better. An arm whose best rate is an end of the grid is tried further out; where the best stays at
+        the end after that, the arm is marked, and no rule decides by it.
 
         Raises ConfigError where the claim names no `learning_rates`.
         """
@@ -180,7 +181,7 @@ class Study:
         arms: Arms,
         wanted: Mapping[str, Sequence[float]],
         scores: Mapping[str, dict[float, list[float]]],
-        metric: str,
+        metric: str | Score,
         tracked: bool,
     ) -> None:
         """Add the tuning metric of every wanted arm and rate; a run that diverged counts as the worst there is."""
@@ -192,7 +193,6 @@ class Study:
             settings = [{"optimizer.lr": rate, "seed": seed} for rate in rates for seed in seeds]
             made = iter(self._specs(arms[arm], settings))
             specs |= {names[arm, rate]: [next(made) for _ in seeds] for rate in rates}
-        worst = float("inf") if metric.endswith("loss") else float("-inf")
         trained = self._train(specs, tracked)
         for (arm, rate), name in names.items():
-            scores[arm][rate] = trained.values(name, metric, worst)
+            scores[arm][rate] = scored(trained, name, metric)

@@ -1,6 +1,6 @@
 """Runs of a claim's arms, seed by seed, and the choice of their learning rates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from statistics import fmean
@@ -94,9 +94,23 @@ class Trained:
         return pack, params
 
 
-def best_rate(scores: Mapping[float, Sequence[float]], metric: str) -> float:
+Score = Callable[[Trained, str], Sequence[float]]
+
+
+def scored(trained: Trained, arm: str, metric: str | Score) -> list[float]:
+    """What an arm is tuned by, seed by seed; a run that diverged counts as the worst there is."""
+    if not isinstance(metric, str):
+        return list(metric(trained, arm))
+    return trained.values(arm, metric, inf if _lower_is_better(metric) else -inf)
+
+
+def _lower_is_better(metric: str | Score) -> bool:
+    return not isinstance(metric, str) or metric.rpartition("/")[2] in LOWER_IS_BETTER
+
+
+def best_rate(scores: Mapping[float, Sequence[float]], metric: str | Score) -> float:
     """The learning rate with the best mean over tuning seeds; of equal ones the smallest."""
-    sign = 1 if metric.rpartition("/")[2] in LOWER_IS_BETTER else -1
+    sign = 1 if _lower_is_better(metric) else -1
     means = {rate: fmean(values) for rate, values in scores.items()}
     return min(means, key=lambda rate: (sign * means[rate] if isfinite(means[rate]) else inf, rate))
 
