@@ -13,7 +13,7 @@ import torch
 
 import workbench as wb
 
-ERROR = {"than": 0.25, "to_5_percent": 0.05}
+ERROR = 0.25
 DEPTHS, SHOWN = (1, 3, 6), 3
 WEIGHTS, OTHERS = ("scaled", "alexnet"), ("tanh", "sigmoid")
 UNITS = ("relu", *OTHERS)
@@ -32,29 +32,34 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 
 def epochs(study: wb.Study) -> Iterator[wb.Cell]:
-    """Epochs to both train errors, of all arms at all depths."""
+    """Epochs to the train error, of all arms at all depths, at the rates at which they take fewest."""
     arms = {f"{arm} d={d}": [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS}
-    tuned = study.tune(arms, "train/loss", tracked=False)
-    study.train(tuned)
-    again = study.train(tuned, tracked=False)
-    courses = {arm: [[1 - a for a in one] for one in again.course(arm, "train/accuracy")] for arm in arms}
     never = study.specs(seeds=[0])[0].config.train.epochs + 1
 
-    def ratio(other: str, weights: str, depth: int, error: float) -> wb.PerSeed:
+    def errors(trained, arm: str) -> list[list[float]]:
+        return [[1 - a for a in one] for one in trained.course(arm, "train/accuracy")]
+
+    def needed(trained, arm: str) -> list[float]:
+        return [reached(one, ERROR, never) for one in errors(trained, arm)]
+
+    tuned = study.tune(arms, needed, tracked=False)
+    study.train(tuned)
+    again = study.train(tuned, tracked=False)
+
+    def ratio(other: str, weights: str, depth: int) -> wb.PerSeed:
         pair = [f"{unit} {weights} d={depth}" for unit in (other, "relu")]
-        slow, quick = (np.log([reached(one, error, never) for one in courses[arm]]) for arm in pair)
+        slow, quick = (np.log(needed(again, arm)) for arm in pair)
         return wb.PerSeed(tuple(slow - quick), tuple(arm for arm in pair if arm in tuned.at_edge))
 
     for other in OTHERS:
         for d in DEPTHS:
             for weights in WEIGHTS:
-                evidence = ratio(other, weights, d, ERROR["than"])
-                yield wb.Cell(f"than_{other}", evidence, {"weights": weights, "depth": d})
-            evidence = ratio(other, "scaled", d, ERROR["to_5_percent"])
-            yield wb.Cell("to_5_percent", evidence, {"other": other, "depth": d})
-    ratios = {other: [np.mean(ratio(other, "scaled", d, ERROR["than"]).values) for d in DEPTHS] for other in OTHERS}
+                yield wb.Cell(f"than_{other}", ratio(other, weights, d), {"weights": weights, "depth": d})
+    ratios = {other: [np.mean(ratio(other, "scaled", d).values) for d in DEPTHS] for other in OTHERS}
     study.keep("ratios", {"depth": DEPTHS, **{other: np.exp(several) for other, several in ratios.items()}})
-    shown = {arm: np.mean([padded(one, never) for one in courses[f"{arm} d={SHOWN}"]], 0) for arm in study.claim.arms}
+    shown = {
+        arm: np.mean([padded(one, never) for one in errors(again, f"{arm} d={SHOWN}")], 0) for arm in study.claim.arms
+    }
     study.keep("errors", {"epoch": range(never), **shown})
 
 
@@ -108,7 +113,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     for panel, weights in zip(panels, WEIGHTS, strict=True):
         for unit in UNITS:
             panel.plot("epoch", f"{unit} {weights}", data=study.tables["errors"], label=unit)
-        panel.axhline(ERROR["than"], color="black", ls=":", lw=0.8)
+        panel.axhline(ERROR, color="black", ls=":", lw=0.8)
         panel.set(xlabel="epoch", ylabel="train error", ylim=(0, 1), title=f"{weights} weights, depth {SHOWN}")
         panel.legend(fontsize="small")
     for number, other in enumerate(OTHERS, 1):

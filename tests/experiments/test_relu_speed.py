@@ -13,7 +13,7 @@ from workbench.claims.rules import Label
 
 SMALL = {"seeds": 6}
 TIMED = ("fast", "fast_step")
-EPOCHS = ("than_tanh", "than_sigmoid", "to_5_percent")
+EPOCHS = ("than_tanh", "than_sigmoid")
 
 
 def short(node: dict[str, Any]) -> None:
