@@ -182,10 +182,10 @@ def test_memory_holds_the_codes_of_two_layers() -> None:
     [
         ("pretraining.frozen_epochs=-1", "pretraining.frozen_epochs: must be greater than or equal to 0, got -1"),
         ("pretraining.lr=0", "pretraining.lr: must be greater than 0, got 0"),
-        ("architecture=perceptron", "pretraining: an auto-encoder needs a net whose hidden layers .* got none; write"),
+        ("architecture=perceptron", "pretraining: an auto-encoder needs a net .* got none; write"),
         (
             "architecture=maxout_mlp",
-            "pretraining: an auto-encoder needs a net whose hidden layers .* got Maxout; write",
+            "pretraining: an auto-encoder needs a net .* got Maxout; write",
         ),
     ],
 )
