@@ -59,6 +59,7 @@ LEVELS = {
     "reading.command": 10,
     "certificate": 8,
     "commands": 10,
+    "repair": 10,
     "cli": 10,
     "__main__": 10,
 }

@@ -28,9 +28,27 @@ EPILOG = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 1 runs or checks failed, 2 the request cannot be run, 130 and 143 after Ctrl-C and SIGTERM."""
+    """Exit code: 0 done, 1 runs or checks failed, 2 the request cannot be run, 3 done but not all of it in the store.
+
+    130 and 143 after Ctrl-C and SIGTERM.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    if spool := sys.modules.get("workbench.tracking.spool"):
+        spool.used.clear()
+    try:
+        code = _answered(given)
+        if (spool := sys.modules.get("workbench.tracking.spool")) and spool.used:
+            from workbench.repair import send_rest
+
+            return send_rest(code)
+        return code
+    finally:
+        if store := sys.modules.get("workbench.tracking.sqlite"):
+            store.let_go()
+
+
+def _answered(given: list[str]) -> int:
     try:
         return _dispatch(given)
     except WorkbenchError as error:
@@ -44,9 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         print("workbench: terminated; runs in training are marked KILLED", file=sys.stderr)
         return 143
-    finally:
-        if store := sys.modules.get("workbench.tracking.sqlite"):
-            store.let_go()
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -75,6 +90,10 @@ def _dispatch(given: list[str]) -> int:
         from workbench.reading.command import run
 
         return run(options)
+    if options.command in ("doctor", "recover"):
+        from workbench import repair
+
+        return repair.doctor_command(options) if options.command == "doctor" else repair.recover_command(options)
     from workbench import commands
 
     if options.command == "ui":
@@ -115,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     ui = commands.add_parser("ui", help="serve MLflow's pages for the runs on this machine")
     ui.add_argument("--uri", help="the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)")
     ui.add_argument("--port", type=int, default=5000, help="default: 5000")
+    _add_repair(commands)
     bench = commands.add_parser("bench", help="time training steps against autograd and the bare matrix products")
     bench.add_argument(
         "section",
@@ -158,6 +178,16 @@ def _add_claims(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     new.add_argument("--claims", metavar="DIR", default="claims", help="where to (default: claims)")
 
 
+def _add_repair(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    doctor = commands.add_parser("doctor", help="end runs whose process is gone; what else was left, and is not well")
+    doctor.add_argument("--uri", help=reading.STORE)
+    doctor.add_argument("--dry-run", action="store_true", help="change nothing")
+    doctor.add_argument("--end", metavar="RUN", nargs="+", default=[], help="end these, which you know to be dead")
+    recover = commands.add_parser("recover", help="send what could not be sent while the store was away")
+    recover.add_argument("files", metavar="FILE", nargs="*", help="also a file whose process cannot be seen from here")
+    recover.add_argument("--uri", help=reading.STORE)
+
+
 def _complete(given: list[str]) -> int:
     """Hydra's completion knows a program and its overrides: hide the subcommand between them."""
     line = os.environ.get("COMP_LINE", "")
@@ -168,7 +198,8 @@ def _complete(given: list[str]) -> int:
         os.environ["COMP_POINT"] = str(max(0, int(os.environ.get("COMP_POINT", len(line))) - cut))
     elif any(word.startswith("query=") for word in given):
         start = words[1] if len(words) > 1 else ""
-        names = (*OVERRIDE_COMMANDS, *reading.COMMANDS, "claims", "reproduce", "new", "ui", "bench", "demo")
+        others = ("claims", "reproduce", "new", "ui", "doctor", "recover", "bench", "demo")
+        names = (*OVERRIDE_COMMANDS, *reading.COMMANDS, *others)
         print(shlex.join(name for name in names if name.startswith(start)))
         return 0
     from workbench import commands

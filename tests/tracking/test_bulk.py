@@ -35,7 +35,7 @@ from workbench.tracking.base import (
     Tagged,
 )
 from workbench.tracking.bulk import Bulk
-from workbench.tracking.calls import Calls
+from workbench.tracking.calls import MADE, Calls
 from workbench.tracking.client import connect
 from workbench.tracking.store import Store
 
@@ -87,7 +87,9 @@ def seen(way: Way, runs: Sequence[str]) -> list[Any]:
             continue
         one = way.client.get_run(run.info.run_id)
         assert one.to_dictionary() == run.to_dictionary()
-        text = json.dumps(one.to_dictionary(), default=str)
+        content = one.to_dictionary()
+        content["data"]["tags"].pop(MADE, None)  # by chance, and only where the server gives another id
+        text = json.dumps(content, default=str)
         for identity, name in names.items():
             text = text.replace(identity, name)
         histories = {
@@ -156,7 +158,9 @@ def test_both_ways_leave_the_same(ways: list[Way]) -> None:
         way.backend.write(a_sweep())
     one, other = (seen(way, (ONE, TWO, THREE)) for way in ways)
     assert one == other
-    assert tables(ways[0]) == tables(ways[1])
+    one_by_one = tables(ways[1])
+    one_by_one["tags"] = [row for row in one_by_one["tags"] if MADE not in row]
+    assert tables(ways[0]) == one_by_one
     assert [run[0]["info"]["status"] for run in one] == ["FINISHED", "FAILED", "FINISHED"]
     assert one[0][0]["info"]["end_time"] == START + 999
     assert len(one[0][0]["data"]["params"]) == 122

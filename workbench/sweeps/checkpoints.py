@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -27,7 +28,7 @@ from workbench.run import Result
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.store import Store
 
-FOLDER = Path(".workbench", "checkpoints")
+FOLDER = "checkpoints"
 SUFFIX = ".safetensors"
 _in_use: set[Path] = set()
 
@@ -61,9 +62,8 @@ class Checkpoints:
         """Those of an experiment by its id; None where there are to be none."""
         if settings.checkpoint_seconds is None:
             return None
-        home, name = (Path.cwd(), store.shown) if store.file is None else (store.file.parent, store.file.name)
         anew = settings.rerun is Rerun["all"]
-        return cls(home / FOLDER, name, experiment, settings.checkpoint_seconds, anew)
+        return cls(store.home / FOLDER, store.name, experiment, settings.checkpoint_seconds, anew)
 
     def left(self) -> list[Left]:
         """Those that nobody trains on from, the newest first."""
@@ -140,6 +140,18 @@ class Checkpoints:
             if (about["version"], about["store"], about["experiment"]) == (__version__, self.store, self.experiment):
                 return Left(file, tuple(about["keys"]), tuple(about["runs"]))
         return None
+
+
+def abandoned(store: Store) -> list[tuple[Path, dict[str, Any]]]:
+    """Every checkpoint of a store that nobody trains on from, with what it says of itself, the newest first."""
+    found = []
+    for file in sorted((store.home / FOLDER).glob(f"*~*/*{SUFFIX}"), key=_modified, reverse=True):
+        with suppress(OSError, SafetensorError, KeyError, ValueError):
+            about = read_about(file)
+            owner = dict(zip(OWNER, file.parent.name.split("~"), strict=False))
+            if about["store"] == store.name and owner_is_gone(owner):
+                found.append((file, about))
+    return found
 
 
 def _places(keys: Sequence[str], free: Mapping[str, Sequence[int]]) -> tuple[int, ...] | None:

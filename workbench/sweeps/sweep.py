@@ -1,5 +1,6 @@
 """A sweep from composed configurations to finished runs: checked, named, packed, trained, and said in the end."""
 
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,10 +123,14 @@ def train_members(
 
 
 def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
-    """The sink that keeps runs like this one."""
+    """The sink that keeps runs like this one, once the store has what others have left for it."""
     from workbench.tracking.mlflow import MlflowSink  # seconds of imports, once everything is checked
+    from workbench.tracking.recover import recover
 
-    return MlflowSink(store, spec.config.tracking.experiment)
+    sink = MlflowSink(store, spec.config.tracking.experiment)
+    for sent in recover(store):
+        logging.getLogger(__name__).warning(sent.said)
+    return sink
 
 
 def kept_by_key(store: Store, experiment: str) -> dict[str, "KeptRun"]:

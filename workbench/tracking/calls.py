@@ -15,16 +15,21 @@ from workbench.tracking.store import Store
 
 ROWS_PER_CALL = 1000
 CONTEXT = ("mlflow.data.context", "training")
+MADE = "made"  # a tag: the id that was made before the server gave another
 
 
 class Calls:
-    """The backend for every store. A server makes the ids of its runs: `identity` knows those that were begun here."""
+    """The backend for every store. A server makes the ids of its runs: `identity` knows those that were begun here.
+
+    With `again`, runs may have been begun before, and are looked for by the id that was made for them.
+    """
 
     at_once = 1
 
-    def __init__(self, client: MlflowClient, store: Store, experiment_id: str) -> None:
-        self.client, self.store, self.experiment_id = client, store, experiment_id
+    def __init__(self, client: MlflowClient, store: Store, experiment_id: str, again: bool = False) -> None:
+        self.client, self.store, self.experiment_id, self.again = client, store, experiment_id, again
         self._ids: dict[str, str] = {}
+        self._tried: set[str] = set()  # to begin: the answer may have been lost
         self._rows: dict[str, list[Metric]] = defaultdict(list)
 
     def identity(self, run: str) -> str | None:
@@ -52,7 +57,7 @@ class Calls:
         for name, values in rows.metrics.items():
             for run, value in zip(rows.runs, values, strict=True):
                 if isfinite(value):
-                    self._rows[self._ids.get(run, run)].append(Metric(name, value, rows.time_ms, rows.step))
+                    self._rows[self._id(run)].append(Metric(name, value, rows.time_ms, rows.step))
 
     def _log(self, run: str, tags: dict[str, str]) -> None:
         rows = self._rows.pop(run, [])
@@ -61,18 +66,27 @@ class Calls:
             self.client.log_batch(run, metrics=part)
         self.client.log_batch(run, metrics=last, tags=[RunTag(key, value) for key, value in tags.items()])
 
+    def _id(self, run: str) -> str:
+        """The server's id of a run, which may be known by another."""
+        if run not in self._ids:
+            self._ids[run] = found(self.client, self.experiment_id, run) or run
+        return self._ids[run]
+
     def _open(self, event: Opened) -> None:
-        if event.run in self._ids:
-            return
-        info = event.info
-        made = self.client.create_run(self.experiment_id, event.time_ms, dict(info.tags), info.name)
-        run = self._ids[event.run] = str(made.info.run_id)
+        info, run = event.info, self._ids.get(event.run)
+        if run is None and (self.again or event.run in self._tried):
+            run = found(self.client, self.experiment_id, event.run)
+        if run is None:
+            self._tried.add(event.run)
+            tags = {**info.tags, MADE: event.run}
+            run = str(self.client.create_run(self.experiment_id, event.time_ms, tags, info.name).info.run_id)
+        self._ids |= {event.run: run, run: run}
         self.client.log_batch(run, params=[Param(key, value) for key, value in info.params.items()])
         if info.dataset:
             self.client.log_inputs(run, datasets=[_input(info.dataset)])
 
     def _change(self, event: Reopened | Tagged | File | Ended) -> None:
-        run = self._ids.get(event.run, event.run)
+        run = self._id(event.run)
         match event:
             case File():
                 with TemporaryDirectory() as folder:
@@ -89,6 +103,12 @@ class Calls:
             case Ended():
                 self._log(run, {**event.tags, "outcome": event.outcome.value})
                 self.client.set_terminated(run, STATUS[event.outcome], end_time=event.time_ms)
+
+
+def found(client: MlflowClient, experiment_id: str, made: str) -> str | None:
+    """The server's id of the run that was given this one before."""
+    runs = client.search_runs([experiment_id], f"tags.{MADE} = '{made}'", max_results=1)
+    return str(runs[0].info.run_id) if runs else None
 
 
 def profile(info: DatasetInfo) -> str:

@@ -19,11 +19,9 @@ DEFAULTS = {  # what a store that is away costs: MLflow's own would wait for fou
 }
 for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)
-for _name in (
-    "alembic",
-    "mlflow.store.db.utils",
-):  # a new database would announce each of its migrations
+for _name in ("alembic", "mlflow.store.db.utils"):  # a new database would announce each of its migrations
     logging.getLogger(_name).setLevel(logging.WARNING)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each of its attempts would be announced
 
 import requests  # noqa: E402
 from filelock import FileLock  # noqa: E402
@@ -63,6 +61,8 @@ def kept_by(store: Store) -> Iterator[None]:
 
 def _is_away(error: BaseException) -> bool:
     """Whether the same request may go well at another time: else it was refused."""
+    if "no such table" in str(error) or "no such column" in str(error):  # sqlite's word for a wrong database
+        return False
     if isinstance(error, MlflowException):
         untyped: Any = error
         return bool(untyped.get_http_status_code() >= _SERVER_ERRORS)

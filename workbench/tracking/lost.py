@@ -5,6 +5,7 @@ from operator import itemgetter
 
 from mlflow.entities import Run
 
+from workbench.errors import StoreAway
 from workbench.tracking.base import Outcome
 from workbench.tracking.client import kept_by, search_all
 from workbench.tracking.mlflow import DONE, ERROR_TAG, MlflowSink
@@ -15,10 +16,14 @@ from workbench.tracking.store import runs_filter
 def settle(sink: MlflowSink, sweep: str, keys: Container[str], reason: str) -> dict[str, list[KeptRun]]:
     """The runs of a sweep with these keys, by key: what is done last, before that the newest.
 
-    Those that are open are ended: as they had said before, or as failed for this reason.
+    Those that are open are ended: as they had said before, or as failed for this reason. A store that is away knows
+    none; the next sweep ends them.
     """
-    with kept_by(sink.store):
-        runs = search_all(sink.client, [sink.experiment_id], runs_filter(sweep))
+    try:
+        with kept_by(sink.store):
+            runs = search_all(sink.client, [sink.experiment_id], runs_filter(sweep))
+    except StoreAway:
+        return {}
     found: dict[str, list[tuple[bool, int, KeptRun]]] = {}
     for run in runs:
         key = run.data.tags.get("key", "")

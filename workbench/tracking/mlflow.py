@@ -10,9 +10,10 @@ from time import time
 from uuid import uuid4
 
 import yaml
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from workbench.errors import TrackingError
+from workbench.errors import StoreAway, TrackingError
 from workbench.tracking.base import (
     STATUS,
     Backend,
@@ -28,10 +29,12 @@ from workbench.tracking.base import (
     outcome_of,
 )
 from workbench.tracking.bulk import Bulk, engine_of
-from workbench.tracking.calls import Calls
+from workbench.tracking.calls import Calls, found
 from workbench.tracking.client import connect, kept_by, search_all, undivided
 from workbench.tracking.history import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
+from workbench.tracking.patience import Patient
+from workbench.tracking.spool import Head, Spool
 from workbench.tracking.store import Store, member_tag, without_credentials
 from workbench.tracking.view import share
 from workbench.tracking.words import check_name, shortened
@@ -57,9 +60,11 @@ class MlflowSink:
         self.client = connect(store)
         self.experiment_id = experiment_id or self._experiment(experiment)
         with kept_by(store):
-            way = Bulk if engine_of(self.client) is not None else Calls
-            self.backend: Backend = way(self.client, store, self.experiment_id)
-        self.writer = Writer(self.backend.write)
+            self.backend = backend_of(self.client, store, self.experiment_id)
+            name = experiment or str(self.client.get_experiment(self.experiment_id).name)
+        spool = Spool(store, Head(store.name, name, self.experiment_id))
+        self.patient = Patient(self.backend, spool, store.file)
+        self.writer = Writer(self.patient.write)
 
     def _experiment(self, name: str) -> str:
         with kept_by(self.store):
@@ -88,7 +93,7 @@ class MlflowSink:
                     with undivided():
                         self.writer.now(events)
                 finally:
-                    opened += [known for run in made if (known := self.backend.identity(run))]
+                    opened += [known for run in made if (known := self.patient.identity(run))]
         except BaseException as error:
             with suppress(TrackingError):  # what stopped this is said already
                 for run in opened:
@@ -145,12 +150,19 @@ class MlflowSink:
             else:
                 self.close(run.info.run_id, Outcome.killed, {ERROR_TAG: f"its process {tags['pid']} is gone"})
 
+    def known(self, run: str) -> str:
+        """The id by which the store knows a run that was begun while it was away."""
+        if isinstance(self.backend, Bulk):
+            return run
+        with kept_by(self.store):
+            return found(self.client, self.experiment_id, run) or run
+
     def unfinished(self, runs: Iterable[str]) -> bool:
         """Whether each of these runs is there and has not ended by itself."""
         with kept_by(self.store):
             for identity in runs:
                 try:
-                    run = self.client.get_run(identity)
+                    run = self.client.get_run(self.known(identity))
                 except MlflowException as error:
                     if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                         return False
@@ -160,19 +172,38 @@ class MlflowSink:
         return True
 
     def show_only(self, sweep: str, keys: Container[str], shown: Container[str]) -> None:
-        """Take the runs with these keys out of a sweep that are not among the `shown`: others took their place."""
-        with kept_by(self.store):
-            members = self.backend.members(member_tag(sweep), "run")
+        """Take the runs with these keys out of a sweep that are not among the `shown`: others took their place.
+
+        Where the store is away, the next sweep over these runs does it.
+        """
+        try:
+            with kept_by(self.store):
+                members = self.backend.members(member_tag(sweep), "run")
+        except StoreAway:
+            return
         strays = [run for run, key in members.items() if key in keys and run not in shown]
         self.tag(strays, member_tag(sweep), "superseded")
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
-        """Save the chart page of a sweep whose own run is `run`; False where this MLflow is not known to show it."""
-        with kept_by(self.store):
-            saved = share(self.client, self.experiment_id, sweep, metrics)
-            if saved:
-                self.client.set_tag(run, VIEW_TAG, "saved")
-            return saved
+        """Save the chart page of a sweep whose own run is `run`.
+
+        False where this MLflow is not known to show it, or the store is away.
+        """
+        try:
+            with kept_by(self.store):
+                saved = share(self.client, self.experiment_id, sweep, metrics)
+        except StoreAway:
+            return False
+        if saved:
+            self.tag([run], VIEW_TAG, "saved")
+        return saved
+
+
+def backend_of(client: MlflowClient, store: Store, experiment_id: str, again: bool = False) -> Backend:
+    """What writes to an experiment; with `again`, some of it may be there already."""
+    if engine_of(client) is not None:
+        return Bulk(client, store, experiment_id)
+    return Calls(client, store, experiment_id, again)
 
 
 def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> None:

@@ -11,6 +11,7 @@ from workbench.tracking.client import undivided
 
 SECONDS_BETWEEN_WRITES = 5.0
 MOST_OF_TIME = 0.1  # that writing may take before a flush, however slow the store is
+MOST_SECONDS = 60.0  # between writes, also where the last one waited long for a store that was away
 ROWS_AT_ONCE = 50_000  # are not kept waiting
 MOST_ROWS = 200_000  # that wait while others are written: then training waits too
 
@@ -71,7 +72,8 @@ class Writer:
         started = monotonic()
         self.write(self._going)
         took = monotonic() - started
-        self._due = monotonic() + max(SECONDS_BETWEEN_WRITES, took / MOST_OF_TIME)
+        pause = min(took / MOST_OF_TIME, MOST_SECONDS)
+        self._due = monotonic() + max(SECONDS_BETWEEN_WRITES, pause)
 
     def _collect(self) -> None:
         """Wait for the thread, and raise what it met."""

@@ -1,0 +1,130 @@
+"""The commands `doctor` and `recover`: what was left by processes that are gone, or whose store was."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+from workbench import __version__
+from workbench.errors import ConfigError, StoreAway
+from workbench.sweeps.checkpoints import abandoned
+from workbench.tracking import doctor, spool
+from workbench.tracking.doctor import Finding
+from workbench.tracking.recover import recover
+from workbench.tracking.spool import unsent
+from workbench.tracking.store import DATABASE, Store, find_store
+
+SECONDS_AT_THE_END = 5.0  # for a store to come back before a command leaves what it could not send
+NOT_ALL_SENT = 3  # exit code
+
+
+def doctor_command(options: argparse.Namespace) -> int:
+    """Say what was found; exit code 1 where something is left to do, 2 where the store does not answer."""
+    store = find_store(options.uri)
+    if options.end:
+        _say(doctor.end_runs(store, options.end))
+        return 0
+    return _say(_examine(store, options.dry_run))
+
+
+def _examine(store: Store, dry_run: bool) -> list[Finding]:
+    try:
+        found = doctor.health(store)
+        away = False
+    except StoreAway as error:
+        found, away = [Finding(str(error), "start it, or name another with --uri")], True
+    is_well = not away and not any(one.todo for one in found)
+    if is_well:
+        found += doctor.open_runs(store, dry_run)
+    return found + _unsent(store) + _checkpoints(store if is_well else None, store)
+
+
+def _say(found: list[Finding]) -> int:
+    for one in found:
+        print(one.says)
+        if one.todo:
+            print(f"  -> {one.todo}")
+    left = sum(bool(one.todo) for one in found)
+    print(f"{left} to do" if left else "nothing to do")
+    return int(left > 0)
+
+
+def _unsent(store: Store) -> list[Finding]:
+    found = []
+    for one in unsent(store):
+        says = f"{one.file} holds {one.file.stat().st_size / 2**20:.1f} MiB that the store has not"
+        if one.is_free:
+            found.append(Finding(says, f"send it: {_recovery(store)}"))
+        else:
+            owner = f"process {one.owner.get('pid')} on {one.owner.get('host')}"
+            todo = f"{owner} sends it if it lives; else: {_recovery(store)} {shlex.quote(str(one.file))}"
+            found.append(Finding(f"{says}; left alone, for {owner} may live", todo))
+    return found
+
+
+def _checkpoints(answering: Store | None, store: Store) -> list[Finding]:
+    found: dict[str, list[Path]] = {}
+    for file, about in abandoned(store):
+        runs = [run for run in about["runs"] if run]
+        command = doctor.repeats(answering, runs[0]) if answering and runs else ""
+        todo = f"go on with it: {command}" if command else "go on with it by the command that left it, or remove it"
+        if about["version"] != __version__:
+            todo = f"remove it: version {about['version']} made it, {__version__} cannot go on with it"
+        found.setdefault(todo, []).append(file)
+    return [
+        Finding("\n".join(f"{file} is a checkpoint that nobody trains on from" for file in files), todo)
+        for todo, files in found.items()
+    ]
+
+
+def recover_command(options: argparse.Namespace) -> int:
+    """Send what was left for a store; exit code 1 where something is refused or left, 2 where the store is away."""
+    store = find_store(options.uri)
+    known = {one.file.resolve(): one for one in unsent(store)}
+    named = [Path(file) for file in options.files]
+    for file in named:
+        if file.resolve() not in known:
+            listed = ", ".join(map(str, known)) or "none"
+            raise ConfigError(
+                f"recover: must name a file that holds what {store.shown} lacks, got {file}; found {listed}"
+            )
+    sent = recover(store, named)
+    for one in sent:
+        print(one.said)
+    others = [one for one in unsent(store) if not one.is_free]
+    for other in others if not named else ():
+        print(f"left alone: {other.file}, for process {other.owner.get('pid')} on {other.owner.get('host')} may live")
+    if not sent and not others:
+        print(f"{store.home / spool.UNSENT} holds nothing for {store.shown}")
+    return int(any(one.error for one in sent) or bool(others and not named))
+
+
+def send_rest(code: int) -> int:
+    """A command's exit code at its end: 3 in the place of 0 where the store has not everything.
+
+    What this process and its workers could not send is tried for some seconds more.
+    """
+    late = monotonic() + SECONDS_AT_THE_END
+    for store in list(spool.used):
+        while any(one.is_free for one in unsent(store)):
+            sent = recover(store)
+            for one in sent:
+                if not one.error:
+                    print(f"workbench: {one.said}", file=sys.stderr)
+            if monotonic() > late or not any(one.error for one in sent):
+                break
+            sleep(1)
+        for left in unsent(store):
+            if left.is_free:
+                line = f"not everything is in {store.shown}, the rest is in {left.file}; send it: {_recovery(store)}"
+                print(f"workbench: {line}", file=sys.stderr)
+                code = code or NOT_ALL_SENT
+    return code
+
+
+def _recovery(store: Store) -> str:
+    """The command that sends what was left for a store."""
+    is_default = store.uri == os.environ.get("MLFLOW_TRACKING_URI") or store.file == Path.cwd() / DATABASE
+    return "workbench recover" + ("" if is_default else f" --uri {shlex.quote(store.shown)}")
