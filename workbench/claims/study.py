@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.build import build_pack, validate
+from workbench.build import build_pack, validate_all
 from workbench.claims.catalog import Entry
 from workbench.claims.record import TUNING_SEED, Claim
 from workbench.claims.request import SEED_OFFSET
@@ -121,8 +121,7 @@ class Study:
 
     def _train(self, specs: Mapping[str, list[RunSpec]], tracked: bool, at_edge: tuple[str, ...] = ()) -> Trained:
         everything = [spec for several in specs.values() for spec in several]
-        for spec in everything:
-            validate(spec)
+        validate_all(everything)
         packs: list[tuple[list[RunSpec], PackResult]] = []
         if tracked and self.train_kept is not None:
             found: list[Mapping[str, float]] = self.train_kept(
