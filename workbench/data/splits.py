@@ -93,8 +93,7 @@ def _parted(dataset: Dataset, rows: Array, seed: int, share: float, asked: str) 
         )
     except ValueError as error:
         raise DataError(
-            f"{dataset.name}: cannot split off {asked}: {error}; "
-            "write for example split.valid=0.1 split.test=0.1"
+            f"{dataset.name}: cannot split off {asked}: {error}; write for example split.valid=0.1 split.test=0.1"
         ) from error
     return first, second
 
