@@ -154,6 +154,23 @@ def test_store_that_goes_and_comes(store: Store, monkeypatch: pytest.MonkeyPatch
     assert {run.info.status for run in found.values()} == {"FINISHED"}
 
 
+def test_recover_makes_no_database(cli: Callable[..., Answer], store: Store) -> None:
+    """One that is gone is put back by whoever took it, not replaced by one that knows none of the runs."""
+    spooled(store)
+    assert store.file is not None
+    store.file.unlink()
+    answer = cli("recover")
+    assert answer.code == 1
+    assert f"there is no database {store.file}; put it back" in answer.out
+    assert len(unsent(store)) == 1
+    assert not store.file.exists()
+    log = store.file.with_name("mlflow.db-wal")
+    log.write_bytes(b"frames of the one that is gone")
+    answer = cli("train", *SMALL)
+    assert answer.code == 2
+    assert "its log mlflow.db-wal is there" in answer.err
+
+
 def test_where_the_spool_cannot_be_written_is_an_error(store: Store) -> None:
     """Neither store nor disk: TrackingError, and no half of an event is left."""
     store.home.mkdir()
@@ -172,6 +189,7 @@ def test_store_away_at_the_start_is_an_error(cli: Callable[..., Answer], folder:
 
 LONG = ("train", "-m", "data=wine", "activation=relu,tanh", "seed=range(3)", "train.epochs=3000", "certificate=false")
 SECONDS_AWAY = 30
+TABLE = Path(__file__).parents[2] / "docs/states.md"
 QUICK = """
 import sys
 import workbench.tracking.writer as writer
@@ -202,6 +220,12 @@ def rows_of(uri: str) -> Counter[tuple[str, str, int, float]]:
     return found
 
 
+def code_of(what: str) -> int:
+    """The exit code in the table of docs/states.md."""
+    (line,) = [line for line in TABLE.read_text().splitlines() if line.startswith(f"| {what}")]
+    return int(line.strip("|").split("|")[5])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("for_good", [False, True], ids=["for a while", "for good"])
 def test_server_killed_in_a_sweep(server: MlflowServer, tmp_path: Path, for_good: bool) -> None:
@@ -219,14 +243,14 @@ def test_server_killed_in_a_sweep(server: MlflowServer, tmp_path: Path, for_good
     finally:
         end(process)
     if for_good:
-        assert answer.code == 3, answer
+        assert answer.code == code_of("store gone for good"), answer
         assert answer.err.splitlines()[-1].endswith(f"send it: workbench recover --uri {server.uri}")
         server.begin()
         server.wait()
         recovered = finish(start(["recover", "--uri", server.uri], tmp_path))
         assert (recovered.code, recovered.err) == (0, "")
     else:
-        assert answer.code in (0, 3), answer
+        assert answer.code in (code_of("store away for a while"), code_of("store gone for good")), answer
         finish(start(["recover", "--uri", server.uri], tmp_path))
     assert {run.info.status for run in all_runs(Store(server.uri))} == {"FINISHED"}
     assert len(runs_of(Store(server.uri))) == 6

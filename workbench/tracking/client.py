@@ -19,8 +19,8 @@ DEFAULTS = {  # what a store that is away costs: MLflow's own would wait for fou
 }
 for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)
-for _name in ("alembic", "mlflow.store.db.utils"):  # a new database would announce each of its migrations
-    logging.getLogger(_name).setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database would announce each of its migrations
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it tells with its traceback, it raises
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each of its attempts would be announced
 
 import requests  # noqa: E402

@@ -55,6 +55,8 @@ def _send(store: Store, left: Unsent) -> Sent:
     ended: list[Ended] = []
     sweeps: dict[str, str] = {}
     try:
+        if store.file is not None and not store.file.exists():  # a new one would know none of these runs
+            raise TrackingError(f"tracking: there is no database {store.file}; put it back")
         sink = MlflowSink(store, left.head.experiment)
         with kept_by(store):
             backend = backend_of(sink.client, store, sink.experiment_id, again=True)

@@ -75,6 +75,8 @@ class Spool:
                     os.fsync(file.fileno())
                 except OSError:
                     os.ftruncate(file.fileno(), start)
+                    if new:
+                        self.remove()
                     raise
         except OSError as error:
             raise TrackingError(

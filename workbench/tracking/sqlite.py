@@ -10,6 +10,7 @@ from weakref import WeakSet
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import Connection, Engine, event
 
+from workbench.errors import TrackingError
 from workbench.tracking.store import SQLITE
 
 _engines: WeakSet[Engine] = WeakSet()
@@ -19,7 +20,15 @@ DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
 
 
 def make(file: Path) -> None:
-    """Put an empty database in its place at once: one whose making was cut off would be of no use to anybody."""
+    """Put an empty database in its place at once: one whose making was cut off would be of no use to anybody.
+
+    Raises TrackingError where there is the log of one that was taken away, which sqlite would read into the new one.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise TrackingError(
+            f"tracking: {file} is gone, but its log {log.name} is there; put it back, or remove the log"
+        )
     new = file.with_name(f"{file.name}.new")
     for end in ("", "-wal", "-shm"):
         new.with_name(new.name + end).unlink(missing_ok=True)
