@@ -70,7 +70,7 @@ def test_an_arm_against_itself_gains_nothing() -> None:
 
     def same(node: dict[str, Any]) -> None:
         short(node)
-        node["arms"] = dict.fromkeys(node["arms"], [*node["arms"]["tanh glorot"], "split.limit=200"])
+        node["arms"] = {name: [*node["arms"]["tanh glorot"], "split.limit=200"] for name in node["arms"]}
         node["parts"] = {name: part for name, part in node["parts"].items() if name not in STARTS}
 
     found = judged("pretraining", SMALL, same, {"DEEP": 3, "starts": lambda study: iter(())})

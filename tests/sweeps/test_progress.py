@@ -6,7 +6,7 @@ import pytest
 
 from workbench.compose import configure
 from workbench.engine.history import Record
-from workbench.engine.train import Trainer
+from workbench.engine.train import Metrics, Trainer
 from workbench.run import Job
 from workbench.sweeps.executors.base import PackTask, Worker
 from workbench.tracking.base import MemorySink
@@ -48,12 +48,12 @@ def test_epochs_are_told_as_they_are_done(task: PackTask, told: Sequence[int]) -
 
 def test_a_pack_that_fails_counts_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its epochs will not come: the bar must not wait for them."""
-    record = Trainer._record
+    records = Trainer._records
 
-    def broken(trainer: Trainer, epoch: int, metrics: dict[str, object]) -> Record:
-        if epoch == 2:
+    def broken(trainer: Trainer, metrics: dict[int, Metrics]) -> list[Record]:
+        if trainer.steps_per_epoch * 2 in metrics:
             raise ValueError("broken")
-        return record(trainer, epoch, metrics)  # type: ignore[arg-type]
+        return records(trainer, metrics)
 
-    monkeypatch.setattr(Trainer, "_record", broken)
+    monkeypatch.setattr(Trainer, "_records", broken)
     assert _told(_task(LIVING, LIVING)) == [2, 2 * (EPOCHS - 1)]

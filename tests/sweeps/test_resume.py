@@ -17,12 +17,13 @@ from tests.outer import Answer, all_runs, client_of, end, environment, finish, r
 from tests.sweeps.test_ledger import workers_of
 from workbench.config import Rerun, Sweep
 from workbench.run import Job, Result
-from workbench.sweeps.checkpoints import FOLDER, Checkpoints
+from workbench.sweeps.checkpoints import FOLDER as CHECKPOINTS
+from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.packs import WORTHWHILE, group
 from workbench.tracking.base import Outcome
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.reader import read_sweep
-from workbench.tracking.store import Store
+from workbench.tracking.store import FOLDER, Store
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -61,7 +62,7 @@ def killed(helper: "subprocess.Popen[str]", store: Store) -> Killer:
 
 def left_in(folder: Path) -> list[Path]:
     """Files of checkpoints."""
-    return sorted(folder.glob(f"{FOLDER}/*/*"))
+    return sorted(folder.glob(f"{FOLDER}/{CHECKPOINTS}/*/*"))
 
 
 def weights(store: Store) -> dict[str, bytes]:
@@ -100,7 +101,7 @@ def test_a_killed_pack_goes_on_in_its_own_runs(cli: Cli, store: Store, killed: K
     assert statuses(store) == {"FINISHED": 3}
     assert len(read_sweep(store, None).runs) == 3
     assert not file.exists()
-    assert not (folder / FOLDER.parts[0]).exists()
+    assert not (folder / FOLDER).exists()
     times = {row.step: row.timestamp for row in client_of(store).get_metric_history(sorted(before)[0], "train/loss")}
     assert all(times[row.step] == row.timestamp for row in rows)
     own = runs_of(store)[0].data.tags
@@ -178,7 +179,7 @@ def test_null_keeps_no_checkpoint(cli: Cli, store: Store, killed: Killer, folder
     """Without checkpoints, rows go out as they come and a killed pack is made again."""
     alone = ("train", "-m", *SMALL, "sweep.checkpoint_seconds=null", "seed=0,1")
     killed(alone, "step", 8)
-    assert not (folder / FOLDER.parts[0]).exists()
+    assert not (folder / FOLDER).exists()
     assert cli(*alone).code == 0
     assert statuses(store) == {"KILLED": 2, "FINISHED": 2}
     assert "checkpoint.count" not in runs_of(store)[-1].data.tags
@@ -316,7 +317,7 @@ def test_of_two_that_go_on_one_gets_the_checkpoint(folder: Path) -> None:
         assert one.found is not None
         assert two.found is None
         one.remove()
-    assert not (folder / FOLDER.parts[0]).exists()
+    assert not (folder / FOLDER).exists()
 
 
 def save(keeper: object) -> None:
@@ -382,7 +383,7 @@ def test_all_and_null_are_settings_of_a_sweep() -> None:
     anew = Checkpoints.of(store, "1", Sweep(rerun=Rerun["all"]))
     assert anew is not None
     assert anew.anew
-    assert anew.folder == Path.cwd() / FOLDER
+    assert anew.folder == Path.cwd() / FOLDER / CHECKPOINTS
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 3])

@@ -108,7 +108,8 @@ def test_fresh_database_takes_three_sweeps_at_once(folder: Path) -> None:
     assert len(runs_of(store, "sweep")) == 3
     assert {run.info.status for run in all_runs(store)} == {"FINISHED"}
     assert len({run.info.experiment_id for run in all_runs(store)}) == 1
-    per_run = 3 * 6 + 2 * 3 + 2  # loss, accuracy and unit rates at steps 0, 5, 10; three norms twice; the test part
+    # loss, accuracy and unit rates at steps 0, 5, 10; three norms twice; the test part; what diagnostics took
+    per_run = 3 * 6 + 2 * 3 + 2 + 1
     assert count(folder / "mlflow.db", "metrics") == 3 * 6 * per_run
     assert all(answer.err == "" for answer in answers)
 
@@ -225,7 +226,7 @@ def test_training_to_a_server(
     store = Store(server)
     assert [run.info.run_name for run in runs_of(store)] == ["relu seed=0", "relu seed=1", "tanh seed=0", "tanh seed=1"]
     assert {run.info.status for run in all_runs(store)} == {"FINISHED"}
-    assert all(len(run.data.metrics) == 11 for run in runs_of(store))
+    assert all(len(run.data.metrics) == 12 for run in runs_of(store))
     assert f"runs and charts: {server}/#/experiments/1/runs?" in answer.out
     assert list(folder.iterdir()) == []
     compared = cli("compare", "--uri", server)
