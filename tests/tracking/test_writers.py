@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.outer import Answer, all_runs, finish, start
+from tests.outer import Answer, all_runs, finish, start, wait_for
 from tests.servers import PASSWORD, Postgres, mlflow_server, postgres
 from workbench.tracking.client import connect
 from workbench.tracking.store import Store, find_store
@@ -105,3 +105,33 @@ def test_password_of_a_database_stays_secret(database: Postgres, tmp_path: Path)
         said |= {*run.data.tags.values(), *run.data.params.values()}
     assert not [text for text in said if PASSWORD in text]
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and PASSWORD.encode() in file.read_bytes()]
+
+
+@pytest.mark.postgres
+def test_database_that_stops_in_a_sweep(database: Postgres, tmp_path: Path) -> None:
+    """Training goes on, and all of it is there in the end; away at the start, it is an error."""
+    uri = database.uri("stops")
+    sweep = ["train", "-m", "data=wine", "train.epochs=4000", "seed=0,1", "certificate=false"]
+    process = start(sweep, tmp_path, MLFLOW_TRACKING_URI=uri)
+    store = find_store(uri)
+    try:
+        wait_for(lambda: len(all_runs(store)) == 3 and any(run.data.metrics for run in all_runs(store)))
+        database.stop()
+        wait_for(lambda: list(tmp_path.glob(".workbench/unsent/*")) or process.poll() is not None)
+        refused = finish(start(["train", "data=wine"], tmp_path, MLFLOW_TRACKING_URI=uri), 60)
+    finally:
+        database.start()
+    answer = finish(process, 300)
+    assert answer.code in (0, 3), answer
+    assert refused.code == 2
+    assert PASSWORD not in answer.out + answer.err + refused.out + refused.err
+    recovered = finish(start(["recover"], tmp_path, MLFLOW_TRACKING_URI=uri))
+    assert recovered.code == 0, recovered
+    assert {run.info.status for run in all_runs(store)} == {"FINISHED"}
+    client = connect(store)
+    for run in all_runs(store):
+        if run.data.tags["kind"] == "run":
+            steps = [row.step for row in client.get_metric_history(run.info.run_id, "train/loss")]
+            assert len(steps) == len(set(steps))
+            assert max(steps) == 4000 * 5
+    assert not list(tmp_path.glob(".workbench/*"))

@@ -122,9 +122,20 @@ def _first(store: Store) -> AbstractContextManager[object]:
         return _file_lock(Path(f"{store.file.resolve()}.lock"))
     if store.is_postgres:
         return _advisory_lock(store)
-    if store.is_server:  # whatever it answers
-        requests.get(f"{store.uri.rstrip('/')}/health", timeout=(SECONDS_TO_REACH, 2 * SECONDS_TO_REACH))
+    if store.is_server:
+        _reach(store)
     return nullcontext()
+
+
+def _reach(store: Store) -> None:
+    """Raise StoreAway where no server answers, whatever it answers."""
+    try:
+        requests.get(f"{store.uri.rstrip('/')}/health", timeout=(SECONDS_TO_REACH, 2 * SECONDS_TO_REACH))
+    except requests.RequestException as error:
+        raise StoreAway(
+            f"tracking: the store {store.shown} does not answer ({type(error).__name__}); start it, or name another by "
+            "tracking.uri=... (or --uri)"
+        ) from error
 
 
 @contextmanager

@@ -41,6 +41,7 @@ class Finding:
 def health(store: Store) -> list[Finding]:
     """Whether the store answers, its database is whole, and this MLflow can use it. Raises StoreAway where not."""
     if store.is_server:
+        connect(store)
         with kept_by(store):
             answer = requests.get(f"{store.uri.rstrip('/')}/version", timeout=2 * SECONDS_TO_REACH)
         return [Finding(f"the server {store.shown} answers; it has MLflow {answer.text[:20]}, here is {_here()}")]
