@@ -130,9 +130,9 @@ def relu() -> Activation:
 def leaky_relu(slope: LeakySlope = 0.01) -> Activation:
     """f(z) = max(0, z) + slope · min(0, z); a slope for each replica."""
 
-    def derivative(z: Units, a: Units, slope: Tensor | float) -> Units:
-        below = z.clone().le_(0)  # a number, 1 or 0: choosing by booleans is several times slower
-        return (1 - below).add_(below.mul_(slope))
+    def derivative(z: Tensor, a: Tensor, slope: Tensor | float) -> Tensor:
+        above = z.clamp(min=0).sign()  # a number, 1 or 0: choosing by booleans is several times slower
+        return (1 - above).mul_(slope).add_(above)
 
     return Activation(
         lambda z, slope: torch.maximum(z, slope * z),
@@ -151,7 +151,7 @@ def absolute() -> Activation:
 def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Activation:
     """f(z) = ln(1 + exp(beta (z - shift))) / beta - drop; its f' is a logistic function, and ln 2 drops f(0) to 0."""
 
-    def forward(z: Units) -> Units:
+    def forward(z: Tensor) -> Tensor:
         a = torch_softplus(z - shift if shift else z, beta, SOFTPLUS_IS_LINEAR_ABOVE)
         return a.sub_(drop) if drop else a
 
