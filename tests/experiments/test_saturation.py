@@ -20,6 +20,7 @@ def short(node: dict[str, Any]) -> None:
     for part in node["parts"].values():
         if "depth" in part.get("cells", {}):
             part["cells"]["depth"] = [3]
+            part.pop("decided_by", None)
     node["tuning_seeds"] = 1
     node["arms"] = {name: [*overrides, "train.epochs=6"] for name, overrides in node["arms"].items()}
 
