@@ -15,7 +15,10 @@ from workbench.tracking.store import Store, find_store
 pytest_plugins = ["tests.outer_fixtures"]
 
 
-@pytest.mark.parametrize("more", [(), ("norm=batch",), ("data=diabetes", "loss=squared_error")])
+@pytest.mark.parametrize(
+    "more",
+    [(), ("norm=batch",), ("data=diabetes", "loss=squared_error"), ("pretraining=autoencoder", "pretraining.epochs=2")],
+)
 def test_rows_are_those_that_are_kept(store: Store, more: tuple[str, ...]) -> None:
     """As many rows of metrics as the runs then have in the store."""
     arguments = [*SMALL, "seed=0,1", *more]

@@ -16,7 +16,7 @@ EPOCHS = 4
 
 def _task(*settings: str, done: frozenset[int] = frozenset()) -> PackTask:
     fixed = ["architecture.hidden=[4]", f"train.epochs={EPOCHS}", "train.batch_size=500", "device=cpu"]
-    specs = [configure([*fixed, f"seed={seed}", setting]) for seed, setting in enumerate(settings)]
+    specs = [configure([*fixed, f"seed={seed}", *setting.split()]) for seed, setting in enumerate(settings)]
     jobs = tuple(Job(spec, str(seed), "arm", {"key": str(seed)}) for seed, spec in enumerate(specs))
     return PackTask(tuple(range(10, 10 + len(jobs))), jobs, done=done)
 
@@ -28,6 +28,8 @@ def _told(task: PackTask) -> list[int]:
 
 
 LIVING, EXPLODING = "optimizer.lr=0.1", "optimizer.lr=1e30"
+PRETRAINED = "pretraining=autoencoder pretraining.epochs=2 pretraining.frozen_epochs=1"
+WATCHED = "diagnostics=full diagnostics.at=steps diagnostics.every=1 diagnostics.budget=null"
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,10 @@ LIVING, EXPLODING = "optimizer.lr=0.1", "optimizer.lr=1e30"
         (_task(LIVING, LIVING, LIVING, done=frozenset({11})), [2] * EPOCHS),
         (_task(LIVING, EXPLODING), [2, EPOCHS - 1, *[1] * (EPOCHS - 1)]),
         (_task(LIVING, EXPLODING, done=frozenset({11})), [1] * EPOCHS),
+        (_task(PRETRAINED, PRETRAINED), [2] * (3 + EPOCHS)),
+        (_task(WATCHED, WATCHED), [2] * EPOCHS),
     ],
-    ids=["two", "one done before", "one diverges", "one done before diverges"],
+    ids=["two", "one done before", "one diverges", "one done before diverges", "pretrained", "moments in epochs"],
 )
 def test_epochs_are_told_as_they_are_done(task: PackTask, told: Sequence[int]) -> None:
     """A run that leaves counts to its end at once; one that is done counts nothing."""

@@ -11,8 +11,10 @@ from workbench.build import GIB, build_pack, diagnostics_of
 from workbench.config import RunSpec
 from workbench.engine.evaluate import evaluate
 from workbench.engine.plan import Batch, Plan
+from workbench.engine.pretraining import KEPT
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
+from workbench.nn.greedy import stages
 from workbench.run import Job, is_small
 from workbench.sweeps.packs import group, pack_bytes
 
@@ -80,7 +82,8 @@ def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
     scores = 2
     of_moment = len(trainer.observed_step(next(_batches(trainer)), 0)[1])
     rows = (epochs + 1) * (len(names) + scores) + epochs * of_moment + scores + bool(looking.units or of_moment)
-    return Program(seconds / count, rows)
+    rows += sum(len(KEPT) * (stage.epochs + 1) for stage in stages(pack.objective.model, pack.pretraining))
+    return Program(seconds / count * specs[0].epochs / epochs, rows)  # a stage's epoch counted as one of the whole net
 
 
 def _seconds_per_step(trainer: Trainer, budget: float, share_of_steps: float) -> float:

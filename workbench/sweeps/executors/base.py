@@ -40,7 +40,7 @@ class PackTask:
     def epochs(self) -> int:
         """Epochs of runs that are to be trained."""
         silent = self.silent
-        return sum(job.spec.config.train.epochs for number, job in enumerate(self.jobs) if number not in silent)
+        return sum(job.spec.epochs for number, job in enumerate(self.jobs) if number not in silent)
 
     def keeper(self) -> AbstractContextManager[Keeper | None]:
         """What keeps its checkpoint while it is trained."""
@@ -81,17 +81,20 @@ class Worker:
     def do(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
         """Train one pack; `on_progress` is told of all its epochs, also of those that are not needed."""
         config, silent = task.jobs[0].spec.config, task.silent
-        left = {number: config.train.epochs for number in range(len(task.jobs)) if number not in silent}
+        left = {number: job.spec.epochs for number, job in enumerate(task.jobs) if number not in silent}
+        epoch = 0
 
         def ends(replicas: Iterable[int]) -> None:
             on_progress(sum(left.pop(replica, 0) for replica in replicas))
 
         def on_record(record: Record) -> None:
-            if record.epoch and "train/loss" in record.metrics:
+            nonlocal epoch
+            if record.epoch > epoch:  # others are of moments inside one, of a stage's beginning, of the test part
+                epoch = record.epoch
                 trained = left.keys() & record.replicas
                 left.update({replica: left[replica] - 1 for replica in trained})
                 on_progress(len(trained))
-                ends(one.replica for one in record.diverged)
+            ends(one.replica for one in record.diverged)
 
         spot_checks = self.spot_checks if config.certificate else None
         prune = task.pruning.watch(task.jobs) if task.pruning else lambda record: ()
