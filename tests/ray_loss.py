@@ -16,7 +16,7 @@ from mlflow.entities import Run
 import workbench as wb
 from tests.outer import finish, start, wait_for
 from tests.ray_nodes import cluster
-from tests.tracking.test_processes import free_port
+from tests.servers import free_port
 from workbench.sweeps.packs import group
 from workbench.tracking.client import connect, search_all
 from workbench.tracking.store import Store

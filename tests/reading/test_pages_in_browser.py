@@ -7,18 +7,17 @@ in $SCREENSHOTS, pictures of the pages are put there.
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import pytest
 
 import workbench as wb
 from tests.outer import SMALL, environment, runs_of, start, wait_for
+from tests.servers import free_port, healthy
 from workbench.sweeps.sweep import Finished
 from workbench.tracking.store import Store
 
@@ -56,27 +55,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
     pages = start(["ui", "--port", str(port)], folder, **environment())
     try:
         base = f"http://127.0.0.1:{port}"
-        wait_for(lambda: answers(f"{base}/health"))
+        wait_for(lambda: healthy(port))
         yield Served(base, sweep, store)
     finally:
         pages.terminate()
         pages.communicate(timeout=60)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(address: str) -> bool:
-    """Whether a server is there."""
-    try:
-        with urlopen(address, timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")

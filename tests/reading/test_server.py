@@ -1,19 +1,14 @@
 """Every command that reads runs back, over a server: a real one, on loopback."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import workbench as wb
-from tests.outer import SMALL, Answer, environment, wait_for
-from tests.reading.test_pages_in_browser import answers, free_port
-from workbench.tracking.ui import LIGHT
+from tests.outer import SMALL, Answer
+from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.slow
 pytest_plugins = ["tests.outer_fixtures"]
@@ -24,22 +19,11 @@ Cli = Callable[..., Answer]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
     """The address of ``mlflow server`` with one worker, ended with the module."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, folder / "server.db")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)],
-        cwd=folder,
-        env=environment(**LIGHT, MLFLOW_BACKEND_STORE_URI=f"sqlite:///{folder}/server.db"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+    with mlflow_server(folder) as begun:
+        begun.wait()
+        yield begun.uri
 
 
 def test_commands_read_a_server(cli: Cli, server: str, folder: Path) -> None:

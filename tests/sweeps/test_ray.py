@@ -14,7 +14,7 @@ from mlflow.entities import Run
 
 from tests.outer import SMALL, Answer, all_runs, assert_same_runs, end, finish, runs_of, start, wait_for
 from tests.ray_nodes import Cluster, cluster
-from tests.tracking.test_processes import free_port
+from tests.servers import free_port
 from workbench.errors import ConfigError
 from workbench.sweeps.executors.ray_cluster import Ray
 from workbench.sweeps.executors.remote import check_reach

@@ -1,7 +1,6 @@
 """Real processes: signals in mid-training, three sweeps at once on a fresh database, MLflow's server and its pages."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -19,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.outer import SMALL, Answer, Trained, all_runs, end, environment, finish, runs_of, start, wait_for
+from tests.outer import SMALL, Answer, Trained, all_runs, end, finish, runs_of, start, wait_for
+from tests.servers import free_port, healthy, mlflow_server
 from workbench.tracking.store import Store
-from workbench.tracking.ui import LIGHT
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -114,13 +113,6 @@ def test_fresh_database_takes_three_sweeps_at_once(folder: Path) -> None:
     assert all(answer.err == "" for answer in answers)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def children(parent: int) -> set[int]:
     """All living descendants of a process."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
@@ -140,15 +132,6 @@ def alive(pids: set[int]) -> set[int]:
     return {int(pid) for pid, state in rows if int(pid) in pids and state[0] != "Z"}
 
 
-def healthy(port: int) -> bool:
-    """Whether MLflow's server answers."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 @dataclass
 class Pages:
     """A ``workbench ui`` that was started and ended: its output, and what answered in between."""
@@ -163,18 +146,8 @@ class Pages:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an ``mlflow server`` with one worker on a fresh database; starts while the pages do."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)],
-        cwd=folder,
-        env=environment(**LIGHT, MLFLOW_BACKEND_STORE_URI=f"sqlite:///{folder}/server.db"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    yield f"http://127.0.0.1:{port}"
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=30)
+    with mlflow_server(tmp_path_factory.mktemp("server")) as begun:
+        yield begun.uri
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,11 @@ class Writer:
     """Hands events to `write`, in their order, many at once.
 
     What `write` raises is raised by the next call of a method. What it could not write then stays first in line and is
-    tried once more, with what has come since; where that fails too, it is given to `lost`.
+    tried once more, with what has come since; where that fails too, it is left out of what is written from then on.
     """
 
-    def __init__(
-        self, write: Callable[[Sequence[Event]], None], lost: Callable[[Sequence[Event]], None] = lambda events: None
-    ) -> None:
-        self.write, self.lost = write, lost
+    def __init__(self, write: Callable[[Sequence[Event]], None]) -> None:
+        self.write = write
         self._pool = ThreadPoolExecutor(1, "tracking")  # its thread is waited for when the process ends
         self._waiting: list[Event] = []
         self._rows = 0
@@ -83,9 +81,7 @@ class Writer:
             job.result()
             self._has_failed = False
         except TrackingError:
-            if self._has_failed:
-                self.lost(self._going)
-            else:
+            if not self._has_failed:
                 self._waiting[:0] = self._going
             self._has_failed = not self._has_failed
             raise
