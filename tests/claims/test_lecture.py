@@ -3,6 +3,7 @@
 from itertools import chain
 
 import pytest
+from markdown_it import MarkdownIt
 
 from tests.claims import made_up
 from workbench.claims.catalog import catalog
@@ -57,10 +58,26 @@ def test_what_is_against_a_slide() -> None:
     assert lines["Forward Propagation"].claims == []
 
 
+def page_tables(text: str) -> list[list[list[str]]]:
+    """The tables of a Markdown page: rows of cells, as they are read."""
+    tables: list[list[list[str]]] = []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.type == "table_open":
+            tables.append([])
+        elif token.type == "tr_open":
+            tables[-1].append([])
+        elif token.type == "inline" and token.level == 4:
+            tables[-1][-1].append("".join(child.content for child in token.children or []))
+    return tables
+
+
 def test_front_page_shows_every_slide() -> None:
     """In both forms; a report of one claim is about that claim."""
     several = made_up.everything()
     page, text = html_report(several, {}), markdown_report(several, {})
+    slides_table = page_tables(text)[1]
+    assert [row[0] for row in slides_table[1:]] == TITLES  # one table of Markdown, not cut by a blank line
+    assert {len(row) for row in slides_table} == {3}
     for line in slide_by_slide(several):
         assert line.slide.title.split(":")[0] in page
         assert line.slide.title.split(":")[0].replace("_", "\\_") in text
