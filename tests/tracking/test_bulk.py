@@ -258,3 +258,14 @@ def test_members_are_found_both_ways(ways: list[Way]) -> None:
         way.backend.write(events)
         way.client.delete_run(way.ids(runs)[4])
         assert way.backend.members("in.s", "run") == dict(zip(way.ids(runs[:2]), ("k5", ""), strict=True))
+
+
+def test_params_of_members_are_found_both_ways(ways: list[Way]) -> None:
+    """All values of each param, and None where a member has none; those of other runs are not among them."""
+    for way in ways:
+        rows = ({"f": "relu", "lr": "0.1"}, {"f": "relu", "lr": "0.2", "slope": "0"}, {"f": "tanh", "lr": "0.3"})
+        shown = ("run", "run", "superseded")
+        infos = [RunInfo(one, row, {"in.p": one}, "", {}, None) for row, one in zip(rows, shown, strict=True)]
+        way.backend.write([Opened(run * 32, one, START) for run, one in zip("ef0", infos, strict=True)])
+        assert way.backend.params("in.p", "run") == {"f": {"relu"}, "lr": {"0.1", "0.2"}, "slope": {"0", None}}
+        assert way.backend.params("in.t", "run") == {}

@@ -5,22 +5,26 @@ import json
 import zlib
 from typing import Any
 
+import mlflow
 import pytest
 
 from tests.outer import client_of
 from workbench.tracking.base import RunInfo
 from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.store import Store
-from workbench.tracking.view import TAG, Varying, share, varying
+from workbench.tracking.view import SEEN_WORKING, TAG, Varying, varying
 
 pytest_plugins = ["tests.outer_fixtures"]
 METRICS = ("valid/loss", "train/loss", "test/accuracy", "update_ratio/l1", "grad_norm/l1", "act_mean/l1", "own/thing")
 
 
 def sweep_of(store: Store, rows: list[dict[str, str]]) -> str:
-    """An experiment with a run for each row of params, all in the sweep "s"."""
+    """An experiment with a run for each row of params, all in the sweep "s", whose view is saved."""
     sink = MlflowSink(store, "e")
-    sink.open([RunInfo(f"{n}", row, {"kind": "run", "in.s": "run"}, "", {}, None) for n, row in enumerate(rows)])
+    (own, *_) = sink.open(
+        [RunInfo(f"{n}", row, {"kind": "run", "in.s": "run"}, "", {}, None) for n, row in enumerate(rows)]
+    )
+    assert sink.save_view(own, "s", METRICS) == mlflow.__version__.startswith(SEEN_WORKING)
     return str(sink.experiment_id)
 
 
@@ -47,9 +51,8 @@ def test_what_varies_becomes_columns(store: Store) -> None:
         for seed, f, slope, lr in (("0", "relu", "0", "0.1"), ("1", "leaky", "0.1", "1e-3"))
     ]
     experiment = sweep_of(store, rows)
-    client = client_of(store)
-    assert varying(client, experiment, "s") == Varying(["activation", "optimizer.lr"], ["optimizer.lr"])
-    assert share(client, experiment, "s", METRICS)
+    values = {key: {row[key] for row in rows} for key in rows[0]}
+    assert varying(values) == Varying(["activation", "optimizer.lr"], ["optimizer.lr"])
     state = state_of(store, experiment)
     columns = ["metrics.`test/accuracy`", "params.`activation`", "params.`optimizer.lr`", "params.`seed`"]
     assert state["selectedColumns"] == ["attributes.`Duration`", *columns]
@@ -60,7 +63,6 @@ def test_what_varies_becomes_columns(store: Store) -> None:
 def test_sections_and_axes(store: Store) -> None:
     """Scores first, unknown sections last; losses, gradients and steps on logarithmic axes; details closed."""
     experiment = sweep_of(store, [{"seed": "0"}])
-    share(client_of(store), experiment, "s", METRICS)
     state = state_of(store, experiment)
     shown = {section["name"]: section["display"] for section in state["compareRunSections"]}
     assert list(shown) == ["valid", "train", "test", "grad_norm", "act_mean", "update_ratio", "own"]
@@ -78,7 +80,6 @@ def test_several_numbers_get_parallel_coordinates(store: Store) -> None:
     """Two numbers that vary, and a score: one line for each arm."""
     rows = [{"seed": "0", "optimizer.lr": lr, "optimizer.momentum": m} for lr, m in (("0.1", "0"), ("0.2", "0.9"))]
     experiment = sweep_of(store, rows)
-    share(client_of(store), experiment, "s", METRICS)
     (chart,) = [chart for chart in state_of(store, experiment)["compareRunCharts"] if chart["type"] == "PARALLEL"]
     assert chart["selectedParams"] == ["optimizer.lr", "optimizer.momentum"]
     assert chart["selectedMetrics"] == ["test/accuracy"]
@@ -86,7 +87,6 @@ def test_several_numbers_get_parallel_coordinates(store: Store) -> None:
 
 def test_other_versions_save_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The form is that of the versions it was seen in."""
-    experiment = sweep_of(store, [{"seed": "0"}])
     monkeypatch.setattr("mlflow.__version__", "4.0.0")
-    assert not share(client_of(store), experiment, "s", METRICS)
+    experiment = sweep_of(store, [{"seed": "0"}])
     assert f"{TAG}s" not in client_of(store).get_experiment(experiment).tags

@@ -20,15 +20,20 @@ def group(specs: Sequence[RunSpec], parallel: int = 1, total: int = 0) -> list[l
     is also at most a worker's share of all runs, as far as packs stay worthwhile. `total` is the number of runs before
     some packs of theirs were done: with it, the other packs are the same ones.
     """
-    programs: dict[str, list[int]] = {}
-    for position, spec in enumerate(specs):
-        programs.setdefault(program_key(spec), []).append(position)
     total = max(total, len(specs))
     share = max(WORTHWHILE, -(-total // (PACKS_PER_WORKER * parallel))) if parallel > 1 else total
     packs = []
-    for positions in programs.values():
+    for positions in by_program(specs):
         packs += _fitting(specs, positions, min(share, _cached(specs[positions[0]])))
     return packs
+
+
+def by_program(specs: Sequence[RunSpec]) -> list[list[int]]:
+    """Positions of the runs of each program."""
+    programs: dict[str, list[int]] = {}
+    for position, spec in enumerate(specs):
+        programs.setdefault(program_key(spec), []).append(position)
+    return list(programs.values())
 
 
 def _cached(spec: RunSpec) -> int:

@@ -16,7 +16,7 @@ from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
 from workbench.nn.greedy import stages
 from workbench.run import Job, is_small
-from workbench.sweeps.packs import group, pack_bytes
+from workbench.sweeps.packs import by_program, group, pack_bytes
 
 MANY = 20  # runs: more than these are announced in full
 SECONDS = 1.0  # of steps that are measured for a whole sweep, at most
@@ -50,7 +50,7 @@ class Forecast:
 def forecast(specs: Sequence[RunSpec], parallel: int = 1) -> Forecast:
     """Measure each program of the runs that are to be trained, and add up."""
     packs = group(specs, parallel)
-    programs = group(specs)  # a program may come in several packs
+    programs = by_program(specs)
     budget = SECONDS / max(1, len(programs))
     rows, seconds = 0, 0.0
     for positions in programs:

@@ -148,6 +148,9 @@ class Backend(Protocol):
     def members(self, tag: str, value: str) -> dict[str, str]:
         """The runs of the experiment with this tag: id -> the tag `key`, empty where there is none."""
 
+    def params(self, tag: str, value: str) -> dict[str, set[str | None]]:
+        """The params of the same runs: name -> their values, None among them where a run lacks it."""
+
 
 class Sink(Protocol):
     """Keeps runs. Every method raises TrackingError where it cannot keep what it was given, by itself or before."""

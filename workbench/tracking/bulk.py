@@ -7,6 +7,7 @@ that MLflow reads back.
 """
 
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -20,6 +21,7 @@ from mlflow.store.tracking.dbmodels import models
 from mlflow.utils import file_utils, uri
 from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.functions import count
 
 from workbench.errors import TrackingError
 from workbench.tracking.base import STATUS, Ended, Event, File, Opened, Reopened, Rows, Tagged
@@ -110,16 +112,31 @@ class Bulk:
         return run if run in self._begun else None
 
     def members(self, tag: str, value: str) -> dict[str, str]:
-        member, key = _tags.alias(), _tags.alias()
-        active = (_runs.c.experiment_id == self.experiment_id, _runs.c.lifecycle_stage == "active")
-        found = (
-            select(member.c.run_uuid, key.c.value)
-            .join(_runs, _runs.c.run_uuid == member.c.run_uuid)
-            .join(key, (key.c.run_uuid == member.c.run_uuid) & (key.c.key == "key"), isouter=True)
-            .where(member.c.key == tag, member.c.value == value, *active)
-        )
+        members, keys = self._tagged(tag, value).subquery(), _tags.alias()
+        of_member = (keys.c.run_uuid == members.c.run_uuid) & (keys.c.key == "key")
+        found = select(members.c.run_uuid, keys.c.value).join(keys, of_member, isouter=True)
         with self.engine.connect() as connection:
             return {run: key or "" for run, key in connection.execute(found)}
+
+    def params(self, tag: str, value: str) -> dict[str, set[str | None]]:
+        members = self._tagged(tag, value).subquery()
+        distinct = select(_params.c.key, _params.c.value, count()).join(
+            members, members.c.run_uuid == _params.c.run_uuid
+        )
+        values: dict[str, set[str | None]] = defaultdict(set)
+        having: Counter[str] = Counter()
+        with self.engine.connect() as connection:
+            runs = connection.execute(select(count()).select_from(members)).scalar_one()
+            for key, one, times in connection.execute(distinct.group_by(_params.c.key, _params.c.value)):
+                values[key].add(one)
+                having[key] += times
+        return {key: found if having[key] == runs else {*found, None} for key, found in values.items()}
+
+    def _tagged(self, tag: str, value: str) -> Any:
+        """The runs of the experiment with this tag."""
+        active = (_runs.c.experiment_id == self.experiment_id, _runs.c.lifecycle_stage == "active")
+        found = select(_tags.c.run_uuid).join(_runs, _runs.c.run_uuid == _tags.c.run_uuid)
+        return found.where(_tags.c.key == tag, _tags.c.value == value, *active)
 
     def write(self, events: Sequence[Event]) -> None:
         batch, self._begun = _Batch(), set()

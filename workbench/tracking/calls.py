@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from workbench.tracking.base import STATUS, DatasetInfo, Ended, Event, File, Opened, Reopened, Rows, Tagged
 from workbench.tracking.client import kept_by, search_all
@@ -36,8 +36,14 @@ class Calls:
         return self._ids.get(run)
 
     def members(self, tag: str, value: str) -> dict[str, str]:
-        found = search_all(self.client, [self.experiment_id], f"tags.`{tag}` = '{value}'")
-        return {run.info.run_id: run.data.tags.get("key", "") for run in found}
+        return {run.info.run_id: run.data.tags.get("key", "") for run in self._tagged(tag, value)}
+
+    def params(self, tag: str, value: str) -> dict[str, set[str | None]]:
+        runs = [run.data.params for run in self._tagged(tag, value)]
+        return {key: {params.get(key) for params in runs} for key in dict.fromkeys(key for one in runs for key in one)}
+
+    def _tagged(self, tag: str, value: str) -> list[Run]:
+        return search_all(self.client, [self.experiment_id], f"tags.`{tag}` = '{value}'")
 
     def write(self, events: Sequence[Event]) -> None:
         self._rows.clear()

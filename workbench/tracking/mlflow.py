@@ -191,7 +191,13 @@ class MlflowSink:
         """
         try:
             with kept_by(self.store):
-                saved = share(self.client, self.experiment_id, sweep, metrics)
+                saved = share(
+                    self.client,
+                    self.experiment_id,
+                    sweep,
+                    metrics,
+                    lambda: self.backend.params(member_tag(sweep), "run"),
+                )
         except StoreAway:
             return False
         if saved:

@@ -8,7 +8,7 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from uuid import NAMESPACE_URL, uuid5
@@ -27,16 +27,24 @@ SECTIONS = (
     *("delta_norm", "delta_mean", "delta_var", "update_ratio", "weight_norm", "diagnostics"),
 )
 SEEDS = ("seed", "split.seed")
-SAMPLE = 500  # runs that are looked at for what varies
 QUIET = ("tracking", "sweep")
 
 
-def share(client: MlflowClient, experiment_id: str, sweep: str, metrics: Iterable[str]) -> bool:
-    """Save the view of one sweep under its id; False where this MLflow is not known to read it."""
+def share(
+    client: MlflowClient,
+    experiment_id: str,
+    sweep: str,
+    metrics: Iterable[str],
+    params: Callable[[], Mapping[str, Collection[str | None]]],
+) -> bool:
+    """Save the view of one sweep under its id; False where this MLflow is not known to read it.
+
+    `params` finds the values of each param of its runs.
+    """
     if not mlflow.__version__.startswith(SEEN_WORKING):
         return False
     now = int(time.time() * 1000)
-    state = _state(sweep, sorted(metrics), varying(client, experiment_id, sweep))
+    state = _state(sweep, sorted(metrics), varying(params()))
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     view = {"name": f"sweep {sweep}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
     client.set_experiment_tag(experiment_id, f"{TAG}{sweep}", json.dumps(view))
@@ -51,11 +59,8 @@ class Varying:
     numbers: Sequence[str] = ()
 
 
-def varying(client: MlflowClient, experiment_id: str, sweep: str) -> Varying:
+def varying(values: Mapping[str, Collection[str | None]]) -> Varying:
     """What varies in a sweep beside its seeds; where a choice of a group does, not its own constants."""
-    runs = client.search_runs([experiment_id], runs_filter(sweep), max_results=SAMPLE)
-    names = {key for run in runs for key in run.data.params}
-    values = {key: {run.data.params.get(key) for run in runs} for key in names}
     keys = {key for key, found in values.items() if len(found) > 1}
     own = {key for key in keys if "." in key and key.partition(".")[0] in (*keys, *QUIET)}
     found = sorted(keys - own - set(SEEDS))
