@@ -8,7 +8,7 @@ harder, few labels and wrong ones, is done to the training part alone.
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.preprocessing import StandardScaler
 
 from workbench.data.datasets import Array, Dataset
@@ -85,17 +85,15 @@ def _drawn(dataset: Dataset, seed: int, valid: float, test: float) -> Split:
 def _parted(dataset: Dataset, rows: Array, seed: int, share: float, asked: str) -> tuple[Array, Array]:
     """Rows drawn into two parts, the second of the given share."""
     try:
-        first, second = train_test_split(
-            rows,
-            test_size=share,
-            random_state=stream_seed(seed, "data", "split", bits=32),
-            stratify=dataset.y[rows] if dataset.n_classes else None,
+        drawn = (StratifiedShuffleSplit if dataset.n_classes else ShuffleSplit)(
+            1, test_size=share, random_state=stream_seed(seed, "data", "split", bits=32)
         )
+        first, second = next(drawn.split(rows, dataset.y[rows]))
     except ValueError as error:
         raise DataError(
             f"{dataset.name}: cannot split off {asked}: {error}; write for example split.valid=0.1 split.test=0.1"
         ) from error
-    return first, second
+    return rows[first], rows[second]
 
 
 def _taken(dataset: Dataset, rows: Array) -> PartArrays:
