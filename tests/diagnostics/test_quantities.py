@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.reference import blobs, build, make_pack
-from workbench.build import diagnostics_of
+import workbench as wb
+from tests.reference import blobs, build, make_pack, stems
+from workbench.build import build_pack, diagnostics_of
 from workbench.diagnostics.plan import Diagnostics
 from workbench.diagnostics.snapshot import Signal, Snapshot
 from workbench.engine.plan import Plan
@@ -164,7 +165,7 @@ def test_quantities_worked_by_hand() -> None:
     grads["l1.W"][0], grads["l1.b"][0] = torch.tensor([[5.0], [0.0]]), torch.tensor([0.0, 12.0])
     a = torch.tensor([[[0.0, 3.0], [4.0, 0.0]]])
     signal = Signal(a, a, torch.tensor([[[0.5, 0.0], [0.0, -1.0]]]))
-    seen = Snapshot(1, a, before, after, grads, lambda: {"l1": signal})
+    seen = Snapshot(1, a, before.flat, after, grads, lambda: {"l1": signal})
     found = {name: float(quantity(seen)["l1"]) for name, quantity in FULL.quantities.items()}
     assert found == pytest.approx(
         {
@@ -188,7 +189,7 @@ def test_small_and_large_signals_are_measured_in_single_precision() -> None:
     a, delta = torch.full((1, 4, 9), 1e30), torch.full((1, 4, 9), 1e-30)
     params = Params.zeros(Layout({"l1.W": (1, 4)}), 1, torch.empty(0))
     params["l1.W"].fill_(1e-30)
-    seen = Snapshot(1, a, params, params, params, lambda: {"l1": Signal(a, a, delta)})
+    seen = Snapshot(1, a, params.flat, params, params, lambda: {"l1": Signal(a, a, delta)})
     assert float(FULL.quantities["act_norm"](seen)["l1"]) == pytest.approx(3e30, rel=1e-6)
     assert float(FULL.quantities["delta_norm"](seen)["l1"]) == pytest.approx(4 * 3e-30, rel=1e-6)
     assert float(FULL.quantities["grad_norm"](seen)["l1"]) == pytest.approx(2e-30, rel=1e-6)
@@ -206,10 +207,25 @@ def test_watching_changes_no_bit() -> None:
     assert torch.equal(final(FULL), final(call("diagnostics", option("diagnostics", "off"))))
 
 
+@pytest.mark.parametrize("optimizer", stems("optimizer"))
+def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> None:
+    """What the light diagnostics read after a step are the bits that a watched step has, clipped or not."""
+
+    def norms_of(*overrides: str) -> list[dict[str, list[float]]]:
+        settings = ["data=wine", f"optimizer={optimizer}", "optimizer.lr=0.01", "train.clip_norm=0.1", *overrides]
+        spec = wb.configure([*settings, "architecture.hidden=[5]", "diagnostics.every=1", "diagnostics.budget=null"])
+        plan = diagnostics_of(spec)
+        assert (plan.of_gradients is None) == plan.tables
+        records = Trainer(build_pack([spec]), 16, plan).run(3)
+        return [{name: row for name, row in one.metrics.items() if name.startswith("grad_norm")} for one in records]
+
+    light, full = norms_of("diagnostics=light"), norms_of("diagnostics=full")
+    assert [sorted(one) for one in light[1:4]] == [["grad_norm/all", "grad_norm/l1", "grad_norm/l2"]] * 3
+    assert [one for one in light if one] == [one for one in full if one][-3:]
+
+
 def test_a_quantity_of_ones_own_needs_no_more_than_a_line() -> None:
     """A function that any module has, under a name of its own, beside those of an option."""
-    import workbench as wb
-
     mine = "+diagnostics.quantities.largest._target_=tests.diagnostics.own.largest"
     plan = diagnostics_of(wb.configure(["diagnostics=full", mine, "diagnostics.quantities.act_var=null"]))
     assert sorted(plan.quantities) == sorted({*FULL.quantities, "largest"} - {"act_var"})

@@ -7,13 +7,14 @@ any case, and with tables so is the first.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
 from workbench.axes import PositiveInt
 from workbench.diagnostics.quantities import grad_norm
-from workbench.diagnostics.snapshot import Quantity
+from workbench.diagnostics.snapshot import OfGradients, Quantity
 
 At = Literal["epochs", "steps", "geometric"]
 Share = Annotated[float, Gt(0), Lt(1)]
@@ -34,6 +35,12 @@ class Diagnostics:
     at: At = "epochs"
     every: int = 1
     budget: float | None = None
+
+    @cached_property
+    def of_gradients(self) -> Mapping[str, OfGradients] | None:
+        """The quantities, where the gradients of a step are all that they read; else None."""
+        own = {name: one for name, one in self.quantities.items() if isinstance(one, OfGradients)}
+        return own if len(own) == len(self.quantities) and not self.tables else None
 
     def scheduled(self, start: int, stop: int, epoch_length: int) -> dict[int, int]:
         """The steps after `start` up to `stop` that it asks for, each with its number among all that it asks for."""

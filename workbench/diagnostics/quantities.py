@@ -19,7 +19,7 @@ delta_var is the Var[dCost/dz] of their equation 6; sparsity is that of Glorot, 
 import torch
 
 from workbench.axes import PerReplicaTensor
-from workbench.diagnostics.snapshot import Quantity, Snapshot, norms
+from workbench.diagnostics.snapshot import OfGradients, Quantity, Snapshot, norms
 from workbench.nn.params import WEIGHT_SUFFIX
 
 
@@ -66,7 +66,7 @@ def sparsity() -> Quantity:
 
 def grad_norm() -> Quantity:
     """Norm of dJ/d(W, b)."""
-    return lambda seen: norms(seen.grads)
+    return OfGradients(norms)
 
 
 def weight_norm() -> Quantity:
@@ -78,7 +78,7 @@ def update_ratio() -> Quantity:
     """Norm of the change of W in the step over the norm of W before it; about 0.001 where a net learns well."""
 
     def compute(seen: Snapshot) -> dict[str, PerReplicaTensor]:
-        change = seen.params.with_flat(seen.params.flat - seen.before.flat)
+        change = seen.params.with_flat(seen.params.flat - seen.flat)
         return {layer: norm / seen.weight_norms[layer] for layer, norm in norms(change, WEIGHT_SUFFIX).items()}
 
     return compute

@@ -4,13 +4,15 @@ delta is that of one example, B times what the pass holds: the 1/B of the mean o
 is the lecture's delta, and batches of different sizes compare.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from math import inf, prod
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from workbench.axes import PerReplicaTensor, Units
 from workbench.nn.model import Model
@@ -45,17 +47,22 @@ class Signal:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Step number `step`, counted from 1, on inputs x: parameters before and after it, its gradients and signals.
+    """Step number `step`, counted from 1, on inputs x: parameters before (`flat` [R, P]) and after it, its gradients.
 
     The signals are looked for when they are asked for, and what it holds is overwritten by the next step.
     """
 
     step: int
     x: Units
-    before: Params
+    flat: Tensor
     params: Params
     grads: Params
     see: Callable[[], Mapping[str, Signal]]
+
+    @cached_property
+    def before(self) -> Params:
+        """The parameters that the step began with."""
+        return self.params.with_flat(self.flat)
 
     @cached_property
     def signals(self) -> Mapping[str, Signal]:
@@ -76,6 +83,17 @@ class Snapshot:
 Quantity = Callable[[Snapshot], Mapping[str, PerReplicaTensor]]
 
 
+@dataclass(frozen=True)
+class OfGradients:
+    """A quantity that reads the gradients alone: for these, a step need not be watched."""
+
+    of: Callable[[Params], Mapping[str, PerReplicaTensor]]
+
+    def __call__(self, seen: Snapshot) -> Mapping[str, PerReplicaTensor]:
+        """By layer, as every quantity."""
+        return self.of(seen.grads)
+
+
 def moments(values: Units) -> tuple[PerReplicaTensor, PerReplicaTensor]:
     """Means over B and U of the values and of their squares, float64: those of 1e-30 do not underflow."""
     flat = values.flatten(1).double()
@@ -84,16 +102,13 @@ def moments(values: Units) -> tuple[PerReplicaTensor, PerReplicaTensor]:
 
 def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
     """Euclidean norm by layer of what belongs to it and has a name of this ending, and ``all``."""
-    squares: dict[str, PerReplicaTensor] = {}
-    of_all = arrays.flat.double().square()
+    parts: dict[str, list[PerReplicaTensor]] = defaultdict(list)
     for name, (start, shape) in arrays.layout.slots.items():
-        if not name.endswith(ending):
-            continue
-        layer, square = layer_of(name), of_all[:, start : start + prod(shape)].sum(1)
-        squares[layer] = squares[layer] + square if layer in squares else square
-    squares = dict(sorted(squares.items()))
-    table = torch.stack(list(squares.values()))
-    return dict(zip([*squares, "all"], torch.cat([table, table.sum(0, keepdim=True)]).sqrt_(), strict=True))
+        if name.endswith(ending):
+            own = arrays.flat[:, start : start + prod(shape)]
+            parts[layer_of(name)].append(vector_norm(own, dim=1, dtype=torch.float64))
+    layers = {layer: reduce(torch.hypot, own) for layer, own in sorted(parts.items())}
+    return {**layers, "all": vector_norm(torch.stack(list(layers.values())), dim=0)}
 
 
 def signals_of(model: Model, watch: Watch) -> dict[str, Signal]:
@@ -109,7 +124,7 @@ def signals_of(model: Model, watch: Watch) -> dict[str, Signal]:
     return found
 
 
-def snapshot_of(model: Model, step: int, x: Units, before: Tensor, params: Params, grads: Params) -> Snapshot:
-    """What a step left whose gradients have a watch; `before` are the parameters [R, P] it began with."""
+def snapshot_of(model: Model, step: int, x: Units, flat: Tensor, params: Params, grads: Params) -> Snapshot:
+    """What a step left whose gradients have a watch; `flat` are the parameters it began with."""
     assert grads.watch is not None
-    return Snapshot(step, x, params.with_flat(before), params, grads, partial(signals_of, model, grads.watch))
+    return Snapshot(step, x, flat, params, grads, partial(signals_of, model, grads.watch))

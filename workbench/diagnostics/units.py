@@ -6,6 +6,7 @@
 Both are sums over examples until the last moment, so that a training set may come in chunks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -20,7 +21,7 @@ from workbench.nn.activations import Activation
 SATURATED_BELOW = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass
 class UnitCounts:
     """What a layer's units did on `examples` examples.
 
@@ -33,10 +34,13 @@ class UnitCounts:
     flat: Float[Tensor, " R"] | None
     unit: float = 1.0
 
-    def __add__(self, other: "UnitCounts") -> "UnitCounts":
-        """Of both sets of examples."""
-        flat = None if self.flat is None or other.flat is None else self.flat + other.flat
-        return UnitCounts(self.examples + other.examples, self.slope + other.slope, flat, self.unit)
+    def __iadd__(self, other: "UnitCounts") -> "UnitCounts":
+        """Take up what the same units did on other examples."""
+        self.examples += other.examples
+        self.slope += other.slope
+        if self.flat is not None and other.flat is not None:
+            self.flat += other.flat
+        return self
 
     @cached_property
     def dead(self) -> Bool[Tensor, "R U"]:
@@ -50,6 +54,16 @@ class UnitCounts:
         else:
             flat = self.flat / (self.slope.shape[1] * self.examples)
         return {f"dead_rate/{layer}": self.dead.mean(1, dtype=torch.float64), f"saturation/{layer}": flat}
+
+
+def joined(parts: Sequence[UnitCounts]) -> UnitCounts:
+    """Those of all replicas, from those of some on the same number of examples."""
+    if len(parts) == 1:
+        return parts[0]
+    first, flats = parts[0], [one.flat for one in parts if one.flat is not None]
+    return UnitCounts(
+        first.examples, torch.cat([one.slope for one in parts]), torch.cat(flats) if flats else None, first.unit
+    )
 
 
 def count(activation: Activation, slope: Units) -> UnitCounts:

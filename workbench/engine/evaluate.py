@@ -1,23 +1,22 @@
 """Loss, score and unit diagnostics of a pack on a whole part of its data, in chunks, without leaving the device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from workbench.axes import PerReplicaTensor
 from workbench.data.batches import PackData, Part
 from workbench.diagnostics.life import Mask
-from workbench.diagnostics.units import UnitCounts, count
+from workbench.diagnostics.units import UnitCounts, count, joined
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 
 Measured = tuple[dict[str, PerReplicaTensor], dict[str, Mask]]
 
 CHUNK_NUMBERS = 2**21  # activations held at once, over replicas and layers: a few megabytes stay in cache
-LEAST_EXAMPLES = 256  # in a chunk: fewer would read all weights again for little; large packs go in blocks of replicas
+LEAST_EXAMPLES = 512  # in a chunk: fewer would read all weights again for little; large packs go in blocks of replicas
 
 
 def evaluate(
@@ -36,35 +35,46 @@ def measure(
     counting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Measured:
     """The same, and the dead units by layer; `counting` is entered while units are counted, so that it is timed."""
-    replicas = params.flat.shape[0]
+    replicas = len(params.flat)
     width = sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
     blocks = min(replicas, -(-replicas * width * min(LEAST_EXAMPLES, part.size) // CHUNK_NUMBERS))
+    seen = counting if units else None
     if blocks < 2:
-        step = max(1, CHUNK_NUMBERS // (replicas * width))
-        return _measure(objective, params, data, part, units, step, counting)
-    found = []
-    for flat, split_of in zip(params.flat.chunk(blocks), data.split_of.chunk(blocks), strict=True):
-        own = replace(data, split_of=split_of)
-        step = max(1, CHUNK_NUMBERS // (len(flat) * width))
-        found.append(_measure(objective, params.with_flat(flat), own, part, units, step, counting))
-    metrics, dead = zip(*found, strict=True)
-    return _joined(metrics), _joined(dead)
+        sums = [_sums(objective, params, data, part, max(1, CHUNK_NUMBERS // (replicas * width)), seen)]
+    else:
+        sums = []
+        for flat, split_of in zip(params.flat.chunk(blocks), data.split_of.chunk(blocks), strict=True):
+            step, own = max(1, CHUNK_NUMBERS // (len(flat) * width)), replace(data, split_of=split_of)
+            sums.append(_sums(objective, params.with_flat(flat), own, part, step, seen))
+    loss, score = (torch.cat(own) for own in zip(*((one.loss, one.score) for one in sums), strict=True))
+    metrics = {"loss": loss / part.size}
+    metrics |= {"accuracy": score / part.size} if data.n_classes else {"r2": 1 - score / _spread(data, part)}
+    if seen is None:
+        return metrics, {}
+    with seen():
+        counts = {layer: joined([one.counts[layer] for one in sums]) for layer in sums[0].counts}
+        rates = {name: rate for layer, found in counts.items() for name, rate in found.rates(layer).items()}
+        return {**metrics, **rates}, {layer: found.dead for layer, found in counts.items()}
 
 
-def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.cat([one[name] for one in parts]) for name in parts[0]}
+@dataclass(frozen=True)
+class _Sums:
+    """Of a part's examples: losses [R], right answers or squared residuals [R], and what each layer's units did."""
+
+    loss: PerReplicaTensor
+    score: PerReplicaTensor
+    counts: dict[str, UnitCounts]
 
 
-def _measure(
+def _sums(
     objective: Objective,
     params: Params,
     data: PackData,
     part: Part,
-    units: bool,
     step: int,
-    counting: Callable[[], AbstractContextManager[None]],
-) -> Measured:
-    """The same, `step` examples at a time."""
+    counting: Callable[[], AbstractContextManager[None]] | None,
+) -> _Sums:
+    """Sums, `step` examples at a time; without `counting`, units are left out."""
     loss, score = params.flat.new_zeros(2, len(params.flat))
     counts: dict[str, UnitCounts] = {}
     for start in range(0, part.size, step):
@@ -76,16 +86,15 @@ def _measure(
         else:
             right = objective.loss.winner(z) == data.own(part.labels[:, start : start + step])
             score += right.to(z.dtype).sum(1)
-        if units:
+        if counting:
             with counting():
                 for layer in objective.model.units(tape):
                     found = count(layer.activation, layer.slope())
-                    counts[layer.name] = counts[layer.name] + found if layer.name in counts else found
-    of_score = {"accuracy": score / part.size} if data.n_classes else {"r2": 1 - score / _spread(data, part)}
-    with counting() if units else nullcontext():
-        rates = {name: rate for layer, found in counts.items() for name, rate in found.rates(layer).items()}
-        dead = {layer: found.dead for layer, found in counts.items()}
-    return {"loss": loss / part.size, **of_score, **rates}, dead
+                    if layer.name in counts:
+                        counts[layer.name] += found
+                    else:
+                        counts[layer.name] = found
+    return _Sums(loss, score, counts)
 
 
 def _spread(data: PackData, part: Part) -> PerReplicaTensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from workbench.axes import PerReplicaTensor
 from workbench.diagnostics.life import Mask
 from workbench.diagnostics.plan import Diagnostics, stride_for
-from workbench.diagnostics.snapshot import Snapshot
+from workbench.diagnostics.snapshot import OfGradients, Snapshot
 from workbench.engine.meter import ALL, MARKS, MOMENTS, PARTS, TABLES, Meter
 from workbench.engine.replicas import Pack
 from workbench.engine.tables import Columns, Notes, Tables
@@ -51,18 +51,21 @@ class Observer:
 
     def take(self, snapshot: Snapshot, pack: Pack, last: int) -> Metrics:
         """The metrics of a moment; of those with tables, the 1st, 2nd, 4th, 8th, ... and the last leave histograms."""
-        with self.meter.of(MOMENTS):
-            metrics = {
-                f"{name}/{layer}": values
-                for name, quantity in self.plan.quantities.items()
-                for layer, values in quantity(snapshot).items()
-            }
-        self.taken += 1
+        metrics = self._take({name: partial(quantity, snapshot) for name, quantity in self.plan.quantities.items()})
         with_histograms = snapshot.step == last or self.taken.bit_count() == 1
         if self._tables and with_histograms:
             with self.meter.of(TABLES):
                 self._tables.see(snapshot, pack)
         return metrics
+
+    def take_gradients(self, quantities: Mapping[str, OfGradients], grads: Params) -> Metrics:
+        """The metrics of a moment where the gradients are all that is read."""
+        return self._take({name: partial(quantity.of, grads) for name, quantity in quantities.items()})
+
+    def _take(self, found: Mapping[str, Callable[[], Mapping[str, PerReplicaTensor]]]) -> Metrics:
+        self.taken += 1
+        with self.meter.of(MOMENTS):
+            return {f"{name}/{layer}": values for name, find in found.items() for layer, values in find().items()}
 
     def counting(self) -> AbstractContextManager[None]:
         """The time of counting units, of which a mark consists."""

@@ -190,6 +190,10 @@ class Trainer:
 
     def observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
         """One step: its loss, and what diagnostics see of it in a training that ends with step `last`."""
+        of_gradients = self.observer.plan.of_gradients
+        if of_gradients is not None:
+            loss = self._step(batch)
+            return loss, self.observer.take_gradients(of_gradients, self.grads)
         with self.observer.meter.of(COPIES):
             before = self.params.flat.clone()
         self.grads.watch = Watch()
