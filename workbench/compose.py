@@ -28,6 +28,7 @@ from workbench.errors import ConfigError
 
 VERSION_BASE = "1.3"
 Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is composed by Hydra, by its choices of groups
+Copies = dict[tuple[object, ...], DictConfig]
 Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
 multirun: ContextVar[Many] = ContextVar("multirun")
 SCHEMA = OmegaConf.structured(Config)
@@ -54,17 +55,17 @@ def configure_each(
     try:
         with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
             config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
-        base = _without_hydra(config)
-        return [_refined(base, config.hydra, values) for values in settings]
+        base, choices, written = _without_hydra(config), _choices(config.hydra), _task_overrides(config.hydra)
+        jobs: Copies = {}
+        return [_refined(_copy(base, jobs, (), values), choices, written, values) for values in settings]
     except HYDRA_ERRORS as error:
         raise reworded(error) from error
 
 
-def _refined(config: DictConfig, own: Any, values: Mapping[str, Any]) -> RunSpec:
-    job = config.copy()
+def _refined(job: DictConfig, choices: dict[str, str], written: tuple[str, ...], values: Mapping[str, Any]) -> RunSpec:
     for key, value in values.items():
         OmegaConf.update(job, key, value)
-    return _spec(job, _choices(own), (*_task_overrides(own), *(f"{key}={value}" for key, value in values.items())))
+    return _spec(job, choices, (*written, *(f"{key}={value}" for key, value in values.items())))
 
 
 def compose_runs(
@@ -77,7 +78,7 @@ def compose_runs(
     """
     reader = _Reader(loader)
     bases = {} if bases is None else bases
-    jobs: dict[tuple[object, ...], DictConfig] = {}
+    jobs: Copies = {}
     specs = []
     for lines in runs:
         overrides = [reader.parsed(line) for line in lines]
@@ -91,22 +92,20 @@ def compose_runs(
             base = loader.load_sweep_config(config, list(chosen))
             bases[chosen] = _without_hydra(base), _choices(base.hydra)
         base, choices = bases[chosen]
-        job = _job(base, values, jobs, chosen)
+        job = _copy(base, jobs, chosen, {one.key_or_group: one.value() for one in values})
         ConfigLoaderImpl._apply_overrides_to_config(values, job)
         specs.append(_spec(job, choices, tuple(lines)))
     return specs
 
 
-def _job(
-    base: DictConfig, values: list[Override], jobs: dict[tuple[object, ...], DictConfig], chosen: tuple[str, ...]
-) -> DictConfig:
-    """A copy of `base` to set values in: the one before, where the same keys are set once more."""
-    if any(isinstance(one.value(), dict) for one in values):  # is merged into what is there, all else takes its place
+def _copy(base: DictConfig, copies: Copies, chosen: tuple[str, ...], values: Mapping[str, Any]) -> DictConfig:
+    """A copy of `base`, of these choices, to set values in: the one before, where the same keys are set once more."""
+    if any(isinstance(one, dict) for one in values.values()):  # is merged into what is there, all else takes its place
         return base.copy()
-    keys = chosen, tuple(one.key_or_group for one in values)
-    if keys not in jobs:
-        jobs[keys] = base.copy()
-    return jobs[keys]
+    keys = chosen, *values
+    if keys not in copies:
+        copies[keys] = base.copy()
+    return copies[keys]
 
 
 class _Reader:
@@ -237,7 +236,7 @@ def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) 
         if group not in choices:
             raise ConfigError(f"{group}: must name one of its options, not a list")
     resolved = _plain(typed)
-    _refuse_additions(resolved, SCHEMA, "")
+    _refuse_additions(resolved, _known(), "")
     resolved.pop("claim")
     return RunSpec(typed, resolved, choices, overrides)
 
@@ -253,13 +252,24 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _refuse_additions(node: dict[str, Any], schema: DictConfig, prefix: str) -> None:
+@cache
+def _known() -> dict[str, Any]:
+    """The keys of the schema's spine, as dicts in dicts."""
+
+    def keys(node: DictConfig) -> dict[str, Any]:
+        inner = {key: None if OmegaConf.is_missing(node, key) else node[key] for key in list(node)}
+        return {str(key): keys(value) if isinstance(value, DictConfig) else {} for key, value in inner.items()}
+
+    return keys(SCHEMA)
+
+
+def _refuse_additions(node: dict[str, Any], known: dict[str, Any], prefix: str) -> None:
     """Raise for keys of the spine that the schema lacks: ``+train.epoch=3`` would be a value that nothing reads."""
     for key, value in node.items():
-        if key not in list(schema):  # `in` would miss keys without a default
-            raise unknown_key(prefix + key, list(schema))
+        if key not in known:
+            raise unknown_key(prefix + key, list(known))
         if isinstance(value, dict) and key not in GROUPS:
-            _refuse_additions(value, schema[key], f"{prefix}{key}.")
+            _refuse_additions(value, known[key], f"{prefix}{key}.")
 
 
 def _refuse_many(specs: list[RunSpec], executor: Any) -> list[dict[str, float]]:
