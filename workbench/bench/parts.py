@@ -1,10 +1,11 @@
-"""What a run of the sweep that `bench sweep` times is made of: composing, training, evaluating, and all the rest.
+"""What a run of the sweep that `bench sweep` times is made of: composing, building, training, evaluating, and the rest.
 
-Composing, training and evaluating are timed in this process, by the processor's clock; what is left of one more run's
-processor time is tracking. The floor is the time of the matrix products of training and evaluating alone.
+The four are timed in this process, by the processor's clock; building is that of a pack, of which drawing splits is
+most. What is left of one more run's processor time is tracking. The floor is the time of the matrix products of
+training and evaluating alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import process_time
@@ -15,6 +16,7 @@ from rich.table import Table
 from workbench.bench.steps import LR, Case, floor
 from workbench.build import build_pack
 from workbench.compose import configure_each
+from workbench.config import RunSpec
 from workbench.engine.evaluate import evaluate
 from workbench.engine.plan import Plan
 from workbench.engine.threads import one_thread
@@ -32,6 +34,7 @@ class Parts:
     """Milliseconds of the processor for one run; `floor` is that of the products in `train` and `evaluate`."""
 
     compose: float
+    build: float
     train: float
     evaluate: float
     track: float
@@ -44,7 +47,8 @@ def parts(one_more_ms: float, runs: int = REPLICAS, rounds: int = ROUNDS) -> Par
     specs = configure_each(SETTINGS, [{"seed": seed} for seed in range(runs)])
     specs = [specs[position] for position in group(specs)[0]]
     with one_thread():
-        trainer = Trainer(build_pack(specs), specs[0].config.train.batch_size)
+        building = 1000 * _seconds(lambda: _trainer(specs)) / len(specs)
+        trainer = _trainer(specs)
         pack, data, count = trainer.pack, trainer.pack.data, len(specs)
         plan = Plan(0, data.epoch_rows(trainer.orders), pack.learning_rates(0, trainer.steps_per_epoch, 1))
 
@@ -59,7 +63,12 @@ def parts(one_more_ms: float, runs: int = REPLICAS, rounds: int = ROUNDS) -> Par
         training, evaluating = (1000 * median(_seconds(one) for _ in range(rounds)) / count for one in (train, measure))
         products = _floor(count, trainer.batch_size, trainer.steps_per_epoch, data.train.size + data.valid.size, rounds)
     composed, trained, measured = composing / runs, EPOCHS * training, (EPOCHS + 1) * evaluating
-    return Parts(composed, trained, measured, one_more_ms - composed - trained - measured, products)
+    tracking = one_more_ms - composed - building - trained - measured
+    return Parts(composed, building, trained, measured, tracking, products)
+
+
+def _trainer(specs: Sequence[RunSpec]) -> Trainer:
+    return Trainer(build_pack(specs), specs[0].config.train.batch_size)
 
 
 def _floor(replicas: int, batch: int, steps: int, examples: int, rounds: int) -> float:
@@ -81,8 +90,8 @@ def _seconds(do: Callable[[], object]) -> float:
 def table(found: Parts) -> Table:
     """The figures for a terminal."""
     shown = Table(title="what one more run is made of, ms of the processor", caption="floor: the matrix products alone")
-    for heading in ("compose", "train", "evaluate", "track", "floor of train and evaluate"):
+    for heading in ("compose", "build", "train", "evaluate", "track", "floor of train and evaluate"):
         shown.add_column(heading, justify="right")
-    values = found.compose, found.train, found.evaluate, found.track, found.floor
+    values = found.compose, found.build, found.train, found.evaluate, found.track, found.floor
     shown.add_row(*(f"{value:.1f}" for value in values))
     return shown
