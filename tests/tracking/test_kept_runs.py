@@ -19,8 +19,9 @@ from workbench import __version__
 from workbench.build import dataset_of
 from workbench.run import Job, train_pack
 from workbench.sweeps.naming import PALETTE
-from workbench.tracking.base import MemorySink
-from workbench.tracking.reader import read_sweep, series
+from workbench.tracking.base import MemorySink, Outcome, Rows, RunInfo
+from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.reader import KeptRun, kept_runs, read_sweep, series
 from workbench.tracking.store import Store, run_link, runs_filter, sweep_link
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -221,3 +222,30 @@ def test_history_of_a_long_run_is_whole(cli: Callable[..., Answer], store: Store
     given = {(row.step, row.value) for row in client_of(store).get_metric_history(run.id, "valid/loss")}
     assert given < set(run.history["valid/loss"])
     assert series(store, [run.id], "valid/loss") == [[value for _, value in run.history["valid/loss"]]]
+
+
+def test_ended_runs_are_found_in_tables_as_by_search(
+    store: Store, swept: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of runs that ended, are there and are members of a sweep; both ways say the same of each."""
+    sink = MlflowSink(store, "e")
+    tags = [{"kind": "run", "key": key, "sweep": "s"} for key in ("finished", "diverged", "running", "deleted")]
+    tags += [{"kind": "run", "key": "failed"}, {"kind": "sweep", "key": "own"}]
+    runs = sink.open([RunInfo(one["key"], {}, one, "", {}, None) for one in tags])
+    finished, diverged, _, deleted, failed, own = runs
+    sink.send(Rows((finished, diverged), 3, 5, {"valid/loss": [0.5, 2.5]}))
+    sink.send(Rows((finished, diverged), 4, 6, {"valid/loss": [0.25, float("nan")]}))
+    ends = {finished: "finished", diverged: "diverged", deleted: "finished", failed: "failed", own: "finished"}
+    for run, outcome in ends.items():
+        sink.close(run, Outcome[outcome])
+    client_of(store).delete_run(deleted)
+    found, of_sweep = kept_runs(store, "e"), kept_runs(swept.store, "swept")
+    assert found == {
+        "finished": KeptRun(finished, Outcome.finished, {"valid/loss": 0.25}, "s"),
+        "diverged": KeptRun(diverged, Outcome.diverged, {"valid/loss": 2.5}, "s"),
+        "failed": KeptRun(failed, Outcome.failed, {}, ""),
+    }
+    monkeypatch.setattr("workbench.tracking.reader.engine_of", lambda client: None)
+    assert (kept_runs(store, "e"), kept_runs(swept.store, "swept")) == (found, of_sweep)
+    assert len(of_sweep) == len(NAMES)
+    assert kept_runs(store, "of no such name") == {}

@@ -56,6 +56,41 @@ def engine_of(client: MlflowClient) -> Any:
 
 
 @dataclass
+class EndedRun:
+    """What a sweep asks of a run that ended before: its id, when it was begun, some tags, and its last metrics."""
+
+    id: str
+    start_ms: int
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def ended_runs(engine: Any, experiment_id: str, tags: Sequence[str]) -> list[EndedRun]:
+    """The ended runs of an experiment whose kind is run, with those of `tags` that they have.
+
+    MLflow's own search takes milliseconds for each.
+    """
+    ended = (
+        select(_runs.c.run_uuid, _runs.c.start_time)
+        .join(_tags, _tags.c.run_uuid == _runs.c.run_uuid)
+        .where(_runs.c.experiment_id == int(experiment_id), _runs.c.lifecycle_stage == "active")
+        .where(_runs.c.status != RUNNING, _tags.c.key == "kind", _tags.c.value == "run")
+        .subquery()
+    )
+
+    def own(table: Table) -> Any:
+        return select(table.c.run_uuid, table.c.key, table.c.value).join(ended, ended.c.run_uuid == table.c.run_uuid)
+
+    with engine.connect() as connection:
+        found = {run: EndedRun(run, start) for run, start in connection.execute(select(ended))}
+        for run, key, value in connection.execute(own(_tags).where(_tags.c.key.in_(tags))):
+            found[run].tags[key] = value
+        for run, key, value in connection.execute(own(_latest).where(~_latest.c.is_nan)):
+            found[run].metrics[key] = value
+    return list(found.values())
+
+
+@dataclass
 class _Batch:
     """What some events change, by table; of what is set several times the last."""
 

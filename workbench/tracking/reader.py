@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from workbench.errors import TrackingError, unknown_name
 from workbench.tracking.base import Outcome
+from workbench.tracking.bulk import EndedRun, ended_runs, engine_of
 from workbench.tracking.client import PAGE, connect, kept_by, search_all
 from workbench.tracking.history import HISTORY, columns_of, series_of
 from workbench.tracking.mlflow import VIEW_TAG
@@ -111,15 +112,28 @@ class KeptRun:
 
 def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
     """The ended runs of an experiment by run key; of several with one key the one that is done, then the newest."""
-    runs = _all_of(store, experiment, "tags.kind = 'run' AND attributes.status != 'RUNNING'")
     found: dict[str, KeptRun] = {}
-    for run in sorted(runs, key=lambda run: run.info.start_time):
-        tags = run.data.tags
-        outcome = Outcome(tags.get("outcome", Outcome.failed.value))
-        kept = KeptRun(run.info.run_id, outcome, run.data.metrics, tags.get("sweep", ""))
-        if kept.is_done or tags["key"] not in found or not found[tags["key"]].is_done:
-            found[tags["key"]] = kept
+    for run in sorted(_ended(store, experiment), key=lambda run: run.start_ms):
+        outcome = Outcome(run.tags.get("outcome", Outcome.failed.value))
+        kept = KeptRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""))
+        if kept.is_done or run.tags["key"] not in found or not found[run.tags["key"]].is_done:
+            found[run.tags["key"]] = kept
     return found
+
+
+def _ended(store: Store, experiment: str) -> list[EndedRun]:
+    """From the tables of a database, else by MLflow's search."""
+    if store.file is not None and not store.file.exists():
+        return []
+    client = connect(store)
+    with kept_by(store):
+        named = client.get_experiment_by_name(experiment)
+        if named is None:
+            return []
+        if engine := engine_of(client):
+            return ended_runs(engine, named.experiment_id, ("key", "outcome", "sweep"))
+        runs = search_all(client, [named.experiment_id], "tags.kind = 'run' AND attributes.status != 'RUNNING'")
+        return [EndedRun(run.info.run_id, run.info.start_time, run.data.tags, run.data.metrics) for run in runs]
 
 
 def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
