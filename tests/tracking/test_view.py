@@ -85,6 +85,27 @@ def test_several_numbers_get_parallel_coordinates(store: Store) -> None:
     assert chart["selectedMetrics"] == ["test/accuracy"]
 
 
+def test_deep_nets_have_charts_of_some_layers(store: Store) -> None:
+    """Of 300 layers with all diagnostics as many as MLflow's tag holds, in order, from the first to the last."""
+    experiment = sweep_of(store, [{"seed": "0"}])
+    names = ("grad_norm", "dead_rate", "saturation", "act_norm", "act_mean", "act_var", "delta_norm", "delta_var")
+    layers = range(1, 301)
+    metrics = ["test/accuracy", *(f"{name}/l{layer}" for name in names for layer in layers)]
+    sink = MlflowSink(store, "e")
+    (own, *_) = sink.backend.members("in.s", "run")
+    assert sink.save_view(own, "s", metrics)
+    shown = [chart["metricKey"] for chart in state_of(store, experiment)["compareRunCharts"]]
+    for name in names:
+        of_layers = [int(key.partition("/l")[2]) for key in shown if key.startswith(f"{name}/l")]
+        assert len(of_layers) > 2
+        assert of_layers == sorted(of_layers)
+        assert (of_layers[0], of_layers[-1]) == (1, 300)
+    assert "test/accuracy" in shown
+    few = [f"{name}/l{layer}" for name in names for layer in range(1, 13)]
+    assert sink.save_view(own, "s", few)
+    assert {chart["metricKey"] for chart in state_of(store, experiment)["compareRunCharts"]} == set(few)
+
+
 def test_other_versions_save_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The form is that of the versions it was seen in."""
     monkeypatch.setattr("mlflow.__version__", "4.0.0")

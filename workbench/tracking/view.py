@@ -6,6 +6,7 @@ versions it was seen to work with. Elsewhere nothing is saved, and links show th
 
 import base64
 import json
+import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ SECTIONS = (
 )
 SEEDS = ("seed", "split.seed")
 QUIET = ("tracking", "sweep")
+CHARTS = 24  # of a section at most
+LONGEST = 20_000  # characters of an experiment's tag that MLflow takes
 
 
 def share(
@@ -44,11 +47,36 @@ def share(
     if not mlflow.__version__.startswith(SEEN_WORKING):
         return False
     now = int(time.time() * 1000)
-    state = _state(sweep, sorted(metrics), varying(params()))
-    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
-    view = {"name": f"sweep {sweep}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-    client.set_experiment_tag(experiment_id, f"{TAG}{sweep}", json.dumps(view))
+    names, varies = sorted(metrics, key=_place), varying(params())
+    most = CHARTS
+    while True:
+        state = _state(sweep, _some(names, most), varies)
+        packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+        view = {"name": f"sweep {sweep}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+        text = json.dumps(view)
+        if len(text) <= LONGEST or most == 1:
+            break
+        most //= 2
+    client.set_experiment_tag(experiment_id, f"{TAG}{sweep}", text)
     return True
+
+
+def _place(metric: str) -> list[tuple[int, str]]:
+    """What sorts ``l10`` behind ``l9``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", metric)]
+
+
+def _some(metrics: Sequence[str], most: int) -> list[str]:
+    """At most so many of each section, evenly apart with the first and the last: a deep net has a chart per layer."""
+    sections: dict[str, list[str]] = {}
+    for name in metrics:
+        sections.setdefault(_section_of(name), []).append(name)
+    chosen = {
+        own[round(number * (len(own) - 1) / max(1, most - 1))] if len(own) > most else own[number]
+        for own in sections.values()
+        for number in range(min(most, len(own)))
+    }
+    return [name for name in metrics if name in chosen]
 
 
 @dataclass(frozen=True)
