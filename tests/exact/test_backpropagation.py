@@ -25,6 +25,7 @@ from workbench.exact.backpropagation import (
     problem,
     shapes,
 )
+from workbench.exact.gradients import from_double_precision
 from workbench.nn import textbook
 from workbench.nn.params import Params
 from workbench.nn.textbook import ManyExamples, Net
@@ -122,10 +123,14 @@ def test_curve_of_differences_is_a_v() -> None:
 
 
 def test_single_precision_is_single() -> None:
-    """Both gradients of the float32 problem are float32, and not exactly equal to the float64 ones."""
+    """Both gradients of the float32 problem are float32; in float64 it has the same numbers, but another gradient."""
     given = made().single()
     assert lecture(given).flat.dtype == given.reference().flat.dtype == torch.float32
     assert 0 < float(errors(lecture(given), given.reference()).max()) < 1e-4
+    wide = given.double()
+    assert wide.reference().flat.dtype == torch.float64
+    assert torch.equal(wide.params.flat.float(), given.params.flat)
+    assert 0 < float(from_double_precision(given, lecture).max()) < 1e-4
 
 
 class WrongSign(ManyExamples):

@@ -17,9 +17,10 @@ from workbench.nn.misprints import WeightsOfTheNextLayerIfAny
 from workbench.nn.params import Params
 from workbench.nn.textbook import ByLayer, Gradients, ManyExamples, Net
 
-SMALL = {"nets": 1, "differenced": 1, "scalar": 1, "curves": 2, "misprinted": 1}
+SMALL = {"nets": 1, "rounded": 1, "differenced": 1, "scalar": 1, "curves": 2, "misprinted": 1}
 MEASURED = {
-    "gradients": ("autograd", "differences", "kinks", "single_precision"),
+    "gradients": ("autograd", "differences", "kinks"),
+    "rounded": ("single_precision",),
     "forms": ("vectorized",),
     "steps": ("truncation", "rounding", "best_step"),
     "printed": ("next_weights", "penalty", "skipped_layer", "compressed", "softmax_bias", "readings"),
@@ -89,9 +90,10 @@ def test_a_planted_mistake_refutes(wrong: Any) -> None:
         except RuntimeError:  # shapes clash: no gradient at all
             return Params.zeros(problem.params.layout.trained, len(problem.x), problem.params.flat)
 
-    parts = only("gradients", gradient=planted)
+    parts = only("gradients", gradient=planted) | only("rounded", gradient=planted)
     assert parts["autograd"].label is Label.refuted
     assert parts["differences"].label is Label.refuted
+    assert parts["single_precision"].label is Label.refuted
 
 
 def test_forms_that_differ_refute_vectorized(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from workbench.nn import activations, textbook
 from workbench.nn.activations import Activation
 from workbench.nn.builders import mlp
-from workbench.nn.gradcheck import autograd, by_hand, in_single_precision
+from workbench.nn.gradcheck import autograd, by_hand, in_precision
 from workbench.nn.losses import Loss, binary_nll, softmax_nll, squared_error
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
@@ -68,7 +68,14 @@ class Problem:
 
     def single(self) -> "Problem":
         """The same numbers in float32."""
-        objective, params, x, y = in_single_precision(self.objective, self.params, self.x, self.y)
+        return self._in(torch.float32)
+
+    def double(self) -> "Problem":
+        """The same numbers in float64."""
+        return self._in(torch.float64)
+
+    def _in(self, dtype: torch.dtype) -> "Problem":
+        objective, params, x, y = in_precision(dtype, self.objective, self.params, self.x, self.y)
         return replace(self, objective=objective, params=params, x=x, y=y)
 
     def reference(self) -> Params:

@@ -32,6 +32,12 @@ def from_autograd(given: Problem, by: Lecture) -> Tensor:
     return backpropagation.errors(by(given), given.reference())
 
 
+def from_double_precision(given: Problem, by: Lecture) -> Tensor:
+    """The error [R] of float32 nets against automatic differentiation of the same numbers in float64."""
+    found = by(given)
+    return backpropagation.errors(found.with_flat(found.flat.double()), given.double().reference())
+
+
 def from_differences(given: Problem, by: Lecture, step: float = 1e-5, tolerance: float = 1e-7) -> Tensor:
     """The error [R] against central differences, where no kink lies between and J resolves the tolerance."""
     least = backpropagation.resolution(given, step, tolerance)

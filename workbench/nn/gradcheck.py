@@ -77,7 +77,7 @@ def gradcheck(
     `entries` per parameter and replica are perturbed; autograd compares all of them.
     """
     hand, errors = against_autograd(objective, params, x, y, mode)
-    _, single = against_autograd(*in_single_precision(objective, params, x, y), mode)
+    _, single = against_autograd(*in_precision(torch.float32, objective, params, x, y), mode)
     compared = _Compared(objective, params, x, y, mode, hand, entries)
     rows = []
     for name, gradient in hand.items():
@@ -103,13 +103,13 @@ def against_autograd(
     return hand, {name: relative_error(hand[name], auto[name], floor) for name in hand}
 
 
-def in_single_precision(
-    objective: Objective, params: Params, x: Units, y: Outputs
+def in_precision(
+    dtype: torch.dtype, objective: Objective, params: Params, x: Units, y: Outputs
 ) -> tuple[Objective, Params, Units, Outputs]:
-    """The same problem with every tensor rounded to float32."""
+    """The same problem with every tensor of this type, rounded where it is a narrower one."""
     decay = objective.weight_decay
-    single = replace(objective, weight_decay=None if decay is None else decay.float())
-    return single, params.with_flat(params.flat.float()), x.float(), y.float()
+    own = replace(objective, weight_decay=None if decay is None else decay.to(dtype))
+    return own, params.with_flat(params.flat.to(dtype)), x.to(dtype), y.to(dtype)
 
 
 def difference_curve(
