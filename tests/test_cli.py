@@ -83,6 +83,18 @@ def test_experiment_option_wins_over_defaults_and_yields_to_the_line(cli: Cli, f
     assert "hidden:\n  - 5\n" in answer.out
 
 
+def test_one_run_of_a_sweep_is_said(cli: Cli, store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Without -m an experiment trains one run, and the user hears that it would sweep; others hear nothing."""
+    small = ("data=wine", "architecture.hidden=[3]", "debug=fast")
+    assert "1 finished" in cli("train", "experiment=activations_on_digits", *small).out
+    assert [record.getMessage() for record in caplog.records] == [
+        "one run: what is chosen would sweep activation, seed; with -m it does"
+    ]
+    caplog.clear()
+    assert "1 finished" in cli("train", *small).out
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("arguments", [(), ("--help",)])
 def test_help_names_every_command(cli: Cli, arguments: tuple[str, ...]) -> None:
     """No arguments and `--help` show the commands with examples, exit code 0."""

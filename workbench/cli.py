@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         default="step",
         choices=["step", "sweep", "scaling", "tracking", "diagnostics", "all"],
         help="a training step (default), a run of a sweep beside a usual script's, sweeps by size, what keeping a "
-        "run costs, or all",
+        "run costs, what looking at it costs, or all",
     )
     bench.add_argument(
         "--json",

@@ -1,5 +1,6 @@
 """Hydra, called from one place: command line -> composed configuration."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -177,6 +178,9 @@ def command_line(
     if len(composed) > 1:
         raise ConfigError("hydra/launcher: must be packed, which trains all runs of -m together; drop the override")
     for config, settings in composed:  # outside Hydra, which would comment on what training raises
+        if many and (swept := OmegaConf.select(settings, "sweeper.params")):
+            names = ", ".join(map(str, swept))
+            logging.getLogger(__name__).warning("one run: what is chosen would sweep %s; with -m it does", names)
         one(spec_of(config, settings))
 
 
