@@ -75,6 +75,7 @@ def test_jobs_train_what_this_process_would(node: dict[str, str], cli: Cli, stor
     assert "4 finished" in answer.out
     assert cli("train", "-m", *sweep, "tracking.experiment=near").code == 0
     assert_same_runs(store, "far", "near", 4)
+    assert (folder / "slurm").stat().st_mode & 0o777 == 0o700
     (script,) = (folder / "slurm").glob("*_submission.sh")
     lines = set(script.read_text().splitlines())
     assert {"#SBATCH --array=0-1%2", "#SBATCH --mem=512MB", "#SBATCH --time=7", "#SBATCH --comment=hello"} <= lines

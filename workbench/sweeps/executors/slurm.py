@@ -133,6 +133,8 @@ class Slurm(Executor):
                 _cancel(going, ours)
 
     def _submit(self, tasks: Sequence[PackTask], place: Place) -> list[Any]:
+        if not self.folder.exists():  # the jobs that will lie there hold the store's address, with its password
+            self.folder.mkdir(0o700, parents=True)
         executor = self.submitit.SlurmExecutor(folder=self.folder, max_num_timeout=0)
         executor.update_parameters(**self.parameters)
         return list(executor.map_array(_train, tasks, [place] * len(tasks)))
