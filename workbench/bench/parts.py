@@ -1,14 +1,16 @@
-"""What a run of the sweep that `bench sweep` times is made of: composing, building, training, evaluating, and the rest.
+"""What a run of the sweep that `bench sweep` times is made of: composing, building, training, evaluating, tracking.
 
-The four are timed in this process, by the processor's clock; building is that of a pack, of which drawing splits is
-most. What is left of one more run's processor time is tracking. The floor is the time of the matrix products of
-training and evaluating alone.
+All are timed in this process, by the processor's clock. Building is that of a pack, of which drawing splits is most;
+tracking is what the sink takes of a pack in training, with its writer's thread. The rest is what is left of one more
+run's processor time. The floor is the time of the matrix products of training and evaluating alone.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from time import process_time
+from tempfile import TemporaryDirectory
+from time import process_time, thread_time
+from typing import Any
 
 import torch
 from rich.table import Table
@@ -21,8 +23,11 @@ from workbench.engine.evaluate import evaluate
 from workbench.engine.plan import Plan
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
+from workbench.run import train_pack
 from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.packs import group
+from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.store import Store
 
 EPOCHS, REPLICAS, ROUNDS = 20, 100, 5
 SETTINGS = ["architecture.hidden=[64,64]", f"optimizer.lr={LR}", f"train.epochs={EPOCHS}", "device=cpu"]
@@ -38,6 +43,7 @@ class Parts:
     train: float
     evaluate: float
     track: float
+    rest: float
     floor: float
 
 
@@ -46,6 +52,7 @@ def parts(one_more_ms: float, runs: int = REPLICAS, rounds: int = ROUNDS) -> Par
     composing = 1000 * _seconds(lambda: make_jobs(configure_each(SETTINGS, [{"seed": seed} for seed in range(runs)])))
     specs = configure_each(SETTINGS, [{"seed": seed} for seed in range(runs)])
     specs = [specs[position] for position in group(specs)[0]]
+    tracked = 1000 * _tracking(specs) / len(specs)
     with one_thread():
         building = 1000 * _seconds(lambda: _trainer(specs)) / len(specs)
         trainer = _trainer(specs)
@@ -63,8 +70,37 @@ def parts(one_more_ms: float, runs: int = REPLICAS, rounds: int = ROUNDS) -> Par
         training, evaluating = (1000 * median(_seconds(one) for _ in range(rounds)) / count for one in (train, measure))
         products = _floor(count, trainer.batch_size, trainer.steps_per_epoch, data.train.size + data.valid.size, rounds)
     composed, trained, measured = composing / runs, EPOCHS * training, (EPOCHS + 1) * evaluating
-    tracking = one_more_ms - composed - building - trained - measured
-    return Parts(composed, building, trained, measured, tracking, products)
+    known = composed, building, trained, measured, tracked
+    return Parts(*known, one_more_ms - sum(known), products)
+
+
+class _Timed:
+    """A sink, and the seconds of the processor that its methods and its writer's thread take."""
+
+    def __init__(self, sink: MlflowSink) -> None:
+        self.sink, self.seconds = sink, 0.0
+        sink.writer.write = self._timed(sink.writer.write)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._timed(getattr(self.sink, name))
+
+    def _timed(self, do: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any) -> Any:
+            begun = thread_time()
+            try:
+                return do(*arguments)
+            finally:
+                self.seconds += thread_time() - begun
+
+        return timed
+
+
+def _tracking(specs: Sequence[RunSpec]) -> float:
+    """Seconds for keeping a pack of these runs."""
+    with TemporaryDirectory() as folder:
+        sink = _Timed(MlflowSink(Store(f"sqlite:///{folder}/mlflow.db"), "bench"))
+        train_pack(make_jobs(specs), sink)
+    return sink.seconds
 
 
 def _trainer(specs: Sequence[RunSpec]) -> Trainer:
@@ -90,8 +126,8 @@ def _seconds(do: Callable[[], object]) -> float:
 def table(found: Parts) -> Table:
     """The figures for a terminal."""
     shown = Table(title="what one more run is made of, ms of the processor", caption="floor: the matrix products alone")
-    for heading in ("compose", "build", "train", "evaluate", "track", "floor of train and evaluate"):
+    for heading in ("compose", "build", "train", "evaluate", "track", "rest", "floor of train and evaluate"):
         shown.add_column(heading, justify="right")
-    values = found.compose, found.build, found.train, found.evaluate, found.track, found.floor
+    values = found.compose, found.build, found.train, found.evaluate, found.track, found.rest, found.floor
     shown.add_row(*(f"{value:.1f}" for value in values))
     return shown
