@@ -19,8 +19,8 @@ from hypothesis import settings as configured
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
+import workbench.tracking.tables as stored
 from workbench.errors import TrackingError
-from workbench.tracking import bulk
 from workbench.tracking.base import (
     Backend,
     DatasetInfo,
@@ -149,7 +149,7 @@ def a_sweep() -> list[Event]:
 
 def test_this_mlflow_is_one_that_was_tried() -> None:
     """Whoever installs another version lets this file's tests decide, then names it in `PROVED`."""
-    assert mlflow.__version__ in bulk.PROVED
+    assert mlflow.__version__ in stored.PROVED
 
 
 def test_both_ways_leave_the_same(ways: list[Way]) -> None:
@@ -242,10 +242,10 @@ def test_deleted_experiment_takes_no_runs(tmp_path: Path, empty_database: Path) 
 
 def test_unknown_versions_are_called(ways: list[Way], monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither another version of MLflow nor a server is written to in bulk."""
-    assert bulk.engine_of(ways[0].client) is not None
-    assert bulk.engine_of(MlflowClient("http://127.0.0.1:1")) is None
+    assert stored.engine_of(ways[0].client) is not None
+    assert stored.engine_of(MlflowClient("http://127.0.0.1:1")) is None
     monkeypatch.setattr(mlflow, "__version__", "3.99.0")
-    assert bulk.engine_of(ways[0].client) is None
+    assert stored.engine_of(ways[0].client) is None
 
 
 def test_members_are_found_both_ways(ways: list[Way]) -> None:

@@ -1,13 +1,12 @@
 """Events as bulk statements on the tables of MLflow's own store, many runs to a transaction.
 
 `MlflowClient` takes some thirty milliseconds for a run with its rows, most of them for objects, sessions and queries of
-their own. This file writes what those calls would have written, and nothing else knows MLflow's tables. It is used
-for the versions that it was seen to be right with, `PROVED`: a test writes the same runs both ways and compares all
-that MLflow reads back.
+their own. This file writes what those calls would have written; beside `tables` nothing else knows MLflow's tables. It
+is used for the versions that it was seen to be right with, `PROVED`: a test writes the same runs both ways and compares
+all that MLflow reads back.
 """
 
 import logging
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -15,79 +14,40 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-import mlflow
 from mlflow import MlflowClient
-from mlflow.store.tracking.dbmodels import models
 from mlflow.utils import file_utils, uri
 from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.functions import count
 
 from workbench.errors import TrackingError
 from workbench.tracking.base import STATUS, Ended, Event, File, Opened, Reopened, Rows, Tagged
 from workbench.tracking.calls import CONTEXT, Calls, profile, source
 from workbench.tracking.client import kept_by
 from workbench.tracking.store import Store
+from workbench.tracking.tables import (
+    DATASETS,
+    DIALECTS,
+    EXPERIMENTS,
+    INPUT_TAGS,
+    INPUTS,
+    LATEST,
+    METRICS,
+    PARAMS,
+    RUNNING,
+    RUNS,
+    TAGS,
+    engine_of,
+    keys_of,
+    params_of,
+)
 
-PROVED = ("3.17.2",)
-DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 MILLISECONDS_TO_WAIT = 20_000  # for another writer, as MLflow does
 IDS_PER_QUERY = 500
-RUNNING = "RUNNING"
 
 Row = dict[str, Any]
 Values = tuple[Any, ...]
 
 untyped: Any = uri.is_local_uri, uri.append_to_uri_path, file_utils.local_file_uri_to_path
 _is_local, _append, _path_of = untyped
-
-_runs, _tags, _params, _metrics, _latest, _datasets, _inputs, _input_tags, _experiments = (
-    getattr(models, f"Sql{name}").__table__
-    for name in ("Run", "Tag", "Param", "Metric", "LatestMetric", "Dataset", "Input", "InputTag", "Experiment")
-)
-
-
-def engine_of(client: MlflowClient) -> Any:
-    """The engine of a client's store, if it is a database that this file writes to by a version it was proved with."""
-    if mlflow.__version__ not in PROVED:
-        return None
-    engine = getattr(client._tracking_client.store, "engine", None)
-    return engine if engine is not None and engine.dialect.name in DIALECTS else None
-
-
-@dataclass
-class EndedRun:
-    """What a sweep asks of a run that ended before: its id, when it was begun, some tags, and its last metrics."""
-
-    id: str
-    start_ms: int
-    tags: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
-def ended_runs(engine: Any, experiment_id: str, tags: Sequence[str]) -> list[EndedRun]:
-    """The ended runs of an experiment whose kind is run, with those of `tags` that they have.
-
-    MLflow's own search takes milliseconds for each.
-    """
-    ended = (
-        select(_runs.c.run_uuid, _runs.c.start_time)
-        .join(_tags, _tags.c.run_uuid == _runs.c.run_uuid)
-        .where(_runs.c.experiment_id == int(experiment_id), _runs.c.lifecycle_stage == "active")
-        .where(_runs.c.status != RUNNING, _tags.c.key == "kind", _tags.c.value == "run")
-        .subquery()
-    )
-
-    def own(table: Table) -> Any:
-        return select(table.c.run_uuid, table.c.key, table.c.value).join(ended, ended.c.run_uuid == table.c.run_uuid)
-
-    with engine.connect() as connection:
-        found = {run: EndedRun(run, start) for run, start in connection.execute(select(ended))}
-        for run, key, value in connection.execute(own(_tags).where(_tags.c.key.in_(tags))):
-            found[run].tags[key] = value
-        for run, key, value in connection.execute(own(_latest).where(~_latest.c.is_nan)):
-            found[run].metrics[key] = value
-    return list(found.values())
 
 
 @dataclass
@@ -147,31 +107,10 @@ class Bulk:
         return run if run in self._begun else None
 
     def members(self, tag: str, value: str) -> dict[str, str]:
-        members, keys = self._tagged(tag, value).subquery(), _tags.alias()
-        of_member = (keys.c.run_uuid == members.c.run_uuid) & (keys.c.key == "key")
-        found = select(members.c.run_uuid, keys.c.value).join(keys, of_member, isouter=True)
-        with self.engine.connect() as connection:
-            return {run: key or "" for run, key in connection.execute(found)}
+        return keys_of(self.engine, self.experiment_id, tag, value)
 
     def params(self, tag: str, value: str) -> dict[str, set[str | None]]:
-        members = self._tagged(tag, value).subquery()
-        distinct = select(_params.c.key, _params.c.value, count()).join(
-            members, members.c.run_uuid == _params.c.run_uuid
-        )
-        values: dict[str, set[str | None]] = defaultdict(set)
-        having: Counter[str] = Counter()
-        with self.engine.connect() as connection:
-            runs = connection.execute(select(count()).select_from(members)).scalar_one()
-            for key, one, times in connection.execute(distinct.group_by(_params.c.key, _params.c.value)):
-                values[key].add(one)
-                having[key] += times
-        return {key: found if having[key] == runs else {*found, None} for key, found in values.items()}
-
-    def _tagged(self, tag: str, value: str) -> Any:
-        """The runs of the experiment with this tag."""
-        active = (_runs.c.experiment_id == self.experiment_id, _runs.c.lifecycle_stage == "active")
-        found = select(_tags.c.run_uuid).join(_runs, _runs.c.run_uuid == _tags.c.run_uuid)
-        return found.where(_tags.c.key == tag, _tags.c.value == value, *active)
+        return params_of(self.engine, self.experiment_id, tag, value)
 
     def write(self, events: Sequence[Event]) -> None:
         batch, self._begun = _Batch(), set()
@@ -211,8 +150,8 @@ class Bulk:
         stages: dict[str, str] = {}
         ids = sorted(runs)
         for start in range(0, len(ids), IDS_PER_QUERY):
-            wanted = _runs.c.run_uuid.in_(ids[start : start + IDS_PER_QUERY])
-            stages |= dict(connection.execute(select(_runs.c.run_uuid, _runs.c.lifecycle_stage).where(wanted)).all())
+            wanted = RUNS.c.run_uuid.in_(ids[start : start + IDS_PER_QUERY])
+            stages |= dict(connection.execute(select(RUNS.c.run_uuid, RUNS.c.lifecycle_stage).where(wanted)).all())
         missing = runs - stages.keys()
         if missing:
             raise TrackingError(f"tracking: the store {self.store.shown} has no run {min(missing)}")
@@ -225,13 +164,13 @@ class Bulk:
         if not opened:
             return
         stage = connection.execute(
-            select(_experiments.c.lifecycle_stage).where(_experiments.c.experiment_id == self.experiment_id)
+            select(EXPERIMENTS.c.lifecycle_stage).where(EXPERIMENTS.c.experiment_id == self.experiment_id)
         ).scalar()
         if stage != "active":
             raise TrackingError("tracking.experiment: it was deleted; restore it in MLflow or name another")
-        self._add(connection, _runs, [self._run(event) for event in opened])
+        self._add(connection, RUNS, [self._run(event) for event in opened])
         params = [(event.run, *pair) for event in opened for pair in event.info.params.items()]
-        self._add(connection, _params, [{"run_uuid": run, "key": key, "value": value} for run, key, value in params])
+        self._add(connection, PARAMS, [{"run_uuid": run, "key": key, "value": value} for run, key, value in params])
         self._keep_inputs(connection, opened)
 
     def _run(self, event: Opened) -> Row:
@@ -257,46 +196,42 @@ class Bulk:
             key = {"experiment_id": self.experiment_id, "name": dataset.name, "digest": dataset.digest}
             new = _uuid(*map(str, key.values()))
             described = {"dataset_source": source(dataset), "dataset_profile": profile(dataset)}
-            self._add(
-                connection, _datasets, [{**key, "dataset_uuid": new, "dataset_source_type": "local", **described}]
-            )
-            where = [_datasets.c[name] == value for name, value in key.items()]
-            kept = connection.execute(select(_datasets.c.dataset_uuid).where(*where)).scalar_one()
+            self._add(connection, DATASETS, [{**key, "dataset_uuid": new, "dataset_source_type": "local", **described}])
+            where = [DATASETS.c[name] == value for name, value in key.items()]
+            kept = connection.execute(select(DATASETS.c.dataset_uuid).where(*where)).scalar_one()
             edges = [(event.run, _uuid(event.run, kept)) for event in opened if event.info.dataset == dataset]
             common = {"source_type": "DATASET", "source_id": kept, "destination_type": "RUN"}
             self._add(
-                connection, _inputs, [{"input_uuid": edge, "destination_id": run, **common} for run, edge in edges]
+                connection, INPUTS, [{"input_uuid": edge, "destination_id": run, **common} for run, edge in edges]
             )
             tags = [{"input_uuid": edge, "name": CONTEXT[0], "value": CONTEXT[1]} for _, edge in edges]
-            self._add(connection, _input_tags, tags)
+            self._add(connection, INPUT_TAGS, tags)
 
     def _keep_tags(self, connection: Connection, batch: _Batch, gone: set[str]) -> None:
         tags = [(run, key, value) for (run, key), value in batch.tags.items() if run not in gone]
-        statement = self._insert(_tags)
+        statement = self._insert(TAGS)
         statement = statement.on_conflict_do_update(
             index_elements=["key", "run_uuid"], set_={"value": statement.excluded.value}
         )
         set_ = [tag for tag in tags if tag[2] is not None]
         self._execute(connection, statement, ("run_uuid", "key", "value"), set_)
-        named = (_tags.c.run_uuid == bindparam("run"), _tags.c.key == bindparam("name"))
+        named = (TAGS.c.run_uuid == bindparam("run"), TAGS.c.key == bindparam("name"))
         deleted = [(run, key) for run, key, value in tags if value is None]
-        self._execute(connection, delete(_tags).where(*named), ("run", "name"), deleted)
+        self._execute(connection, delete(TAGS).where(*named), ("run", "name"), deleted)
         for names in (("status", "end_time", "run"), ("status", "run")):
             ended = [
                 tuple({"status": status, "end_time": time_ms, "run": run}[name] for name in names)
                 for run, (status, time_ms) in batch.status.items()
                 if run not in gone and (time_ms is not None) == ("end_time" in names)
             ]
-            self._execute(connection, update(_runs).where(_runs.c.run_uuid == bindparam("run")), names, ended)
+            self._execute(connection, update(RUNS).where(RUNS.c.run_uuid == bindparam("run")), names, ended)
 
     def _keep_rows(self, connection: Connection, batch: Sequence[Rows], gone: set[str]) -> None:
         rows = [row for some in batch for row in _metric_rows(some) if row[RUN] not in gone]
-        self._execute(connection, self._insert(_metrics).on_conflict_do_nothing(), METRIC, rows)
-        statement = self._insert(_latest)
+        self._execute(connection, self._insert(METRICS).on_conflict_do_nothing(), METRIC, rows)
+        statement = self._insert(LATEST)
         new = statement.excluded
-        newer = tuple_(new.step, new.timestamp, new.value) > tuple_(
-            _latest.c.step, _latest.c.timestamp, _latest.c.value
-        )
+        newer = tuple_(new.step, new.timestamp, new.value) > tuple_(LATEST.c.step, LATEST.c.timestamp, LATEST.c.value)
         changed = {name: new[name] for name in ("value", "timestamp", "step", "is_nan")}
         statement = statement.on_conflict_do_update(index_elements=["key", "run_uuid"], set_=changed, where=newer)
         self._execute(connection, statement, METRIC, _latest_of(rows))

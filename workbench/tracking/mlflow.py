@@ -28,7 +28,7 @@ from workbench.tracking.base import (
     Tagged,
     outcome_of,
 )
-from workbench.tracking.bulk import Bulk, engine_of
+from workbench.tracking.bulk import Bulk
 from workbench.tracking.calls import Calls, found
 from workbench.tracking.client import connect, kept_by, search_all, undivided
 from workbench.tracking.history import HISTORY, Columns, parquet_of
@@ -36,6 +36,7 @@ from workbench.tracking.liveness import owner_is_gone
 from workbench.tracking.patience import Patient
 from workbench.tracking.spool import Head, Spool
 from workbench.tracking.store import Store, member_tag, without_credentials
+from workbench.tracking.tables import engine_of
 from workbench.tracking.view import share
 from workbench.tracking.words import check_name, shortened
 from workbench.tracking.writer import Writer

@@ -12,11 +12,11 @@ from mlflow.exceptions import MlflowException
 
 from workbench.errors import TrackingError, unknown_name
 from workbench.tracking.base import Outcome
-from workbench.tracking.bulk import EndedRun, ended_runs, engine_of
 from workbench.tracking.client import PAGE, connect, kept_by, search_all
 from workbench.tracking.history import HISTORY, columns_of, series_of
 from workbench.tracking.mlflow import VIEW_TAG
 from workbench.tracking.store import Store, runs_filter, sweep_link
+from workbench.tracking.tables import EndedRun, ended_runs, engine_of
 
 SWEEPS = "tags.kind != 'run' AND tags.sweep LIKE '%'"  # own runs of sweeps, and verdicts that trained runs
 
