@@ -1,11 +1,12 @@
 """Histograms of z, a and delta with bins that never move, counted on the device.
 
-The bins of a bounded activation's a are even between its bounds. All others are even in asinh(x/scale): even near 0,
-logarithmic far from it; the middle bin holds 0, and the outermost have no end. What is not finite counts nowhere.
+The bins of a bounded activation's a are even between its bounds. All others are even in ±ln(1 + abs(x)/scale), with
+the sign of x: even near 0, logarithmic far from it; the middle bin holds 0, and the outermost have no end. What is not
+finite counts nowhere.
 """
 
 from collections.abc import Mapping
-from math import asinh, inf, isfinite, sinh
+from math import copysign, expm1, inf, isfinite, log1p
 from typing import Any
 
 import torch
@@ -34,7 +35,8 @@ def places(values: Units, quantity: str, bounds: Bounds) -> Units:
         low, high = bounds
         return (values - low).mul_(BINS / (high - low))
     scale = SCALE[quantity]
-    return (values / scale).asinh_().mul_((BINS - 2) / (2 * asinh(REACH / scale))).add_(BINS / 2)
+    length = torch.abs(values).div_(scale).log1p_()  # asinh would be as good, and takes 20 times as long
+    return length.copysign_(values).mul_((BINS - 2) / (2 * log1p(REACH / scale))).add_(BINS / 2)
 
 
 def edges(quantity: str, bounds: Bounds) -> list[float]:
@@ -43,16 +45,18 @@ def edges(quantity: str, bounds: Bounds) -> list[float]:
         low, high = bounds
         return [low + (high - low) * number / BINS for number in range(BINS + 1)]
     scale = SCALE[quantity]
-    width = 2 * asinh(REACH / scale) / (BINS - 2)
-    return [-inf, *(scale * sinh(width * (number - BINS / 2)) for number in range(1, BINS)), inf]
+    width = 2 * log1p(REACH / scale) / (BINS - 2)
+    lengths = [width * (number - BINS / 2) for number in range(1, BINS)]
+    return [-inf, *(copysign(scale * expm1(abs(length)), length) for length in lengths), inf]
 
 
 def count(values: Units, quantity: str, bounds: Bounds) -> Counts:
     """How many of each replica's numbers fall into each bin."""
-    place = places(values, quantity, bounds).flatten(1)
-    index = place.nan_to_num_(0.0).clamp_(0, BINS - 1).long()  # cut toward 0, where it is cut at 0 before
-    counts = torch.zeros(len(index), BINS, dtype=torch.int64, device=values.device)
-    return counts.scatter_add_(1, index, values.isfinite().flatten(1).long())
+    place = places(values, quantity, bounds).clamp_(0, BINS - 1)
+    place.add_(values * 0).nan_to_num_(BINS)  # what is not finite has a bin of its own
+    index = place.flatten(1).long()  # cut toward 0
+    counts = torch.zeros(len(index), BINS + 1, dtype=torch.int64, device=values.device)
+    return counts.scatter_add_(1, index, torch.ones_like(index))[:, :BINS]
 
 
 def frame(signals: Mapping[str, Signal]) -> dict[tuple[str, str], Counts]:
