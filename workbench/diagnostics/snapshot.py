@@ -7,8 +7,8 @@ is the lecture's delta, and batches of different sizes compare.
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
-from math import inf, prod
+from functools import cached_property, lru_cache, partial, reduce
+from math import inf
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch.linalg import vector_norm
 
 from workbench.axes import PerReplicaTensor, Units
 from workbench.nn.model import Model
-from workbench.nn.params import WEIGHT_SUFFIX, Params, Watch, layer_of
+from workbench.nn.params import WEIGHT_SUFFIX, Layout, Params, Watch, layer_of
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,23 @@ def moments(values: Units) -> tuple[PerReplicaTensor, PerReplicaTensor]:
 
 def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
     """Euclidean norm by layer of what belongs to it and has a name of this ending, and ``all``."""
-    parts: dict[str, list[PerReplicaTensor]] = defaultdict(list)
-    for name, (start, shape) in arrays.layout.slots.items():
+    own = _places(arrays.layout, ending)
+    layers = {layer: reduce(torch.hypot, [_norm(arrays.rows[place]) for place in own[layer]]) for layer in own}
+    return {**layers, "all": reduce(torch.hypot, layers.values())}
+
+
+def _norm(rows: Tensor) -> PerReplicaTensor:
+    return vector_norm(rows, dim=1, dtype=torch.float64)
+
+
+@lru_cache(maxsize=64)
+def _places(layout: Layout, ending: str) -> dict[str, list[int]]:
+    """By layer, the places in the storage of what has a name of this ending."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(layout.slots):
         if name.endswith(ending):
-            own = arrays.flat[:, start : start + prod(shape)]
-            parts[layer_of(name)].append(vector_norm(own, dim=1, dtype=torch.float64))
-    layers = {layer: reduce(torch.hypot, own) for layer, own in sorted(parts.items())}
-    return {**layers, "all": vector_norm(torch.stack(list(layers.values())), dim=0)}
+            places[layer_of(name)].append(place)
+    return dict(sorted(places.items()))
 
 
 def signals_of(model: Model, watch: Watch) -> dict[str, Signal]:

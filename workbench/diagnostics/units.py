@@ -26,13 +26,12 @@ class UnitCounts:
     """What a layer's units did on `examples` examples.
 
     `slope` is 0 for units that passed no gradient on any of them, and above 0 for others; `flat` counts the pairs of a
-    unit and an example with a flat slope. Without `flat`, every slope is 0 or `unit`, and `slope` is their sum.
+    unit and an example with a flat slope. Without `flat`, `slope` counts the examples on which the unit passed one.
     """
 
     examples: int
     slope: Float[Tensor, "R U"]
     flat: Float[Tensor, " R"] | None
-    unit: float = 1.0
 
     def __iadd__(self, other: "UnitCounts") -> "UnitCounts":
         """Take up what the same units did on other examples."""
@@ -48,12 +47,11 @@ class UnitCounts:
         return self.slope == 0
 
     def rates(self, layer: str) -> dict[str, PerReplicaTensor]:
-        """The layer's diagnostics by name."""
-        if self.flat is None:
-            flat = 1 - self.slope.mean(1, dtype=torch.float64).div_(self.unit * self.examples)
-        else:
-            flat = self.flat / (self.slope.shape[1] * self.examples)
-        return {f"dead_rate/{layer}": self.dead.mean(1, dtype=torch.float64), f"saturation/{layer}": flat}
+        """The layer's diagnostics by name. Of small nets the calls are the cost: few kinds, which the pass used too."""
+        units = self.slope.shape[1]
+        pairs = units * self.examples
+        flat = self.slope.sum(1, dtype=torch.float64).div_(-pairs).add_(1) if self.flat is None else self.flat / pairs
+        return {f"dead_rate/{layer}": self.dead.sum(1, dtype=torch.float64).div_(units), f"saturation/{layer}": flat}
 
 
 def joined(parts: Sequence[UnitCounts]) -> UnitCounts:
@@ -61,9 +59,7 @@ def joined(parts: Sequence[UnitCounts]) -> UnitCounts:
     if len(parts) == 1:
         return parts[0]
     first, flats = parts[0], [one.flat for one in parts if one.flat is not None]
-    return UnitCounts(
-        first.examples, torch.cat([one.slope for one in parts]), torch.cat(flats) if flats else None, first.unit
-    )
+    return UnitCounts(first.examples, torch.cat([one.slope for one in parts]), torch.cat(flats) if flats else None)
 
 
 def count(activation: Activation, slope: Units) -> UnitCounts:
@@ -73,7 +69,8 @@ def count(activation: Activation, slope: Units) -> UnitCounts:
     """
     examples = slope.shape[1]
     if activation.all_or_none:
-        return UnitCounts(examples, slope.sum(1), None, activation.max_slope)
+        passed = slope.sum(1)
+        return UnitCounts(examples, passed if activation.max_slope == 1 else passed.div_(activation.max_slope), None)
     slope.abs_()
     largest = slope.amax(1)
     threshold = SATURATED_BELOW * activation.max_slope if isfinite(activation.max_slope) else 0.0

@@ -1,7 +1,5 @@
 """What parts of the work take of all of it: processor time on the CPU, the device's own clock on CUDA."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import inf
 from time import thread_time
 from typing import Any
@@ -23,20 +21,19 @@ class Meter:
         self._cuda = device.type == "cuda"
         self._pairs: list[tuple[str, Any, Any]] = []
 
-    @contextmanager
-    def of(self, part: str) -> Iterator[None]:
+    def of(self, part: str) -> "Span":
         """Everything done inside belongs to the part."""
-        begun = self._now()
-        try:
-            yield
-        finally:
-            ended = self._now()
-            if self._cuda:
-                self._pairs.append((part, begun, ended))
-            else:
-                self._add(part, ended - begun)
+        return Span(self, part)
 
-    def _now(self) -> Any:
+    def add(self, part: str, begun: Any, ended: Any) -> None:
+        """Take up what was done between two times."""
+        if self._cuda:
+            self._pairs.append((part, begun, ended))
+        else:
+            self._add(part, ended - begun)
+
+    def now(self) -> Any:
+        """A time that `add` takes."""
         if not self._cuda:
             return thread_time()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -54,3 +51,18 @@ class Meter:
             self._add(part, begun.elapsed_time(ended) / 1000)
         self._pairs.clear()
         return dict(self.seconds)
+
+
+class Span:
+    """A context whose time belongs to a part; a generator would cost small nets as much as a call of the device."""
+
+    __slots__ = ("_begun", "_meter", "_part")
+
+    def __init__(self, meter: Meter, part: str) -> None:
+        self._meter, self._part = meter, part
+
+    def __enter__(self) -> None:
+        self._begun = self._meter.now()
+
+    def __exit__(self, *failure: object) -> None:
+        self._meter.add(self._part, self._begun, self._meter.now())

@@ -35,7 +35,7 @@ def layer_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Where each parameter and buffer of one replica lies: name -> (offset, shape)."""
 
@@ -93,6 +93,11 @@ class Params(dict[str, Tensor]):
         self.flat = flat
         self.weights = flat[:, : layout.n_weights]
         self.trained = flat[:, : layout.n_trained]
+
+    @cached_property
+    def rows(self) -> tuple[Tensor, ...]:
+        """The storage cut into what it holds, in its order: each [R, numbers], its gap with it."""
+        return self.flat.split([aligned(prod(shape)) for _, shape in self.layout.slots.values()], 1)
 
     @classmethod
     def zeros(cls, layout: Layout, replicas: int, like: Tensor) -> "Params":
