@@ -145,7 +145,7 @@ def dead_share(trained, arm: str, depth: int) -> np.ndarray:
 def high_rates(study: wb.Study) -> Iterator[wb.Cell]:
     """Units that die in training, by learning rate."""
     rates, seeds, rows = study.claim.parts["dies_in_training"].cells["lr"], study.seeds[: study["digits_seeds"]], []
-    sgd = [hidden(3, 64), "optimizer=sgd"]
+    sgd = [hidden(3, 64), "optimizer=sgd", "diagnostics.spacing=1"]  # units at the last epoch, also of what diverges
     arms = {
         f"{b} lr={lr}": [*sgd, *study.claim.arms[b], f"optimizer.lr={lr}"] for b in ("b=0", "b=0.1") for lr in rates
     }

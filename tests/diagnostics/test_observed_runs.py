@@ -28,7 +28,7 @@ from workbench.nodes import call, option
 from workbench.run import Job, train_pack
 from workbench.tracking.base import MemorySink
 
-FULL: Diagnostics = call("diagnostics", {**option("diagnostics", "full"), "budget": None})
+FULL: Diagnostics = call("diagnostics", {**option("diagnostics", "full"), "budget": None, "spacing": 1})
 SMALL = ("data=wine", "architecture.hidden=[6]", "train.epochs=3", "diagnostics=full", "device=cpu")
 FILES = ["histograms.parquet", "signal.parquet", "unit_life.parquet"]
 

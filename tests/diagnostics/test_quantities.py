@@ -213,7 +213,7 @@ def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> Non
 
     def norms_of(*overrides: str) -> list[dict[str, list[float]]]:
         settings = ["data=wine", f"optimizer={optimizer}", "optimizer.lr=0.01", "train.clip_norm=0.1", *overrides]
-        spec = wb.configure([*settings, "architecture.hidden=[5]", "diagnostics.every=1", "diagnostics.budget=null"])
+        spec = wb.configure([*settings, "architecture.hidden=[5]", "diagnostics.spacing=1", "diagnostics.budget=null"])
         plan = diagnostics_of(spec)
         assert (plan.of_gradients is None) == plan.tables
         records = Trainer(build_pack([spec]), 16, plan).run(3)

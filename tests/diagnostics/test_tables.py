@@ -13,13 +13,14 @@ from workbench.diagnostics.histograms import BINS, bin_rows, count, edges, frame
 from workbench.diagnostics.life import Life, born, lived, unit_rows
 from workbench.diagnostics.plan import Diagnostics, stride_for
 from workbench.diagnostics.snapshot import Signal
+from workbench.engine.observer import UNDECIDED
 from workbench.engine.train import Trainer
 from workbench.nn.activations import identity, relu, tanh
 from workbench.nn.builders import mlp
 from workbench.nn.initializers import Initializer, Scheme, constant, normal_noise
 from workbench.nodes import call, option
 
-FULL: dict[str, Any] = {**option("diagnostics", "full"), "budget": None}
+FULL: dict[str, Any] = {**option("diagnostics", "full"), "budget": None, "spacing": 1}
 INF = float("inf")
 
 
@@ -140,19 +141,53 @@ def test_moments_of_a_schedule(at: str, every: int, expected: list[int]) -> None
     assert trainer.recorded == len(records) <= 6 + plan.most_inside(4, 5)
 
 
-@given(st.floats(0.01, 0.9), st.floats(1e-6, 10), st.floats(0, 1), st.floats(1e-3, 10))
-def test_stride_is_the_least_that_keeps_the_budget(budget: float, moments: float, marks: float, rest: float) -> None:
+@pytest.mark.parametrize(
+    ("every", "spacing", "expected", "units"),
+    [
+        (1, 6, [10, 20, 30, 35], [0, 10, 20, 30, 35]),
+        (2, 11, [20, 35], [0, 15, 30, 35]),
+        (3, 15, [15, 30, 35], [0, 15, 30, 35]),
+        (1, 1000, [35], [0, 35]),
+    ],
+)
+def test_looks_at_short_epochs_lie_apart(every: int, spacing: int, expected: list[int], units: list[int]) -> None:
+    """Seven epochs of five steps: multiples of `every` epochs, `spacing` steps long; losses come after each."""
+    plan = _plan(every=every, spacing=spacing, tables=False)
+    trainer = Trainer(make_pack(blobs(25, 3, 2), [0], hidden=[3]), 4, plan)
+    records = list(trainer.run(7))
+    assert [record.step for record in records if "grad_norm/l1" in record.metrics] == expected
+    assert [record.step for record in records if "dead_rate/l1" in record.metrics] == units
+    assert [record.step for record in records if "train/loss" in record.metrics] == [*range(0, 36, 5)]
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 20), st.data())
+def test_what_is_left_to_count_is_counted(epochs: int, spacing: int, length: int, data: st.DataObject) -> None:
+    """As often as units will be counted after any epoch but the last; never without units."""
+    done = data.draw(st.integers(0, epochs - 1))
+    plan = _plan(spacing=spacing)
+    left = sum(plan.counts_units(epoch, epochs, length) for epoch in range(done + 1, epochs + 1))
+    assert plan.unit_counts(done, epochs, length) == left
+    assert _plan(spacing=spacing, units=False).unit_counts(done, epochs, length) == 0
+
+
+@given(st.floats(0.01, 0.9), st.floats(1e-6, 1), st.integers(1, 40), st.floats(0, 1), st.floats(1e-3, 10))
+def test_stride_is_the_least_that_keeps_the_budget(
+    budget: float, moment: float, count: int, marks: float, rest: float
+) -> None:
     """With it the share is within the budget, with half of it no longer; unless the marks alone are beyond."""
 
     def share(stride: float) -> float:
-        spent = moments / stride + marks
+        spent = moment * count / stride * (stride <= count) + marks
         return spent / (spent + rest)
 
-    stride = stride_for(budget, moments, marks, rest)
+    stride = stride_for(budget, moment, count, marks, rest)
+    assert stride <= 2 * count
     if marks / (marks + rest) < budget * 0.99:
         assert share(stride) <= budget * 1.000001
         assert stride == 1 or share(stride / 2) > budget * 0.999999
-    assert stride_for(None, moments, marks, rest) == 1
+    elif marks / (marks + rest) > budget:
+        assert stride > count
+    assert stride_for(None, moment, count, marks, rest) == 1
 
 
 def test_a_dear_quantity_is_thinned_and_the_thinning_is_counted() -> None:
@@ -173,17 +208,22 @@ def test_a_dear_quantity_is_thinned_and_the_thinning_is_counted() -> None:
 
 
 def test_what_is_measured_decides() -> None:
-    """Seconds of the first of 21 epochs: 10 for the rest, 0.1 for marks, 3 for the moment, which will be 20·3.6 = 72.
+    """Seconds of the first of 21 epochs: 20 for the rest, 0.1 for marks, 3 for the moment, which will be 20·3.6 = 72.
 
-    0.05/0.95·210 - 3.1 - 20·0.1 = 5.95 are left for moments: 72/8 is too much, 72/16 is not.
+    The meter sees 1 of 1.3. So 0.05/0.95·420 - 1.3·(3.1 + 20·0.1) = 15.5 are left for moments: 1.3·72/4 is too much,
+    1.3·72/8 is not. Without a mark in the epoch nothing is decided.
     """
-    trainer = Trainer(make_pack(blobs(100, 3, 2), [0], hidden=[3]), 10, _plan(budget=0.05, tables=False))
-    meter = trainer.observer.meter
-    meter.seconds = {"all": 13.1, "marks": 0.1, "moments": 3.0, "tables": 0.0, "copies": 0.0}
-    meter.least["moments"] = 3.0
-    trainer.observer.end_epoch(20)
-    assert trainer.observer.stride == 16
-    assert trainer.observer.share == pytest.approx(3.1 / 13.1)
+    seconds = {"all": 23.1, "marks": 0.1, "moments": 3.0, "tables": 0.0, "copies": 0.0}
+    strides = []
+    for spacing in (1, 8, 9):  # an epoch has eight steps
+        plan = _plan(budget=0.05, tables=False, spacing=spacing)
+        observer = Trainer(make_pack(blobs(100, 3, 2), [0], hidden=[3]), 10, plan).observer
+        assert observer.epoch_length == 8
+        observer.meter.seconds, observer.meter.least["moments"] = dict(seconds), 3.0
+        observer.end_epoch(1, 21)
+        assert observer.share == pytest.approx(3.1 / 23.1)
+        strides.append(observer.stride)
+    assert strides == [8, 8, UNDECIDED]
 
 
 # Nets whose trouble is known

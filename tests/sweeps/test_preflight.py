@@ -17,7 +17,13 @@ pytest_plugins = ["tests.outer_fixtures"]
 
 @pytest.mark.parametrize(
     "more",
-    [(), ("norm=batch",), ("data=diabetes", "loss=squared_error"), ("pretraining=autoencoder", "pretraining.epochs=2")],
+    [
+        ("norm=batch", "diagnostics.spacing=1"),
+        ("data=diabetes", "loss=squared_error"),
+        ("pretraining=autoencoder", "pretraining.epochs=2"),
+        ("diagnostics=full", "diagnostics.budget=null", "train.epochs=7"),
+        ("diagnostics=off",),
+    ],
 )
 def test_rows_are_those_that_are_kept(store: Store, more: tuple[str, ...]) -> None:
     """As many rows of metrics as the runs then have in the store."""

@@ -107,8 +107,8 @@ def test_fresh_database_takes_three_sweeps_at_once(folder: Path) -> None:
     assert len(runs_of(store, "sweep")) == 3
     assert {run.info.status for run in all_runs(store)} == {"FINISHED"}
     assert len({run.info.experiment_id for run in all_runs(store)}) == 1
-    # loss, accuracy and unit rates at steps 0, 5, 10; three norms twice; the test part; what diagnostics took
-    per_run = 3 * 6 + 2 * 3 + 2 + 1
+    # two scores of two parts at steps 0, 5, 10; two unit rates at 0 and 10; three norms; the test part; the share
+    per_run = 3 * 4 + 2 * 2 + 3 + 2 + 1
     assert count(folder / "mlflow.db", "metrics") == 3 * 6 * per_run
     assert all(answer.err == "" for answer in answers)
 

@@ -18,7 +18,10 @@ from rich.table import Table
 
 from workbench.errors import WorkbenchError
 
-OURS = ("workbench", "train", "-m", "architecture.hidden=[64,64]", "optimizer.lr=0.05", "train.epochs=20", "device=cpu")
+OURS = (
+    *("workbench", "train", "-m", "architecture.hidden=[64,64]", "optimizer.lr=0.05", "train.epochs=20", "device=cpu"),
+    "diagnostics.spacing=1",  # the script logs norms after each epoch
+)
 SCRIPT = ("workbench.bench.usual", "-m", "epochs=20")
 SIZES = {"ours": (30, 300), "script": (2, 32)}  # of the sweeps whose difference is taken
 QUICK_SIZES = {"ours": (10, 40), "script": (1, 7)}

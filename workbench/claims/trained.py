@@ -58,7 +58,7 @@ class Trained:
         return PerSeed(tuple(one - other for one, other in pairs), edge)
 
     def course(self, arm: str, metric: str) -> list[list[float]]:
-        """A metric before training and after each epoch, by seed; shorter for a run that diverged.
+        """A metric wherever it was taken, by seed; scores before training and after each epoch, until a run diverged.
 
         Raises NumericsError for runs that were kept elsewhere.
         """

@@ -108,7 +108,8 @@ def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
 
 
 def _norm(rows: Tensor) -> PerReplicaTensor:
-    return vector_norm(rows, dim=1, dtype=torch.float64)
+    norm: PerReplicaTensor = vector_norm(rows, dim=1, dtype=torch.float64)
+    return norm
 
 
 @lru_cache(maxsize=64)

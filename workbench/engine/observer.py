@@ -21,12 +21,13 @@ Metrics = dict[str, PerReplicaTensor]
 
 UNDECIDED = 0
 ABOVE_LEAST = 1.2  # what a moment takes of the least that one took
+UNSEEN = 1.3  # what looking costs of what the meter sees: caches to fill anew; by `workbench bench diagnostics`
 
 
 class Observer:
     """Takes what a plan asks for from a pack in training, at the moments that the plan's budget leaves.
 
-    Of the scheduled moments it takes every `stride`-th, which is UNDECIDED in the first epoch where there is a budget.
+    Of the scheduled moments it takes every `stride`-th, which where there is a budget is UNDECIDED in the first epochs.
     """
 
     def __init__(self, plan: Diagnostics, pack: Pack, params: Params, epoch_length: int) -> None:
@@ -81,25 +82,27 @@ class Observer:
         """The first epoch begins: what came before does not show what an epoch takes."""
         self._spent = self.meter.read()
 
-    def end_epoch(self, epochs_left: int) -> None:
-        """Move tables to the host; after the first epoch, decide how many moments the budget leaves."""
+    def end_epoch(self, epoch: int, epochs: int) -> None:
+        """Move tables to the host; once moments and marks were timed, decide how many moments the budget leaves."""
         if self._tables:
             self._tables.flush()
         spent = self.meter.read()
-        if self.stride == UNDECIDED and isfinite(self.meter.least[MOMENTS]):
-            self.stride = self._decide(spent, {part: spent[part] - self._spent[part] for part in PARTS}, epochs_left)
+        marked = self.plan.counts_units(epoch, epochs, self.epoch_length) or not self.plan.units
+        if self.stride == UNDECIDED and marked and isfinite(self.meter.least[MOMENTS]):
+            in_epoch = {part: spent[part] - self._spent[part] for part in PARTS}
+            self.stride = self._decide(spent, in_epoch, epoch, epochs)
         self._spent = spent
 
-    def _decide(self, spent: Mapping[str, float], in_epoch: Mapping[str, float], epochs: int) -> int:
-        """The stride for the epochs that are left, from all that was spent and what the first epoch took."""
+    def _decide(self, spent: Mapping[str, float], in_epoch: Mapping[str, float], epoch: int, epochs: int) -> int:
+        """The stride for the epochs that are left, from all that was spent and what this epoch took."""
         rest = in_epoch[ALL] - sum(in_epoch[part] for part in PARTS[1:])
-        fixed = sum(spent[part] for part in PARTS[1:]) + in_epoch[MARKS] * epochs
-        if self._tables:
-            fixed += self.meter.least[TABLES] * ABOVE_LEAST * epochs.bit_length()
         length = self.epoch_length
-        count = len(self.plan.scheduled(length, length * (epochs + 1), length))  # as many as in any epochs
-        moments = self.meter.least[MOMENTS] * ABOVE_LEAST * count
-        return stride_for(self.plan.budget, moments, fixed, rest * (epochs + 1))
+        fixed = sum(spent[part] for part in PARTS[1:]) + in_epoch[MARKS] * self.plan.unit_counts(epoch, epochs, length)
+        if self._tables:
+            fixed += self.meter.least[TABLES] * ABOVE_LEAST * (epochs - epoch).bit_length()
+        count = len(self.plan.scheduled(length * epoch, length * epochs, length))
+        moment = self.meter.least[MOMENTS] * ABOVE_LEAST
+        return stride_for(self.plan.budget, UNSEEN * moment, count, UNSEEN * fixed, rest * epochs)
 
     def keep(self, positions: Sequence[int]) -> None:
         """Go on with the replicas at these positions."""

@@ -85,7 +85,7 @@ class Trainer:
         """
         if not self.stage:
             with self.observer.meter.of(ALL):
-                (record,) = self._records({0: self._epoch_metrics(0)})
+                (record,) = self._records({0: self._epoch_metrics(0, epochs)})
             self.observer.begin()
             yield self._done(record)
         for epoch in range(self.stage, epochs + 1):
@@ -110,10 +110,10 @@ class Trainer:
         with self.observer.meter.of(ALL):
             losses, moments = self._train_epoch(plan, epochs * self.steps_per_epoch)
             end = plan.start + self.steps_per_epoch
-            metrics = self._epoch_metrics(end)
+            metrics = self._epoch_metrics(epoch, epochs)
             metrics |= {**moments.pop(end, {}), _STOPPED: _stopped(losses, metrics["train/loss"])}
             *inside, record = self._records({**moments, end: metrics})
-        self.observer.end_epoch(epochs - epoch)
+        self.observer.end_epoch(epoch, epochs)
         return [*inside, self._drop_diverged(record, mark, plan)]
 
     def _done(self, record: Record) -> Record:
@@ -206,13 +206,12 @@ class Trainer:
         data = self.pack.data
         return _named(part, evaluate(self.pack.objective, self.params, data, getattr(data, part)))
 
-    def _epoch_metrics(self, step: int) -> Metrics:
-        """What is measured after so many steps."""
+    def _epoch_metrics(self, epoch: int, epochs: int) -> Metrics:
+        """What is measured at the end of an epoch, of so many; 0 is the beginning of training."""
         pack, observer = self.pack, self.observer
-        train, dead = measure(
-            pack.objective, self.params, pack.data, pack.data.train, observer.plan.units, observer.counting
-        )
-        observer.mark(dead, step)
+        units = observer.plan.counts_units(epoch, epochs, self.steps_per_epoch)
+        train, dead = measure(pack.objective, self.params, pack.data, pack.data.train, units, observer.counting)
+        observer.mark(dead, epoch * self.steps_per_epoch)
         return _named("train", train) | self._evaluate("valid")
 
     def _records(self, metrics: dict[int, Metrics]) -> list[Record]:

@@ -97,7 +97,7 @@ class Params(dict[str, Tensor]):
     @cached_property
     def rows(self) -> tuple[Tensor, ...]:
         """The storage cut into what it holds, in its order: each [R, numbers], its gap with it."""
-        return self.flat.split([aligned(prod(shape)) for _, shape in self.layout.slots.values()], 1)
+        return torch.split(self.flat, [aligned(prod(shape)) for _, shape in self.layout.slots.values()], 1)
 
     @classmethod
     def zeros(cls, layout: Layout, replicas: int, like: Tensor) -> "Params":

@@ -71,17 +71,16 @@ def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
     pack, data, count = trainer.pack, trainer.pack.data, len(some)
     with one_thread(is_small(pack, trainer.batch_size)):
         per_step = _seconds_per_step(trainer, budget, SHARE * len(specs) / count * epochs * trainer.steps_per_epoch)
-        took = []
-        for _ in range(2):  # the first call finds its memory
-            started = perf_counter()
-            names = evaluate(pack.objective, trainer.params, data, data.valid, looking.units)
-            took.append(perf_counter() - started)
-        per_example = min(took) / data.valid.size
+        names = evaluate(pack.objective, trainer.params, data, data.valid, looking.units)  # and finds its memory
+        started = perf_counter()
+        scores = evaluate(pack.objective, trainer.params, data, data.valid)
+        per_example = (perf_counter() - started) / data.valid.size
     examples = (epochs + 1) * (data.train.size + data.valid.size) + data.test.size
     seconds = epochs * trainer.steps_per_epoch * per_step + examples * per_example
-    scores = 2
     of_moment = len(trainer.observed_step(next(_batches(trainer)), 0)[1])
-    rows = (epochs + 1) * (len(names) + scores) + epochs * of_moment + scores + bool(looking.units or of_moment)
+    counts, moments = looking.looks(epochs, trainer.steps_per_epoch)
+    rows = (2 * (epochs + 1) + 1) * len(scores) + counts * (len(names) - len(scores)) + moments * of_moment
+    rows += bool(looking.units or of_moment)  # their share of the time
     rows += sum(len(KEPT) * (stage.epochs + 1) for stage in stages(pack.objective.model, pack.pretraining))
     return Program(seconds / count * specs[0].epochs / epochs, rows)  # a stage's epoch counted as one of the whole net
 
