@@ -30,8 +30,10 @@ from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.store import Store
 
 EPOCHS, REPLICAS, ROUNDS = 20, 100, 5
-SETTINGS = ["architecture.hidden=[64,64]", f"optimizer.lr={LR}", f"train.epochs={EPOCHS}", "device=cpu"]
-SETTINGS += ["diagnostics.spacing=1"]
+SETTINGS = [
+    *("architecture.hidden=[64,64]", f"optimizer.lr={LR}", f"train.epochs={EPOCHS}", "device=cpu"),
+    "diagnostics.spacing=1",
+]
 CHUNK = 256  # examples of a product in evaluation
 
 

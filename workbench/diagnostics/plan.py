@@ -60,7 +60,7 @@ class Diagnostics:
 
     def unit_counts(self, start: int, stop: int, epoch_length: int) -> int:
         """How often that is after epoch `start` up to the last, which is epoch `stop`."""
-        if not self.units:
+        if not self.units or start == stop:
             return 0
         apart = self._epochs_apart(1, epoch_length)
         return -(-stop // apart) - start // apart

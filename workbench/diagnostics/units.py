@@ -47,9 +47,9 @@ class UnitCounts:
         return self.slope == 0
 
     def rates(self, layer: str) -> dict[str, PerReplicaTensor]:
-        """The layer's diagnostics by name. Of small nets the calls are the cost: few kinds, which the pass used too."""
+        """The layer's diagnostics by name."""
         units = self.slope.shape[1]
-        pairs = units * self.examples
+        pairs = units * self.examples  # below, calls that evaluation makes too: others start cold
         flat = self.slope.sum(1, dtype=torch.float64).div_(-pairs).add_(1) if self.flat is None else self.flat / pairs
         return {f"dead_rate/{layer}": self.dead.sum(1, dtype=torch.float64).div_(units), f"saturation/{layer}": flat}
 
