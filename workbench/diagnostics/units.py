@@ -25,13 +25,13 @@ SATURATED_BELOW = 0.05
 class UnitCounts:
     """What a layer's units did on `examples` examples.
 
-    `slope` is 0 for units that passed no gradient on any of them, and above 0 for others; `flat` counts the pairs of a
-    unit and an example with a flat slope. Without `flat`, `slope` counts the examples on which the unit passed one.
+    `slope` is 0 for units that passed no gradient on any of them, and above 0 for others; `flat` counts the examples on
+    which a unit's slope was flat. Without `flat`, `slope` counts the others.
     """
 
     examples: int
     slope: Float[Tensor, "R U"]
-    flat: Float[Tensor, " R"] | None
+    flat: Float[Tensor, "R U"] | None
 
     def __iadd__(self, other: "UnitCounts") -> "UnitCounts":
         """Take up what the same units did on other examples."""
@@ -50,7 +50,10 @@ class UnitCounts:
         """The layer's diagnostics by name."""
         units = self.slope.shape[1]
         pairs = units * self.examples  # below, calls that evaluation makes too: others start cold
-        flat = self.slope.sum(1, dtype=torch.float64).div_(-pairs).add_(1) if self.flat is None else self.flat / pairs
+        if self.flat is None:
+            flat = self.slope.sum(1, dtype=torch.float64).div_(-pairs).add_(1)
+        else:
+            flat = self.flat.sum(1, dtype=torch.float64).div_(pairs)
         return {f"dead_rate/{layer}": self.dead.sum(1, dtype=torch.float64).div_(units), f"saturation/{layer}": flat}
 
 
@@ -74,4 +77,4 @@ def count(activation: Activation, slope: Units) -> UnitCounts:
     slope.abs_()
     largest = slope.amax(1)
     threshold = SATURATED_BELOW * activation.max_slope if isfinite(activation.max_slope) else 0.0
-    return UnitCounts(examples, largest, slope.lt_(threshold).sum((1, 2), dtype=torch.float64))
+    return UnitCounts(examples, largest, slope.lt_(threshold).sum(1))

@@ -131,7 +131,7 @@ def leaky_relu(slope: LeakySlope = 0.01) -> Activation:
     """f(z) = max(0, z) + slope · min(0, z); a slope for each replica."""
 
     def derivative(z: Tensor, a: Tensor, slope: Tensor | float) -> Tensor:
-        above = z.clamp(min=0).sign()  # a number, 1 or 0: choosing by booleans is several times slower
+        above = z.clamp(min=0).sign_()  # a number, 1 or 0: choosing by booleans is several times slower
         return (1 - above).mul_(slope).add_(above)
 
     return Activation(
@@ -155,7 +155,11 @@ def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Act
         a = torch_softplus(z - shift if shift else z, beta, SOFTPLUS_IS_LINEAR_ABOVE)
         return a.sub_(drop) if drop else a
 
-    return Activation(forward, lambda z, a: z.sub(shift).mul_(beta).sigmoid_(), (-drop, inf))
+    def derivative(z: Tensor, a: Tensor) -> Tensor:
+        centered = z - shift if shift else z
+        return torch.sigmoid(centered if beta == 1 else centered * beta)
+
+    return Activation(forward, derivative, (-drop, inf))
 
 
 def _elu(alpha: float, scale: float) -> Activation:
