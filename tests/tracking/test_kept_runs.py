@@ -12,6 +12,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from sqlalchemy import create_engine, event
 
 import workbench as wb
 from tests.outer import SMALL, Answer, Trained, all_runs, client_of, runs_of
@@ -23,6 +24,7 @@ from workbench.tracking.base import MemorySink, Outcome, Rows, RunInfo
 from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.reader import KeptRun, kept_runs, read_sweep, series
 from workbench.tracking.store import Store, run_link, runs_filter, sweep_link
+from workbench.tracking.tables import ended_runs
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -220,6 +222,23 @@ def test_history_of_a_long_run_is_whole(cli: Callable[..., Answer], store: Store
     given = {(row.step, row.value) for row in client_of(store).get_metric_history(run.id, "valid/loss")}
     assert given < set(run.history["valid/loss"])
     assert series(store, [run.id], "valid/loss") == [[value for _, value in run.history["valid/loss"]]]
+
+
+def test_a_run_that_ends_while_they_are_read_is_left_out(store: Store) -> None:
+    """Between any two questions to the tables another process may end a run: what was found is whole."""
+    sink, tags = MlflowSink(store, "e"), {"kind": "run", "key": "k"}
+    ended, *others = sink.open([RunInfo("r", {}, tags, "", {}, None) for _ in range(4)])
+    sink.send(Rows((ended, *others), 3, 5, {"valid/loss": [0.5] * 4}))
+    sink.close(ended, Outcome.finished)
+    engine = create_engine(store.uri)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def end_another(*context: object) -> None:
+        sink.close(others.pop(), Outcome.finished)
+
+    found = ended_runs(engine, client_of(store).get_experiment_by_name("e").experiment_id, ["key"])
+    assert others == []
+    assert [(one.id, one.tags, one.metrics) for one in found] == [(ended, {"key": "k"}, {"valid/loss": 0.5})]
 
 
 def test_ended_runs_are_found_in_tables_as_by_search(

@@ -44,7 +44,10 @@ class EndedRun:
 
 
 def ended_runs(engine: Any, experiment_id: str, tags: Sequence[str]) -> list[EndedRun]:
-    """The ended runs of an experiment whose kind is run, with those of `tags` that they have."""
+    """The ended runs of an experiment whose kind is run, with those of `tags` that they have.
+
+    Other processes may write meanwhile: a run that ends between two of the questions is left out.
+    """
     members = _tagged(int(experiment_id), "kind", "run").where(RUNS.c.status != RUNNING)
     ended = members.add_columns(RUNS.c.start_time).subquery()
 
@@ -54,9 +57,11 @@ def ended_runs(engine: Any, experiment_id: str, tags: Sequence[str]) -> list[End
     with engine.connect() as connection:
         found = {run: EndedRun(run, start) for run, start in connection.execute(select(ended))}
         for run, key, value in connection.execute(own(TAGS).where(TAGS.c.key.in_(tags))):
-            found[run].tags[key] = value
+            if run in found:
+                found[run].tags[key] = value
         for run, key, value in connection.execute(own(LATEST).where(~LATEST.c.is_nan)):
-            found[run].metrics[key] = value
+            if run in found:
+                found[run].metrics[key] = value
     return list(found.values())
 
 
@@ -72,15 +77,17 @@ def keys_of(engine: Any, experiment_id: int, tag: str, value: str) -> dict[str, 
 def params_of(engine: Any, experiment_id: int, tag: str, value: str) -> dict[str, set[str | None]]:
     """The params of the same runs: name -> their values, None among them where a run lacks it."""
     members = _tagged(experiment_id, tag, value).subquery()
-    distinct = select(PARAMS.c.key, PARAMS.c.value, count()).join(members, members.c.run_uuid == PARAMS.c.run_uuid)
+    of_member = members.c.run_uuid == PARAMS.c.run_uuid
+    runs = select(count()).select_from(members).scalar_subquery()  # in one statement: others may write meanwhile
+    distinct = select(PARAMS.c.key, PARAMS.c.value, count(), runs).join(members, of_member)
     values: dict[str, set[str | None]] = defaultdict(set)
     having: Counter[str] = Counter()
     with engine.connect() as connection:
-        runs = connection.execute(select(count()).select_from(members)).scalar_one()
-        for key, one, times in connection.execute(distinct.group_by(PARAMS.c.key, PARAMS.c.value)):
-            values[key].add(one)
-            having[key] += times
-    return {key: found if having[key] == runs else {*found, None} for key, found in values.items()}
+        rows = connection.execute(distinct.group_by(PARAMS.c.key, PARAMS.c.value)).all()
+    for key, one, times, _ in rows:
+        values[key].add(one)
+        having[key] += times
+    return {key: found if having[key] == rows[0][3] else {*found, None} for key, found in values.items()}
 
 
 def _tagged(experiment_id: int, tag: str, value: str) -> Any:
