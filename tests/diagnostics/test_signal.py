@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.reference import blobs, build, make_pack
 from workbench.diagnostics.quadrature import legendre, normal_mean
-from workbench.diagnostics.signal import expected, fixed_point
+from workbench.diagnostics.signal import expected, fixed_point, fixed_points
 from workbench.engine.tables import SIGNAL
 from workbench.engine.train import Trainer
 from workbench.nn.activations import Activation, identity, relu, tanh
@@ -92,6 +92,39 @@ def test_chaos_has_no_depth_scale_and_growth_no_fixed_point() -> None:
     assert found.depth is None
     assert 2.25 * _mean(lambda z: z.tanh() ** 2, 0.0, found.variance) == pytest.approx(found.variance, rel=1e-9)
     assert fixed_point(relu(), 3.0) is None
+
+
+def test_square_layers_have_the_fixed_point_of_their_own_numbers() -> None:
+    """Per layer, σ_w² = fan_in · Var W: 2 · 0.5² under he with gain 0.5, biases of variance 3/(3 · 4) at l2.
+
+    Leaky relu with a replica's own slope of 0.5: E f'² = (1 + 0.25) / 2, so chi = 0.5 · 0.625.
+    """
+    leaky = build("activation", "leaky_relu")
+    (slope,) = leaky.constants
+    scheme = Scheme(he(0.5), uniform_bias(sqrt(3)), {slope: 0.5})
+    found = fixed_points(mlp([4, 4, 8, 8], 3, 2, leaky), scheme)
+    assert list(found) == ["l2", "l4"]
+    for layer, fan_in in (("l2", 4), ("l4", 8)):
+        point = found[layer]
+        assert point is not None
+        assert point.chi == pytest.approx(0.5 * 0.625)
+        assert point.depth == pytest.approx(-1 / log(0.5 * 0.625))
+        assert point.variance == pytest.approx(1 / fan_in / (1 - 0.5 * 0.625))
+    assert fixed_points(mlp([4, 4], 3, 2, relu()), Scheme(he(2.0), constant())) == {"l2": None}
+
+
+def test_no_depth_is_claimed_where_there_is_no_theory() -> None:
+    """Dropout, residual and normalized layers, weights made from data, and nets without a square layer."""
+    plain = Scheme(he(), constant())
+    for model in (
+        mlp([4, 4], 3, 2, relu(), dropout=0.2),
+        residual_mlp(4, 2, 3, 2, relu()),
+        mlp([4, 4], 3, 2, relu(), build("norm", "layer")),
+        mlp([5, 4], 3, 2, relu()),
+    ):
+        assert fixed_points(model, plain) == {}
+    for weights in (lsuv(), rai()):
+        assert fixed_points(mlp([4, 4], 3, 2, relu()), Scheme(weights, constant())) == {}
 
 
 def test_relu_under_he_keeps_the_second_moment() -> None:

@@ -1,6 +1,7 @@
 """Figures of a run: what is drawn is what was logged, and what the weights say; the command on a trained run."""
 
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import workbench as wb
 from tests.outer import Answer, client_of, runs_of
 from tests.reading.test_diagnose import made_up
 from workbench.build import build_pack
+from workbench.diagnostics.signal import FixedPoint
+from workbench.engine.tables import SIGNAL
 from workbench.reading.course import Course
 from workbench.reading.export import standalone
 from workbench.reading.logged_figures import logged_figures
@@ -54,7 +57,7 @@ def test_gradients_are_drawn_by_depth() -> None:
         pytest.approx([0.1, 0.2, 1.0]),
         pytest.approx([0.01, 0.02, 0.1]),
     ]
-    assert [line.get_label() for line in axes.lines] == ["0", "1"]
+    assert [line.get_label() for line in axes.lines] == ["epoch 0", "epoch 1"]
     assert axes.get_yscale() == "log"
 
 
@@ -71,9 +74,53 @@ def test_saturation_and_activations_are_drawn_over_time() -> None:
 
 def test_fates_of_units_by_hand() -> None:
     """Born dead and never alive; died and dead in the end; dead for a while; always alive."""
-    (axes,) = dict(logged_figures(Course(made_up({})), {"unit_life": LIFE}, "t"))["unit_life"].axes
+    course = Course(made_up({"dead_rate/l2": [0.0, 0.5], "dead_rate/l9": [0.0, 1.0]}, {"steps_per_epoch": "5"}))
+    curves, axes = dict(logged_figures(course, {"unit_life": LIFE}, "t"))["unit_life"].axes
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
     assert heights == [[1, 0], [1, 1], [2, 0], [1, 1]]
+    assert [np.asarray(line.get_xydata()).tolist() for line in curves.lines] == [[[0, 0], [2, 0.5]]]
+
+
+def test_signals_are_drawn_beside_theory_where_there_is_one() -> None:
+    """A point for each layer that has the quantity; the axis of what spans a decade is logarithmic."""
+    signal = pd.DataFrame(
+        {
+            "layer": ["l1", "l2", "l3"],
+            "q_expected": [1.0, 0.5, None],
+            "q_measured": [0.9, 0.6, None],
+            "delta_expected": [0.01, 0.1, 1.0],
+            "delta_measured": [0.02, 0.2, 1.0],
+        }
+    )
+    deep = {"l1": None, "l2": FixedPoint(0.1, 0.5, 1.4427)}
+    figure = dict(logged_figures(Course(made_up({})), {"signal": signal}, "t", deep))["signal_propagation"]
+    q, delta = figure.axes
+    drawn = [{line.get_label(): np.asarray(line.get_ydata()).tolist() for line in axes.lines} for axes in (q, delta)]
+    assert drawn == [
+        {"expected": [1.0, 0.5], "measured": [0.9, 0.6]},
+        {"expected": [0.01, 0.1, 1.0], "measured": [0.02, 0.2, 1.0]},
+    ]
+    assert (q.get_yscale(), q.get_ylim(), delta.get_yscale()) == ("linear", (0, 1.05), "log")
+    assert figure.get_supxlabel() == "deep nets of layers like l2: chi 0.5, depth scale 1.44 layers"
+    signal = signal.assign(q_expected=None, delta_expected=None)
+    bare = dict(logged_figures(Course(made_up({})), {"signal": signal}, "t"))["signal_propagation"]
+    assert [line.get_label() for axes in bare.axes for line in axes.lines] == ["measured", "measured"]
+    assert bare.get_supxlabel() == ""
+
+
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [
+        (None, "signals grow for ever"),
+        (FixedPoint(0.3, 1.25, None), "chi 1.25 is above 1, gradients explode: no depth scale"),
+        (FixedPoint(1.0, 1.0, inf), "chi 1, depth scale ∞"),
+    ],
+)
+def test_what_deep_nets_do_is_said(point: FixedPoint | None, said: str) -> None:
+    """Growth, chaos and criticality, each in words."""
+    signal = pd.DataFrame({"layer": ["l1"], **{name: [1.0] for name in SIGNAL}})
+    figure = dict(logged_figures(Course(made_up({})), {"signal": signal}, "t", {"l1": point}))["signal_propagation"]
+    assert figure.get_supxlabel() == f"deep nets of layers like l1: {said}"
 
 
 def test_histograms_are_densities() -> None:
@@ -132,12 +179,13 @@ def test_first_weights_are_pictures() -> None:
 
 def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
     """PNG and SVG in a folder and with the run, by name or the newest run."""
-    wb.train("data=xor", "architecture.hidden=[4]", "train.epochs=3")
+    wb.train("data=xor", "architecture.hidden=[4,4]", "train.epochs=3", "diagnostics=full")
     (run,) = runs_of(store)
     answer = cli("figures")
     assert (answer.code, answer.err) == (0, "")
     assert "weights: trained again, to the same bits" in answer.out
-    names = {"gradient_flow", "saturation_over_time", "decision_boundary"}
+    names = {"gradient_flow", "signal_propagation", "saturation_over_time", "activation_histograms", "unit_life"}
+    names.add("decision_boundary")
     place = folder / "figures" / run.info.run_id[:8]
     assert {file.name for file in place.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert all(imread(file).std() > 0.01 for file in place.glob("*.png"))

@@ -12,7 +12,8 @@ assumption here, as it is theirs.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import inf, log
 from typing import NamedTuple
 
@@ -185,6 +186,25 @@ def expected(
         )
         for name, delta in sorted(walk.delta.items(), key=lambda item: (len(item[0]), item[0]))
     }
+
+
+def fixed_points(model: Model, scheme: Scheme) -> dict[str, FixedPoint | None]:
+    """By layer as wide as the one below it, where a deep net of such layers leads, or None where signals grow for ever.
+
+    Empty where the theory says nothing: but for plain nets of affine layers and activations, and as in `expected`.
+    """
+    plain = all(isinstance(layer, Dense | Activate) for layer in model.layers)
+    if not plain or scheme.weights.unit_variance or scheme.weights.joint:
+        return {}
+    found: dict[str, FixedPoint | None] = {}
+    for below, layer in pairwise(model.layers):
+        if isinstance(below, Dense) and isinstance(layer, Activate) and below.fan_in == below.fan_out:
+            f, fan_in = layer.activation, below.fan_in
+            activation = replace(f, constants={key: {**f.constants, **scheme.constants}[key] for key in f.constants})
+            weight = fan_in * scheme.weights.std(fan_in, fan_in) ** 2
+            spread = scheme.bias.spread**2 / (3 * fan_in)
+            found[layer.name] = fixed_point(activation, weight, scheme.bias.value, spread)
+    return found
 
 
 def fixed_point(

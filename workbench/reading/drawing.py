@@ -9,7 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from workbench.build import build_pack
 from workbench.claims.figures import STYLE
+from workbench.config import RunSpec
+from workbench.diagnostics.signal import FixedPoint, fixed_points
 from workbench.reading.again import final_weights, spec_of
 from workbench.reading.course import Course
 from workbench.reading.logged_figures import logged_figures
@@ -19,7 +22,7 @@ from workbench.tracking.reader import artifact
 from workbench.tracking.single import FullRun
 from workbench.tracking.store import Store
 
-TABLES = ("histograms", "unit_life")
+TABLES = ("histograms", "signal", "unit_life")
 FOLDER = "figures"  # in the run's artifacts
 MOST_RUNS = 6  # of a sweep
 
@@ -43,10 +46,14 @@ def _figures(store: Store, kept: FullRun, console: Console) -> Iterator[tuple[st
         for name in TABLES
         if f"{name}.parquet" in kept.files
     }
-    title = kept.run.name
-    yield from logged_figures(Course(kept.run), tables, title)
-    spec = spec_of(kept)
+    title, spec = kept.run.name, spec_of(kept)
+    yield from logged_figures(Course(kept.run), tables, title, _deep(spec) if "signal" in tables else None)
     if has_weight_figure(spec):
         pack, params, how = final_weights(store, kept)
         console.print(how, highlight=False, markup=False, soft_wrap=True)
         yield from weight_figures(spec, pack, params, title)
+
+
+def _deep(spec: RunSpec) -> dict[str, FixedPoint | None]:
+    pack = build_pack([spec])
+    return fixed_points(pack.objective.model, pack.schemes[0])

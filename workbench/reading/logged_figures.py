@@ -1,35 +1,46 @@
-"""Figures of what a run logged: gradients by depth, saturation and activations over time, histograms, fates of units.
+"""Figures of what a run logged: gradients by depth, signals beside theory, saturation, histograms, fates of units.
 
-Sources: Glorot and Bengio 2010, figures 2 (activations over time by layer) and 4 (histograms by layer).
+Sources: Glorot and Bengio 2010, figures 2 (activations over time by layer) and 4 (histograms by layer); Schoenholz et
+al. 2017 (signals by depth, and their depth scale).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
+from math import isinf, sqrt
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workbench.diagnostics.signal import FixedPoint
 from workbench.reading.canvas import INCHES, canvas, legend, line
 from workbench.reading.course import Course
 
+DECADE = 10.0  # the least ratio that a logarithmic axis is for
 MOMENTS = 4  # curves of a figure with one for each moment
 FATES = ("born dead", "died, and stayed dead", "died, and came back", "always alive")
 FATE_COLORS = ("#000000", "#D55E00", "#E69F00", "#009E73")
 Tables = Mapping[str, pd.DataFrame]
+Deep = Mapping[str, FixedPoint | None]
 
 
-def logged_figures(course: Course, tables: Tables, title: str) -> Iterator[tuple[str, Figure]]:
-    """Every figure the run has numbers for, with its name; `tables` are its Parquet files by their stem."""
+def logged_figures(
+    course: Course, tables: Tables, title: str, deep: Deep | None = None
+) -> Iterator[tuple[str, Figure]]:
+    """Every figure the run has numbers for, with its name.
+
+    `tables` are its Parquet files by their stem, `deep` says where deep nets of its layers lead, as ``fixed_points``.
+    """
     if course.layers("grad_norm"):
         yield "gradient_flow", _gradient_flow(course, title)
+    if len(tables.get("signal", ())):
+        yield "signal_propagation", _signal(tables["signal"], deep or {}, title)
     if course.layers("saturation"):
         yield "saturation_over_time", _over_time(course, title)
     if len(tables.get("histograms", ())):
         yield "activation_histograms", _histograms(tables["histograms"], title)
     if len(tables.get("unit_life", ())):
-        yield "unit_life", _life(tables["unit_life"], title)
+        yield "unit_life", _life(course, tables["unit_life"], title)
 
 
 def _gradient_flow(course: Course, title: str) -> Figure:
@@ -40,12 +51,44 @@ def _gradient_flow(course: Course, title: str) -> Figure:
     figure, (axes,) = canvas(title)
     for number, step in enumerate(_spread(steps)):
         values = [row[step] for row in rows]
-        axes.plot(layers, values, **line(number), marker="o", label=f"{_epoch(course, step):.3g}")
+        axes.plot(layers, values, **line(number), marker="o", label=_moment(course, step))
     axes.set_yscale("log" if any(value > 0 for row in rows for value in row.values()) else "linear")
     axes.set_xlabel("layer, from the input to the output")
     axes.set_ylabel("norm of the layer's gradient dJ/d(W, b)")
-    legend(figure, axes, "after epoch")
+    legend(figure, axes, "after")
     return figure
+
+
+def _signal(table: pd.DataFrame, deep: Deep, title: str) -> Figure:
+    """Second moments of a and delta by layer before the first update: what theory expects, and what was measured."""
+    figure, panels = canvas(title, 2, (INCHES[0] * 1.7, INCHES[1]))
+    said = {"q": "mean of a²", "delta": "mean of delta² (output layer: 1)"}
+    for axes, (quantity, label) in zip(panels, said.items(), strict=True):
+        for number, kind in enumerate(("expected", "measured")):
+            known = table.dropna(subset=[f"{quantity}_{kind}"])
+            if len(known):
+                marker = "o" if kind == "measured" else ""
+                values = known[f"{quantity}_{kind}"].astype(float)
+                axes.plot(known["layer"], values, **line(number), marker=marker, label=kind)
+        low, high = axes.dataLim.intervaly
+        if 0 < DECADE * low < high:
+            axes.set_yscale("log")
+        elif high > 0:
+            axes.set_ylim(0, 1.05 * high)
+        axes.set(xlabel="layer, from the input to the output", ylabel=label)
+    if deep:
+        layer, last = [*deep.items()][-1]
+        figure.supxlabel(f"deep nets of layers like {layer}: {_deep(last)}", fontsize=9)
+    legend(figure, panels[1], "at the first step")
+    return figure
+
+
+def _deep(point: FixedPoint | None) -> str:
+    if point is None:
+        return "signals grow for ever"
+    if point.depth is None:
+        return f"chi {point.chi:.3g} is above 1, gradients explode: no depth scale"
+    return f"chi {point.chi:.3g}, depth scale {'∞' if isinf(point.depth) else f'{point.depth:.3g} layers'}"
 
 
 def _over_time(course: Course, title: str) -> Figure:
@@ -102,11 +145,17 @@ def _histograms(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def _life(table: pd.DataFrame, title: str) -> Figure:
-    """How many units of each layer were born dead, died, came back, or were alive all the time."""
+def _life(course: Course, table: pd.DataFrame, title: str) -> Figure:
+    """How many units of each layer are dead over time, and at the end: born dead, died, came back, always alive."""
     layers = sorted(table["layer"].unique(), key=lambda layer: (len(layer), layer))
-    figure, (axes,) = canvas(title)
-    base = np.zeros(len(layers))
+    curves = [layer for layer in course.layers("dead_rate") if layer in layers]
+    figure, panels = canvas(title, 2 if curves else 1, (INCHES[0] * (1.7 if curves else 1), INCHES[1]))
+    for number, layer in enumerate(curves):
+        _curve(panels[0], course, f"dead_rate/{layer}", number, layer)
+    if curves:
+        panels[0].set(xlabel="epoch", ylabel="dead units (fraction of the layer)", ylim=(-0.02, 1.02))
+        panels[0].legend(title="layer")
+    axes, base = panels[-1], np.zeros(len(layers))
     for fate, color in zip(FATES, FATE_COLORS, strict=True):
         counts = np.array([(_fates(table[table["layer"] == layer]) == fate).sum() for layer in layers], dtype=float)
         axes.bar(layers, counts, bottom=base, color=color, width=0.6, label=fate)
@@ -127,6 +176,12 @@ def _spread(steps: Sequence[int], most: int = MOMENTS) -> list[int]:
     """At most so many of them, the first and the last among them."""
     places = np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int)
     return [int(steps[place]) for place in dict.fromkeys(places.tolist())]
+
+
+def _moment(course: Course, step: int) -> str:
+    """The end of an epoch, or a step within one."""
+    epoch = _epoch(course, step)
+    return f"epoch {epoch:.0f}" if epoch.is_integer() else f"step {step}"
 
 
 def _epoch(course: Course, step: int) -> float:
