@@ -15,7 +15,18 @@ from workbench.engine.tables import SIGNAL
 from workbench.engine.train import Trainer
 from workbench.nn.activations import Activation, identity, relu, tanh
 from workbench.nn.builders import highway_mlp, maxout_mlp, mlp, residual_mlp
-from workbench.nn.initializers import Initializer, Scheme, constant, glorot, he, lsuv, normal_noise, rai, uniform_bias
+from workbench.nn.initializers import (
+    Initializer,
+    Scheme,
+    constant,
+    constant_weights,
+    glorot,
+    he,
+    lsuv,
+    normal_noise,
+    rai,
+    uniform_bias,
+)
 from workbench.nn.layers.base import Mode
 from workbench.nn.model import Model
 from workbench.nn.params import Params, Watch
@@ -123,7 +134,7 @@ def test_no_depth_is_claimed_where_there_is_no_theory() -> None:
         mlp([5, 4], 3, 2, relu()),
     ):
         assert fixed_points(model, plain) == {}
-    for weights in (lsuv(), rai()):
+    for weights in (lsuv(), rai(), constant_weights(0.1)):
         assert fixed_points(mlp([4, 4], 3, 2, relu()), Scheme(weights, constant())) == {}
 
 
@@ -191,7 +202,7 @@ def test_wide_nets_do_as_expected(net: str, activation: str) -> None:
 
 
 def test_nothing_is_claimed_where_there_is_no_theory() -> None:
-    """Normalized, highway and maxout layers; weights scaled by data or drawn unevenly."""
+    """Normalized, highway and maxout layers; of a pack, replicas with constant, uneven or data-made weights."""
     x = torch.ones(1, 3, 5, dtype=torch.float64)
     plain, net = Scheme(he(), constant()), mlp([4], 5, 2, relu())
     for model in (
@@ -200,9 +211,16 @@ def test_nothing_is_claimed_where_there_is_no_theory() -> None:
         mlp([4], 5, 2, relu(), build("norm", "batch")),
     ):
         assert expected(model, [plain], x) == {}
-    for weights in (lsuv(), rai()):
-        assert expected(net, [Scheme(weights, constant())], x) == {}
-    assert list(expected(net, [plain], x)) == ["l1", "l2"]
+    silent = [Scheme(weights, constant()) for weights in (lsuv(), rai(), constant_weights(0.1))]
+    mixed = expected(net, [silent[0], plain, *silent[1:]], x.expand(4, -1, -1))
+    alone = expected(net, [plain], x)
+    assert list(mixed) == ["l1", "l2"]
+    for layer, found in mixed.items():
+        for own, among in zip(alone[layer], found, strict=True):
+            if own is not None and among is not None:
+                assert among.isnan().tolist() == [True, False, True, True]
+                assert float(among[1]) == float(own)
+            assert (own is None) == (among is None)
 
 
 def test_the_table_of_a_run_puts_both_side_by_side() -> None:

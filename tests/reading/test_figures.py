@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.image import imread
 
 import workbench as wb
@@ -102,6 +104,8 @@ def test_signals_are_drawn_beside_theory_where_there_is_one() -> None:
     ]
     assert (q.get_yscale(), q.get_ylim(), delta.get_yscale()) == ("linear", (0, 1.05), "log")
     assert figure.get_supxlabel() == "deep nets of layers like l2: chi 0.5, depth scale 1.44 layers"
+    none = signal.assign(q_measured=None)  # a net without activations
+    assert not dict(logged_figures(Course(made_up({})), {"signal": none}, "t"))
     signal = signal.assign(q_expected=None, delta_expected=None)
     bare = dict(logged_figures(Course(made_up({})), {"signal": signal}, "t"))["signal_propagation"]
     assert [line.get_label() for axes in bare.axes for line in axes.lines] == ["measured", "measured"]
@@ -131,6 +135,49 @@ def test_histograms_are_densities() -> None:
         [[0.5, 0.5], [2.0, 0.25]],
         [[0.5, 0.25], [2.5, 0.75]],
     ]
+
+
+def _cells(axes: Axes) -> list[tuple[float, float, list[float | None]]]:
+    """The rows of a panel: low, high, and the shares by step."""
+    (mesh,) = axes.collections
+    assert isinstance(mesh, QuadMesh)
+    ends = mesh.get_coordinates()[:, 0, 1].tolist()
+    shares = np.ma.masked_invalid(np.asarray(mesh.get_array(), dtype=float)).tolist()
+    return list(zip(ends, ends[1:], shares, strict=False))
+
+
+def test_histograms_over_time_by_hand() -> None:
+    """Rows z, a, delta. Even bins are drawn as they are, empty ones left out.
+
+    Others have one cell for 0 and the 2 % beside it; here 1 of the 100 numbers that are not in the bin of 0.
+    """
+    bins = [
+        ("l1", "a", 1, 0.0, 0.5, 3),
+        ("l1", "a", 1, 1.0, 1.5, 1),
+        ("l1", "a", 9, 0.5, 1.0, 4),
+        *(("l1", "z", 1, low, high, count) for low, high, count in ((-0.01, 0.01, 50), (0.01, 0.1, 1), (0.1, 1.0, 99))),
+        ("l1", "z", 9, 1000.0, np.inf, 2),
+        ("l1", "delta", 1, -0.01, 0.01, 7),
+        ("l2", "z", 1, -1.0, -0.1, 8),
+    ]
+    table = pd.DataFrame(bins, columns=["layer", "quantity", "step", "low", "high", "count"])
+    figure = dict(logged_figures(Course(made_up({})), {"histograms": table}, "t"))["histograms_over_time"]
+    z, z2, a, a2, delta, delta2, _colors = figure.axes
+    assert _cells(a) == [
+        (0.0, 0.5, [0.75, None]),
+        (0.5, 1.0, [None, 1.0]),
+        (1.0, 1.5, [0.25, None]),
+    ]
+    assert _cells(z) == [
+        (-0.1, 0.1, [pytest.approx(51 / 150), None]),
+        (0.1, 1.0, [pytest.approx(99 / 150), None]),
+        (1.0, 1e3, [None, None]),
+        (1e3, 1e4, [None, 1.0]),
+    ]
+    assert _cells(z2) == [(-1.0, -0.1, [1.0, None])]
+    assert _cells(delta) == [(-0.01, 0.01, [1.0, None])]
+    assert (z.get_yscale(), a.get_yscale()) == ("symlog", "linear")
+    assert [axes.axison for axes in (a2, delta, delta2)] == [False, True, False]
 
 
 def test_regions_and_unit_lines_in_raw_coordinates() -> None:
@@ -184,8 +231,8 @@ def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
     answer = cli("figures")
     assert (answer.code, answer.err) == (0, "")
     assert "weights: trained again, to the same bits" in answer.out
-    names = {"gradient_flow", "signal_propagation", "saturation_over_time", "activation_histograms", "unit_life"}
-    names.add("decision_boundary")
+    names = {"gradient_flow", "signal_propagation", "saturation_over_time", "unit_life"}
+    names |= {"activation_histograms", "histograms_over_time", "decision_boundary"}
     place = folder / "figures" / run.info.run_id[:8]
     assert {file.name for file in place.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert all(imread(file).std() > 0.01 for file in place.glob("*.png"))

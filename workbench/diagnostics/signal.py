@@ -14,7 +14,7 @@ assumption here, as it is theirs.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from math import inf, log
+from math import inf, log, nan
 from typing import NamedTuple
 
 import torch
@@ -167,10 +167,9 @@ def expected(
     """By layer, for replicas that start by these schemes, on a batch x.
 
     `output_delta` is the mean of delta² of the output layer for each example; left out, it is the same for all. Empty
-    where the theory says nothing: for normalized, highway and maxout layers, and weights made from data or unevenly.
+    where the theory says nothing: for normalized, highway and maxout layers. NaN of replicas whose weights are no
+    draws, made from data or drawn unevenly.
     """
-    if any(scheme.weights.unit_variance or scheme.weights.joint for scheme in schemes):
-        return {}
     walk = _Walk(schemes)
     try:
         signal, back = walk.through(model.layers, _Signal(x.double().square().mean(2), x.double().mean(2)))
@@ -178,11 +177,12 @@ def expected(
         return {}
     above = torch.ones_like(signal.q) if output_delta is None else output_delta.double()
     back(above)
+    known = torch.tensor([1.0 if scheme.weights.is_random else nan for scheme in schemes], device=x.device)
     return {
         name: Expected(
-            walk.q[name].mean(1) if name in walk.q else None,
-            walk.chi[name].mean(1) if name in walk.chi else None,
-            delta.mean(1) / above.mean(1),
+            walk.q[name].mean(1) * known if name in walk.q else None,
+            walk.chi[name].mean(1) * known if name in walk.chi else None,
+            delta.mean(1) / above.mean(1) * known,
         )
         for name, delta in sorted(walk.delta.items(), key=lambda item: (len(item[0]), item[0]))
     }
@@ -191,10 +191,10 @@ def expected(
 def fixed_points(model: Model, scheme: Scheme) -> dict[str, FixedPoint | None]:
     """By layer as wide as the one below it, where a deep net of such layers leads, or None where signals grow for ever.
 
-    Empty where the theory says nothing: but for plain nets of affine layers and activations, and as in `expected`.
+    Empty where the theory says nothing: it speaks of plain nets of affine layers and activations with random weights.
     """
     plain = all(isinstance(layer, Dense | Activate) for layer in model.layers)
-    if not plain or scheme.weights.unit_variance or scheme.weights.joint:
+    if not plain or not scheme.weights.is_random:
         return {}
     found: dict[str, FixedPoint | None] = {}
     for below, layer in pairwise(model.layers):

@@ -57,13 +57,19 @@ class Initializer:
     """A kind of unit noise and the standard deviation it is scaled to.
 
     `joint` redraws some numbers of W and b together; `unit_variance` asks for each layer's z to be scaled to variance 1
-    on a batch of the replica's own training data.
+    on a batch of the replica's own training data; `is_constant` says that the noise is none.
     """
 
     noise: Noise
     std: Callable[[int, int], float]
     joint: Callable[[Generator, Weights, Biases], None] | None = None
     unit_variance: bool = False
+    is_constant: bool = False
+
+    @property
+    def is_random(self) -> bool:
+        """Whether every weight is a draw of mean 0 and variance std², as theories of wide nets assume."""
+        return not (self.joint or self.unit_variance or self.is_constant)
 
     def sample(self, stream: Generator, fan_out: int, fan_in: int) -> Weights:
         """One replica's W, with Var W_ij = std(fan_in, fan_out)²."""
@@ -108,7 +114,11 @@ class Scheme:
 
 def constant_weights(value: float = 0.0) -> Initializer:
     """W_ij = value: units of a layer stay copies of each other."""
-    return Initializer(lambda stream, shape: torch.full(shape, value, dtype=torch.float64), lambda fan_in, fan_out: 1.0)
+    return Initializer(
+        lambda stream, shape: torch.full(shape, value, dtype=torch.float64),
+        lambda fan_in, fan_out: 1.0,
+        is_constant=True,
+    )
 
 
 def normal(std: NonNegative = 0.01, gain: Positive = 1.0) -> Initializer:

@@ -1,10 +1,9 @@
-"""Figures of what a run logged: gradients by depth, signals beside theory, saturation, histograms, fates of units.
+"""Figures of what a run logged: gradients by depth, signals beside theory, saturation, life of units.
 
-Sources: Glorot and Bengio 2010, figures 2 (activations over time by layer) and 4 (histograms by layer); Schoenholz et
-al. 2017 (signals by depth, and their depth scale).
+Sources: Glorot and Bengio 2010, figure 2 (activations over time by layer); Schoenholz et al. 2017 (signals by depth).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from math import isinf, sqrt
 
 import numpy as np
@@ -13,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.diagnostics.signal import FixedPoint
-from workbench.reading.canvas import INCHES, canvas, legend, line
+from workbench.reading.canvas import INCHES, MOMENTS, canvas, in_order, legend, line, spread
 from workbench.reading.course import Course
+from workbench.reading.histogram_figures import densities, over_time
 
 DECADE = 10.0  # the least ratio that a logarithmic axis is for
-MOMENTS = 4  # curves of a figure with one for each moment
 FATES = ("born dead", "died, and stayed dead", "died, and came back", "always alive")
 FATE_COLORS = ("#000000", "#D55E00", "#E69F00", "#009E73")
 Tables = Mapping[str, pd.DataFrame]
@@ -33,12 +32,14 @@ def logged_figures(
     """
     if course.layers("grad_norm"):
         yield "gradient_flow", _gradient_flow(course, title)
-    if len(tables.get("signal", ())):
+    if "signal" in tables and tables["signal"]["q_measured"].notna().any():
         yield "signal_propagation", _signal(tables["signal"], deep or {}, title)
     if course.layers("saturation"):
         yield "saturation_over_time", _over_time(course, title)
     if len(tables.get("histograms", ())):
-        yield "activation_histograms", _histograms(tables["histograms"], title)
+        if "a" in {*tables["histograms"]["quantity"]}:
+            yield "activation_histograms", densities(tables["histograms"], title)
+        yield "histograms_over_time", over_time(tables["histograms"], title)
     if len(tables.get("unit_life", ())):
         yield "unit_life", _life(course, tables["unit_life"], title)
 
@@ -49,7 +50,7 @@ def _gradient_flow(course: Course, title: str) -> Figure:
     rows = [dict(course.run.history[f"grad_norm/{layer}"]) for layer in layers]
     steps = sorted(set.intersection(*({*row} for row in rows)))
     figure, (axes,) = canvas(title)
-    for number, step in enumerate(_spread(steps)):
+    for number, step in enumerate(spread(steps, MOMENTS)):
         values = [row[step] for row in rows]
         axes.plot(layers, values, **line(number), marker="o", label=_moment(course, step))
     axes.set_yscale("log" if any(value > 0 for row in rows for value in row.values()) else "linear")
@@ -125,29 +126,9 @@ def _mean_and_deviation(axes: Axes, course: Course, layer: str, number: int) -> 
     axes.fill_between(epochs, mean - spread, mean + spread, color=line(number)["color"], alpha=0.07, linewidth=0)
 
 
-def _histograms(table: pd.DataFrame, title: str) -> Figure:
-    """The density of a in each layer, at a few steps; what lies outside the bins is left out."""
-    table = table[(table["quantity"] == "a") & np.isfinite(table["low"]) & np.isfinite(table["high"])]
-    layers = sorted(table["layer"].unique(), key=lambda layer: (len(layer), layer))
-    figure, panels = canvas(title, max(1, len(layers)), (1.4 + 2.8 * len(layers), INCHES[1]), sharey=True)
-    steps = _spread(sorted(table["step"].unique()))
-    for axes, layer in zip(panels, layers, strict=False):
-        for number, step in enumerate(steps):
-            rows = table[(table["layer"] == layer) & (table["step"] == step)].sort_values("low")
-            width = rows["high"] - rows["low"]
-            density = rows["count"] / width / rows["count"].sum()
-            axes.step(rows["low"] + width / 2, density, where="mid", **line(number), label=str(step))
-        axes.set_title(layer)
-        axes.set_xlabel("activation a")
-        axes.set_yscale("log")
-    panels[0].set_ylabel("density of units × examples")
-    legend(figure, panels[0], "step")
-    return figure
-
-
 def _life(course: Course, table: pd.DataFrame, title: str) -> Figure:
     """How many units of each layer are dead over time, and at the end: born dead, died, came back, always alive."""
-    layers = sorted(table["layer"].unique(), key=lambda layer: (len(layer), layer))
+    layers = in_order(table["layer"])
     curves = [layer for layer in course.layers("dead_rate") if layer in layers]
     figure, panels = canvas(title, 2 if curves else 1, (INCHES[0] * (1.7 if curves else 1), INCHES[1]))
     for number, layer in enumerate(curves):
@@ -170,12 +151,6 @@ def _fates(units: pd.DataFrame) -> pd.Series:
     dead, born, died = units["dead_at_end"].astype(bool), units["born_dead"].astype(bool), units["deaths"] > 0
     fates = np.select([born & dead & ~died, dead, died | born], FATES[:3], FATES[3])
     return pd.Series(fates, index=units.index)
-
-
-def _spread(steps: Sequence[int], most: int = MOMENTS) -> list[int]:
-    """At most so many of them, the first and the last among them."""
-    places = np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int)
-    return [int(steps[place]) for place in dict.fromkeys(places.tolist())]
 
 
 def _moment(course: Course, step: int) -> str:
