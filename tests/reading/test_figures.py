@@ -50,7 +50,7 @@ HISTOGRAMS = pd.DataFrame(
 
 def test_gradients_are_drawn_by_depth() -> None:
     """One curve for the first moment and one for the last, layers in their order."""
-    course = Course(made_up({f"grad_norm/l{n}": [0.1 * n, 0.01 * n] for n in (10, 2, 1)}, {"steps_per_epoch": "10"}))
+    course = Course(made_up({f"grad_norm/l{n}": [0.1 * n, 0.01 * n] for n in (10, 2, 1)}, {"steps_per_epoch": "20"}))
     figures = dict(logged_figures(course, {}, "made up"))
     assert list(figures) == ["gradient_flow"]
     (axes,) = figures["gradient_flow"].axes
@@ -59,7 +59,7 @@ def test_gradients_are_drawn_by_depth() -> None:
         pytest.approx([0.1, 0.2, 1.0]),
         pytest.approx([0.01, 0.02, 0.1]),
     ]
-    assert [line.get_label() for line in axes.lines] == ["epoch 0", "epoch 1"]
+    assert [line.get_label() for line in axes.lines] == ["epoch 0", "step 10"]
     assert axes.get_yscale() == "log"
 
 
@@ -149,13 +149,16 @@ def _cells(axes: Axes) -> list[tuple[float, float, list[float | None]]]:
 def test_histograms_over_time_by_hand() -> None:
     """Rows z, a, delta. Even bins are drawn as they are, empty ones left out.
 
-    Others have one cell for 0 and the 2 % beside it; here 1 of the 100 numbers that are not in the bin of 0.
+    Others have one cell for 0 and the 2 % beside it: of the 110 numbers beside the bin of 0 one, and not three more.
     """
     bins = [
         ("l1", "a", 1, 0.0, 0.5, 3),
         ("l1", "a", 1, 1.0, 1.5, 1),
         ("l1", "a", 9, 0.5, 1.0, 4),
-        *(("l1", "z", 1, low, high, count) for low, high, count in ((-0.01, 0.01, 50), (0.01, 0.1, 1), (0.1, 1.0, 99))),
+        ("l1", "z", 1, -0.01, 0.01, 50),
+        ("l1", "z", 1, 0.01, 0.1, 1),
+        ("l1", "z", 1, 0.1, 0.3, 3),
+        ("l1", "z", 1, 0.3, 1.0, 96),
         ("l1", "z", 9, 1000.0, np.inf, 2),
         ("l1", "delta", 1, -0.01, 0.01, 7),
         ("l2", "z", 1, -1.0, -0.1, 8),
@@ -170,7 +173,8 @@ def test_histograms_over_time_by_hand() -> None:
     ]
     assert _cells(z) == [
         (-0.1, 0.1, [pytest.approx(51 / 150), None]),
-        (0.1, 1.0, [pytest.approx(99 / 150), None]),
+        (0.1, 0.3, [pytest.approx(3 / 150), None]),
+        (0.3, 1.0, [pytest.approx(96 / 150), None]),
         (1.0, 1e3, [None, None]),
         (1e3, 1e4, [None, 1.0]),
     ]
