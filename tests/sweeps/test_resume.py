@@ -279,13 +279,27 @@ def test_runs_of_a_living_process_are_left_alone(cli: Cli, store: Store, folder:
 
 @pytest.mark.slow
 def test_the_only_worker_killed(cli: Cli, store: Store, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """SIGKILL to it: its pack fails with the reason; the same command goes on with the same runs and bits."""
+    """SIGKILL to it: its pack fails with the reason; the same command goes on with the same runs and bits.
+
+    It is killed where there is a checkpoint: a pack without one would get new runs.
+    """
     sweep = [argument.replace("epochs=4", "epochs=100") for argument in [*SWEEP, EACH_EPOCH]]
     command = [*sweep, "hydra/launcher=packed_processes", "hydra.launcher.executor.workers=1"]
     process = start(command, folder)
     try:
-        wait_for(lambda: left_in(folder) and workers_of(process.pid), every=0.01)
-        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        wait_for(lambda: workers_of(process.pid), every=0.01)
+        (worker,) = workers_of(process.pid)
+
+        def caught() -> bool:
+            """Whether it stands still between two checkpoints of a pack."""
+            os.kill(worker, signal.SIGSTOP)
+            if any(file.suffix == ".safetensors" for file in left_in(folder)):
+                return True
+            os.kill(worker, signal.SIGCONT)
+            return False
+
+        wait_for(caught, every=0.01)
+        os.kill(worker, signal.SIGKILL)
         answer = finish(process)
     finally:
         end(process)
