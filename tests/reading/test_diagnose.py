@@ -132,6 +132,26 @@ def test_when_units_died_is_the_step_after_which_they_stayed_dead() -> None:
 
 
 @pytest.mark.parametrize(
+    ("last", "rule", "first_try"),
+    [
+        (1.79, None, None),
+        (1.81, "not learning", "optimizer.lr=(three times)"),
+        (2.09, "not learning", "optimizer.lr=(three times)"),
+        (2.11, "risen loss", "optimizer.lr=(a third)"),
+    ],
+)
+def test_a_loss_that_stays_needs_larger_steps_and_one_that_rose_smaller(
+    last: float, rule: str | None, first_try: str | None
+) -> None:
+    """Of 2.0 before training: 0.9 and 1.05 times that are the borders."""
+    run = made_up({"train/loss": [2.0, 1.5, last]})
+    assert list(found(run)) == ([rule] if rule else [])
+    lines = diagnose("arm", [run]).lines
+    assert lines[:1] == ([f"{rule}: the training loss went from 2 to {last} in 2 epochs"] if rule else [])
+    assert rule is None or lines[1].startswith(f"  try: {first_try}")
+
+
+@pytest.mark.parametrize(
     ("valid", "finds"),
     [([2.0, 1.0, 1.6], True), ([2.0, 1.0, 1.49], False), ([2.0, 1.0, 0.9], False)],
 )

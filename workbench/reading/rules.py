@@ -7,6 +7,7 @@ changes weights by a tenth of their norm or by less than a millionth, where a th
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from statistics import median
 
 from workbench.reading.course import Course
@@ -18,7 +19,7 @@ LARGEST_STEP = 0.1  # |ΔW| / |W| of one step, at the median
 SMALLEST_STEP = 1e-6
 LEARNED = 0.9  # of the loss before training that a run must get below
 RISES = 1 / 3  # of epochs in which the training loss may rise
-RISE = 1.05  # factor that counts as one
+RISE = 1.05  # factor that counts as one, from epoch to epoch or from the first to the last
 OVERFIT = 1.5  # factor between the last validation loss and the least
 
 
@@ -109,8 +110,17 @@ def _exploding(course: Course) -> Iterator[tuple[str, float, str]]:
 
 
 def _unlearned(course: Course) -> Iterator[tuple[str, float, str]]:
+    yield from _loss_between(course, LEARNED, RISE)
+
+
+def _risen(course: Course) -> Iterator[tuple[str, float, str]]:
+    yield from _loss_between(course, RISE, inf)
+
+
+def _loss_between(course: Course, above: float, most: float) -> Iterator[tuple[str, float, str]]:
+    """Where the training loss ended between these multiples of what it began with."""
     values = course.values("train/loss")
-    if len(values) > 1 and values[-1] > LEARNED * values[0]:
+    if len(values) > 1 and values[-1] > above * values[0] and not values[-1] > most * values[0]:
         says = f"the training loss went from {values[0]:.4g} to {values[-1]:.4g} in {len(values) - 1} epochs"
         yield "", values[-1] / values[0] if values[0] else 1.0, says
 
@@ -157,6 +167,7 @@ RULES: Sequence[Rule] = (
     Rule("vanishing gradient", ("grad_norm",), _vanishing, (STARTS, "activation=relu", "norm=batch")),
     Rule("exploding gradient", ("grad_norm",), _exploding, (STARTS, "train.clip_norm=1", "norm=batch")),
     Rule("not learning", ("train/loss",), _unlearned, ("optimizer.lr=(three times)", "init=he", "optimizer=adam")),
+    Rule("risen loss", ("train/loss",), _risen, (LESS, "train.clip_norm=1", "schedule=warmup")),
     Rule("restless loss", ("train/loss",), _restless, (LESS, "schedule=cosine")),
     Rule("step size", ("update_ratio",), _steps, ("optimizer.lr=(toward 0.001 of the weights)", "schedule=warmup")),
     Rule(
