@@ -242,3 +242,14 @@ def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
     assert all(imread(file).std() > 0.01 for file in place.glob("*.png"))
     kept = {file.path for file in client_of(store).list_artifacts(run.info.run_id, "figures")}
     assert kept == {f"figures/{file.name}" for file in place.iterdir()}
+
+
+def test_figures_of_a_run_of_another_machine(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained on CUDA, drawn where there is none: what was logged needs no device."""
+    wb.train("data=wine", "architecture.hidden=[5,5]", "train.epochs=2", "diagnostics=full")
+    far = wb.configure(["data=wine", "architecture.hidden=[5,5]", "device=cuda"])
+    monkeypatch.setattr("workbench.reading.drawing.spec_of", lambda kept: far)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = cli("figures")
+    assert (answer.code, answer.err) == (0, "")
+    assert "gradient_flow, signal_propagation, " in answer.out

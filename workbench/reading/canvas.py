@@ -1,6 +1,6 @@
 """What the figures of a run share: a titled canvas, a legend beside it, and lines told apart with any color vision."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 from typing import Any, TypeVar
 
@@ -41,8 +41,3 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     """At most so many of them, the first and the last among them."""
     places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return [items[place] for place in dict.fromkeys(places.tolist())]
-
-
-def in_order(layers: Iterable[str]) -> list[str]:
-    """Each layer once, by its number."""
-    return sorted({*layers}, key=lambda layer: (len(layer), layer))

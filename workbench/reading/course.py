@@ -50,8 +50,7 @@ class Course:
     def layers(self, quantity: str) -> list[str]:
         """The layers that have this quantity, the first first."""
         names = (name.partition("/") for name, rows in self.run.history.items() if rows)
-        found = [layer for kind, _, layer in names if kind == quantity and layer != "all"]
-        return sorted(found, key=lambda layer: (len(layer), layer))
+        return in_order(layer for kind, _, layer in names if kind == quantity and layer != "all")
 
     def since(self, name: str, least: float) -> int:
         """The step from which on a metric was never below `least` again."""
@@ -75,6 +74,11 @@ class Course:
             return False
         activation = call("activation", option("activation", name))
         return all(map(isfinite, activation.bounds))
+
+
+def in_order(layers: Iterable[str]) -> list[str]:
+    """Each layer once, by its number."""
+    return sorted({*layers}, key=lambda layer: (len(layer), layer))
 
 
 def typical(values: Iterable[float]) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from workbench.build import build_pack
+from workbench.build import build_model, loss_of, scheme_of, target_of
 from workbench.claims.figures import STYLE
 from workbench.config import RunSpec
 from workbench.diagnostics.signal import FixedPoint, fixed_points
@@ -55,5 +55,5 @@ def _figures(store: Store, kept: FullRun, console: Console) -> Iterator[tuple[st
 
 
 def _deep(spec: RunSpec) -> dict[str, FixedPoint | None]:
-    pack = build_pack([spec])
-    return fixed_points(pack.objective.model, pack.schemes[0])
+    """Without a pack, which would need the run's device."""
+    return fixed_points(build_model(spec, target_of(spec, loss_of(spec))), scheme_of(spec))

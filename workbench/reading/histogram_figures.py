@@ -14,7 +14,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from workbench.diagnostics.histograms import REACH
-from workbench.reading.canvas import INCHES, MOMENTS, canvas, in_order, legend, line, spread
+from workbench.reading.canvas import INCHES, MOMENTS, canvas, legend, line, spread
+from workbench.reading.course import in_order
 
 MOST_LAYERS = 8
 MOST_LABELS, MOST_DECADES = 3, 3  # marks of an axis: steps, and decades on each side of 0
@@ -44,7 +45,7 @@ def densities(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def over_time(table: pd.DataFrame, title: str) -> Figure:
+def shares_over_time(table: pd.DataFrame, title: str) -> Figure:
     """The share of each bin at every step that has histograms: z, a and delta above each other, layers side by side."""
     layers, steps = spread(in_order(table["layer"]), MOST_LAYERS), sorted(table["step"].unique())
     figure, panels = canvas(title, len(layers), (1.8 + 1.7 * len(layers), 6.4), sharey=True, rows=len(QUANTITIES))

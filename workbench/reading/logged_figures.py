@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.diagnostics.signal import FixedPoint
-from workbench.reading.canvas import INCHES, MOMENTS, canvas, in_order, legend, line, spread
-from workbench.reading.course import Course
-from workbench.reading.histogram_figures import densities, over_time
+from workbench.reading.canvas import INCHES, MOMENTS, canvas, legend, line, spread
+from workbench.reading.course import Course, in_order
+from workbench.reading.histogram_figures import densities, shares_over_time
 
 DECADE = 10.0  # the least ratio that a logarithmic axis is for
 FATES = ("born dead", "died, and stayed dead", "died, and came back", "always alive")
@@ -39,7 +39,7 @@ def logged_figures(
     if len(tables.get("histograms", ())):
         if "a" in {*tables["histograms"]["quantity"]}:
             yield "activation_histograms", densities(tables["histograms"], title)
-        yield "histograms_over_time", over_time(tables["histograms"], title)
+        yield "histograms_over_time", shares_over_time(tables["histograms"], title)
     if len(tables.get("unit_life", ())):
         yield "unit_life", _life(course, tables["unit_life"], title)
 
@@ -121,9 +121,9 @@ def _mean_and_deviation(axes: Axes, course: Course, layer: str, number: int) -> 
     means, variances = (dict(course.run.history.get(f"{name}/{layer}", ())) for name in ("act_mean", "act_var"))
     steps = sorted(means.keys() & variances.keys())
     epochs, mean = [_epoch(course, step) for step in steps], np.array([means[step] for step in steps])
-    spread = np.array([sqrt(max(variances[step], 0.0)) for step in steps])
+    deviation = np.array([sqrt(max(variances[step], 0.0)) for step in steps])
     axes.plot(epochs, mean, **line(number))
-    axes.fill_between(epochs, mean - spread, mean + spread, color=line(number)["color"], alpha=0.07, linewidth=0)
+    axes.fill_between(epochs, mean - deviation, mean + deviation, color=line(number)["color"], alpha=0.07, linewidth=0)
 
 
 def _life(course: Course, table: pd.DataFrame, title: str) -> Figure:
