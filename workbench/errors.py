@@ -6,6 +6,7 @@
     ├── ShapeError           a tensor whose axes do not fit
     ├── NumericsError        numbers that cannot be used (all replicas diverged, gradients that disagree)
     ├── DataError            a data set that is missing or malformed
+    ├── DamagedError         a file of the workbench's own that is not as it was written
     └── TrackingError        a store that cannot keep what it is given
         └── StoreAway        one that does not answer, for now or for good
 
@@ -38,6 +39,10 @@ class NumericsError(WorkbenchError):
 
 class DataError(WorkbenchError):
     """A data set that is missing or malformed."""
+
+
+class DamagedError(WorkbenchError):
+    """A file of the workbench's own that is not as it was written."""
 
 
 class TrackingError(WorkbenchError):

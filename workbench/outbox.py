@@ -21,8 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 
-from workbench.engine.checkpoint import Keeper, Snapshot
+from workbench.engine.checkpoint import Snapshot
 from workbench.engine.history import Record
+from workbench.engine.keeper import Keeper
 from workbench.errors import TrackingError
 from workbench.tracking.base import Outcome, Rows, RunInfo, Sink
 from workbench.tracking.thinning import Thinning

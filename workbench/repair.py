@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 from workbench import __version__
 from workbench.errors import ConfigError, StoreAway
-from workbench.sweeps.checkpoints import abandoned
+from workbench.sweeps.checkpoints import Abandoned, abandoned
 from workbench.tracking import doctor, spool
 from workbench.tracking.doctor import Finding
 from workbench.tracking.recover import recover
@@ -65,18 +65,21 @@ def _unsent(store: Store) -> list[Finding]:
 
 
 def _checkpoints(answering: Store | None, store: Store) -> list[Finding]:
-    found: dict[str, list[Path]] = {}
-    for file, about in abandoned(store):
-        runs = [run for run in about["runs"] if run]
-        command = doctor.repeats(answering, runs[0]) if answering and runs else ""
-        todo = f"go on with it: {command}" if command else "go on with it by the command that left it, or remove it"
-        if about["version"] != __version__:
-            todo = f"remove it: version {about['version']} made it, {__version__} cannot go on with it"
-        found.setdefault(todo, []).append(file)
-    return [
-        Finding("\n".join(f"{file} is a checkpoint that nobody trains on from" for file in files), todo)
-        for todo, files in found.items()
-    ]
+    found: dict[str, list[str]] = {}
+    for one in abandoned(store):
+        says = one.error or f"{one.file} is a checkpoint that nobody trains on from"
+        found.setdefault(_what_to_do(one, answering), []).append(says)
+    return [Finding("\n".join(lines), todo) for todo, lines in found.items()]
+
+
+def _what_to_do(one: Abandoned, answering: Store | None) -> str:
+    if one.error:
+        return f"remove it, its pack trains from the start: rm {shlex.quote(str(one.file))}"
+    if one.about["version"] != __version__:
+        return f"remove it: version {one.about['version']} made it, {__version__} cannot go on with it"
+    runs = [run for run in one.about["runs"] if run]
+    command = doctor.repeats(answering, runs[0]) if answering and runs else ""
+    return f"go on with it: {command}" if command else "go on with it by the command that left it, or remove it"
 
 
 def recover_command(options: argparse.Namespace) -> int:

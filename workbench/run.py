@@ -13,12 +13,14 @@ import torch
 from workbench.build import build_pack, dataset_of, diagnostics_of
 from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
-from workbench.engine.checkpoint import Keeper, weights_digest, weights_of
+from workbench.diagnostics.plan import Diagnostics
+from workbench.engine.checkpoint import weights_digest, weights_of
 from workbench.engine.history import Divergence, History, Record
+from workbench.engine.keeper import Keeper
 from workbench.engine.pretraining import AnyTrainer, make_trainer
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
-from workbench.errors import Terminated, TrackingError
+from workbench.errors import NumericsError, Terminated, TrackingError
 from workbench.outbox import Outbox
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
 from workbench.tracking.files import table_files
@@ -119,10 +121,8 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
     plan, epochs = diagnostics_of(jobs[0].spec), jobs[0].spec.epochs
-    trainer = make_trainer(pack, jobs[0].spec.config.train.batch_size, plan)
+    trainer = _trainer(pack, jobs[0].spec.config.train.batch_size, plan, keeper)
     outbox.thinning = Thinning(epochs + 2 + plan.most_inside(epochs, trainer.steps_per_epoch))
-    if keeper and keeper.found:
-        trainer.restore(keeper.found.snapshot)
     tags = {
         "device": torch.cuda.get_device_name(pack.device) if pack.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
@@ -142,6 +142,18 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     for result, run in zip(results, outbox.runs, strict=True):
         result.run = run
     return trainer
+
+
+def _trainer(pack: Pack, batch_size: int, plan: Diagnostics, keeper: Keeper | None) -> AnyTrainer:
+    """The pack's trainer, where its checkpoint left it; a checkpoint that does not fit is set aside."""
+    if keeper and keeper.found:
+        trainer = make_trainer(pack, batch_size, plan)
+        try:
+            trainer.restore(keeper.found.snapshot)
+            return trainer
+        except (NumericsError, LookupError, ValueError, RuntimeError) as error:  # half of it may be restored
+            keeper.refuse(error)
+    return make_trainer(pack, batch_size, plan)
 
 
 def pack_tags(jobs: Sequence[Job]) -> list[str]:

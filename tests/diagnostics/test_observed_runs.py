@@ -18,8 +18,9 @@ from workbench.diagnostics.histograms import frame
 from workbench.diagnostics.life import born, lived
 from workbench.diagnostics.plan import Diagnostics
 from workbench.diagnostics.snapshot import snapshot_of
-from workbench.engine.checkpoint import Keeper, read
+from workbench.engine.checkpoint import read
 from workbench.engine.history import Record
+from workbench.engine.keeper import Keeper
 from workbench.engine.tables import signal_table
 from workbench.engine.train import Trainer, step
 from workbench.nn.model import Model

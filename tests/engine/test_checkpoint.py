@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from tests.reference import blobs, build, make_pack, stems
-from workbench.engine import checkpoint
-from workbench.engine.checkpoint import Keeper, read, read_about, weights_digest, weights_of, write
+from workbench.engine import keeper as keeping
+from workbench.engine.checkpoint import read, read_about, weights_digest, weights_of, write
 from workbench.engine.history import Record
+from workbench.engine.keeper import Keeper
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
 from workbench.errors import NumericsError
@@ -207,7 +208,7 @@ def test_weights_are_the_parameters_by_name() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that the keeper sees: the first entry."""
     now = [0.0]
-    monkeypatch.setattr(checkpoint, "monotonic", lambda: now[0])
+    monkeypatch.setattr(keeping, "monotonic", lambda: now[0])
     return now
 
 
@@ -233,7 +234,7 @@ def test_checkpoints_take_two_percent_at_most(
     def slow(*_: Any) -> None:
         clock[0] += 3.0
 
-    monkeypatch.setattr(checkpoint, "write", slow)
+    monkeypatch.setattr(keeping, "write", slow)
     keeper = Keeper(tmp_path / "one.safetensors", 10.0)
     snapshot = Trainer(pack_of(), 16).snapshot()
     clock[0] = 10.0

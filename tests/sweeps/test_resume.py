@@ -337,11 +337,12 @@ def test_of_two_that_go_on_one_gets_the_checkpoint(folder: Path) -> None:
 def save(keeper: object) -> None:
     """A checkpoint of some pack."""
     from workbench.build import build_pack
-    from workbench.engine.checkpoint import Keeper
+    from workbench.engine.keeper import Keeper
     from workbench.engine.train import Trainer
 
     assert isinstance(keeper, Keeper)
-    trainer = Trainer(build_pack([wb.configure([*SMALL])]), 50)
+    specs = [wb.configure([*SMALL, f"seed={seed}"]) for seed, _ in enumerate(keeper.about["runs"])]
+    trainer = Trainer(build_pack(specs), 50)
     records = [next(trainer.run(1))]
     keeper.save(trainer.snapshot(), records)
 

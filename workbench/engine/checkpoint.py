@@ -2,19 +2,18 @@
 
 The file holds parameters, optimizer state, the streams of the orders, the parameters of replicas that have left, and
 every record since the start with its first time. It is written beside its place, forced to the disk and renamed, so
-that whenever a process ends there is the old file or the new one, whole.
+that whenever a process ends there is the old file or the new one, whole. Digests of its tensors and of all that it says
+beside them tell a file that was changed since: nobody goes on from that.
 """
 
 import json
-import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import torch
@@ -23,12 +22,12 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 from workbench.engine.history import Divergence, Record
+from workbench.errors import DamagedError
 from workbench.nn.optimizers import State
 from workbench.nn.params import Layout, Params
 
-SHARE = 0.02  # of a pack's time that its checkpoints may take
-BYTES_PER_SECOND = 100e6  # what a disk is trusted with before the first write is measured
 STATE, NOTES = "state.", "notes."
+TENSORS, ALL = "digest.tensors", "digest"  # what a file says of its tensors, and of everything else
 TRIES = 5
 
 
@@ -62,6 +61,12 @@ class Snapshot:
         )
 
     @property
+    def program(self) -> tuple[object, ...]:
+        """What two snapshots of one program share: the layout, and the types and shapes of one replica's tensors."""
+        tensors = {"": self.flat, **self.state}
+        return self.layout, {name: (tensor.dtype, tensor.shape[1:]) for name, tensor in tensors.items()}
+
+    @property
     def size(self) -> int:
         """Bytes, about."""
         tensors = [self.flat, self.orders, *self.state.values(), *self.final.values()]
@@ -91,10 +96,14 @@ def weights_of(layout: Layout, flat: Tensor) -> bytes:
 
 def weights_digest(layout: Layout, flat: Tensor) -> str:
     """SHA-256 over one replica's parameters [P]: names in their order, types, shapes and bytes; not where they lie."""
+    return _digest_of({name: tensor[0] for name, tensor in Params(layout, flat.cpu().unsqueeze(0)).items()})
+
+
+def _digest_of(tensors: Mapping[str, Tensor]) -> str:
     digest = sha256()
-    for name, tensor in sorted(Params(layout, flat.cpu().unsqueeze(0)).items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape[1:])}".encode())
-        digest.update(tensor[0].reshape(-1).view(torch.uint8).numpy().tobytes())  # a slope has no axis to view
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # a slope has no axis to view
     return digest.hexdigest()
 
 
@@ -110,12 +119,15 @@ def write(file: Path, snapshot: Snapshot, records: Sequence[Record], about: Mapp
         "final": torch.stack([snapshot.final[replica] for replica in left]) if left else snapshot.flat[:0],
     }
     header = {name: getattr(snapshot, name) for name in ("recorded", "stage", "replicas", "layout")} | {"left": left}
-    metadata = {key: json.dumps(value) for key, value in {**about, "header": header, "records": shape}.items()}
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    said = {**about, "header": header, "records": shape, TENSORS: _digest_of(content)}
+    metadata = {key: json.dumps(value) for key, value in said.items()}
+    metadata[ALL] = _digest_of_text(metadata)
     new = file.with_suffix(".tmp")
     for attempt in range(TRIES):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, new, metadata)
+            save_file(content, new, metadata)
             break
         except SafetensorError:
             if attempt == TRIES - 1 or file.parent.is_dir():
@@ -136,18 +148,49 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def _digest_of_text(metadata: Mapping[str, str]) -> str:
+    return sha256(json.dumps(sorted(metadata.items())).encode()).hexdigest()
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A file, open, and all that it says beside its tensors.
+
+    Raises DamagedError where that is not what was written, or the block meets what was not; OSError where it cannot be
+    read.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = dict(opened.metadata() or {})
+            if metadata.pop(ALL, "") != _digest_of_text(metadata):
+                raise ValueError("its digest is another")
+            yield opened, {key: json.loads(value) for key, value in metadata.items()}
+    except OSError:
+        raise
+    except Exception as error:  # whatever a reader makes of what is no checkpoint
+        reason = str(error) or type(error).__name__
+        raise DamagedError(f"checkpoint: {file} must be as it was written, but {reason}") from error
+
+
 def read_about(file: Path) -> dict[str, Any]:
-    """What a checkpoint's writer said beside it, without its tensors."""
-    with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata()
-    return {key: json.loads(value) for key, value in metadata.items() if key not in ("header", "records")}
+    """What a checkpoint's writer said beside it, without its tensors, which may be damaged.
+
+    Raises DamagedError for a file that is no checkpoint or not as it was written, OSError for one that cannot be read.
+    """
+    with _whole(file) as (_, said):
+        return {key: value for key, value in said.items() if key not in ("header", "records", TENSORS)}
 
 
 def read(file: Path) -> Checkpoint:
-    """A checkpoint from its file."""
-    with safe_open(file, framework="pt") as opened:
+    """A checkpoint from its file; raises DamagedError and OSError as `read_about`, also for its tensors."""
+    with _whole(file) as (opened, said):
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        metadata = {key: json.loads(value) for key, value in opened.metadata().items()}
+        if said.pop(TENSORS, "") != _digest_of(tensors):
+            raise ValueError("the digest of its numbers is another")
+        return _checkpoint_of(tensors, said)
+
+
+def _checkpoint_of(tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> Checkpoint:
     header, shape = metadata.pop("header"), metadata.pop("records")
     notes, state = (
         {name.removeprefix(kind): tensor for name, tensor in tensors.items() if name.startswith(kind)}
@@ -196,67 +239,3 @@ def _records_from_tensors(tensors: Mapping[str, Tensor], shape: Mapping[str, Any
         metrics = {name: list(islice(values, count)) for name in shape["names"][kind]}
         records.append(Record(step, epoch, time_ms, own, metrics, tuple(diverged.get(index, ()))))
     return records
-
-
-@dataclass
-class Keeper:
-    """Keeps the checkpoint of one pack in `file`, every `seconds` of training and in no more than SHARE of its time.
-
-    With 0 seconds it is due after every record, whatever that costs. `found` is what training goes on from, and
-    `silent` are replicas that are trained for the others' sake: their runs are done. Where the disk refuses a
-    checkpoint, a warning says so, and the pack is trained without.
-    """
-
-    file: Path
-    seconds: float
-    about: dict[str, Any] = field(default_factory=dict)
-    found: Checkpoint | None = None
-    silent: frozenset[int] = frozenset()
-    recorded: int = 0
-    count: int = 0
-    spent: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._begun = self._saved = monotonic()
-        self._last = 0.0
-        self._refused = False
-        self.recorded = self.found.snapshot.recorded if self.found else 0
-
-    def is_due(self, size: int) -> bool:
-        """Whether a checkpoint of `size` bytes should be written now."""
-        if self.seconds == 0 or self._refused:
-            return True
-        now = monotonic()
-        cost = self.spent + max(self._last, size / BYTES_PER_SECOND)
-        return now - self._saved >= self.seconds and cost <= SHARE * (now - self._begun)
-
-    def save(self, snapshot: Snapshot, records: Sequence[Record]) -> None:
-        """Write what holds at the end of these records; never something older than what is there."""
-        if snapshot.recorded <= self.recorded or self._refused:
-            return
-        start = monotonic()
-        try:
-            write(self.file, snapshot, records[: snapshot.recorded], self.about)
-        except (OSError, SafetensorError) as error:
-            self._refused = True
-            self.remove()  # rows that it does not hold are going to be sent
-            logging.getLogger(__name__).warning(
-                "no checkpoint in %s, so a killed pack starts anew: %s", self.file, error
-            )
-            return
-        self._saved = monotonic()
-        self._last = self._saved - start
-        self.spent += self._last
-        self.count += 1
-        self.recorded = snapshot.recorded
-
-    def remove(self) -> None:
-        """The pack is done, or is not to be gone on with."""
-        for file in (self.file, self.file.with_suffix(".tmp")):
-            with suppress(FileNotFoundError, NotADirectoryError):
-                file.unlink()
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """What keeping has cost in this process."""
-        return {"checkpoint.count": str(self.count), "checkpoint.seconds": f"{self.spent:.3f}"}

@@ -146,8 +146,7 @@ class Trainer:
 
         Raises NumericsError where it is one of another program.
         """
-        here = self.snapshot()
-        if (here.layout, here.state.keys()) != (snapshot.layout, snapshot.state.keys()):
+        if self.snapshot().program != snapshot.program:
             raise NumericsError(
                 "checkpoint: must be of the program that goes on from it, but its parameters or its optimizer's state "
                 "are others; run the command again to train from the start"

@@ -6,7 +6,8 @@ order, made by the same version for the same experiment. A pack in which some ru
 because its numbers depend on who trains together, and writes to the others.
 
 Whoever goes on from a checkpoint first moves it from the folder of a process that is gone into its own, which one of
-several can do. What a living process trains is left alone: the same command in two terminals trains two copies.
+several can do. What a living process trains is left alone. A file that is not as it was written is set aside, in the
+folder ``damaged``, and its pack trains from the start, in new runs.
 """
 
 import json
@@ -19,11 +20,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from workbench import __version__
 from workbench.config import Rerun, Sweep
-from workbench.engine.checkpoint import Keeper, read, read_about
+from workbench.engine.checkpoint import Checkpoint, read, read_about
+from workbench.engine.keeper import ASIDE, Keeper, set_aside
+from workbench.errors import DamagedError
+from workbench.outbox import Ending
 from workbench.run import Result
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.store import Store
@@ -69,24 +71,25 @@ class Checkpoints:
         """Those that nobody trains on from, the newest first."""
         found = []
         for folder in self.folder.glob("*~*"):
-            if folder != self._own and not owner_is_gone(dict(zip(OWNER, folder.name.split("~"), strict=False))):
+            if folder != self._own and not owner_is_gone(_owner_of(folder)):
                 continue
-            for file in folder.iterdir():
-                if file.suffix == SUFFIX:
-                    found += [file] if file not in _in_use else []
-                elif folder != self._own:  # half a checkpoint
-                    file.unlink(missing_ok=True)
+            with suppress(OSError):  # another process tidies up too
+                for file in folder.iterdir():
+                    if file.suffix == SUFFIX:
+                        found += [file] if file not in _in_use else []
+                    elif folder != self._own:  # half a checkpoint
+                        file.unlink(missing_ok=True)
             _tidy(folder)
         read_in = (self._read(file) for file in sorted(found, key=_modified, reverse=True))
         return [left for left in read_in if left is not None]
 
     def packs(
-        self, keys: Sequence[str], done: Mapping[int, Result], unfinished: Callable[[Sequence[str]], bool]
+        self, keys: Sequence[str], done: Mapping[int, Result], unfinished: Callable[[Mapping[str, str]], bool]
     ) -> list[tuple[int, ...]]:
         """The packs to go on with, as positions among runs with these `keys`, of which some are `done`.
 
-        All runs of a pack are among them, and one at least is not done. `unfinished` says whether runs can be gone on
-        with. Discards checkpoints that nobody can need.
+        All runs of a pack are among them, and one at least is not done. `unfinished` says whether runs, with their
+        keys, can be gone on with. Discards checkpoints that nobody can need.
         """
         free: dict[str, list[int]] = defaultdict(list)
         for position, key in enumerate(keys):
@@ -96,7 +99,8 @@ class Checkpoints:
             positions = _places(left.keys, free)
             if positions is None:
                 continue
-            to_train = [run for run, position in zip(left.runs, positions, strict=True) if position not in done]
+            members = zip(left.runs, left.keys, positions, strict=True)
+            to_train = {run: key for run, key, position in members if position not in done}
             if to_train and unfinished(to_train) and not self.anew:
                 packs.append(positions)
                 for key, position in zip(left.keys, positions, strict=True):
@@ -114,8 +118,8 @@ class Checkpoints:
         _in_use.add(file)
         try:
             usable = [] if self.anew else [left for left in self.left() if left.keys == tuple(keys)]
-            found = any(self._take(left, file) for left in usable)
-            yield Keeper(file, self.seconds, about, read(file) if found else None, silent)
+            taken = (_checked(file, len(keys)) for left in usable if self._take(left, file))
+            yield Keeper(file, self.seconds, about, next(filter(None, taken), None), silent)
         finally:
             _in_use.discard(file)
             _tidy(file.parent)
@@ -134,24 +138,80 @@ class Checkpoints:
         return True
 
     def _read(self, file: Path) -> Left | None:
-        """None for another experiment's, another version's, and what cannot be read."""
-        with suppress(OSError, SafetensorError, KeyError, ValueError):
-            about = read_about(file)
-            if (about["version"], about["store"], about["experiment"]) == (__version__, self.store, self.experiment):
-                return Left(file, tuple(about["keys"]), tuple(about["runs"]))
+        """None for another experiment's or version's; one that is damaged is set aside."""
+        with suppress(OSError):
+            try:
+                about = read_about(file)
+                if (about["version"], about["store"], about["experiment"]) == (
+                    __version__,
+                    self.store,
+                    self.experiment,
+                ):
+                    return Left(file, tuple(about["keys"]), tuple(about["runs"]))
+            except (DamagedError, KeyError, TypeError) as error:
+                set_aside(file, error)
         return None
 
 
-def abandoned(store: Store) -> list[tuple[Path, dict[str, Any]]]:
-    """Every checkpoint of a store that nobody trains on from, with what it says of itself, the newest first."""
-    found = []
-    for file in sorted((store.home / FOLDER).glob(f"*~*/*{SUFFIX}"), key=_modified, reverse=True):
-        with suppress(OSError, SafetensorError, KeyError, ValueError):
-            about = read_about(file)
-            owner = dict(zip(OWNER, file.parent.name.split("~"), strict=False))
-            if about["store"] == store.name and owner_is_gone(owner):
-                found.append((file, about))
+def _checked(file: Path, runs: int) -> Checkpoint | None:
+    """The checkpoint of a pack of so many runs; None, set aside, where it cannot be one."""
+    try:
+        found = read(file)
+        _check(file, found, runs)
+    except DamagedError as error:
+        set_aside(file, error)
+        return None
     return found
+
+
+def _check(file: Path, found: Checkpoint, runs: int) -> None:
+    """Raise DamagedError where its parts do not belong together."""
+    snapshot = found.snapshot
+    endings = [Ending(**ending) for ending in found.about["endings"]]
+    members = sorted([*snapshot.replicas, *snapshot.final])
+    for holds, what in (
+        (len(found.about["runs"]) == runs and members == list(range(runs)), f"be of {runs} runs"),
+        (snapshot.recorded == len(found.records) > 0, f"hold {len(found.records)} records, not {snapshot.recorded}"),
+        (
+            all(0 <= one.replica < runs and 0 < one.recorded <= snapshot.recorded for one in endings),
+            "know when its runs ended",
+        ),
+    ):
+        if not holds:
+            raise DamagedError(f"checkpoint: {file} must {what}")
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """A checkpoint that nobody trains on from: what it says of itself, or why nobody can read it."""
+
+    file: Path
+    about: Mapping[str, Any]
+    error: str = ""
+
+
+def abandoned(store: Store) -> list[Abandoned]:
+    """Every checkpoint of a store that nobody trains on from, the newest first; those that are damaged too."""
+    found = []
+    folder = store.home / FOLDER
+    for file in sorted(folder.glob(f"*~*/*{SUFFIX}"), key=_modified, reverse=True):
+        with suppress(OSError):
+            try:
+                about = read(file).about
+                if about["store"] != store.name:
+                    continue
+                one = Abandoned(file, about)
+            except (DamagedError, KeyError, TypeError) as error:
+                one = Abandoned(file, {}, str(error))
+            if owner_is_gone(_owner_of(file.parent)):
+                found.append(one)
+    return found + [
+        Abandoned(file, {}, f"{file} was set aside as damaged") for file in sorted(folder.glob(f"{ASIDE}/*"))
+    ]
+
+
+def _owner_of(folder: Path) -> dict[str, str]:
+    return dict(zip(OWNER, folder.name.split("~"), strict=False))
 
 
 def _places(keys: Sequence[str], free: Mapping[str, Sequence[int]]) -> tuple[int, ...] | None:

@@ -34,7 +34,7 @@ def owner_tags() -> dict[str, str]:
 
 def owner_is_gone(tags: Mapping[str, str]) -> bool:
     """Whether the process that these tags name has certainly ended: False for one that cannot be seen from here."""
-    if sys.platform == "win32" or not tags.get("pid", "").isdigit() or tags.get("host") != platform.node():
+    if sys.platform == "win32" or not _is_number(tags.get("pid", "")) or tags.get("host") != platform.node():
         return False
     boot, here = tags.get("boot", ""), _boot()
     if boot and here and boot != here:
@@ -50,6 +50,11 @@ def owner_is_gone(tags: Mapping[str, str]) -> bool:
     if state is None:
         return False
     return state[0] in _ENDED or tags.get("started", "") not in ("", state[1])
+
+
+def _is_number(text: str) -> bool:
+    """Whether it may be a process's number: the kernel takes no others."""
+    return text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**31
 
 
 @contextmanager

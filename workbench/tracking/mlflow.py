@@ -158,17 +158,18 @@ class MlflowSink:
         with kept_by(self.store):
             return found(self.client, self.experiment_id, run) or run
 
-    def unfinished(self, runs: Iterable[str]) -> bool:
-        """Whether each of these runs is there and has not ended by itself."""
+    def unfinished(self, runs: Mapping[str, str]) -> bool:
+        """Whether each of these runs is there, is of the key that is given for it, and has not ended by itself."""
         with kept_by(self.store):
-            for identity in runs:
+            for identity, key in runs.items():
                 try:
                     run = self.client.get_run(self.known(identity))
                 except MlflowException as error:
                     if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                         return False
                     raise
-                if run.info.lifecycle_stage != "active" or run.data.tags.get("outcome") in DONE:
+                tags = run.data.tags
+                if run.info.lifecycle_stage != "active" or tags.get("key") != key or tags.get("outcome") in DONE:
                     return False
         return True
 

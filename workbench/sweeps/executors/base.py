@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from workbench.certificate import SpotChecks
-from workbench.engine.checkpoint import Keeper
 from workbench.engine.history import Record
+from workbench.engine.keeper import Keeper
 from workbench.run import Job, Result, train_pack
 from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.pruning import Pruning
