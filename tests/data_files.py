@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from workbench.data import tables
-from workbench.data.files import IDX_NAMES, IDX_TYPES
+from workbench.data.arrays import IDX_TYPES
+from workbench.data.files import IDX_NAMES
 
 
 def write_idx(file: Path, array: np.ndarray, kind: int = 0x08) -> None:

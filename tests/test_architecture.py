@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LEVELS = {
     "errors": 0,
+    "advice": 0,
+    "memory": 0,
     "axes": 0,
     "seeds": 0,
     "nn": 1,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.data_files import idx_arrays, write_idx, write_idx_folder
-from workbench.data.files import IDX_NAMES, IDX_TYPES, idx, npz, read_idx
+from workbench.data.arrays import IDX_TYPES, read_idx
+from workbench.data.files import IDX_NAMES, idx, npz
 from workbench.data.splits import split
 from workbench.errors import DataError
 
@@ -114,7 +115,7 @@ def one_class(folder: Path) -> None:
     [
         (remove, r"the folder .*digits must hold train-labels-idx1-ubyte, t10k-labels-idx1-ubyte, each also with .gz; "
                  r"2 of the four are missing; download them \(MNIST: https://.* and write data.path=FOLDER"),
-        (cut, r".*train-images-idx3-ubyte.gz cannot be read: .*; download it again"),
+        (cut, r".*train-images-idx3-ubyte.gz must be a file that can be read, but: .*; download it again"),
         (rewrite(IMAGES, lambda content: b"PK" + content[2:]), r".* must begin as an IDX file does, .* 50 4b 08 03;"),
         (rewrite(IMAGES, lambda content: b""), r".* must begin as an IDX file does, .*, got nothing;"),
         (rewrite(IMAGES, lambda content: b"\0\0\x07" + content[3:]), r".* must begin as an IDX file does, .*07 03;"),

@@ -1,22 +1,26 @@
 """Data sets in files of arrays: IDX, the format of MNIST and its kin, and NumPy's npz."""
 
-import gzip
-import zlib
+import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-from zipfile import BadZipFile
+from typing import Literal, NamedTuple
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
+from workbench.data.arrays import Header, idx_header, npy_header, read_idx, read_npy
 from workbench.data.datasets import Array, Dataset
+from workbench.data.sources import COPIES, finite, opening, regular_file, require_memory, shown
 from workbench.errors import DataError, unknown_name
 
-IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IDX_SOURCES = (
     "MNIST: https://storage.googleapis.com/cvdf-datasets/mnist/, "
     "Fashion-MNIST: http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 )
+ARRAYS = ("x", "y", "x_test", "y_test")
+REAL = "write data.task=regression loss=squared_error to learn real values"
+FEWER = "keep fewer examples or features in it"
+SAVE = "make it with numpy.savez(FILE, x=x, y=y) and write data.path=FILE.npz"
 Task = Literal["classification", "regression"]
 
 
@@ -27,19 +31,23 @@ class Classes(NamedTuple):
     classes: int
 
 
-def classes_of(who: str, labels: Array) -> Classes:
+def classes_of(who: str, labels: Array, then: str = REAL) -> Classes:
     """Labels [N] of any type as numbers.
 
-    Raises DataError where there are fewer than two, or fractions, which are no names of classes.
+    Raises DataError where there are fewer than two, or ones that are no names of classes: fractions, for which it says
+    `then`, and what is not finite.
     """
-    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise DataError(
-            f"{who}: classes must be whole numbers or texts, got {labels[labels != np.floor(labels)][0]:g}; "
-            "write data.task=regression loss=squared_error to learn real values"
-        )
+    if labels.dtype.kind not in "fiubUS":
+        raise DataError(f"{who}: classes must be whole numbers or texts, got {labels.dtype}; convert them")
+    if labels.dtype.kind == "f":
+        finite(who, labels[:, None])
+        fractions = labels[labels != np.floor(labels)]
+        if len(fractions):
+            raise DataError(f"{who}: classes must be whole numbers or texts, got {fractions[0]:g}; {then}")
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
-        raise DataError(f"{who}: must hold at least two classes, got {', '.join(map(str, names)) or 'no example'}")
+        held = ", ".join(map(shown, names)) or "no example"
+        raise DataError(f"{who}: must hold at least two classes, got {held}; take data with several")
     return Classes(numbers.reshape(-1).astype(np.int64), len(names))
 
 
@@ -50,132 +58,140 @@ def idx(path: str, official_test: bool = True) -> Dataset:
     Raises DataError where a file is missing or malformed.
     Source: "The IDX file format", http://yann.lecun.com/exdb/mnist/.
     """
-    folder = Path(path).expanduser()
-    images, labels, test_images, test_labels = [read_idx(file) for file in _idx_files(folder)]
-    for name, x, y in (("train", images, labels), ("t10k", test_images, test_labels)):
-        if x.ndim < 2 or y.shape != x.shape[:1]:
-            raise DataError(
-                f"data.path: {folder} must have one label for each {name} image, got images of shape {x.shape} and "
-                f"labels of shape {y.shape}"
-            )
-    if images.shape[1:] != test_images.shape[1:]:
-        raise DataError(
-            f"data.path: {folder} must have images of one size, got {images.shape[1:]} and {test_images.shape[1:]}"
-        )
-    x = np.empty((len(images) + len(test_images), images[0].size), np.float32)
-    for part, rows in ((images, slice(len(images))), (test_images, slice(len(images), None))):
-        x[rows] = part.reshape(len(part), -1)
-    if images.dtype == np.uint8:
+    folder = Path(os.path.expanduser(path))
+    files = _idx_files(folder)
+    heads = [idx_header(file) for file in files]
+    _refuse_idx(folder, heads)
+    train, test = heads[0].shape[0], heads[2].shape[0]
+    labels = np.concatenate([read_idx(files[1]), read_idx(files[3])])
+    y, count = classes_of(f"data.path: {shown(folder)}: labels", labels, "round the labels to whole numbers")
+    x = np.empty((train + test, heads[0].nbytes // heads[0].dtype.itemsize // train), np.float32)
+    for file, head, rows in ((files[0], heads[0], slice(train)), (files[2], heads[2], slice(train, None))):
+        with np.errstate(over="ignore"):
+            x[rows] = read_idx(file).reshape(head.shape[0], -1)
+        finite(f"data.path: {shown(file)}", x[rows])
+    if heads[0].dtype == np.uint8:
         x /= 255
-    y, count = classes_of(f"data.path: {folder}", np.concatenate([labels, test_labels]))
-    held_out = len(test_images) if official_test else 0
+    held_out = test if official_test else 0
     return Dataset(folder.resolve().name, x, y, count, same_unit=True, official_test=held_out)
+
+
+def _refuse_idx(folder: Path, heads: list[Header]) -> None:
+    """Raise DataError where images and labels do not belong together, or do not fit into memory."""
+    who = f"data.path: {shown(folder)}"
+    for name, x, y in (("train", heads[0], heads[1]), ("t10k", heads[2], heads[3])):
+        if len(x.shape) < 2 or y.shape != x.shape[:1]:
+            raise DataError(
+                f"{who} must have one label for each {name} image, got images of shape {x.shape} and "
+                f"labels of shape {y.shape}; download them again"
+            )
+    one, other = heads[0], heads[2]
+    if one.shape[1:] != other.shape[1:]:
+        raise DataError(
+            f"{who} must have images of one size, got {one.shape[1:]} and {other.shape[1:]}; download them again"
+        )
+    if one.dtype != other.dtype:
+        raise DataError(f"{who} must have images of one type, got {one.dtype} and {other.dtype}; download them again")
+    numbers = sum(head.nbytes // head.dtype.itemsize for head in (one, other))
+    require_memory(who, one.nbytes + 4 * COPIES * numbers, FEWER)
 
 
 def _idx_files(folder: Path) -> list[Path]:
     ends = [[folder / f"{name}{end}" for end in ("", ".gz")] for name in IDX_NAMES]
-    found = [next((file for file in files if file.is_file()), None) for files in ends]
+    found = [next((file for file in files if os.path.lexists(file)), None) for files in ends]
     missing = [name for name, file in zip(IDX_NAMES, found, strict=True) if file is None]
+    then = f"download them ({IDX_SOURCES}) and write data.path=FOLDER"
     if missing:
-        state = f"{len(missing)} of the four are missing" if folder.is_dir() else "there is no such folder"
+        state = "there is no such folder"
+        if os.path.lexists(folder):
+            state = f"{len(missing)} of the four are missing" if os.path.isdir(folder) else "this is no folder"
         raise DataError(
-            f"data.path: the folder {folder.absolute()} must hold {', '.join(missing)}, each also with .gz; {state}; "
-            f"download them ({IDX_SOURCES}) and write data.path=FOLDER"
+            f"data.path: the folder {shown(folder.absolute())} must hold {', '.join(missing)}, each also with .gz; "
+            f"{state}; {then}"
         )
-    return [file for file in found if file is not None]
-
-
-def read_idx(file: Path) -> Array:
-    """The array in an IDX file, gzipped where its name ends in .gz.
-
-    Raises DataError where its bytes are no such array.
-    """
-    try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"data.path: {file} cannot be read: {error}; download it again") from error
-    kind, axes = (content[2], content[3]) if len(content) >= 4 and content[:2] == b"\0\0" else (-1, 0)
-    start = 4 + 4 * axes
-    if kind not in IDX_TYPES or axes == 0 or len(content) < start:
-        raise DataError(
-            f"data.path: {file} must begin as an IDX file does, 00 00, type, number of axes and their sizes, got "
-            f"{content[:4].hex(' ') or 'nothing'}; download it again"
-        )
-    shape = [int(size) for size in np.frombuffer(content, ">u4", axes, 4)]
-    dtype = np.dtype(IDX_TYPES[kind])
-    expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if len(content) - start != expected or 0 in shape:
-        raise DataError(
-            f"data.path: {file} must hold {expected} bytes after its header of shape {tuple(shape)}, got "
-            f"{len(content) - start}; download it again"
-        )
-    return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    return [regular_file(file, then) for file in found if file is not None]
 
 
 def npz(path: str, task: Task = "classification") -> Dataset:
     """Arrays x [N, ...] and y [N] or [N, K] of one file, and, where it has x_test and y_test, those as the test part.
 
     Axes of x after the first are flattened; where there are several, as in images, they share a unit.
-    Raises DataError where the file or what it holds cannot be used.
+    Raises DataError where the file or what it holds cannot be used: by its headers, before an array is read.
     """
-    file = Path(path).expanduser()
-    arrays = _npz_arrays(file)
-    tests = [name for name in ("x_test", "y_test") if name in arrays]
-    for name in ("x", "y", *(("x_test", "y_test") if tests else ())):
-        if name not in arrays:
-            raise unknown_name(f"data.path: {file}: has no array of this name", name, arrays)
-    official = len(arrays["x_test"]) if tests else 0
-    try:
-        x, y = (np.concatenate([arrays[name], *([arrays[f"{name}_test"]] if tests else [])]) for name in ("x", "y"))
-    except ValueError as error:
-        raise DataError(f"data.path: {file}: x and x_test, y and y_test must have one shape: {error}") from error
-    if x.ndim < 2 or x.dtype.kind not in "fiub" or y.ndim not in (1, 2) or len(x) != len(y):
-        raise DataError(
-            f"data.path: {file} must hold numbers x [N, ...] and y [N] or [N, K], got x {x.dtype} {x.shape} and "
-            f"y {y.dtype} {y.shape}; one feature is x[:, None]"
-        )
-    same_unit = x.ndim > 2
-    x = finite(f"data.path: {file}: x", x.reshape(len(x), -1).astype(np.float32 if x.dtype == np.float32 else float))
-    if task == "regression":
-        real = finite(f"data.path: {file}: y", _as_real(file, y))
-        return Dataset(file.stem, x, real, None, same_unit=same_unit, official_test=official)
-    labels, count = classes_of(f"data.path: {file}", _one_column(file, y))
-    return Dataset(file.stem, x, labels, count, same_unit=same_unit, official_test=official)
+    file = regular_file(path, SAVE)
+    who = f"data.path: {shown(file)}"
+    rule = "must be made by numpy.savez of numbers or texts, without pickled objects"
+    with opening(file, "make it again so", rule), np.errstate(over="ignore"), ZipFile(file) as archive:
+        members = _members(who, archive)
+        names = ("x", "x_test") if {"x_test", "y_test"} & members.keys() else ("x",)
+        for name in (*names, *(name.replace("x", "y") for name in names)):
+            if name not in members:
+                raise unknown_name(f"{who}: has no array of this name", name, members)
+        heads = {name: npy_header(file, archive, member) for name, member in members.items() if name in ARRAYS}
+        _refuse_arrays(who, heads, names, task)
+        parts = [read_npy(file, archive, members[name], heads[name]) for name in (n.replace("x", "y") for n in names)]
+        y, count = _targets_of(who, np.concatenate(parts), task)
+        x = np.empty((len(y), _features(heads["x"])), np.float32 if heads["x"].dtype.str[1:] == "f4" else np.float64)
+        done = 0
+        for name in names:
+            part = read_npy(file, archive, members[name], heads[name]).reshape(heads[name].shape[0], -1)
+            x[done : done + len(part)] = part
+            done += len(part)
+            del part
+        finite(f"{who}: x", x)
+    official = heads["x_test"].shape[0] if len(names) > 1 else 0
+    return Dataset(file.stem, x, y, count, same_unit=len(heads["x"].shape) > 2, official_test=official)
 
 
-def _npz_arrays(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise DataError(f"data.path: there is no file {file.absolute()}; make it with numpy.savez(FILE, x=x, y=y)")
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"data.path: {file} must be made by numpy.savez of numbers or texts, without pickled objects: {error}"
-        ) from error
+def _members(who: str, archive: ZipFile) -> dict[str, ZipInfo]:
+    """The arrays of an npz file by their names."""
+    members: dict[str, ZipInfo] = {}
+    for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        if name in members:
+            raise DataError(f"{who} must hold each array once, got {shown(name)} twice; make it again")
+        members[name] = member
+    return members
 
 
-def _as_real(file: Path, y: Array) -> Array:
-    if y.dtype.kind not in "fiub":
-        raise DataError(f"data.path: {file}: y must hold numbers for data.task=regression, got {y.dtype}")
-    return y.reshape(len(y), -1).astype(np.float64)
+def _features(header: Header) -> int:
+    return int(np.prod(header.shape[1:], dtype=object))
 
 
-def _one_column(file: Path, y: Array) -> Array:
-    if y.size != len(y):
-        raise DataError(f"data.path: {file}: y must be one class for each example, [N], got {y.shape}")
-    return y.reshape(-1)
+def _refuse_arrays(who: str, heads: dict[str, Header], names: tuple[str, ...], task: Task) -> None:
+    """Raise DataError where headers show that these arrays cannot be learned from, or do not fit into memory."""
+    for name in names:
+        x, y = heads[name], heads[name.replace("x", "y")]
+        if not (len(x.shape) >= 2 and x.dtype.kind in "fiub" and len(y.shape) in (1, 2) and x.shape[0] == y.shape[0]):
+            raise DataError(
+                f"{who} must hold numbers x [N, ...] and y [N] or [N, K], got x {x.dtype} {x.shape} and "
+                f"y {y.dtype} {y.shape}; one feature is x[:, None]"
+            )
+        if 0 in x.shape or 0 in y.shape:
+            raise DataError(f"{who} must hold examples and features, got x {x.shape} and y {y.shape}; add them")
+        for one, other in ((x, heads["x"]), (y, heads["y"])):
+            if (one.shape[1:], one.dtype.kind) != (other.shape[1:], other.dtype.kind):
+                raise DataError(
+                    f"{who}: x and x_test, y and y_test must have one shape, but for the first axis, and kind, got "
+                    f"{other.dtype} {other.shape} and {one.dtype} {one.shape}; make them alike"
+                )
+        if task == "classification" and np.prod(y.shape[1:], dtype=object) != 1:
+            raise DataError(
+                f"{who}: y must be one class for each example, [N], got {y.shape}; take y.argmax(1) where its columns "
+                "stand for classes, and where they are real values write data.task=regression loss=squared_error"
+            )
+        if task == "regression" and y.dtype.kind not in "fiub":
+            raise DataError(
+                f"{who}: y must hold numbers for data.task=regression, got {y.dtype}; "
+                "write data.task=classification loss=softmax_nll to learn classes"
+            )
+    width = 4 if heads["x"].dtype.str[1:] == "f4" else 8
+    rows = sum(heads[name].shape[0] for name in names)
+    needed = max(head.nbytes for head in heads.values()) + COPIES * width * rows * _features(heads["x"])
+    require_memory(who, needed, FEWER)
 
 
-def finite(who: str, values: Array) -> Array:
-    """The values [N, K] themselves; raises DataError with the first rows where they are not all finite numbers."""
-    bad = np.flatnonzero(~np.isfinite(values).all(1))
-    if len(bad):
-        raise DataError(f"{who} must be finite, but is not in {rows_of(bad)}; drop or fill them")
-    return values
-
-
-def rows_of(rows: Array) -> str:
-    """Numbers of rows, from 0, the first five and how many more."""
-    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return f"row{'s' if len(rows) > 1 else ''} {', '.join(str(row) for row in rows[:5])}{more}"
+def _targets_of(who: str, y: Array, task: Task) -> tuple[Array, int | None]:
+    if task == "classification":
+        return classes_of(f"{who}: y", y.reshape(-1))
+    return finite(f"{who}: y", y.reshape(len(y), -1).astype(np.float64)), None

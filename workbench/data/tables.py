@@ -15,7 +15,8 @@ from sklearn.datasets import fetch_openml
 
 from workbench.axes import PositiveInt
 from workbench.data.datasets import Dataset
-from workbench.data.files import Task, classes_of, finite, rows_of
+from workbench.data.files import Task, classes_of
+from workbench.data.sources import finite, rows_of
 from workbench.errors import DataError, unknown_name
 
 MANY_VALUES = 50  # of a column that becomes one column for each of them

@@ -1,0 +1,59 @@
+"""How much memory this process may still take, for those who ask before they allocate."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+
+GIB = 2**30
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available() -> int:
+    """Bytes that are free: of the machine, of the control groups of this process, and below its own limit."""
+    return max(0, min(_bounds()))
+
+
+def gib(count: float) -> str:
+    """A number of bytes for a message."""
+    return f"{count / GIB:.2g} GiB" if count < 10 * GIB else f"{count / GIB:.0f} GiB"
+
+
+def _bounds() -> Iterator[int]:
+    yield _of_machine()
+    yield from _of_groups()
+    limit = getrlimit(RLIMIT_AS)[0]
+    if limit != RLIM_INFINITY:
+        yield limit - _own_size()
+
+
+def _of_machine() -> int:
+    """What can be had without swapping; half of all memory where the system does not say."""
+    for line in _text(Path("/proc/meminfo")).splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _of_groups() -> Iterator[int]:
+    """Limit less use, without what is cached of files, of each control group (version 2) that holds this process."""
+    own = next((line[3:] for line in _text(Path("/proc/self/cgroup")).splitlines() if line.startswith("0::")), "/")
+    folder = CGROUPS / own.strip("/")
+    for group in (folder, *folder.parents):
+        if not group.is_relative_to(CGROUPS):
+            return
+        limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
+        if limit.isdecimal() and used.isdecimal():
+            cached = dict(line.split() for line in _text(group / "memory.stat").splitlines())
+            yield int(limit) - int(used) + int(cached.get("inactive_file", 0))
+
+
+def _own_size() -> int:
+    return int((_text(Path("/proc/self/statm")) or "0").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
