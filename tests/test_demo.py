@@ -30,7 +30,7 @@ def test_demo_trains_and_compares(
     said = capsys.readouterr().out
     assert "6 runs of 3 arms; kept in" in said
     assert "6 finished" in said
-    assert {run.data.tags["arm"] for run in runs_of(store)} == {"relu", "sigmoid", "softplus"}
+    assert {run.data.params["activation"] for run in runs_of(store)} == {"relu", "sigmoid", "softplus"}
     for arm in ("relu", "sigmoid", "softplus"):
         assert any(line.startswith(f"│ {arm} ") for line in said.splitlines())
     figures = folder / "figures" / finished[0].sweep

@@ -7,9 +7,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from workbench import __version__
 from workbench.errors import Terminated, WorkbenchError
+from workbench.plain_text import finish_output, give_up_output, prepare, printable, say
 from workbench.reading import options as reading
 
 OVERRIDE_COMMANDS = ("train", "check", "explain")
@@ -27,12 +29,16 @@ EPILOG = """examples:
 """
 
 
+NOBODY_READS = 141  # as shells say it of a program whose output was closed
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 runs or checks failed, 2 the request cannot be run, 3 done but not all of it in the store.
 
     130 and 143 after Ctrl-C and SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    prepare()
     signal.signal(signal.SIGTERM, _terminate)
     if spool := sys.modules.get("workbench.tracking.spool"):
         spool.used.clear()
@@ -46,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if store := sys.modules.get("workbench.tracking.sqlite"):
             store.let_go()
+        finish_output()
 
 
 def _answered(given: list[str]) -> int:
@@ -54,13 +61,16 @@ def _answered(given: list[str]) -> int:
     except WorkbenchError as error:
         if os.environ.get("WORKBENCH_DEBUG"):
             raise
-        print(f"workbench: {error}", file=sys.stderr)
+        say(f"workbench: {error}")
         return 2
+    except BrokenPipeError:
+        give_up_output()
+        return NOBODY_READS
     except KeyboardInterrupt:
-        print("workbench: interrupted; runs in training are marked KILLED", file=sys.stderr)
+        say("workbench: interrupted; runs in training are marked KILLED")
         return 130
     except Terminated:
-        print("workbench: terminated; runs in training are marked KILLED", file=sys.stderr)
+        say("workbench: terminated; runs in training are marked KILLED")
         return 143
 
 
@@ -113,8 +123,15 @@ def _claims(options: argparse.Namespace) -> int:
     return command.reproduce_command(options)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes what it was given as text."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(printable(message), file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="workbench",
         description="Check what a lecture on feed-forward networks and backpropagation claims.",
         epilog=EPILOG,

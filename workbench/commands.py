@@ -21,10 +21,10 @@ from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search
 from workbench.sweeps.searching import rehearse_search, train_search
 from workbench.sweeps.sweep import Finished, rehearse, summary, train_one, train_sweep
+from workbench.terminal import plain_console
 from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, ui_base
 
-PLAIN_WIDTH = 120
 SHOWN = (
     "test/accuracy",
     "test/r2",
@@ -34,12 +34,6 @@ SHOWN = (
     "valid/loss",
     "train/loss",
 )
-
-
-def plain_console() -> Console:
-    """Tables keep their width where the output is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 def train(*arguments: str) -> Finished | None:

@@ -20,6 +20,7 @@ GROUPS = (
     *("optimizer", "schedule", "pretraining", "data", "diagnostics"),
 )
 TARGET = "_target_"
+NOT_RESULT = ("certificate", "tracking", "sweep")  # sections that change no number of a run
 
 Device = Enum("Device", ["auto", "cpu", "cuda"])
 Dtype = Enum("Dtype", ["float32", "float64"])

@@ -51,7 +51,7 @@ class Job:
         params = {key: str(value) for key, value in self.spec.settings.items()}
         examples, features = dataset.x.shape
         info = DatasetInfo(dataset.name, dataset.digest, examples, features)
-        return RunInfo(self.name, params, {"arm": self.arm, **self.tags}, self.note, self.spec.resolved, info)
+        return RunInfo(self.name, params, dict(self.tags), self.note, self.spec.resolved, info)
 
 
 @dataclass

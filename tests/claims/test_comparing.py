@@ -149,7 +149,7 @@ def test_compare_newest_and_by_id(cli: Cli, trained_here: Store, folder: Path) -
     assert (folder / "figures" / second.data.tags["sweep"] / "arms.csv").is_file()
     with (folder / "here" / "arms.csv").open() as lines:
         rows = {(row["arm"], row["metric"]): row for row in csv.DictReader(lines)}
-    kept = [run.data.metrics["test/loss"] for run in runs_of(trained_here) if run.data.tags["arm"] == "tanh"]
+    kept = [run.data.metrics["test/loss"] for run in runs_of(trained_here) if run.data.params["activation"] == "tanh"]
     assert float(rows["tanh", "test/loss"]["mean"]) == pytest.approx(sum(kept) / 3, rel=1e-12)
     unknown = cli("compare", first.data.tags["sweep"][:-1] + "x")
     assert unknown.code == 2
@@ -166,10 +166,14 @@ def test_compare_without_any_sweep(cli: Cli, store: Store) -> None:
 
 
 def test_sweep_is_read_as_it_was_written(swept: Trained) -> None:
-    """The reader returns runs in order with arm, seed, outcome, last metrics and whole histories."""
+    """The reader returns runs by arm, each as it was made: seed, outcome, last metrics and whole histories."""
     found = read_sweep(swept.store, swept.finished.sweep)
-    assert (found.id, found.saved_view) == (swept.finished.sweep, True)
-    for run, result in zip(found.runs, swept.finished.results, strict=True):
+    assert (found.id, found.saved_view, found.keys) == (swept.finished.sweep, True, ("activation", "optimizer.lr"))
+    assert [run.arm for run in found.runs[::2]] == ["relu lr=0.02", "relu lr=0.1", "tanh lr=0.02", "tanh lr=0.1"]
+    results = {result.run: result for result in swept.finished.results}
+    assert {run.id for run in found.runs} == results.keys()
+    for run in found.runs:
+        result = results[run.id]
         assert (run.id, run.name, run.arm) == (result.run, result.job.name, result.job.arm)
         assert (run.seed, run.outcome) == (result.job.spec.config.seed, "finished")
         assert timeless(run.metrics) == result.metrics

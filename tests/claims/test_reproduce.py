@@ -108,7 +108,7 @@ def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: 
     one = record(store, run)
     assert json.loads(read(store, run, "rule.json"))["parts"]["p"]["rule"]["than"] == 0
     rows = list(csv.DictReader(io.StringIO(read(store, run, "losses.csv"))))
-    finals = [each.data.metrics["train/loss"] for each in runs_of(store) if each.data.tags["arm"] == "relu"]
+    finals = [each.data.metrics["train/loss"] for each in runs_of(store) if each.data.params["activation"] == "relu"]
     assert sorted(float(row["loss"]) for row in rows) == pytest.approx(sorted(finals))
     assert ElementTree.fromstring(read(store, run, "figure.svg")).tag.endswith("svg")
     assert Path("figures/small/figure.svg").read_text() == read(store, run, "figure.svg")
@@ -130,7 +130,7 @@ def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: 
         {
             int(each.data.params["seed"]): each.data.metrics["train/loss"]
             for each in runs_of(store)
-            if each.data.tags["arm"] == arm
+            if each.data.params["activation"] == arm
         }
         for arm in ("tanh", "relu")
     )

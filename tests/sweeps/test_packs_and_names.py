@@ -11,6 +11,7 @@ from rich.console import Console
 
 import workbench as wb
 from tests.outer import SMALL
+from workbench.arms import PALETTE
 from workbench.build import GIB, data_bytes, dataset_of, replica_bytes
 from workbench.config import RunSpec
 from workbench.nn.activations import relu
@@ -19,7 +20,7 @@ from workbench.run import Job, PackResult, train_pack
 from workbench.sweeps import identity, packs, progress
 from workbench.sweeps.identity import _code, run_key
 from workbench.sweeps.jobs import in_sweep, make_jobs
-from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
+from workbench.sweeps.naming import arm_names, run_names
 from workbench.sweeps.packs import group, pack_bytes
 from workbench.sweeps.progress import SweepProgress
 from workbench.tracking.base import MemorySink
@@ -198,8 +199,7 @@ def test_swept_runs_of_the_wider_engine_equal_single_runs() -> None:
 
 def named(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
     """(name, arm) of each run."""
-    keys = varying_keys(specs)
-    return [(label(spec, keys), arm_label(spec, keys)) for spec in specs]
+    return list(zip(run_names(specs), arm_names(specs), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_runs_are_named_for_what_differs(variants: tuple[str, ...], expected: li
 def test_single_run_is_named_for_what_was_asked() -> None:
     """A run alone: every override that is not about tracking."""
     spec = wb.configure(["activation=tanh", "optimizer.lr=0.5", "seed=4", "tracking.experiment=x", "sweep.pack_gib=1"])
-    assert named([spec]) == [("tanh lr=0.5 seed=4", "tanh lr=0.5")]
+    assert named([spec]) == [("tanh lr=0.5 seed=4", "tanh")]
     assert make_jobs([spec])[0].name == "tanh lr=0.5 seed=4"
 
 

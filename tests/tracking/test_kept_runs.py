@@ -17,9 +17,9 @@ from sqlalchemy import create_engine, event
 import workbench as wb
 from tests.outer import SMALL, Answer, Trained, all_runs, client_of, runs_of
 from workbench import __version__
+from workbench.arms import PALETTE
 from workbench.build import dataset_of
 from workbench.run import Job, train_pack
-from workbench.sweeps.naming import PALETTE
 from workbench.tracking.base import MemorySink, Outcome, Rows, RunInfo
 from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.reader import KeptRun, kept_runs, read_sweep, series
@@ -69,11 +69,10 @@ def test_runs_are_finished_with_true_times(runs: list[Run]) -> None:
 
 
 def test_tags_say_where_a_run_belongs(swept: Trained, runs: list[Run]) -> None:
-    """Sweep, arm, kind, key, number, outcome, device, steps per epoch and versions."""
+    """Sweep, kind, key, number, outcome, device, steps per epoch and versions."""
     for number, run in enumerate(runs):
         tags = run.data.tags
         assert tags["sweep"] == swept.finished.sweep
-        assert tags["arm"] == NAMES[number].rpartition(" ")[0]
         assert (tags["kind"], tags["number"], tags["outcome"]) == ("run", str(number), "finished")
         assert re.fullmatch(r"[0-9a-f]{16}", tags["key"])
         assert (tags["workbench"], tags["steps_per_epoch"]) == (__version__, "5")
@@ -84,7 +83,7 @@ def test_tags_say_where_a_run_belongs(swept: Trained, runs: list[Run]) -> None:
 
 def test_an_arm_has_one_color(runs: list[Run]) -> None:
     """Runs that differ in their seed alone share mlflow.runColor; arms differ in it."""
-    colors = {(run.data.tags["arm"], run.data.tags["mlflow.runColor"]) for run in runs}
+    colors = {(run.info.run_name.rpartition(" ")[0], run.data.tags["mlflow.runColor"]) for run in runs}
     assert [color for _, color in sorted(colors, key=lambda pair: PALETTE.index(pair[1]))] == list(PALETTE[:4])
     assert len({arm for arm, _ in colors}) == 4
 

@@ -51,12 +51,13 @@ def test_what_varies_becomes_columns(store: Store) -> None:
         for seed, f, slope, lr in (("0", "relu", "0", "0.1"), ("1", "leaky", "0.1", "1e-3"))
     ]
     experiment = sweep_of(store, rows)
-    values = {key: {row[key] for row in rows} for key in rows[0]}
-    assert varying(values) == Varying(["activation", "optimizer.lr"], ["optimizer.lr"])
+    assert varying(rows) == Varying(["activation", "optimizer.lr"], ["optimizer.lr"])
     state = state_of(store, experiment)
     columns = ["metrics.`test/accuracy`", "params.`activation`", "params.`optimizer.lr`", "params.`seed`"]
     assert state["selectedColumns"] == ["attributes.`Duration`", *columns]
-    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "arm"}]
+    assert state["groupBy"]["groupByKeys"] == [
+        {"mode": "param", "groupByData": key} for key in ("activation", "optimizer.lr")
+    ]
     assert "PARALLEL" not in {chart["type"] for chart in state["compareRunCharts"]}
 
 

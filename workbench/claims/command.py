@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
@@ -16,8 +15,9 @@ from workbench.claims.reproduce import Reproduced, last_verdicts
 from workbench.claims.reproduce import reproduce as measured
 from workbench.claims.request import Request
 from workbench.claims.verdict import Reproduction, corrected
-from workbench.commands import plain_console
 from workbench.errors import ConfigError
+from workbench.plain_text import say
+from workbench.terminal import plain_console
 from workbench.tracking.store import find_store
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -54,7 +54,7 @@ def reproduce_command(options: argparse.Namespace) -> int:
         if os.environ.get("WORKBENCH_DEBUG"):
             raise error
         failures.append(f"{name}: could not be measured: {type(error).__name__}: {error}")
-        print(f"workbench: {failures[-1]}", file=sys.stderr)
+        say(f"workbench: {failures[-1]}")
 
     _reproduce(request, options.report, failed)
     return int(bool(failures))

@@ -6,7 +6,6 @@ from math import isnan
 from typing import Any, Protocol
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from workbench.stats import mean_interval
@@ -22,7 +21,7 @@ class ComparedRun(Protocol):
     def arm(self) -> str: ...
 
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int | None: ...
 
     @property
     def outcome(self) -> str: ...
@@ -110,7 +109,7 @@ def as_text(table: pd.DataFrame, title: str, metrics: Sequence[str] = (), over: 
     for number, heading in enumerate(shown.columns):
         text.add_column(heading, justify="right" if number else "left")
     for line in shown.to_numpy().tolist():
-        text.add_row(*map(escape, line))
+        text.add_row(*line)
     return text
 
 

@@ -12,8 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workbench.arms import PALETTE
 from workbench.claims.compare import ComparedRun
 from workbench.stats import mean_interval
+from workbench.tracking.stored import epoch_length
 
 matplotlib.use("Agg")
 
@@ -54,6 +56,11 @@ def save_figures(runs: Sequence[ComparedRun], folder: Path, title: str) -> list[
                 figure.savefig(path, dpi=150)
                 saved.append(path)
     return saved
+
+
+def is_drawn(metric: str) -> bool:
+    """Whether there is a figure of this metric."""
+    return metric in CURVES or metric.partition("/")[0] in BY_LAYER
 
 
 def _figures(runs: Sequence[ComparedRun], title: str) -> Iterator[tuple[str, Figure]]:
@@ -105,7 +112,9 @@ def _band(axes: Axes, runs: Sequence[ComparedRun], metric: str, arm: str, number
     """Mean and interval over seeds per epoch; on a logarithmic axis, of the logarithms."""
     values: dict[float, list[float]] = {}
     for run in runs:
-        per_epoch = int(run.tags.get("steps_per_epoch", 1))
+        per_epoch = epoch_length(run.tags)
+        if per_epoch is None:
+            continue
         for step, value in run.history.get(metric, ()):
             if value > 0 or not _is(metric, LOGARITHMIC):
                 values.setdefault(step / per_epoch, []).append(value)
@@ -118,6 +127,6 @@ def _band(axes: Axes, runs: Sequence[ComparedRun], metric: str, arm: str, number
         bands = np.array([mean_interval(values[epoch])[:3] for epoch in epochs])
     if _is(metric, FRACTIONS):
         bands = bands.clip(0, 1)
-    color = runs[0].tags.get("mlflow.runColor", f"C{number}")
+    color = PALETTE[number % len(PALETTE)]
     axes.plot(epochs, bands[:, 0], color=color, linestyle=DASHES[number % len(DASHES)], label=arm)
     axes.fill_between(epochs, bands[:, 1], bands[:, 2], color=color, alpha=0.2, linewidth=0)

@@ -22,6 +22,7 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from workbench.arms import PALETTE
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.figures import STYLE
 from workbench.claims.request import SEED_OFFSET, Request
@@ -32,7 +33,6 @@ from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
 from workbench.sweeps.ledger import make_ledger
-from workbench.sweeps.naming import PALETTE
 from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow import MlflowSink, attach

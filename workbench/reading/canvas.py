@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workbench.arms import PALETTE
 from workbench.claims.figures import DASHES
-from workbench.sweeps.naming import PALETTE
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from workbench.commands import compare, plain_console
 from workbench.errors import ConfigError
+from workbench.terminal import plain_console
 from workbench.tracking.store import find_store, run_link, ui_base
 
 
@@ -14,26 +14,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    compare(
-        *(one for one in (options.sweep, options.other) if one),
-        by=options.by,
-        metrics=options.metric,
-        kind=options.format,
-        table=options.table,
-        uri=options.uri,
-        out=options.out,
-    )
+    from workbench.reading.comparing import Comparison, compare
+
+    sweeps = [one for one in (options.sweep, options.other) if one]
+    asked = Comparison(sweeps, options.uri, options.by, options.metric, options.format, options.table, options.out)
+    compare(asked, plain_console())
     return 0
 
 
 def _show(options: argparse.Namespace) -> int:
+    from workbench.reading.found import sweep_around
     from workbench.reading.show import show
     from workbench.tracking.single import find_run
 
     store = find_store(options.uri)
     kept = find_run(store, options.run)
     before = "" if store.is_server else "workbench ui serves "
-    show(kept, before + run_link(ui_base(store), kept.experiment_id, kept.run.id), plain_console())
+    link = before + run_link(ui_base(store), kept.experiment_id, kept.run.id)
+    show(kept, link, plain_console(), sweep_around(store, kept, histories=False))
     return 0
 
 
@@ -88,11 +86,12 @@ def _diagnose(options: argparse.Namespace) -> int:
     from workbench.reading.found import run_or_sweep
 
     console = plain_console()
-    title, chosen, others = run_or_sweep(find_store(options.uri), options.run)
-    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    meant = run_or_sweep(find_store(options.uri), options.run)
+    for line in (meant.title, *meant.doubts):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     silent: dict[str, None] = {}
-    for arm in dict.fromkeys(run.arm for run in chosen):
-        found = diagnose(arm, [run for run in chosen if run.arm == arm], others)
+    for arm in dict.fromkeys(run.arm for run in meant.runs):
+        found = diagnose(arm, [run for run in meant.runs if run.arm == arm], meant.others)
         silent |= dict.fromkeys(found.silent)
         console.print(f"{arm}: {'nothing found' if found.is_healthy else ''}".rstrip(), highlight=False, markup=False)
         for line in found.lines:
@@ -109,9 +108,9 @@ def _figures(options: argparse.Namespace) -> int:
     from workbench.tracking.single import read_run
 
     store, console = find_store(options.uri), plain_console()
-    title, chosen, _ = run_or_sweep(store, options.run)
-    first = list({run.arm: run for run in reversed(chosen)}.values())[::-1]  # the first run of each arm
-    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    meant = run_or_sweep(store, options.run)
+    first = list({run.arm: run for run in reversed(meant.runs)}.values())[::-1]  # the first run of each arm
+    console.print(meant.title, highlight=False, markup=False, soft_wrap=True)
     for run in first[:MOST_RUNS]:
         folder = Path(options.out or "figures") / run.id[:8]
         files = draw(store, read_run(store, run.id), folder, console)

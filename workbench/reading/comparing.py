@@ -12,7 +12,7 @@ from rich.table import Table
 from workbench.claims.compare import arms_table, as_text, columns_for, written
 from workbench.errors import unknown_name
 from workbench.reading import differences
-from workbench.reading.grouping import by_params
+from workbench.reading.grouping import by_params, in_common
 from workbench.reading.tables import as_bytes, format_of
 from workbench.tracking.reader import ReadSweep, read_sweep
 from workbench.tracking.store import Store, find_store, sweep_link, ui_base
@@ -52,13 +52,19 @@ def compare(asked: Comparison, console: Console) -> list[Path]:
     """
     kind = format_of(asked.kind, asked.file) if asked.is_export else ""
     store = find_store(asked.uri)
-    wants_series = not asked.is_export and len(asked.sweeps) < 2
     names: Sequence[str | None] = asked.sweeps or [None]
-    found = [_grouped(read_sweep(store, name, wants_series), asked) for name in names]
-    compared = _two(found, asked.metrics) if len(found) > 1 else _one(found[0], asked)
+    if asked.is_export or len(names) > 1:
+        found = [_grouped(read_sweep(store, name, histories=False), asked) for name in names]
+    else:
+        from workbench.claims.figures import is_drawn
+
+        found = [_grouped(read_sweep(store, names[0], wanted=is_drawn), asked)]
+    compared = _two(found, asked) if len(found) > 1 else _one(found[0], asked)
     if asked.is_export:
         return _export(compared, kind, asked.file, console)
     console.print(compared.shown)
+    for doubt in dict.fromkeys(line for sweep in found for line in sweep.doubts):
+        console.print(doubt, highlight=False, markup=False, soft_wrap=True)
     if len(found) > 1:
         return []
     return _keep(found[0], compared, store, asked, console)
@@ -81,8 +87,11 @@ def _one(sweep: ReadSweep, asked: Comparison) -> Compared:
     return Compared(table, written(table, columns_for(table, asked.metrics)), shown)
 
 
-def _two(sweeps: Sequence[ReadSweep], metrics: Sequence[str]) -> Compared:
-    table = differences.differences(sweeps[0].runs, sweeps[1].runs, metrics)
+def _two(sweeps: Sequence[ReadSweep], asked: Comparison) -> Compared:
+    keys = asked.by or [key for sweep in sweeps for key in sweep.keys]
+    first, second = in_common([sweep.runs for sweep in sweeps], list(dict.fromkeys(keys)))
+    metrics = asked.metrics
+    table = differences.differences(first, second, metrics)
     text = differences.written(table, columns_for(table, metrics), [sweep.id for sweep in sweeps])
     return Compared(table, text, differences.as_text(text, " and ".join(map(_title, sweeps))))
 
@@ -98,7 +107,7 @@ def _export(compared: Compared, kind: str, file: str | None, console: Console) -
         return []
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     Path(file).write_bytes(content)
-    console.print(f"table: {file}", highlight=False, soft_wrap=True)
+    console.print(f"table: {file}", highlight=False, markup=False, soft_wrap=True)
     return [Path(file)]
 
 
@@ -110,8 +119,10 @@ def _keep(sweep: ReadSweep, compared: Compared, store: Store, asked: Comparison,
     files = save_figures(sweep.runs, folder, _title(sweep))
     files.append(folder / "arms.csv")
     compared.numbers.to_csv(files[-1], index=False)
-    attach(store, sweep.run, files, "compare")
-    console.print(f"figures and table: {folder}/ (also with the sweep's run)", highlight=False, soft_wrap=True)
+    if sweep.run:
+        attach(store, sweep.run, files, "compare")
+    also = "also with the sweep's run" if sweep.run else "the sweep's own run is gone from the store"
+    console.print(f"figures and table: {folder}/ ({also})", highlight=False, markup=False, soft_wrap=True)
     link = sweep_link(ui_base(store), sweep.experiment_id, sweep.id, sweep.saved_view)
     before = "" if store.is_server else "workbench ui serves "
     console.print(f"runs and charts: {before}{link}", highlight=False, markup=False, soft_wrap=True)

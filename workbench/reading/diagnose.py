@@ -7,13 +7,13 @@ which the rule finds nothing, with what it was made with and what came of it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from workbench.arms import canonical, is_number, matters
 from workbench.reading.course import Course, LoggedRun, typical
 from workbench.reading.rules import RULES, Finding, Rule
 
 SCORE = "valid/loss"
 RATE = "optimizer.lr"
 FAR = 3.0  # times the median learning rate of the sweep
-NOT_ASKED = ("tracking.", "sweep.", "certificate")
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,17 @@ def _has(run: LoggedRun, override: str) -> bool:
 
 def _rate(run: LoggedRun, others: Sequence[LoggedRun]) -> Iterator[str]:
     """Where a learning rate is far from the others of its sweep, how far."""
-    rates = {float(one.params[RATE]) for one in others if RATE in one.params}
+    rates = {float(one.params[RATE]) for one in others if is_number(one.params.get(RATE))}
     usual = typical(rates)
-    own = float(run.params.get(RATE, 0.0))
+    own = float(run.params[RATE]) if is_number(run.params.get(RATE)) else 0.0
     if len(rates) > 1 and usual > 0 and own > FAR * usual:
         yield f"its learning rate {own:g} is {own / usual:.3g} times the median of its sweep, {usual:g}"
 
 
 def _differences(run: LoggedRun, other: LoggedRun) -> Iterator[str]:
     """``bias small_positive instead of zero``: what the other was made with and the run was not."""
-    changed = [key for key, value in other.params.items() if run.params.get(key) != value]
-    changed = [key for key in changed if not key.startswith(NOT_ASKED) and key not in ("seed", "split.seed")]
+    changed = [key for key, value in other.params.items() if canonical(run.params.get(key, "")) != canonical(value)]
+    changed = [key for key in changed if matters(key)]
     for key in changed:
         if not any(key.startswith(f"{group}.") for group in changed):
             yield f"{key} {other.params[key]} instead of {run.params.get(key, 'none')}"

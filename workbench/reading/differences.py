@@ -9,7 +9,6 @@ from math import nan, sqrt
 
 import numpy as np
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from workbench.claims.compare import Column, ComparedRun
@@ -45,17 +44,18 @@ def differences(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _by_seed(runs: Sequence[ComparedRun], metric: str) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {}
+def _by_seed(runs: Sequence[ComparedRun], metric: str) -> dict[int | None, list[float]]:
+    found: dict[int | None, list[float]] = {}
     for run in runs:
         if metric in run.metrics:
             found.setdefault(run.seed, []).append(run.metrics[metric])
     return found
 
 
-def _row(first: Mapping[int, list[float]], second: Mapping[int, list[float]]) -> list[float | bool]:
+def _row(first: Mapping[int | None, list[float]], second: Mapping[int | None, list[float]]) -> list[float | bool]:
     both = [seed for seed in first if seed in second]
     single = all(len(first[seed]) == len(second[seed]) == 1 for seed in both)  # else a seed pairs nothing
+    single &= None not in {*first, *second}
     if single and (len(both) >= LEAST_PAIRS or first.keys() == second.keys()):
         one, other = ([values[seed][0] for seed in both] for values in (first, second))
         found = mean_interval(np.subtract(other, one).tolist())
@@ -97,5 +97,5 @@ def as_text(shown: pd.DataFrame, title: str) -> Table:
     for number, heading in enumerate(shown.columns):
         text.add_column(heading, justify="left" if number < 2 else "right")
     for line in shown.to_numpy().tolist():
-        text.add_row(*map(escape, line))
+        text.add_row(*line)
     return text

@@ -15,6 +15,7 @@ from workbench.diagnostics.signal import FixedPoint
 from workbench.reading.canvas import INCHES, MOMENTS, canvas, legend, line, spread
 from workbench.reading.course import Course, in_order
 from workbench.reading.histogram_figures import densities, shares_over_time
+from workbench.tracking.stored import epoch_length
 
 DECADE = 10.0  # the least ratio that a logarithmic axis is for
 FATES = ("born dead", "died, and stayed dead", "died, and came back", "always alive")
@@ -107,7 +108,7 @@ def _over_time(course: Course, title: str) -> Figure:
     if with_values:
         panels[1].set_ylabel("activation a: mean ± standard deviation")
     for axes in panels:
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(_time(course))
     legend(figure, panels[0], "layer")
     return figure
 
@@ -134,7 +135,7 @@ def _life(course: Course, table: pd.DataFrame, title: str) -> Figure:
     for number, layer in enumerate(curves):
         _curve(panels[0], course, f"dead_rate/{layer}", number, layer)
     if curves:
-        panels[0].set(xlabel="epoch", ylabel="dead units (fraction of the layer)", ylim=(-0.02, 1.02))
+        panels[0].set(xlabel=_time(course), ylabel="dead units (fraction of the layer)", ylim=(-0.02, 1.02))
         panels[0].legend(title="layer")
     axes, base = panels[-1], np.zeros(len(layers))
     for fate, color in zip(FATES, FATE_COLORS, strict=True):
@@ -156,8 +157,13 @@ def _fates(units: pd.DataFrame) -> pd.Series:
 def _moment(course: Course, step: int) -> str:
     """The end of an epoch, or a step within one."""
     epoch = _epoch(course, step)
-    return f"epoch {epoch:.0f}" if epoch.is_integer() else f"step {step}"
+    return f"{_time(course)} {epoch:.0f}" if epoch.is_integer() else f"step {step}"
+
+
+def _time(course: Course) -> str:
+    """The unit of time in figures: steps, where the run does not say how many make an epoch."""
+    return "epoch" if epoch_length(course.run.tags) else "step"
 
 
 def _epoch(course: Course, step: int) -> float:
-    return step / int(course.run.tags.get("steps_per_epoch", 1))
+    return step / (epoch_length(course.run.tags) or 1)

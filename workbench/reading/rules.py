@@ -56,12 +56,13 @@ class Rule:
 
 def _diverged(course: Course) -> Iterator[tuple[str, float, str]]:
     tags = course.run.tags
-    if "diverged.step" in tags:
+    if "diverged.step" in tags or course.run.outcome == "diverged":
         layer = tags.get("diverged.layer", "")
-        where = f", first in the {tags['diverged.quantity']} of {layer}" if layer else ""
+        where = f", first in the {tags.get('diverged.quantity', 'numbers')} of {layer}" if layer else ""
+        when = f"at step {tags['diverged.step']}" if "diverged.step" in tags else "early"
         norms = course.values("grad_norm/all")
         grew = f"; its last gradient norm was {norms[-1]:.3g}" if norms else ""
-        yield layer, 1.0, f"training stopped at step {tags['diverged.step']}: a number was not finite{where}{grew}"
+        yield layer, 1.0, f"training stopped {when}: a number was not finite{where}{grew}"
 
 
 def _dead(course: Course) -> Iterator[tuple[str, float, str]]:

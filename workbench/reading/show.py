@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from math import log10
+from math import isfinite, log10
 
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.table import Table
 
+from workbench.plain_text import one_line
 from workbench.reading.again import command_of
+from workbench.tracking.reader import ReadSweep
 from workbench.tracking.single import FullRun
+from workbench.tracking.store import sweeps_of
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32
@@ -20,8 +22,9 @@ LOGARITHMIC = ("train/loss", "valid/loss", "grad_norm")
 def sparkline(values: Sequence[float], logarithmic: bool = False, width: int = WIDTH) -> str:
     """Values as bars from the least to the largest, at most `width` of them: of more, each is the last of its stretch.
 
-    The scale is logarithmic where that is wanted and all values are above 0.
+    The scale is logarithmic where that is wanted and all values are above 0. Values that are not finite are left out.
     """
+    values = [value for value in values if isfinite(value)]
     if logarithmic and values and min(values) > 0:
         values = [log10(value) for value in values]
     if len(values) > width:
@@ -32,23 +35,28 @@ def sparkline(values: Sequence[float], logarithmic: bool = False, width: int = W
     return "".join(BARS[round((len(BARS) - 1) * (value - low) / span) if span else 0] for value in values)
 
 
-def page(kept: FullRun, link: str) -> RenderableType:
-    """All there is to see of a run."""
+def page(kept: FullRun, link: str, around: ReadSweep | None = None) -> RenderableType:
+    """All there is to see of a run; `around` is the newest sweep that it is in."""
     facts = Table.grid(padding=(0, 2))
-    for name, value in _facts(kept):
-        facts.add_row(f"[bold]{name}[/bold]", escape(value))
-    repeat = [f"repeat: {escape(command_of(kept))}"] if command_of(kept) else []
-    return Group(facts, "", _metrics(kept), "", *repeat, _files(kept), f"runs and charts: {escape(link)}")
+    facts.add_column(style="bold")
+    for name, value in _facts(kept, around):
+        facts.add_row(name, one_line(value))
+    repeat = [f"repeat: {one_line(command_of(kept))}"] if command_of(kept) else []
+    return Group(facts, "", _metrics(kept), "", *repeat, _files(kept), f"runs and charts: {link}")
 
 
-def _facts(kept: FullRun) -> Iterator[tuple[str, str]]:
+def _facts(kept: FullRun, around: ReadSweep | None) -> Iterator[tuple[str, str]]:
     run, tags = kept.run, kept.run.tags
     yield "run", f"{run.name}  ({run.id})"
     note = tags.get("mlflow.note.content", "").partition("\n")[0].replace("**", "")
     if note:
         yield "what", note.partition(": ")[2] or note
-    if tags.get("sweep"):
-        yield "sweep", f"{tags['sweep']}, arm {run.arm}"
+    if around is not None:
+        arm = next(one.arm for one in around.runs if one.id == run.id)
+        others = [sweep for sweep in sweeps_of(tags) if sweep != around.id]
+        yield "sweep", f"{around.id}, arm {arm}" + (f"; also in {', '.join(others)}" if others else "")
+    if kept.trouble:
+        yield "trouble", kept.trouble
     yield "outcome", _outcome(kept)
     yield "begun", f"{datetime.fromtimestamp(kept.start_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC{_duration(kept)}"
     where = [tags.get("device", ""), tags.get("instructions", ""), f"on {tags.get('host', '?')}"]
@@ -66,7 +74,7 @@ def _outcome(kept: FullRun) -> str:
     if "diverged.step" in tags:
         said += f" at step {tags['diverged.step']}"
     if "diverged.layer" in tags:
-        said += f", in the {tags['diverged.quantity']} of {tags['diverged.layer']}"
+        said += f", in the {tags.get('diverged.quantity', 'numbers')} of {tags['diverged.layer']}"
     return f"{said}: {tags['error']}" if "error" in tags else said
 
 
@@ -84,7 +92,7 @@ def _metrics(kept: FullRun) -> Table:
         values = [value for _, value in kept.run.history.get(name, ())] or [kept.run.metrics[name]]
         logarithmic = name in LOGARITHMIC or name.partition("/")[0] in LOGARITHMIC
         curve = sparkline(values, logarithmic) if len(values) > 1 else ""
-        table.add_row(name, f"{values[0]:.4g}" if curve else "", f"{values[-1]:.4g}", curve)
+        table.add_row(one_line(name), f"{values[0]:.4g}" if curve else "", f"{values[-1]:.4g}", curve)
     return table
 
 
@@ -96,10 +104,10 @@ def _order(name: str) -> tuple[int, str, int, str]:
 
 
 def _files(kept: FullRun) -> str:
-    listed = ", ".join(f"{path} ({decimal(size)})" for path, size in sorted(kept.files.items()))
-    return f"files: {escape(listed) or 'none'}"
+    listed = ", ".join(f"{one_line(path)} ({decimal(size)})" for path, size in sorted(kept.files.items()))
+    return f"files: {listed or 'none'}"
 
 
-def show(kept: FullRun, link: str, console: Console) -> None:
+def show(kept: FullRun, link: str, console: Console, around: ReadSweep | None = None) -> None:
     """Print a run."""
-    console.print(page(kept, link), highlight=False, soft_wrap=True)
+    console.print(page(kept, link, around), highlight=False, soft_wrap=True)

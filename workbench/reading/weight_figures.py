@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from workbench.arms import PALETTE
 from workbench.build import dataset_of
 from workbench.config import RunSpec
 from workbench.data.datasets import Array, Dataset
@@ -18,7 +19,6 @@ from workbench.nn.layers.dense import Dense
 from workbench.nn.params import Params
 from workbench.reading.canvas import canvas, legend
 from workbench.reading.export import Standalone, standalone
-from workbench.sweeps.naming import PALETTE
 
 SIDE = 240  # points of a grid along one axis
 MOST_POINTS = 600  # of the data that are drawn

@@ -6,10 +6,8 @@ from functools import lru_cache
 from hashlib import sha256
 
 from workbench import __version__
-from workbench.config import RunSpec
+from workbench.config import NOT_RESULT, RunSpec
 from workbench.nodes import resolve_target, targets
-
-NOT_RESULT = ("certificate", "tracking", "sweep")
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:

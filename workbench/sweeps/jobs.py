@@ -11,28 +11,30 @@ from pathlib import Path
 import torch
 
 from workbench import __version__
+from workbench.arms import PALETTE
 from workbench.build import dataset_of
 from workbench.config import RunSpec
 from workbench.run import Job
 from workbench.sweeps.identity import run_key
-from workbench.sweeps.naming import PALETTE, arm_label, label, varying_keys
+from workbench.sweeps.naming import arm_names, label, run_names, varying_keys
 from workbench.tracking.base import RunInfo
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.store import member_tag
 
 
 def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> list[Job]:
-    """Each run's name, arm, tags and note; an arm has one color in all charts.
+    """Each run's name, arm, tags and note; an arm has one color in the charts of the sweep that trains it.
 
     Without `arms`, an arm is named for what differs between the runs.
     """
-    keys = varying_keys(specs)
-    of_run = [arm_label(spec, keys) for spec in specs] if arms is None else arms
+    of_run = arm_names(specs) if arms is None else arms
+    names = run_names(specs)
+    if arms is not None:
+        names = [f"{arm} seed={spec.config.seed}" for spec, arm in zip(specs, arms, strict=True)]
     colors = {arm: PALETTE[number % len(PALETTE)] for number, arm in enumerate(dict.fromkeys(of_run))}
     shared = environment_tags()
     jobs = []
-    for number, (spec, arm) in enumerate(zip(specs, of_run, strict=True)):
-        name = label(spec, keys) if len(specs) > 1 and arms is None else f"{arm} seed={spec.config.seed}"
+    for number, (spec, arm, name) in enumerate(zip(specs, of_run, names, strict=True)):
         tags = {
             **shared,
             "kind": "run",

@@ -1,20 +1,11 @@
-"""Names of runs and arms: what differs between the runs of a sweep, said briefly."""
+"""Names of runs: what differs between the runs that are made together, said briefly."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from workbench.arms import SEEDS, arms_of, brief
 from workbench.config import RunSpec
 
-PALETTE = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#F0E442",
-    "#000000",
-)  # Okabe and Ito
 QUIET = ("tracking", "sweep", "debug")
 
 
@@ -42,9 +33,22 @@ def label(spec: RunSpec, keys: Sequence[str]) -> str:
     return " ".join(parts)
 
 
-def arm_label(spec: RunSpec, keys: Sequence[str]) -> str:
-    """The run's label without its seed; where nothing else differs, its activation's name."""
-    return label(spec, [key for key in keys if key not in ("seed", "split.seed")]) or spec.choices["activation"]
+def run_names(specs: Sequence[RunSpec]) -> list[str]:
+    """A name for each run; one that is made alone is named for its activation where nothing else was asked for."""
+    keys = varying_keys(specs)
+    if len(specs) == 1 and not {*keys} - {*SEEDS}:
+        keys = ["activation", *keys]
+    return [label(spec, keys) for spec in specs]
+
+
+def arm_names(specs: Sequence[RunSpec]) -> list[str]:
+    """The arm of each run among these, by what will be kept of them."""
+    return list(arms_of([params_of(spec) for spec in specs]).names)
+
+
+def params_of(spec: RunSpec) -> dict[str, str]:
+    """The configuration as a store keeps it."""
+    return {key: str(value) for key, value in spec.settings.items()}
 
 
 def _key(override: str) -> str:
@@ -56,6 +60,4 @@ def _value(spec: RunSpec, key: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value).replace(", ", ",")
+    return brief(str(value))

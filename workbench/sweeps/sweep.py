@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from workbench.build import validate_all
-from workbench.config import Config, OnError, Rerun, RunSpec
+from workbench.config import NOT_RESULT, Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
 from workbench.sweeps import preflight
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
-from workbench.sweeps.identity import NOT_RESULT
 from workbench.sweeps.jobs import in_sweep, make_jobs, sweep_info
 from workbench.sweeps.ledger import make_ledger, sweep_key
 from workbench.sweeps.progress import SweepProgress

@@ -148,8 +148,8 @@ class Backend(Protocol):
     def members(self, tag: str, value: str) -> dict[str, str]:
         """The runs of the experiment with this tag: id -> the tag `key`, empty where there is none."""
 
-    def params(self, tag: str, value: str) -> dict[str, set[str | None]]:
-        """The params of the same runs: name -> their values, None among them where a run lacks it."""
+    def params(self, tag: str, value: str) -> Sequence[Mapping[str, str]]:
+        """The params of the same runs: a dict for each, from which may be left out what has one value."""
 
 
 class Sink(Protocol):

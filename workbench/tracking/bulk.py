@@ -7,7 +7,7 @@ all that MLflow reads back.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -109,7 +109,7 @@ class Bulk:
     def members(self, tag: str, value: str) -> dict[str, str]:
         return keys_of(self.engine, self.experiment_id, tag, value)
 
-    def params(self, tag: str, value: str) -> dict[str, set[str | None]]:
+    def params(self, tag: str, value: str) -> Sequence[Mapping[str, str]]:
         return params_of(self.engine, self.experiment_id, tag, value)
 
     def write(self, events: Sequence[Event]) -> None:

@@ -1,7 +1,7 @@
 """Events through `MlflowClient`, call by call: for servers, and where nothing faster is known to be right."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,9 +38,8 @@ class Calls:
     def members(self, tag: str, value: str) -> dict[str, str]:
         return {run.info.run_id: run.data.tags.get("key", "") for run in self._tagged(tag, value)}
 
-    def params(self, tag: str, value: str) -> dict[str, set[str | None]]:
-        runs = [run.data.params for run in self._tagged(tag, value)]
-        return {key: {params.get(key) for params in runs} for key in dict.fromkeys(key for one in runs for key in one)}
+    def params(self, tag: str, value: str) -> Sequence[Mapping[str, str]]:
+        return [run.data.params for run in self._tagged(tag, value)]
 
     def _tagged(self, tag: str, value: str) -> list[Run]:
         return search_all(self.client, [self.experiment_id], f"tags.`{tag}` = '{value}'")

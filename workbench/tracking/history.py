@@ -23,9 +23,20 @@ def parquet_of(columns: Columns) -> bytes:
     return file.getvalue()
 
 
-def columns_of(content: bytes) -> dict[str, list[float | None]]:
-    """The columns of a file that `parquet_of` made."""
-    columns: dict[str, list[float | None]] = pyarrow.parquet.read_table(BytesIO(content)).to_pydict()
+def columns_of(content: bytes, names: Sequence[str] | None = None) -> dict[str, list[float | None]]:
+    """The columns of a file that `parquet_of` made: all, or the steps and those of these names that it has.
+
+    Raises ValueError for a file that is none.
+    """
+    try:
+        file = pyarrow.parquet.ParquetFile(BytesIO(content))
+        known = file.schema_arrow.names
+        chosen = None if names is None else [name for name in ("step", *names) if name in known]
+        columns: dict[str, list[float | None]] = file.read(columns=chosen, use_threads=False).to_pydict()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{HISTORY}: must be a Parquet file, got {error}") from error
+    if "step" not in columns:
+        raise ValueError(f"{HISTORY}: must have the column step, got {', '.join(columns)}")
     return columns
 
 

@@ -1,34 +1,39 @@
 """Runs read back from MLflow by their sweep."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
+from workbench.arms import arms_of
 from workbench.errors import TrackingError, unknown_name
+from workbench.plain_text import one_line
 from workbench.tracking.base import Outcome
-from workbench.tracking.client import PAGE, connect, kept_by, search_all
-from workbench.tracking.history import HISTORY, columns_of, series_of
+from workbench.tracking.client import connect, kept_by, search_all
 from workbench.tracking.mlflow import VIEW_TAG
-from workbench.tracking.store import Store, runs_filter, sweep_link
-from workbench.tracking.tables import EndedRun, ended_runs, engine_of
+from workbench.tracking.series import series_of_runs
+from workbench.tracking.store import Store, member_tag, sweep_link
+from workbench.tracking.stored import StoredRun, doubts, whole_number
+from workbench.tracking.tables import EndedRun, ended_runs, engine_of, stored_runs
 
-SWEEPS = "tags.kind != 'run' AND tags.sweep LIKE '%'"  # own runs of sweeps, and verdicts that trained runs
+SWEEP_KINDS = ("sweep", "verdict")  # own runs of sweeps, and verdicts that trained runs
+OUTCOMES = {outcome.value for outcome in Outcome}
 
 
 @dataclass(frozen=True)
 class ReadRun:
-    """One run: latest `metrics`, and `history` as name -> [(step, value)]."""
+    """One run: latest `metrics`, and `history` as name -> [(step, value)].
+
+    `arm` is that of the sweep it was read with, empty for a run by itself; `seed` is None where none was kept.
+    """
 
     id: str
     name: str
     arm: str
-    seed: int
+    seed: int | None
     outcome: str
     tags: Mapping[str, str]
     params: Mapping[str, str]
@@ -38,7 +43,11 @@ class ReadRun:
 
 @dataclass(frozen=True)
 class ReadSweep:
-    """A sweep: its own run's id and name, its experiment, and its runs in the order they were made."""
+    """A sweep: its own run's id and name, its experiment, and its runs by arm, each in the order they were made.
+
+    `keys` are the params that its arms differ in, `doubts` say what of its runs is missing or odd. `run` is empty where
+    the sweep's own run is gone.
+    """
 
     id: str
     name: str
@@ -46,33 +55,56 @@ class ReadSweep:
     experiment_id: str
     saved_view: bool
     runs: list[ReadRun]
+    keys: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
-def read_sweep(store: Store, sweep: str | None, histories: bool = True) -> ReadSweep:
-    """The sweep with this id (or what only one id begins with), or the newest.
+def read_sweep(
+    store: Store, sweep: str | None, histories: bool = True, wanted: Callable[[str], bool] = lambda name: True
+) -> ReadSweep:
+    """The sweep with this id (or what only one id begins with), or the newest that has runs.
 
-    Raises UnknownNameError for an id the store does not know and TrackingError where it holds no sweep.
+    With `histories` its runs have the series of the metrics that are `wanted`. Raises UnknownNameError for an id the
+    store does not know and TrackingError where it holds no sweep.
     """
     if store.file is not None and not store.file.exists():
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
     client = connect(store)
     with kept_by(store):
-        experiments = [found.experiment_id for found in client.search_experiments()]
-        sweeps = {
-            run.data.tags["sweep"]: run
-            for run in client.search_runs(
-                experiments,
-                SWEEPS,
-                max_results=PAGE,
-                order_by=["attributes.start_time DESC"],
-            )
-        }
-        if not sweeps:
-            raise TrackingError(f"tracking: {store.shown} holds no sweep; make one with: workbench train -m ...")
-        own = sweeps[_only(sweep, sweeps)] if sweep else next(iter(sweeps.values()))
-        identity, experiment = own.data.tags["sweep"], own.info.experiment_id
-        runs = [as_read(client, run, histories) for run in _runs(client, experiment, identity)]
-        return ReadSweep(identity, own.info.run_name, own.info.run_id, experiment, VIEW_TAG in own.data.tags, runs)
+        own, members = _found(client, store, sweep)
+        runs = sorted(members, key=_made)
+        series = series_of_runs(client, runs, wanted) if histories else {}
+    identity = own.tags["sweep"]
+    arms = arms_of([run.params for run in runs])
+    read = [_member(run, identity, arm, series.get(run.id, {})) for run, arm in zip(runs, arms.names, strict=True)]
+    saved = VIEW_TAG in own.tags
+    found = [read[place] for place in arms.order]
+    said = tuple(doubts(runs, arms.keys))
+    return ReadSweep(identity, one_line(own.name), own.id, own.experiment_id, saved, found, arms.keys, said)
+
+
+def _found(client: MlflowClient, store: Store, sweep: str | None) -> tuple[StoredRun, list[StoredRun]]:
+    """A sweep's own run and its members."""
+    sweeps: dict[str, StoredRun] = {}
+    for run in sorted(_runs_with(client, "kind", SWEEP_KINDS, whole=False), key=lambda run: -run.start_ms):
+        if run.tags.get("sweep"):
+            sweeps.setdefault(run.tags["sweep"], run)
+    if sweep:
+        if sweep not in sweeps and (members := _runs_with(client, member_tag(sweep), ["run"])):
+            place = members[0].experiment_id  # its own run is gone
+            return StoredRun("", f"sweep {sweep}", place, "", 0, 0, "", {"sweep": sweep}), members
+        chosen = [sweeps[_only(sweep, sweeps)]] if sweeps else []
+    else:
+        chosen = list(sweeps.values())
+    for own in chosen:
+        if members := _runs_with(client, member_tag(own.tags["sweep"]), ["run"], [own.experiment_id]):
+            return own, members
+    if chosen and sweep:
+        raise TrackingError(
+            f"tracking: the sweep {chosen[0].tags['sweep']} has no runs in {store.shown}; restore them in MLflow, or "
+            "give its command again"
+        )
+    raise TrackingError(f"tracking: {store.shown} holds no sweep; make one with: workbench train -m ...")
 
 
 def _only(name: str, options: Iterable[str]) -> str:
@@ -84,6 +116,25 @@ def _only(name: str, options: Iterable[str]) -> str:
     if found[0] not in known:
         raise unknown_name("sweep", name, known)
     return found[0]
+
+
+def _runs_with(
+    client: MlflowClient,
+    tag: str,
+    values: Sequence[str],
+    experiments: Sequence[str] | None = None,
+    whole: bool = True,
+) -> list[StoredRun]:
+    """The runs with one of these values of a tag: from the tables of a database, else by MLflow's search."""
+    if engine := engine_of(client):
+        return stored_runs(engine, tag, values, experiments, whole)
+    places = [found.experiment_id for found in client.search_experiments()] if experiments is None else experiments
+    found = [run for value in values for run in search_all(client, list(places), f"tags.`{tag}` = '{_quoted(value)}'")]
+    return [as_stored(run) for run in found]
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "")  # no id of ours has one, and MLflow's filters cannot quote it
 
 
 def newest_link(store: Store, base: str) -> str:
@@ -111,13 +162,19 @@ class KeptRun:
 
 
 def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
-    """The ended runs of an experiment by run key; of several with one key the one that is done, then the newest."""
+    """The ended runs of an experiment by run key; of several with one key the one that is done, then the newest.
+
+    A run without a key, or with an outcome that nobody knows, is no run to take the place of another.
+    """
     found: dict[str, KeptRun] = {}
     for run in sorted(_ended(store, experiment), key=lambda run: run.start_ms):
-        outcome = Outcome(run.tags.get("outcome", Outcome.failed.value))
+        key, said = run.tags.get("key"), run.tags.get("outcome", Outcome.failed.value)
+        if not key:
+            continue
+        outcome = Outcome(said) if said in OUTCOMES else Outcome.failed
         kept = KeptRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""))
-        if kept.is_done or run.tags["key"] not in found or not found[run.tags["key"]].is_done:
-            found[run.tags["key"]] = kept
+        if kept.is_done or key not in found or not found[key].is_done:
+            found[key] = kept
     return found
 
 
@@ -139,7 +196,7 @@ def _ended(store: Store, experiment: str) -> list[EndedRun]:
 def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
     """(id, own run) of the newest sweep over exactly the runs that `key` stands for, if it has ended."""
     wanted = f"tags.kind = 'sweep' AND tags.`sweep.key` = '{key}' AND attributes.status != 'RUNNING'"
-    runs = _all_of(store, experiment, wanted)
+    runs = [run for run in _all_of(store, experiment, wanted) if run.data.tags.get("sweep")]
     newest = max(runs, key=lambda run: run.info.start_time, default=None)
     return None if newest is None else (newest.data.tags["sweep"], newest.info.run_id)
 
@@ -155,8 +212,9 @@ def series(store: Store, runs: Sequence[str], metric: str) -> list[list[float]]:
     """One metric of every run, over its steps."""
     client = connect(store)
     with kept_by(store):
-        found = [_history(client, client.get_run(run), [metric]) for run in runs]
-    return [[value for _, value in one.get(metric, [])] for one in found]
+        stored = [as_stored(client.get_run(run)) for run in runs]
+        found = series_of_runs(client, stored, lambda name: name == metric)
+    return [[value for _, value in found[run].get(metric, [])] for run in runs]
 
 
 @dataclass(frozen=True)
@@ -193,39 +251,32 @@ def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
         return [] if found is None else search_all(client, [found.experiment_id], wanted)
 
 
-def _runs(client: MlflowClient, experiment: str, sweep: str) -> list[Run]:
-    return sorted(search_all(client, [experiment], runs_filter(sweep)), key=_made)
+def _made(run: StoredRun) -> tuple[int, int]:
+    """When a run was begun, and its number among those that were begun with it."""
+    return run.start_ms, whole_number(run.tags, "number") or 0
 
 
-def _made(run: Run) -> tuple[int, int]:
-    """When a run was begun, and its number among those begun together."""
-    return run.info.start_time, int(run.data.tags["number"])
+def as_stored(run: Run) -> StoredRun:
+    """MLflow's run as ours."""
+    info, data = run.info, run.data
+    times = info.start_time or 0, info.end_time or 0
+    about = (info.run_id, info.run_name or "", info.experiment_id, info.status, *times, info.artifact_uri or "")
+    return StoredRun(*about, dict(data.tags), dict(data.params), dict(data.metrics))
 
 
-def as_read(client: MlflowClient, run: Run, histories: bool) -> ReadRun:
-    """MLflow's run as ours, with its series or without."""
-    data, info = run.data, run.info
-    return ReadRun(
-        info.run_id,
-        info.run_name,
-        data.tags["arm"],
-        int(data.params["seed"]),
-        data.tags.get("outcome", info.status.lower()),
-        data.tags,
-        data.params,
-        data.metrics,
-        _history(client, run, data.metrics) if histories else {},
-    )
+def as_read(run: StoredRun, history: Mapping[str, list[tuple[int, float]]]) -> ReadRun:
+    """A run by itself."""
+    said = run.tags.get("outcome", "")
+    if not said:
+        said = Outcome.diverged.value if "diverged.step" in run.tags else run.status.lower()
+    name, seed = one_line(run.name) or run.id[:8], whole_number(run.params, "seed")
+    return ReadRun(run.id, name, "", seed, one_line(said), run.tags, run.params, run.metrics, history)
 
 
-def _history(client: MlflowClient, run: Run, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
-    """[(step, value)] of metrics: whole from the file that an ended run has, else what MLflow was given so far."""
-    try:
-        file = download_artifacts(f"{run.info.artifact_uri}/{HISTORY}", tracking_uri=client.tracking_uri)
-    except (MlflowException, OSError):
-        rows = {name: client.get_metric_history(run.info.run_id, name) for name in names}
-        return {name: sorted((row.step, row.value) for row in one) for name, one in rows.items()}
-    columns = columns_of(Path(file).read_bytes())
-    last = max((int(step) for step in columns["step"] if step is not None), default=0)
-    beside = {name: [(last, value)] for name, value in run.data.metrics.items()}  # numbers of the run as a whole
-    return {name: series_of(columns, name) or beside.get(name, []) for name in names}
+def _member(run: StoredRun, sweep: str, arm: str, history: Mapping[str, list[tuple[int, float]]]) -> ReadRun:
+    """A run in a sweep: named for its place in this one, where another sweep has named it."""
+    read = replace(as_read(run, history), arm=arm)
+    if run.tags.get("sweep") == sweep:
+        return read
+    seed = "" if read.seed is None else f" seed={read.seed}"
+    return replace(read, name=f"{arm}{seed} ({run.id[:8]})")

@@ -10,14 +10,19 @@ from tempfile import TemporaryDirectory
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from workbench.errors import TrackingError, UnknownNameError, unknown_name
+from workbench.plain_text import one_line
 from workbench.tracking.client import PAGE, connect, kept_by, search_all
-from workbench.tracking.reader import ReadRun, as_read
+from workbench.tracking.mlflow import CONFIG
+from workbench.tracking.reader import ReadRun, as_read, as_stored
+from workbench.tracking.series import series_of_runs
 from workbench.tracking.store import Store
 
 LEAST_PREFIX = 4  # characters of an id
 SHOWN = 12  # names in an error
+OURS = "tags.kind = 'run'"  # other programs log into the same experiments
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class FullRun:
     """A run with its whole history, its `config` as it was resolved, and its files as path -> bytes.
 
     `data` is the digest of its data set. `start_ms` and `end_ms` are milliseconds since 1970, the second 0 for a run
-    that has not ended.
+    that has not ended. `trouble` says why a configuration that it kept cannot be read.
     """
 
     run: ReadRun
@@ -35,6 +40,7 @@ class FullRun:
     data: str
     config: Mapping[str, object]
     files: Mapping[str, int]
+    trouble: str = ""
 
 
 def find_run(store: Store, name: str | None) -> FullRun:
@@ -64,52 +70,64 @@ def read_run(store: Store, run: str) -> FullRun:
 
 
 def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
-    newest = _search(client, "", 1)
+    newest = _search(client, OURS, 1) or _search(client, "", 1)
     if not newest:
         raise TrackingError(f"tracking: {store.shown} holds no run; make one with: workbench train")
     if name is None:
         return newest[0]
     if len(name) >= LEAST_PREFIX and set(name) <= set(hexdigits):
-        found = _search(client, f" AND attributes.run_id LIKE '{name.lower()}%'", SHOWN)
+        found = _search(client, f"attributes.run_id LIKE '{name.lower()}%'", SHOWN)
         if len(found) > 1:
             ids = ", ".join(run.info.run_id for run in found)
             raise UnknownNameError(f"run: {name!r} must begin one id only, but several do; write more of {ids}")
         if found:
             return found[0]
-    quote = "'" if '"' in name else '"'
-    named = _search(client, f" AND attributes.run_name = {quote}{name}{quote}", 1)
-    if named:
-        return named[0]
-    names = dict.fromkeys(run.info.run_name for run in _search(client, ""))
+    if not {"'", '"'} <= {*name}:  # MLflow's filters can quote one of both
+        quote = "'" if '"' in name else '"'
+        named = f"attributes.run_name = {quote}{name}{quote}"
+        if found := _search(client, f"{OURS} AND {named}", 1) or _search(client, named, 1):
+            return found[0]
+    every = _search(client, OURS) or _search(client, "")
+    if found := [run for run in every if name in (run.info.run_name, one_line(run.info.run_name))]:
+        return found[0]
+    names = dict.fromkeys(one_line(run.info.run_name) for run in every)
     raise unknown_name("run", name, get_close_matches(name, names, n=SHOWN, cutoff=0.0))
 
 
-def _search(client: MlflowClient, also: str, most: int = PAGE) -> list[Run]:
+def _search(client: MlflowClient, wanted: str, most: int = PAGE) -> list[Run]:
     """Runs of any experiment, the newest first."""
     experiments = [found.experiment_id for found in client.search_experiments()]
     newest = ["attributes.start_time DESC"]
-    found: list[Run] = client.search_runs(experiments, f"tags.kind = 'run'{also}", max_results=most, order_by=newest)
+    found: list[Run] = client.search_runs(experiments, wanted, max_results=most, order_by=newest)
     return found
 
 
 def _full(client: MlflowClient, run: Run) -> FullRun:
-    identity = run.info.run_id
+    identity, stored = run.info.run_id, as_stored(run)
     files = dict(_files(client, identity, ""))
-    config: Mapping[str, object] = {}
-    if "config.yaml" in files:
-        with TemporaryDirectory() as folder:
-            place = client.download_artifacts(identity, "config.yaml", folder)
-            config = yaml.safe_load(Path(place).read_text(encoding="utf-8"))
+    config, trouble = _config(client, identity) if CONFIG in files else ({}, "")
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return FullRun(
-        as_read(client, run, True),
-        run.info.experiment_id,
-        run.info.start_time,
-        run.info.end_time or 0,
+        as_read(stored, series_of_runs(client, [stored])[identity]),
+        stored.experiment_id,
+        stored.start_ms,
+        stored.end_ms,
         inputs[0].dataset.digest if inputs else "",
         config,
         files,
+        trouble,
     )
+
+
+def _config(client: MlflowClient, run: str) -> tuple[Mapping[str, object], str]:
+    """What CONFIG holds, or nothing and why."""
+    try:
+        with TemporaryDirectory() as folder:
+            place = client.download_artifacts(run, CONFIG, folder)
+            config = yaml.safe_load(Path(place).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError, MlflowException) as error:
+        return {}, f"its {CONFIG} cannot be read: {str(error).splitlines()[0]}"
+    return (config, "") if isinstance(config, dict) else ({}, f"its {CONFIG} must hold keys with values")
 
 
 def _files(client: MlflowClient, run: str, folder: str) -> list[tuple[str, int]]:

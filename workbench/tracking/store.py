@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,6 +102,13 @@ def ui_base(store: Store, port: int = UI_PORT) -> str:
 def member_tag(sweep: str) -> str:
     """The tag whose value ``run`` makes a run one of a sweep: it may be in several."""
     return f"in.{sweep}"
+
+
+def sweeps_of(tags: Mapping[str, str]) -> list[str]:
+    """The sweeps that a run with these tags is in, the newest first: their ids begin with when they began."""
+    start = member_tag("")
+    found = (tag.removeprefix(start) for tag, value in tags.items() if tag.startswith(start) and value == "run")
+    return sorted(found, reverse=True)
 
 
 def runs_filter(sweep: str) -> str:

@@ -3,21 +3,23 @@
 Used, as `bulk` is, for the versions that a test has seen both of them be right with, `PROVED`.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.store.tracking.dbmodels import models
-from sqlalchemy import Table, select
+from sqlalchemy import Table, distinct, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.functions import count
+
+from workbench.tracking.stored import StoredRun
 
 PROVED = ("3.17.2",)
 DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 RUNNING = "RUNNING"
+ACTIVE = "active"
+RUNS_PER_QUERY = 500
 
 RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS, EXPERIMENTS = (
     getattr(models, f"Sql{name}").__table__
@@ -74,23 +76,66 @@ def keys_of(engine: Any, experiment_id: int, tag: str, value: str) -> dict[str, 
         return {run: key or "" for run, key in connection.execute(found)}
 
 
-def params_of(engine: Any, experiment_id: int, tag: str, value: str) -> dict[str, set[str | None]]:
-    """The params of the same runs: name -> their values, None among them where a run lacks it."""
+def params_of(engine: Any, experiment_id: int, tag: str, value: str) -> list[dict[str, str]]:
+    """The params of the same runs that have several values: a dict for each run."""
     members = _tagged(experiment_id, tag, value).subquery()
-    of_member = members.c.run_uuid == PARAMS.c.run_uuid
-    runs = select(count()).select_from(members).scalar_subquery()  # in one statement: others may write meanwhile
-    distinct = select(PARAMS.c.key, PARAMS.c.value, count(), runs).join(members, of_member)
-    values: dict[str, set[str | None]] = defaultdict(set)
-    having: Counter[str] = Counter()
+    own = select(PARAMS.c.key).join(members, members.c.run_uuid == PARAMS.c.run_uuid)
+    several = own.group_by(PARAMS.c.key).having(func.count(distinct(PARAMS.c.value)) > 1)
+    found = select(PARAMS.c.run_uuid, PARAMS.c.key, PARAMS.c.value)
+    found = found.join(members, members.c.run_uuid == PARAMS.c.run_uuid).where(PARAMS.c.key.in_(several))
+    rows: dict[str, dict[str, str]] = {}
     with engine.connect() as connection:
-        rows = connection.execute(distinct.group_by(PARAMS.c.key, PARAMS.c.value)).all()
-    for key, one, times, _ in rows:
-        values[key].add(one)
-        having[key] += times
-    return {key: found if having[key] == rows[0][3] else {*found, None} for key, found in values.items()}
+        for run, key, one in connection.execute(found):
+            rows.setdefault(run, {})[key] = one
+    return list(rows.values())
+
+
+def stored_runs(
+    engine: Any, tag: str, values: Sequence[str], experiments: Sequence[str] | None = None, whole: bool = True
+) -> list[StoredRun]:
+    """The runs with one of these values of a tag, in active experiments, or those of them that are named.
+
+    With their params and last metrics where they are wanted `whole`.
+    """
+    members = select(RUNS.c.run_uuid).join(TAGS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+    members = members.join(EXPERIMENTS, EXPERIMENTS.c.experiment_id == RUNS.c.experiment_id)
+    members = members.where(TAGS.c.key == tag, TAGS.c.value.in_(values), RUNS.c.lifecycle_stage == ACTIVE)
+    members = members.where(EXPERIMENTS.c.lifecycle_stage == ACTIVE)
+    if experiments is not None:
+        members = members.where(RUNS.c.experiment_id.in_([int(one) for one in experiments]))
+    wanted = members.subquery()
+    columns = (RUNS.c.run_uuid, RUNS.c.name, RUNS.c.experiment_id, RUNS.c.status, RUNS.c.start_time)
+    query = select(*columns, RUNS.c.end_time, RUNS.c.artifact_uri)
+    with engine.connect() as connection:
+        runs = {
+            run: StoredRun(run, name or "", str(experiment), status, start or 0, end or 0, place or "")
+            for run, name, experiment, status, start, end, place in connection.execute(
+                query.join(wanted, wanted.c.run_uuid == RUNS.c.run_uuid)
+            )
+        }
+        kinds = [(TAGS, "tags"), *([(PARAMS, "params"), (LATEST, "metrics")] if whole else [])]
+        for table, kind in kinds:
+            rows = select(table.c.run_uuid, table.c.key, table.c.value)
+            rows = rows.join(wanted, wanted.c.run_uuid == table.c.run_uuid)
+            if table is LATEST:
+                rows = rows.where(~LATEST.c.is_nan)
+            for run, key, value in connection.execute(rows):
+                if run in runs:  # else it was begun between two of the questions
+                    getattr(runs[run], kind)[key] = value
+    return list(runs.values())
+
+
+def rows_of(engine: Any, runs: Sequence[str], names: Sequence[str]) -> Iterator[tuple[str, str, int, float]]:
+    """(run, metric, step, value) of all that was kept of these metrics."""
+    columns = (METRICS.c.run_uuid, METRICS.c.key, METRICS.c.step, METRICS.c.value)
+    with engine.connect() as connection:
+        for start in range(0, len(runs), RUNS_PER_QUERY):
+            some = METRICS.c.run_uuid.in_(runs[start : start + RUNS_PER_QUERY])
+            query = select(*columns).where(some, METRICS.c.key.in_(names), ~METRICS.c.is_nan)
+            yield from connection.execute(query.order_by(METRICS.c.step, METRICS.c.timestamp))
 
 
 def _tagged(experiment_id: int, tag: str, value: str) -> Any:
-    active = (RUNS.c.experiment_id == experiment_id, RUNS.c.lifecycle_stage == "active")
+    active = (RUNS.c.experiment_id == experiment_id, RUNS.c.lifecycle_stage == ACTIVE)
     found = select(TAGS.c.run_uuid).join(RUNS, RUNS.c.run_uuid == TAGS.c.run_uuid)
     return found.where(TAGS.c.key == tag, TAGS.c.value == value, *active)

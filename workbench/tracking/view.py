@@ -9,14 +9,14 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from uuid import NAMESPACE_URL, uuid5
 
 import mlflow
 from mlflow import MlflowClient
 
+from workbench.arms import is_number, varying_keys
 from workbench.tracking.store import runs_filter
 
 SEEN_WORKING = ("3.17.",)
@@ -27,8 +27,6 @@ SECTIONS = (
     *(*OPEN, "params", "died", "revived", "sparsity", "act_norm", "act_mean", "act_var"),
     *("delta_norm", "delta_mean", "delta_var", "update_ratio", "weight_norm", "diagnostics"),
 )
-SEEDS = ("seed", "split.seed")
-QUIET = ("tracking", "sweep")
 CHARTS = 24  # of a section at most
 LONGEST = 20_000  # characters of an experiment's tag that MLflow takes
 
@@ -38,11 +36,12 @@ def share(
     experiment_id: str,
     sweep: str,
     metrics: Iterable[str],
-    params: Callable[[], Mapping[str, Collection[str | None]]],
+    params: Callable[[], Sequence[Mapping[str, str]]],
 ) -> bool:
     """Save the view of one sweep under its id; False where this MLflow is not known to read it.
 
-    `params` finds the values of each param of its runs.
+    `params` finds the params of its runs, but those that all have alike. Runs are grouped by what arms differ in: a tag
+    could name one arm of a run only, which may be in several sweeps.
     """
     if not mlflow.__version__.startswith(SEEN_WORKING):
         return False
@@ -87,25 +86,17 @@ class Varying:
     numbers: Sequence[str] = ()
 
 
-def varying(values: Mapping[str, Collection[str | None]]) -> Varying:
-    """What varies in a sweep beside its seeds; where a choice of a group does, not its own constants."""
-    keys = {key for key, found in values.items() if len(found) > 1}
-    own = {key for key in keys if "." in key and key.partition(".")[0] in (*keys, *QUIET)}
-    found = sorted(keys - own - set(SEEDS))
-    return Varying(found, [key for key in found if all(map(_is_number, values[key]))])
-
-
-def _is_number(text: str | None) -> bool:
-    try:
-        return isfinite(float(text or "nan"))
-    except ValueError:
-        return False
+def varying(rows: Sequence[Mapping[str, str]]) -> Varying:
+    """What arms differ in."""
+    keys = varying_keys(rows)
+    return Varying(keys, [key for key in keys if all(is_number(row.get(key)) for row in rows)])
 
 
 def _state(sweep: str, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
     """The page's state: table, then charts."""
     scores = [f"metrics.`{name}`" for name in metrics if name.startswith("test/")]
     dataset = ["attributes.`Dataset`"] if "data" in varies.keys else []
+    groups = [{"mode": "param", "groupByData": key} for key in varies.keys or ["activation"]]
     columns = [f"params.`{key}`" for key in [*varies.keys, "seed"]]
     return {
         "searchFilter": runs_filter(sweep),
@@ -127,7 +118,7 @@ def _state(sweep: str, metrics: Sequence[str], varies: Varying) -> dict[str, obj
         "runListHidden": False,
         "hideEmptyCharts": True,
         "isAccordionReordered": True,
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "arm"}]},
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": groups},
         "groupsExpanded": {},
         "useGroupedValuesInCharts": True,
         "autoRefreshEnabled": False,

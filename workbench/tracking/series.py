@@ -1,0 +1,63 @@
+"""The series of stored runs: whole from the file that an ended run has, else what MLflow was given so far."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.utils import file_utils, uri
+
+from workbench.tracking.history import HISTORY, columns_of, series_of
+from workbench.tracking.stored import StoredRun
+from workbench.tracking.tables import engine_of, rows_of
+
+Series = dict[str, list[tuple[int, float]]]
+
+untyped: Any = uri.is_local_uri, file_utils.local_file_uri_to_path
+_is_local, _path_of = untyped
+
+
+def series_of_runs(
+    client: MlflowClient, runs: Sequence[StoredRun], wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, Series]:
+    """run -> name -> [(step, value)] of the metrics that are wanted, of those the runs have."""
+    found: dict[str, Series] = {}
+    names = {run.id: [name for name in run.metrics if wanted(name)] for run in runs}
+    for run in runs:
+        with suppress(MlflowException, OSError, ValueError):  # no such file, or none that can be read
+            found[run.id] = _from_file(run, _history(client, run), names[run.id])
+    found |= _from_store(client, [run for run in runs if run.id not in found], names)
+    return found
+
+
+def _history(client: MlflowClient, run: StoredRun) -> bytes:
+    if _is_local(run.artifacts):
+        return Path(_path_of(run.artifacts), HISTORY).read_bytes()
+    return Path(download_artifacts(f"{run.artifacts}/{HISTORY}", tracking_uri=client.tracking_uri)).read_bytes()
+
+
+def _from_file(run: StoredRun, content: bytes, names: Sequence[str]) -> Series:
+    columns = columns_of(content, names)
+    last = max((int(step) for step in columns["step"] if step is not None), default=0)
+    return {name: series_of(columns, name) or [(last, run.metrics[name])] for name in names}  # else one of the run
+
+
+def _from_store(client: MlflowClient, runs: Sequence[StoredRun], names: dict[str, list[str]]) -> dict[str, Series]:
+    engine = engine_of(client)
+    if engine is None:
+        return {
+            run.id: {
+                name: sorted((row.step, row.value) for row in client.get_metric_history(run.id, name))
+                for name in names[run.id]
+            }
+            for run in runs
+        }
+    found: dict[str, Series] = {run.id: {name: [] for name in names[run.id]} for run in runs}
+    every = sorted({name for run in runs for name in names[run.id]})
+    for run, name, step, value in rows_of(engine, [run.id for run in runs], every):
+        if name in found[run]:
+            found[run][name].append((step, value))
+    return found
