@@ -76,7 +76,7 @@ FENCES = {
     "hydra": ("config", "config_files", "compose", "compose_errors", "run", "sweeps", "cli", "bench.usual"),
     "omegaconf": ("config", "config_files", "compose", "compose_errors", "nodes", "run", "sweeps", "bench.usual"),
     "mlflow": ("tracking", "bench.usual"),
-    "pandas": ("claims", "reading", "commands", "data.tables"),  # the users' own tables
+    "pandas": ("claims", "reading", "commands", "data"),  # the users' own tables
     "matplotlib": ("", "claims", "reading", "commands"),  # the package itself names Figure for claims to draw on
     "optuna": ("sweeps.pruning",),
     "ray": ("sweeps.executors",),
