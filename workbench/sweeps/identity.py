@@ -7,8 +7,7 @@ from hashlib import sha256
 
 from workbench import __version__
 from workbench.config import NOT_RESULT, RunSpec
-from workbench.nodes import targets
-from workbench.targets import resolve_target
+from workbench.nodes import resolve_target, targets
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:
