@@ -8,7 +8,7 @@ from workbench.claims.catalog import choose
 from workbench.claims.record import parse_claim
 from workbench.claims.study import Study
 from workbench.claims.verdict import PartVerdict, judge
-from workbench.compose import read_yaml
+from workbench.config_files import read_yaml
 from workbench.engine.threads import one_thread
 
 

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from workbench.nodes import resolve_target
 from workbench.sweeps.sweep import Finished
+from workbench.targets import resolve_target
 from workbench.tracking.reader import kept_runs
 from workbench.tracking.store import Store
 
@@ -84,10 +84,13 @@ def wait_for(holds: Callable[[], object], seconds: float = 120, every: float = 0
         time.sleep(every)
 
 
-def replace_target(monkeypatch: pytest.MonkeyPatch, name: str, function: object) -> None:
+def replace_target(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[..., object]) -> None:
     """Another function in the place of one that a ``_target_`` names; targets are looked up anew while it lasts."""
+    module, _, short = name.rpartition(".")
+    function.__annotations__["return"] = get_type_hints(getattr(sys.modules[module], short))["return"]
     monkeypatch.setattr(name, function)
-    monkeypatch.setattr("workbench.nodes.resolve_target", inspect.unwrap(resolve_target))
+    for place in ("nodes", "targets"):
+        monkeypatch.setattr(f"workbench.{place}.resolve_target", inspect.unwrap(resolve_target))
 
 
 def client_of(store: Store) -> MlflowClient:

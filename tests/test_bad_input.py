@@ -122,7 +122,10 @@ WRONG = [
     ("data=curve data.low=1", "data=curve: data.low: must be below data.high, got 1 and 1; write for example *"),
     ("data=wine split.valid=0.5 split.test=0.499", "data=wine: wine: cannot split off 0.5 and 0.499 of 178: *"),
     # targets that are no such thing
-    ("activation._target_=os.system", "activation: _target_ 'os.system' cannot be used: *"),
+    (
+        "activation._target_=os.system",
+        "activation: os.system must say that it returns Activation; write '-> Activation', or name another",
+    ),
     ("activation._target_=nowhere.f", "activation: _target_ 'nowhere.f' cannot be used: *"),
     (
         "activation._target_=workbench.nn.losses.softmax_nll",

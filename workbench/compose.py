@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -14,24 +15,25 @@ from typing import Any
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from workbench.compose_errors import HYDRA_ERRORS, missing, reworded, unknown_key
 from workbench.config import GROUPS, Config, RunSpec, packaged
+from workbench.config_files import register
 from workbench.errors import ConfigError
+from workbench.targets import refuse_foreign
 
 VERSION_BASE = "1.3"
 Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is composed by Hydra, by its choices of groups
 Copies = dict[tuple[object, ...], DictConfig]
 Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
 multirun: ContextVar[Many] = ContextVar("multirun")
+KEPT = "config.yaml"  # in a run's files
 SCHEMA = OmegaConf.structured(Config)
 
 
@@ -51,7 +53,7 @@ def configure_each(
 
     `folder` holds options beside those that come with the workbench. Raises as `configure` does.
     """
-    _register()
+    register()
     path = [] if folder is None else [f"hydra.searchpath=[file://{folder.resolve()}]"]
     try:
         with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
@@ -128,18 +130,6 @@ def _needs_hydra(override: Override) -> bool:
     return not plain or override.is_hydra_override() or "${hydra" in str(override.input_line)
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
-    """A yaml file as plain values, interpolations as they are written.
-
-    Raises ConfigError where it cannot be read.
-    """
-    try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(file))
-    except (OSError, YAMLError) as error:
-        raise ConfigError(f"{file}: must be a yaml file: {str(error).splitlines()[0]}") from error
-    return content if isinstance(content, dict) else {}
-
-
 def command_line(
     arguments: Sequence[str],
     one: Callable[[RunSpec], Any],
@@ -149,7 +139,7 @@ def command_line(
 
     ``--help``, ``--cfg``, ``--config-dir`` and shell completion are Hydra's.
     """
-    _register()
+    register()
     multirun.set(many or _refuse_many)
     composed: list[tuple[DictConfig, Any]] = []
 
@@ -189,24 +179,36 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
     return _spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
 
 
-def spec_from(resolved: Mapping[str, Any], choices: Mapping[str, str], overrides: Sequence[str] = ()) -> RunSpec:
+def spec_from(resolved: Any, choices: Mapping[str, str], allowed: Sequence[str] = ()) -> RunSpec:
     """A run from what was kept of one: its `resolved` configuration and the names chosen in its groups.
 
-    Groups that came after it have their defaults. Raises ConfigError for keys and values that the schema of today does
-    not know.
+    What was kept is data: no interpolation in it is resolved, and of functions it may name those of the workbench and
+    of `allowed` modules. Groups that came after it have their defaults. Raises ConfigError for others, and for keys
+    and values that the schema of today does not know.
     """
+    if not isinstance(resolved, Mapping) or not all(isinstance(key, str) for key in resolved):
+        raise ConfigError(f"{KEPT}: must hold keys with values, got {type(resolved).__name__}")
+    refuse_foreign(KEPT, resolved, allowed)
     later = [group for group in GROUPS if group not in resolved]
     usual = configure([]) if later else RunSpec(Config(), {}, {}, ())
     added: dict[Any, Any] = {group: usual.resolved[group] for group in later}
     choices = {**choices, **{group: usual.choices[group] for group in later}}
     added |= resolved
     try:
-        job = OmegaConf.merge(SCHEMA, added)
+        job = OmegaConf.merge(SCHEMA, literal(added))
     except OmegaConfBaseException as error:
         raise reworded(error) from error
-    if not isinstance(job, DictConfig):
-        raise ConfigError("config.yaml: must hold keys with values")
-    return _spec(job, dict(choices), tuple(overrides))
+    assert isinstance(job, DictConfig)
+    return _spec(job, dict(choices), ())
+
+
+def literal(value: Any) -> Any:
+    """Texts of a value so that OmegaConf takes them as they are, without resolving what looks like an interpolation."""
+    if isinstance(value, Mapping):
+        return {key: literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [literal(inner) for inner in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
@@ -278,7 +280,3 @@ def _refuse_additions(node: dict[str, Any], known: dict[str, Any], prefix: str) 
 
 def _refuse_many(specs: list[RunSpec], executor: Any) -> list[dict[str, float]]:
     raise ConfigError(f"check: takes one configuration, got {len(specs)}; drop -m")
-
-
-def _register() -> None:
-    ConfigStore.instance().store("schema", node=Config)

@@ -8,20 +8,19 @@ Parameters marked `PerReplica` are one number in a node, and a tensor [R] where 
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
 from workbench.axes import PER_REPLICA, is_per_replica
 from workbench.config import TARGET, packaged
 from workbench.data.datasets import Dataset
 from workbench.diagnostics.plan import Diagnostics
-from workbench.errors import ConfigError, closest
+from workbench.errors import ConfigError, WorkbenchError, closest
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import BiasInitializer, Initializer
 from workbench.nn.layers.norms import Norm
@@ -30,9 +29,12 @@ from workbench.nn.model import Model
 from workbench.nn.optimizers import Optimizer
 from workbench.nn.pretraining import Pretraining
 from workbench.nn.schedules import Schedule
+from workbench.targets import PACKAGE, hints_of, named, parameters_of, resolve_target, typed_target
 
 Node = Mapping[str, Any]
 Stack = Callable[[list[float]], Tensor]
+
+PLAIN = ("builtins", "collections.abc", "torch", "types", "typing")  # modules of types whose values are written
 
 KINDS: dict[str, type] = {
     "architecture": Model,
@@ -76,7 +78,7 @@ def _usual_options() -> dict[str, str]:
 
 def is_node(value: Any) -> bool:
     """Whether a value of a configuration names a function to call."""
-    return isinstance(value, Mapping) and TARGET in value
+    return isinstance(value, Mapping) and isinstance(value.get(TARGET), str)
 
 
 def is_family(value: Any) -> bool:
@@ -88,45 +90,46 @@ def is_family(value: Any) -> bool:
     )
 
 
-@lru_cache(maxsize=256)
-def resolve_target(key: str, target: str) -> Any:
-    """The function a ``_target_`` names.
-
-    Raises ConfigError where there is none.
-    """
-    try:
-        bound: partial[Any] = instantiate({TARGET: target, "_partial_": True})
-    except InstantiationException as error:
-        raise ConfigError(f"{key}: _target_ {target!r} cannot be used: {str(error).splitlines()[0]}") from error
-    return bound.func
-
-
 def call(key: str, node: Node, **given: Any) -> Any:
     """The object of a node: its checked values, and of what the caller gives what it asks for, to its function."""
-    values = {name: _built(f"{key}.{name}", value) for name, value in checked(key, node, tuple(given)).items()}
-    return _made(key, node, values, given)
+    return _called(key, node, KINDS[key], given)
 
 
-def _built(key: str, value: Any) -> Any:
-    if is_node(value):
-        return call(key, value)
-    if is_family(value):
-        return {name: call(f"{key}.{name}", inner) for name, inner in value.items() if inner is not None}
+def _called(key: str, node: Node, kind: Any, given: Mapping[str, Any]) -> Any:
+    if is_node(node):
+        typed_target(key, node[TARGET], kind)
+    checked_values = checked(key, node, tuple(given))
+    hints = _hints(key, node)
+    values = {name: _built(f"{key}.{name}", value, hints.get(name)) for name, value in checked_values.items()}
+    return _made(key, node, kind, values, given)
+
+
+def _built(key: str, value: Any, hint: Any) -> Any:
+    if is_node(value) and (kind := _kind(hint)):
+        return _called(key, value, kind, {})
+    if is_family(value) and (kind := _member_kind(hint)):
+        return {name: _called(f"{key}.{name}", one, kind, {}) for name, one in value.items() if one is not None}
     return value
 
 
 def call_stacked(key: str, nodes: Sequence[Node], stack: Stack) -> Any:
     """One object from the nodes of R runs: per-replica values stacked to [R], all else the first run's."""
+    return _stacked(key, nodes, KINDS[key], stack)
+
+
+def _stacked(key: str, nodes: Sequence[Node], kind: Any, stack: Stack) -> Any:
+    if is_node(nodes[0]):
+        typed_target(key, nodes[0][TARGET], kind)
     rows = [checked(key, node) for node in nodes]
     hints = _hints(key, nodes[0])
     values: dict[str, Any] = {}
     for name, value in rows[0].items():
         column = [row[name] for row in rows]
-        if is_node(value):
-            values[name] = call_stacked(f"{key}.{name}", column, stack)
+        if is_node(value) and (inner := _kind(hints.get(name))):
+            values[name] = _stacked(f"{key}.{name}", column, inner, stack)
         else:
-            values[name] = stack(column) if is_per_replica(hints[name]) else value
-    return _made(key, nodes[0], values, {})
+            values[name] = stack(column) if is_per_replica(hints.get(name)) else value
+    return _made(key, nodes[0], kind, values, {})
 
 
 def per_replica_keys(key: str, node: Node) -> Iterator[str]:
@@ -135,7 +138,7 @@ def per_replica_keys(key: str, node: Node) -> Iterator[str]:
     for name, value in checked(key, node).items():
         if is_node(value):
             yield from per_replica_keys(f"{key}.{name}", value)
-        elif is_per_replica(hints[name]):
+        elif is_per_replica(hints.get(name)):
             yield f"{key}.{name}"
 
 
@@ -150,7 +153,7 @@ def targets(node: Any) -> Iterator[str]:
 
 def asks_for(key: str, node: Node, name: str) -> bool:
     """Whether the node's function has a parameter of this name."""
-    return name in _parameters(resolve_target(key, node[TARGET]))
+    return name in parameters_of(resolve_target(key, node[TARGET]))
 
 
 def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
@@ -160,7 +163,7 @@ def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
     """
     if not is_node(node):
         raise ConfigError(f"{key}: must name a function in {TARGET}, got {node!r}; choose one of the group's options")
-    parameters = _parameters(resolve_target(key, node[TARGET]))
+    parameters = parameters_of(resolve_target(key, node[TARGET]))
     hints = _hints(key, node)
     open_keys = [name for name in parameters if name not in given]
     values = {}
@@ -168,11 +171,11 @@ def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
         if name == TARGET:
             continue
         if name not in open_keys:
-            near = closest(name, open_keys)
+            near = closest(str(name), open_keys)
             hint = f"did you mean {key}.{near}? " if near else ""
             raise ConfigError(f"{key}.{name}: unknown key; {hint}keys of {key}: {', '.join(open_keys) or 'none'}")
         hint = hints.get(name, Any)
-        inner = is_node(value) or (is_family(value) and get_origin(hint) is Mapping)
+        inner = (is_node(value) and _kind(hint)) or (is_family(value) and _member_kind(hint))
         values[name] = value if inner else _checked_value(f"{key}.{name}", value, hint)
     for name in open_keys:
         if name not in values and parameters[name].default is inspect.Parameter.empty:
@@ -181,17 +184,21 @@ def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _hints(key: str, node: Node) -> dict[str, Any]:
-    return _hints_of(resolve_target(key, node[TARGET]))
+    return hints_of(resolve_target(key, node[TARGET]))
 
 
-@lru_cache(maxsize=256)
-def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(function).parameters
+def _kind(hint: Any) -> Any:
+    """The type of the objects that a parameter takes; None where it takes plain values, which no function makes."""
+    if get_origin(hint) in (Union, UnionType):
+        several = [one for one in get_args(hint) if one is not NoneType]
+        hint = several[0] if len(several) == 1 else None
+    base = get_origin(hint) or hint
+    return hint if base is Callable or (inspect.isclass(base) and base.__module__ not in PLAIN) else None
 
 
-@lru_cache(maxsize=256)
-def _hints_of(function: Any) -> dict[str, Any]:
-    return get_type_hints(function, include_extras=True)
+def _member_kind(hint: Any) -> Any:
+    """The type of the objects in a mapping of names to objects, where a parameter takes one."""
+    return _kind(get_args(hint)[1]) if get_origin(hint) is Mapping else None
 
 
 @lru_cache(maxsize=256)
@@ -199,12 +206,21 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
 
 
-def _made(key: str, node: Node, values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+def _made(key: str, node: Node, kind: Any, values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """What the node's function returns; it is called once it is known to return this kind."""
+    target = node[TARGET]
+    function = typed_target(key, target, kind)
     asked = {name: value for name, value in given.items() if asks_for(key, node, name)}
-    made = resolve_target(key, node[TARGET])(**values, **asked)
-    if key in KINDS and not isinstance(made, KINDS[key]):
-        kind = KINDS[key].__name__
-        raise ConfigError(f"{key}: {node[TARGET]} must return {kind}, got {type(made).__name__}; name another")
+    try:
+        made = function(**values, **asked)
+    except WorkbenchError:
+        raise
+    except Exception as error:
+        if target.startswith(f"{PACKAGE}."):
+            raise
+        raise ConfigError(f"{key}: {target} raised {error!r}; mend it, or choose other values") from error
+    if not isinstance(made, get_origin(kind) or kind):
+        raise ConfigError(f"{key}: {target} must return {named(kind)}, got {type(made).__name__}; name another")
     return made
 
 
@@ -214,6 +230,8 @@ def _checked_value(key: str, value: Any, annotation: Any) -> Any:
         annotation = Annotated[float, *rules]
     try:
         return _adapter(annotation).validate_python(value, strict=True if isinstance(value, bool) else None)
+    except (PydanticUserError, TypeError) as error:  # what a user's function asks for cannot be checked
+        raise ConfigError(f"{key}: its annotation must be a type, got {annotation!r}; correct it") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))

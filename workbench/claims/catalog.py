@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from workbench.claims.record import Claim, parse_claim
-from workbench.compose import read_yaml
 from workbench.config import packaged
+from workbench.config_files import read_yaml
 from workbench.errors import ConfigError, unknown_name
 
 NEEDED = ("measure", "draw")

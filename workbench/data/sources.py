@@ -3,6 +3,7 @@
 import lzma
 import os
 import stat
+import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from workbench.memory import available, gib
 COPIES = 3  # of the inputs that are held at one time: as read, split, and as tensors
 LARGEST = {"f4": 1e38, "f8": 1e150}  # whose squares can be summed in float64, and differences taken in their own type
 BLOCK = 2**22  # numbers looked at in one go
-BROKEN = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, BadZipFile, zlib.error, lzma.LZMAError)
+BROKEN = (lzma.LZMAError, tarfile.TarError, OSError, EOFError, ValueError, RuntimeError, BadZipFile, zlib.error)
 
 
 def regular_file(path: str | Path, then: str) -> Path:

@@ -1,66 +1,142 @@
-"""Data sets in tables: CSV and Parquet files of the user's own, and OpenML's, read by pandas.
+"""Data sets in tables: CSV and Parquet files of the user's own, and OpenML's, read by pandas."""
 
-A column of texts or categories becomes one column of 0 and 1 for each of its values; truth values become 0 and 1.
-"""
-
+import codecs
+import json
+import socket
 import warnings
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
 from sklearn.datasets import fetch_openml
 
 from workbench.axes import PositiveInt
-from workbench.data.datasets import Dataset
-from workbench.data.files import Task, classes_of
-from workbench.data.sources import finite, rows_of
-from workbench.errors import DataError, unknown_name
+from workbench.data.columns import MANY_VALUES, Asked, Column, Otherwise, column_of, refuse_leaks, written_otherwise
+from workbench.data.datasets import Array, Dataset
+from workbench.data.delimited import RULE, Form, read_rows
+from workbench.data.files import FEWER, Task, classes_of
+from workbench.data.notation import Notation
+from workbench.data.sources import COPIES, finite, opening, regular_file, require_memory, shown
+from workbench.errors import ConfigError, DataError, unknown_name
 
-MANY_VALUES = 50  # of a column that becomes one column for each of them
 MANY_NUMBERS = 10_000_000  # of a table whose inputs are kept in float32
+SECONDS = 5.0  # that openml.org may be silent
+PARQUET = (".parquet", ".pq")
+READ = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_string)
+
+
+def _named(value: Any) -> Any:
+    """Names of columns may be numbers."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _list(value: Any) -> Any:
+    """One name is a list of one."""
+    return [value] if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+
+
+def _unit(text: str) -> str:
+    if not text.strip() or any(sign.isdigit() or sign in "+-" for sign in text):
+        raise PydanticCustomError("unit", "texts without digits and signs")
+    return text
+
+
+def _one_sign(text: str) -> str:
+    if len(text) != 1 or text.isalnum() or text in '+-"\r\n':
+        raise PydanticCustomError("sign", "one character that is no letter, digit, sign or quote")
+    return text
+
+
+def _separator(text: str) -> str:
+    return _one_sign("\t" if text == "\\t" else text)
+
+
+def _encoding(name: str) -> str:
+    try:
+        known = codecs.lookup(name)._is_text_encoding and "a,1\n".encode(name).decode(name) == "a,1\n"
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise PydanticCustomError("encoding", "the name of an encoding that Python knows")
+    return name
+
+
+Name = Annotated[str, BeforeValidator(_named)]
+Names = Annotated[Sequence[Name], BeforeValidator(_list)]
+Units = Annotated[Sequence[Annotated[str, AfterValidator(_unit)]], BeforeValidator(_list)]
+Sign = Annotated[str, AfterValidator(_one_sign)]
+Separator = Annotated[str, AfterValidator(_separator)]
+Encoding = Annotated[str, AfterValidator(_encoding)]
 
 
 def table(
     path: str,
-    target: str,
+    target: Name,
     task: Task = "classification",
-    drop: Sequence[str] = (),
+    drop: Names = (),
+    keep: Names = (),
     same_unit: bool = False,
-    separator: str = ",",
+    separator: Separator = ",",
+    decimal: Sign = ".",
+    thousands: Sign | None = None,
+    units: Units = (),
+    encoding: Encoding = "utf-8",
+    header: bool | None = None,
 ) -> Dataset:
-    """A CSV file with a header, or a Parquet file (.parquet): the column `target`, and all others but `drop` as inputs.
+    """A CSV file, or a Parquet file (.parquet): the column `target`, and all others but `drop` as inputs.
 
+    Numbers have `decimal` before their fraction, `thousands` between groups of digits, and one of `units` beside them.
+    Columns to `keep` are taken as they stand where they would be refused: as an index, or as numbers written otherwise.
     Inputs `same_unit`, like pixels, are scaled by one mean and one variance. Raises DataError where the file cannot be
     read, a value is missing, or a column cannot be made numbers.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise DataError(f"data.path: there is no file {file.absolute()}; write data.path=FILE.csv or FILE.parquet")
-    try:
-        frame = pd.read_parquet(file) if file.suffix == ".parquet" else _csv(file, separator)
-    except (ValueError, OSError, ImportError, pd.errors.ParserWarning) as error:  # kinds of ValueError most of them
-        raise DataError(
-            f"data.path: {file} must be a CSV file with a header, or a Parquet file whose name ends in .parquet: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return _from_frame(file.stem, frame, target, task, drop, same_unit)
+    if thousands == decimal:
+        raise ConfigError(
+            f"data.thousands: must differ from data.decimal, got {decimal!r} twice; write data.thousands=null"
+        )
+    file = regular_file(path, "write data.path=FILE.csv or FILE.parquet")
+    asked = Asked(target, tuple(drop), tuple(keep), Notation(decimal, thousands, tuple(units)))
+    if file.suffix.lower() in PARQUET:
+        return _from_frame(file.stem, _parquet(file), asked, task, same_unit)
+    form = Form(separator, encoding, header, asked.notation or Notation())
+    return _from_frame(
+        file.stem,
+        read_rows(file, form, target),
+        asked,
+        task,
+        same_unit,
+        lambda: read_rows(file, form, target, texts=True),
+    )
 
 
-def _csv(file: Path, separator: str) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-        return pd.read_csv(file, sep=separator, index_col=False)
+def _parquet(file: Path) -> pd.DataFrame:
+    """The columns of a Parquet file; an index that has a name is one, that without a name is none."""
+    with opening(file, "make it again", RULE):
+        content = pq.ParquetFile(file)
+        rows, schema = content.metadata.num_rows, content.schema_arrow
+        held = sum(content.metadata.row_group(group).total_byte_size for group in range(content.num_row_groups))
+        require_memory(f"data.path: {shown(file)}", max(held, 8 * rows * len(schema.names)), FEWER)
+        index = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+        nameless = [name for name in index if isinstance(name, str) and name.startswith("__index_level_")]
+        frame: pd.DataFrame = content.read(use_threads=False).to_pandas(ignore_metadata=True)
+    return frame.drop(columns=[name for name in nameless if name in frame.columns])
 
 
 def openml(
-    name: str,
+    name: Name,
     version: PositiveInt | None = None,
-    target: str | None = None,
+    target: Name | None = None,
     task: Task = "classification",
-    drop: Sequence[str] = (),
+    drop: Names = (),
+    keep: Names = (),
     same_unit: bool = False,
     cache: str | None = None,
 ) -> Dataset:
@@ -75,83 +151,138 @@ def openml(
         "data_home": cache,
         "as_frame": True,
         "parser": "pandas",
+        "n_retries": 1,
     }
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _patience():
             warnings.simplefilter("ignore")  # of inactive and of several versions: the digest says which it is
             # categories of numbers, as MNIST's, break scikit-learn up to 1.9 under pandas 3.1 (scikit-learn #34902)
             head: Any = fetch_openml(name, **settings, read_csv_kwargs={"nrows": 0})
             bunch: Any = fetch_openml(name, **settings, read_csv_kwargs={"dtype": None})
-    except (ValueError, OSError, KeyError) as error:  # OpenMLError and URLError are of these
-        raise DataError(
-            f"data.name: cannot get {name!r} from openml.org: {error}; look its name up on https://www.openml.org, "
-            "and where there is no connection write data.cache=FOLDER with the folder that sklearn.datasets."
-            "fetch_openml(..., data_home=FOLDER) filled elsewhere"
+    except (ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, zlib.error) as error:
+        raise DataError(  # OpenMLError and URLError are of these
+            f"data.name: cannot get {shown(name)!r} from openml.org: {shown(error)}; look its name up on "
+            "https://www.openml.org, and where there is no connection write data.cache=FOLDER with the folder that "
+            "sklearn.datasets.fetch_openml(..., data_home=FOLDER) filled elsewhere"
         ) from error
     frame = bunch.frame.astype(dict.fromkeys(head.frame.select_dtypes("category").columns, "category"))
     targets = bunch.target_names if target is None else [target]
     if len(targets) != 1:
-        raise DataError(f"data.target: {name} has {len(targets)} targets of its own; write data.target=COLUMN")
-    return _from_frame(name, frame, targets[0], task, drop, same_unit)
+        options = ", ".join(map(shown, targets or frame.columns[:20]))
+        raise DataError(
+            f"data.target: {name} has {len(targets)} targets of its own; write data.target=COLUMN, one of {options}"
+        )
+    return _from_frame(name, frame, Asked(targets[0], tuple(drop), tuple(keep), None), task, same_unit)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """A bound for each answer of a server: scikit-learn sets none."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _from_frame(
-    name: str, frame: pd.DataFrame, target: str, task: Task, drop: Sequence[str] = (), same_unit: bool = False
+    name: str,
+    frame: pd.DataFrame,
+    asked: Asked,
+    task: Task,
+    same_unit: bool,
+    as_texts: Callable[[], pd.DataFrame] | None = None,
 ) -> Dataset:
     """Inputs and targets of a table. Raises DataError as `table` does, with rows counted from 0 below the header."""
-    frame.columns = [str(column) for column in frame.columns]
-    for key, column in (("data.target", target), *(("data.drop", column) for column in drop)):
-        if column not in frame.columns:
-            raise unknown_name(key, column, frame.columns)
-    frame = frame.drop(columns=[column for column in drop if column != target])
-    inputs, targets = frame.drop(columns=[target]), frame[target]
-    if inputs.empty:
-        raise DataError(f"{name}: must have rows, and columns beside {target!r}, got a table of {frame.shape}")
-    _refuse_missing(frame)
-    columns = [_columns(column, inputs[column]) for column in inputs.columns]
-    x = np.empty((len(frame), sum(map(len, columns))), np.float32 if frame.size > MANY_NUMBERS else np.float64)
-    for place, values in enumerate(value for column in columns for value in column):
-        x[:, place] = values
-    finite(f"{name}: inputs", x)
-    if task == "regression":
-        if not types.is_numeric_dtype(targets):
-            raise DataError(f"column {target!r}: must hold numbers for data.task=regression, got {targets.dtype}")
-        y = finite(f"column {target!r}", targets.to_numpy(np.float64)[:, None])
-        return Dataset(name, x, y, None, same_unit=same_unit)
-    is_number = types.is_numeric_dtype(targets)
-    numbers, count = classes_of(
-        f"column {target!r}", targets.to_numpy() if is_number else targets.astype(str).to_numpy(dtype=str)
-    )
-    return Dataset(name, x, numbers, count, same_unit=same_unit)
-
-
-def _refuse_missing(frame: pd.DataFrame) -> None:
-    for column in frame.columns:
-        rows = np.flatnonzero(frame[column].isna())
-        if len(rows):
+    frame = _chosen(name, frame, asked)
+    columns = _read(frame, asked, as_texts)
+    target = columns.pop(asked.target)
+    inputs = list(columns.values())
+    refuse_leaks(inputs, target, asked)
+    for column in inputs:
+        if column.width > MANY_VALUES:
             raise DataError(
-                f"column {column!r}: must have a value in each row, but has none in {rows_of(rows)}; fill them in, "
-                f"drop the rows, or write 'data.drop=[{column}]'"
+                f"column {shown(column.name)!r}: texts must have at most {MANY_VALUES} different values, each becomes "
+                f"an input, got {column.width}; write {asked.without(column.name)}"
             )
+    x = _inputs(name, frame.size, inputs)
+    y, count = _targets(target, task)
+    return Dataset(name, x, y, count, same_unit=same_unit)
 
 
-def _columns(name: str, column: "pd.Series[Any]") -> "list[pd.Series[Any]]":
-    """One column of numbers, or, of texts and categories, one for each value."""
-    if types.is_numeric_dtype(column):
-        return [column]
-    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        raise DataError(f"column {name!r}: must hold numbers or texts, got {column.dtype}; write 'data.drop=[{name}]'")
-    texts = column.astype(str)
-    wrong = np.flatnonzero(pd.to_numeric(texts, errors="coerce").isna())
-    if not isinstance(column.dtype, pd.CategoricalDtype) and 0 < len(wrong) < len(column) / 2:
-        raise DataError(
-            f"column {name!r}: must hold numbers or texts, but {len(wrong)} of {len(column)} are no numbers, "
-            f"{texts.iloc[wrong[0]]!r} the first, in {rows_of(wrong)}; correct them"
+def _chosen(name: str, frame: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+    """The columns that are not dropped, each of them once."""
+    frame.columns = pd.Index([str(column) for column in frame.columns])
+    if asked.target in asked.drop:
+        raise ConfigError(
+            f"data.drop: must not name the target, got {shown(asked.target)!r}; take it out, or name another one"
         )
-    values = sorted(texts.unique())
-    if len(values) > MANY_VALUES:
+    for key, columns in (("data.target", (asked.target,)), ("data.drop", asked.drop), ("data.keep", asked.keep)):
+        for column in columns:
+            if column not in frame.columns:
+                raise unknown_name(key, shown(column), [shown(one, 60) for one in frame.columns])
+    frame = frame.loc[:, ~frame.columns.isin(asked.drop)]
+    if len(frame.columns) < 2 or frame.empty:
         raise DataError(
-            f"column {name!r}: texts must have at most {MANY_VALUES} different values, each becomes an input, got "
-            f"{len(values)}; write 'data.drop=[{name}]'"
+            f"{name}: must have rows, and columns beside {shown(asked.target)!r}, got a table of {frame.shape}; add"
         )
-    return [texts == value for value in values]
+    for column in frame.columns[frame.columns.duplicated()]:
+        drop = "" if column == asked.target else f", or write {asked.without(column)} to leave both out"
+        raise DataError(
+            f"{name}: must name each column once, got {shown(column)!r} {(frame.columns == column).sum()} times; "
+            f"rename or remove one in the file{drop}"
+        )
+    return frame
+
+
+def _read(frame: pd.DataFrame, asked: Asked, as_texts: Callable[[], pd.DataFrame] | None) -> dict[str, Column]:
+    """Each column's numbers or texts."""
+    columns: dict[str, Column] = {}
+    otherwise: list[Otherwise] = []
+    for name in frame.columns:
+        try:
+            columns[name] = column_of(name, frame[name], asked)
+        except Otherwise as error:
+            otherwise.append(error)
+
+    def others() -> list[list[str]]:
+        if as_texts is None:
+            return []
+        texts = as_texts()
+        return [[str(one) for one in texts[name].unique()] for name, one in columns.items() if one.texts is None]
+
+    if otherwise:
+        raise written_otherwise(otherwise, asked, others)
+    return columns
+
+
+def _inputs(name: str, size: int, columns: Sequence[Column]) -> Array:
+    """x [N, I], one column after the other."""
+    rows, width = len(columns[0].values), sum(column.width for column in columns)
+    dtype = np.float32 if size > MANY_NUMBERS else np.float64
+    require_memory(f"{name}: inputs", COPIES * rows * width * dtype().itemsize, FEWER)
+    x, place = np.empty((rows, width), dtype), 0
+    with np.errstate(over="ignore"):
+        for column in columns:
+            if column.texts is None:
+                x[:, place] = column.values
+            for number in range(column.width if column.texts is not None else 0):
+                x[:, place + number] = column.values == number
+            place += column.width
+    return finite(f"{name}: inputs", x)
+
+
+def _targets(column: Column, task: Task) -> tuple[Array, int | None]:
+    who = f"column {shown(column.name)!r}"
+    if task == "classification" and column.texts is not None:
+        classes_of(who, np.array(column.texts[:2]))  # at least two
+        return column.values.astype(np.int64), len(column.texts)
+    if task == "classification":
+        return classes_of(who, column.values)
+    if column.texts is not None:
+        raise DataError(
+            f"{who}: must hold numbers for data.task=regression, got {shown(column.texts[0])!r}; "
+            "write data.task=classification loss=softmax_nll to learn classes"
+        )
+    return finite(who, column.values.astype(np.float64)[:, None]), None

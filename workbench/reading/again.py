@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from safetensors.torch import load
@@ -32,12 +32,14 @@ COMMIT = "mlflow.source.git.commit"
 def spec_of(kept: FullRun) -> RunSpec:
     """The configuration a run was trained with, from its ``config.yaml`` and its params.
 
-    Raises TrackingError where the run kept none.
+    Raises TrackingError where the run kept none that can be read.
     """
+    if kept.trouble:
+        raise TrackingError(f"run {kept.run.id}: {kept.trouble}")
     if not kept.config:
         raise TrackingError(f"run {kept.run.id}: must have kept its config.yaml, but its files are {list(kept.files)}")
     choices = {group: kept.run.params.get(group, "") for group in GROUPS}
-    return spec_from(kept.config, choices)
+    return spec_from(kept.config, choices, kept.allowed)
 
 
 def command_of(kept: FullRun) -> str:
@@ -136,7 +138,8 @@ def pack_of(store: Store, kept: FullRun) -> list[FullRun]:
     found[place.partition("/")[0]] = kept.run.id
     if len(found) < size:
         return []
-    return [kept if run == kept.run.id else read_run(store, run) for _, run in sorted(found.items(), key=_number)]
+    runs = [run for _, run in sorted(found.items(), key=_number)]
+    return [kept if run == kept.run.id else replace(read_run(store, run), allowed=kept.allowed) for run in runs]
 
 
 def _number(item: tuple[str, str]) -> int:

@@ -1,6 +1,7 @@
 """What the commands that read runs back do with their options."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from workbench.errors import ConfigError
@@ -40,7 +41,7 @@ def _verify(options: argparse.Namespace) -> int:
     from workbench.tracking.single import find_run
 
     store, console = find_store(options.uri), plain_console()
-    kept = find_run(store, options.run)
+    kept = replace(find_run(store, options.run), allowed=options.allow)
     console.print(f"{kept.run.name} ({kept.run.id})", highlight=False, markup=False, soft_wrap=True)
     found = verify(store, kept)
     for line in found.lines:
@@ -57,7 +58,7 @@ def _export(options: argparse.Namespace) -> int:
     from workbench.tracking.single import find_run
 
     store, console = find_store(options.uri), plain_console()
-    kept = find_run(store, options.run)
+    kept = replace(find_run(store, options.run), allowed=options.allow)
     folder = Path(options.out or Path("models") / kept.run.id[:8])
     if folder.exists() and not options.log:
         raise ConfigError(f"export: {folder} must be a new folder; name another with -o, or remove it")
@@ -113,7 +114,7 @@ def _figures(options: argparse.Namespace) -> int:
     console.print(meant.title, highlight=False, markup=False, soft_wrap=True)
     for run in first[:MOST_RUNS]:
         folder = Path(options.out or "figures") / run.id[:8]
-        files = draw(store, read_run(store, run.id), folder, console)
+        files = draw(store, replace(read_run(store, run.id), allowed=options.allow), folder, console)
         names = ", ".join(file.stem for file in files if file.suffix == ".png")
         said = f"{run.name}: {names} in {folder}/ (also with the run)"
         console.print(said, highlight=False, markup=False, soft_wrap=True)

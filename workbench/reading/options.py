@@ -10,12 +10,15 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add what reads runs back."""
     _add_compare(commands)
     _add_run(commands, "show", "what a run is, how it ended, its numbers and files")
-    _add_run(commands, "verify", "train a run again from what the store holds; exit code 1 where it ends otherwise")
+    verify = "train a run again from what the store holds; exit code 1 where it ends otherwise"
+    _add_allow(_add_run(commands, "verify", verify))
     export = _add_run(commands, "export", "a run's network as an MLflow model that needs nothing of the workbench")
+    _add_allow(export)
     export.add_argument("-o", "--out", metavar="DIR", help="a new folder for it (default: models/RUN)")
     export.add_argument("--log", action="store_true", help="keep it in MLflow, with the run, instead")
     _add_run(commands, "diagnose", "what went wrong in a run or a sweep, by rules, with the logged numbers")
     figures = _add_run(commands, "figures", "a run in pictures: gradients, saturation, units, its function or weights")
+    _add_allow(figures)
     figures.add_argument("-o", "--out", metavar="DIR", help="a folder for them (default: figures)")
 
 
@@ -26,6 +29,11 @@ def _add_run(
     parser.add_argument("run", nargs="?", help="its id, the beginning of it, or its name; without one, the newest run")
     parser.add_argument("--uri", help=STORE)
     return parser
+
+
+def _add_allow(parser: argparse.ArgumentParser) -> None:
+    trust = "a module of yours whose functions the kept configuration may name; others are never run"
+    parser.add_argument("--allow", metavar="MODULE", action="append", default=[], help=trust)
 
 
 def _listed(text: str) -> list[str]:

@@ -7,7 +7,8 @@ from hashlib import sha256
 
 from workbench import __version__
 from workbench.config import NOT_RESULT, RunSpec
-from workbench.nodes import resolve_target, targets
+from workbench.nodes import targets
+from workbench.targets import resolve_target
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:

@@ -6,6 +6,7 @@ search that goes on is the search that was never interrupted.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -13,11 +14,11 @@ from math import inf
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from workbench.build import dataset_of, n_classes_of, validate
 from workbench.config import RunSpec
-from workbench.errors import ConfigError, unknown_name
+from workbench.errors import ConfigError, TrackingError, unknown_name
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.pruning import Direction, load_optuna
 from workbench.sweeps.shapes import Runs
@@ -73,6 +74,18 @@ class Trial:
     value: float | None = None
     runs: tuple[str, ...] = ()
     error: str = ""
+
+
+def read_trial(name: str, text: str, space: Space) -> Trial:
+    """A trial as the tag `name` of a sweep keeps it.
+
+    Raises TrackingError where it is none of this space: what it chose becomes a configuration.
+    """
+    with suppress(ValueError):  # of json and of pydantic
+        trial = TypeAdapter(Trial).validate_python(json.loads(text))
+        if space.holds(trial.values):
+            return trial
+    raise TrackingError(f"search: the tag {name} must be a trial of what is searched; delete it, and it is tried again")
 
 
 @dataclass(frozen=True)

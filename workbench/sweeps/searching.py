@@ -23,7 +23,7 @@ from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.jobs import environment_tags, make_jobs
 from workbench.sweeps.naming import label
 from workbench.sweeps.pruning import TRIAL, Pruning
-from workbench.sweeps.search import Search, Trial
+from workbench.sweeps.search import Search, Trial, read_trial
 from workbench.sweeps.sweep import INLINE, Finished, begin, in_own_run, open_sink, train_members
 from workbench.tracking.base import Outcome, RunInfo
 from workbench.tracking.store import find_store, sweep_link, ui_base
@@ -83,7 +83,8 @@ class _Going:
         from workbench.tracking.reader import tags_of
 
         tags = tags_of(self.sink.store, self.own)
-        kept = [Trial(**json.loads(text)) for name, text in sorted(tags.items()) if name.startswith(TOLD)]
+        space = self.search.space
+        kept = [read_trial(name, text, space) for name, text in sorted(tags.items()) if name.startswith(TOLD)]
         tried_again = self.search.corners[0][0].config.sweep.rerun is not Rerun["missing"]
         again = [Trial(one.number, one.values) for one in kept if one.state == "FAIL" and tried_again]
         self.told = {one.number: one for one in kept if one.state != "FAIL" or not tried_again}

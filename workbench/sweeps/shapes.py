@@ -12,12 +12,14 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Transformer
 from omegaconf import OmegaConf
-from yaml import YAMLError
 
+from workbench.config_files import read_values
 from workbench.errors import ConfigError, unknown_name
+from workbench.targets import names_in
 
 Columns = Mapping[str, Sequence[str]]
 Runs = list[list[str]]
+MOST_BYTES, MOST_VALUES = 2**22, 1_000_000  # of a list in yaml; one in CSV may be longer
 
 
 def columns(overrides: Iterable[Override]) -> dict[str, list[str]]:
@@ -109,11 +111,11 @@ def _read(file: str) -> Any:
     """The file's content; an empty cell of a table gives nothing."""
     try:
         if not file.endswith(".csv"):
-            return OmegaConf.to_container(OmegaConf.load(Path(file)))
+            return read_values(Path(file), MOST_BYTES, MOST_VALUES)
         with Path(file).open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines, skipinitialspace=True)
             return [{key: cell for key, cell in row.items() if cell not in ("", None)} for row in table]
-    except (OSError, YAMLError, UnicodeDecodeError) as error:
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: must be a yaml or CSV file: {str(error).splitlines()[0]}") from error
 
 
@@ -122,6 +124,8 @@ def _row(where: str, row: Any) -> dict[str, str]:
         raise ConfigError(f"{where}: must give values to keys, got {row!r}; write for example {EXAMPLE}")
     if None in row:
         raise ConfigError(f"{where}: must have a heading for every cell, got {row[None]} beyond the last")
+    if any(part.startswith("_") for key in row for part in str(key).split(".")) or any(names_in(row)):
+        raise ConfigError(f"{where}: must give values, not functions; make an option with --config-dir and name that")
     texts = {str(key): value if isinstance(value, str) else str(Transformer.str(value)) for key, value in row.items()}
     for override in OverridesParser.create().parse_overrides([f"{key}={text}" for key, text in texts.items()]):
         if override.is_hydra_override():

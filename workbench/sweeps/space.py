@@ -56,6 +56,13 @@ class Space:
         values = ([one.to_external_repr(value) for value in _steps(one)] for one in self.searched.values())
         return (self.rounded(dict(zip(self.searched, row, strict=True))) for row in product(*values))
 
+    def holds(self, values: Values) -> bool:
+        """Whether a trial may have chosen these."""
+        return values.keys() == self.searched.keys() and all(
+            value in one.choices if hasattr(one, "choices") else _is_number(value) and one.low <= value <= one.high
+            for value, one in ((values[key], one) for key, one in self.searched.items())
+        )
+
     def rounded(self, values: Values) -> Values:
         """The same choice with numbers that are brief, within their bounds."""
         return {key: _brief(self.searched[key], value) for key, value in values.items()}
@@ -127,6 +134,10 @@ def _steps(one: Any) -> Iterable[Any]:
 
 def _brief(one: Any, value: Any) -> Any:
     return min(max(float(f"{value:.{DIGITS}g}"), one.low), one.high) if isinstance(value, float) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(value: Any) -> str:

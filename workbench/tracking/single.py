@@ -7,18 +7,18 @@ from pathlib import Path
 from string import hexdigits
 from tempfile import TemporaryDirectory
 
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from workbench.errors import TrackingError, UnknownNameError, unknown_name
+from workbench.errors import ConfigError, TrackingError, UnknownNameError, unknown_name
 from workbench.plain_text import one_line
 from workbench.tracking.client import PAGE, connect, kept_by, search_all
 from workbench.tracking.mlflow import CONFIG
 from workbench.tracking.reader import ReadRun, as_read, as_stored
 from workbench.tracking.series import series_of_runs
 from workbench.tracking.store import Store
+from workbench.yaml_text import parse_yaml, read_bytes
 
 LEAST_PREFIX = 4  # characters of an id
 SHOWN = 12  # names in an error
@@ -29,6 +29,7 @@ OURS = "tags.kind = 'run'"  # other programs log into the same experiments
 class FullRun:
     """A run with its whole history, its `config` as it was resolved, and its files as path -> bytes.
 
+    Of functions, the configuration may name the workbench's own and those of modules that are `allowed`.
     `data` is the digest of its data set. `start_ms` and `end_ms` are milliseconds since 1970, the second 0 for a run
     that has not ended. `trouble` says why a configuration that it kept cannot be read.
     """
@@ -41,6 +42,7 @@ class FullRun:
     config: Mapping[str, object]
     files: Mapping[str, int]
     trouble: str = ""
+    allowed: Sequence[str] = ()
 
 
 def find_run(store: Store, name: str | None) -> FullRun:
@@ -124,8 +126,8 @@ def _config(client: MlflowClient, run: str) -> tuple[Mapping[str, object], str]:
     try:
         with TemporaryDirectory() as folder:
             place = client.download_artifacts(run, CONFIG, folder)
-            config = yaml.safe_load(Path(place).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, OSError, MlflowException) as error:
+            config = parse_yaml(read_bytes(Path(place)), CONFIG)
+    except (ConfigError, OSError, MlflowException) as error:
         return {}, f"its {CONFIG} cannot be read: {str(error).splitlines()[0]}"
     return (config, "") if isinstance(config, dict) else ({}, f"its {CONFIG} must hold keys with values")
 

@@ -1,0 +1,43 @@
+"""What a message about data says to write, done: the overrides of each way out, and what comes of them."""
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from workbench.data.datasets import Dataset
+from workbench.errors import WorkbenchError
+from workbench.nodes import call, option
+
+
+def ways_out(message: str) -> list[dict[str, Any]]:
+    """The overrides of each way that a message offers behind "write", as values by key."""
+    ways: list[dict[str, Any]] = []
+    for _, told in re.findall(r"(?<!\w)(write|or|and) (?=[^ ]*=)(.*?)(?=, or |, and |; | where |$)", message):
+        words = shlex.split(told)
+        plain = [word for word in words if re.match(r"[a-z_.]+=", word)]
+        parsed = OverridesParser.create().parse_overrides(plain)
+        ways.append({one.key_or_group: one.value() for one in parsed})
+    return ways
+
+
+def read(name: str = "table", **given: Any) -> Dataset:
+    """The data set of an option with these values, checked as those of a configuration are."""
+    dataset: Dataset = call("data", {**option("data", name), **given})
+    return dataset
+
+
+def refused(name: str = "table", **given: Any) -> str:
+    """The message by which it is refused."""
+    with pytest.raises(WorkbenchError) as said:
+        read(name, **given)
+    assert len(str(said.value).splitlines()) == 1
+    return str(said.value)
+
+
+def done(way: dict[str, Any], name: str = "table", **given: Any) -> Dataset:
+    """The data set where one way out is taken."""
+    changed = {key.removeprefix("data."): value for key, value in way.items() if key.startswith("data.")}
+    return read(name, **{**given, **changed})

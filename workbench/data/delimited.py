@@ -1,0 +1,272 @@
+"""Text files of rows, CSV and its kin, packed or not: opened, decoded, and read with the names of their columns.
+
+A file is unpacked piece by piece, no further than memory reaches, and not at all where so much comes from so little
+that it is no table.
+"""
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import lzma
+import tarfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import ZipFile
+
+import pandas as pd
+
+from workbench.advice import override
+from workbench.data.notation import PLAIN, Notation, number
+from workbench.data.sources import opening, require_memory, shown
+from workbench.errors import DataError
+from workbench.memory import available, gib
+
+HEAD = 2**24  # characters in which the header must end
+MOST_COLUMNS = 100_000
+LITTLE = 2**26  # bytes that any file may unpack to
+RATIO = 100  # of what is unpacked to what was packed, above that
+IN_MEMORY = 5  # bytes that pandas takes for one of a text, at most, about
+SEPARATORS = (",", ";", "\t", "|", " ")
+STREAMS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+KINDS = {  # how files begin that are no text
+    b"PK\x03\x04": "a zip archive, as .xlsx and .npz are; save the table as CSV, or read arrays with data=npz",
+    b"PAR1": "a Parquet file; let its name end in .parquet",
+    b"\x1f\x8b": "packed by gzip; let its name end in .gz",
+    b"BZh": "packed by bzip2; let its name end in .bz2",
+    b"\xfd7zXZ": "packed by xz; let its name end in .xz",
+    b"\xd0\xcf\x11\xe0": "an old Excel file; save the table as CSV",
+    b"\x89HDF": "an HDF5 file; save the table as CSV",
+    b"SQLite": "a database; save the table as CSV",
+    b"%PDF": "a PDF; save the table as CSV",
+}
+RULE = "must be a CSV file with a header, or a Parquet file whose name ends in .parquet"
+
+
+class Form(NamedTuple):
+    """How a text file is to be read; a header of None is found to be one or not."""
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    header: bool | None = None
+    notation: Notation = PLAIN
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a stream, refused where they become too many for the file they come from."""
+
+    def __init__(self, stream: Any, file: Path) -> None:
+        self._stream, self._file, self._seen = stream, file, 0
+        self._most = max(LITTLE, RATIO * file.stat().st_size)
+        self._memory = available() // IN_MEMORY
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Some bytes; raises DataError at the first that is too many."""
+        count: int = self._stream.readinto(buffer) or 0
+        self._seen += count
+        if self._seen > min(self._most, self._memory):
+            reason = f"more than {RATIO} times its size" if self._memory > self._most else "more than fits into memory"
+            raise DataError(
+                f"data.path: {shown(self._file)} must unpack to a table that fits, but gives {reason}, "
+                f"{gib(self._seen)} and more; unpack it yourself and name the file that comes of it"
+            )
+        return count
+
+
+@contextmanager
+def _unpacked(file: Path) -> Iterator[Any]:
+    """The bytes of a file, without what its name says it is packed in."""
+    name = file.name.lower()
+    with file.open("rb") as opened:
+        if name.endswith(".zip"):
+            with ZipFile(opened) as archive, archive.open(_only(file, archive.namelist())) as stream:
+                yield io.BufferedReader(_Unpacked(stream, file))
+        elif name.endswith(TARS):
+            with STREAMS.get(_packing(name), io.BufferedReader)(opened) as inner:
+                yield from _of_tar(file, io.BufferedReader(_Unpacked(inner, file)))
+        elif Path(name).suffix in STREAMS:
+            with STREAMS[Path(name).suffix](opened) as stream:
+                yield io.BufferedReader(_Unpacked(stream, file))
+        else:
+            yield opened
+
+
+def _packing(name: str) -> str:
+    return ".gz" if name.endswith(".tgz") else Path(name).suffix
+
+
+def _of_tar(file: Path, stream: Any) -> Iterator[Any]:
+    """The only file in a tar archive."""
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isreg() else None
+            if content is not None:
+                yield io.BufferedReader(_Unpacked(content, file))
+                _only(file, [one.name for one in archive.getmembers() if one.isreg()])
+                return
+    _only(file, [])
+
+
+def _only(file: Path, names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    held = ", ".join(map(shown, names[:3])) or "none"
+    raise DataError(f"data.path: {shown(file)} must hold one file, got {len(names)} ({held}); unpack the one to read")
+
+
+class _Text:
+    """Characters of a stream for pandas; a zero among them is no text, and would end a number unseen."""
+
+    def __init__(self, stream: Any, file: Path, encoding: str) -> None:
+        self._stream, self._file = io.TextIOWrapper(stream, encoding, newline=""), file
+
+    def read(self, size: int = -1) -> str:
+        """The next characters."""
+        text = self._stream.read(size)
+        if "\0" in text:
+            raise DataError(f"data.path: {shown(self._file)} must be text, but holds zeros; save the table as CSV")
+        return text
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(lambda: self.read(HEAD), "")
+
+
+@contextmanager
+def _reading(file: Path, form: Form) -> Iterator[_Text]:
+    encoding = "utf-8-sig" if codecs.lookup(form.encoding).name == "utf-8" else form.encoding
+    with opening(file, "make it again", RULE), _unpacked(file) as stream:
+        try:
+            yield _Text(stream, file, encoding)
+        except UnicodeError as error:
+            raise _wrong_encoding(file, form, error) from error
+
+
+def _wrong_encoding(file: Path, form: Form, error: UnicodeError) -> DataError:
+    """With the encodings, of the usual ones, by which the file can be read."""
+    possible = [name for name in ("utf-8", "cp1252", "latin-1") if name != form.encoding and _decodes(file, name)]
+    then = f"write {override('data.encoding', possible[0])}, or whatever it was written in"
+    reason = f"byte {error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
+    return DataError(
+        f"data.path: {shown(file)} must be text in {form.encoding} (data.encoding), but holds {shown(reason)}; {then}"
+    )
+
+
+def _decodes(file: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with _unpacked(file) as stream:
+        try:
+            while block := stream.read(2**20):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeError:
+            return False
+    return True
+
+
+def read_rows(file: Path, form: Form, target: str, texts: bool = False) -> pd.DataFrame:
+    """The columns of a file under their own names, which may repeat; numbers that are written otherwise are texts.
+
+    With `texts`, all are. Raises DataError where it is no such file.
+    """
+    if file.suffix.lower() in (".csv", ".txt", ".tsv", ".dat", ".data", ""):
+        require_memory(f"data.path: {shown(file)}", IN_MEMORY * file.stat().st_size, "keep fewer rows or columns in it")
+    names, header = _names(file, form, target)
+    with _reading(file, form) as text, warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+        try:
+            frame: pd.DataFrame = pd.read_csv(
+                text,  # type: ignore[call-overload]
+                sep=r"\s+" if form.separator == " " else form.separator,
+                header=0 if header else None,
+                index_col=False,
+                dtype=str if texts or form.notation != PLAIN else None,
+                low_memory=False,
+            )
+        except pd.errors.ParserWarning as error:
+            raise ValueError(str(error)) from error
+        if len(frame.columns) != len(names):
+            raise ValueError(f"its header has {len(names)} names for {len(frame.columns)} columns")
+    frame.columns = names
+    return frame
+
+
+def _names(file: Path, form: Form, target: str) -> tuple[list[str], bool]:
+    """The names of the columns, numbers where there are none, and whether the first row holds them."""
+    with opening(file, "make it again", RULE), _unpacked(file) as stream:
+        _refuse_binary(file, stream.read(4096), form)
+    with _reading(file, form) as text:
+        head = text.read(HEAD)
+        first = next((line for line in io.StringIO(head, newline=None) if line.strip()), "")
+        if len(first) >= HEAD or not first:
+            raise ValueError(f"its first row does not end within {HEAD} characters" if first else "it is empty")
+        found = _split(head, form.separator)
+    if len(found) > MOST_COLUMNS:
+        raise DataError(
+            f"data.path: {shown(file)} must have at most {MOST_COLUMNS} columns, got {len(found)}; drop some"
+        )
+    if form.header is False:
+        return [str(place) for place in range(len(found))], False
+    _refuse_separator(file, form, target, head, found)
+    if form.header is None and _are_an_example(found):
+        raise DataError(
+            f"data.path: {shown(file)} must begin with the names of its columns, got {shown(first.strip())}; "
+            f"write {override('data.header', False)} {override('data.target', str(len(found) - 1))} where this is an "
+            f"example and the last column the target (they are named by their numbers, from 0), or "
+            f"{override('data.header', True)} where these are names"
+        )
+    return [name or f"Unnamed: {place}" for place, name in enumerate(found)], True
+
+
+def _split(head: str, separator: str) -> list[str]:
+    """The first row that is not empty, as names."""
+    if separator == " ":
+        return next((line.split() for line in io.StringIO(head, newline=None) if line.strip()), [])
+    rows = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
+    try:
+        return [name.strip() for name in next((row for row in rows if row), [])]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _are_an_example(names: list[str]) -> bool:
+    """Whether most names are numbers, which neither rise nor fall as wavelengths or years would."""
+    values = [value for value in map(number, names) if value is not None]
+    ordered = values == sorted(set(values)) or values[::-1] == sorted(set(values))
+    return 2 * len(values) > len(names) and not ordered
+
+
+def _refuse_separator(file: Path, form: Form, target: str, head: str, found: list[str]) -> None:
+    """Raise DataError where another separator finds the target's name, and this one does not."""
+    if target in found:
+        return
+    for other in SEPARATORS:
+        if other != form.separator and target in _split(head, other):
+            raise DataError(
+                f"data.path: {shown(file)} must be separated by {form.separator!r} (data.separator), but is by "
+                f"{other!r}; write {override('data.separator', other.replace(chr(9), chr(92) + 't'))}"
+            )
+
+
+def _refuse_binary(file: Path, head: bytes, form: Form) -> None:
+    kind = next((kind for begins, kind in KINDS.items() if head.startswith(begins)), None)
+    if kind:
+        raise DataError(f"data.path: {shown(file)} {RULE}, but is {kind}")
+    wide = codecs.lookup(form.encoding).name.startswith(("utf-16", "utf-32"))
+    other = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(head[:2])
+    first, second = head[::2].count(0), head[1::2].count(0)  # of the two bytes of a character
+    if not other and 3 * max(first, second) > len(head[1::2]) and 4 * min(first, second) < max(first, second):
+        other = "utf-16-le" if first < second else "utf-16-be"
+    if other and not wide:
+        raise DataError(
+            f"data.path: {shown(file)} must be text in {form.encoding} (data.encoding), but is in UTF-16; "
+            f"write {override('data.encoding', other)}"
+        )
