@@ -7,13 +7,14 @@
     ├── NumericsError        numbers that cannot be used (all replicas diverged, gradients that disagree)
     ├── DataError            a data set that is missing or malformed
     ├── DamagedError         a file of the workbench's own that is not as it was written
+    ├── Taken                keys that runs of others hold
     └── TrackingError        a store that cannot keep what it is given
         └── StoreAway        one that does not answer, for now or for good
 
 A message says who asked, what must hold, what came, and what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -43,6 +44,14 @@ class DataError(WorkbenchError):
 
 class DamagedError(WorkbenchError):
     """A file of the workbench's own that is not as it was written."""
+
+
+class Taken(WorkbenchError):
+    """Keys that runs of others hold, which train them or are done: `runs` has their ids by key."""
+
+    def __init__(self, runs: Mapping[str, str]) -> None:
+        super().__init__(f"tracking: {len(runs)} runs are others' already")
+        self.runs = dict(runs)
 
 
 class TrackingError(WorkbenchError):

@@ -17,14 +17,14 @@ that fails by itself leaves no checkpoint: what failed may be mended, and then t
 """  # noqa: E501
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 
 from workbench.engine.checkpoint import Snapshot
 from workbench.engine.history import Record
 from workbench.engine.keeper import Keeper
-from workbench.errors import TrackingError
+from workbench.errors import Taken, TrackingError
 from workbench.tracking.base import Outcome, Rows, RunInfo, Sink
 from workbench.tracking.thinning import Thinning
 
@@ -62,17 +62,20 @@ class Outbox:
         self._sent = 0
         self._goes_on = False  # later, from a checkpoint
 
-    def begin(self, infos: Sequence[RunInfo]) -> None:
-        """Begin the pack's runs, or go on with those of the checkpoint that was found."""
+    def begin(self, infos: Sequence[RunInfo], known: Collection[str] | None = None) -> None:
+        """Begin the pack's runs, or go on with those of the checkpoint that was found; `known` is `Sink.open`'s."""
         found = self.keeper.found if self.keeper else None
         if found:
             self.runs = list(found.about["runs"])
             self._endings = [Ending(**ending) for ending in found.about["endings"]]
-            for replica in self.open:
-                self.sink.open_again(self.runs[replica], infos[replica].tags)
+            try:
+                self.sink.open_again({self.runs[replica]: infos[replica].tags for replica in self.open}, known)
+            except Taken:
+                self.runs = []
+                raise
         else:
             silent = self.keeper.silent if self.keeper else frozenset()
-            begun = iter(self.sink.open([info for replica, info in enumerate(infos) if replica not in silent]))
+            begun = iter(self.sink.open([info for replica, info in enumerate(infos) if replica not in silent], known))
             self.runs = ["" if replica in silent else next(begun) for replica in range(len(infos))]
         if self.keeper:
             self.keeper.about["runs"] = self.runs

@@ -20,7 +20,7 @@ from workbench.engine.keeper import Keeper
 from workbench.engine.pretraining import AnyTrainer, make_trainer
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
-from workbench.errors import NumericsError, Terminated, TrackingError
+from workbench.errors import NumericsError, Taken, Terminated, TrackingError
 from workbench.outbox import Outbox
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
 from workbench.tracking.files import table_files
@@ -32,13 +32,17 @@ LARGE_PRODUCT = 4_000_000  # multiply-adds of one replica's product above which 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be made: its configuration, its name, its arm, and the tags and note it is kept with."""
+    """A run to be made: its configuration, its name, its arm, and the tags and note it is kept with.
+
+    Unless `known` is None, it is not made where another run than those `known` holds its key.
+    """
 
     spec: RunSpec
     name: str
     arm: str
     tags: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    known: frozenset[str] | None = None
 
     def tagged(self, tags: Mapping[str, str]) -> "Job":
         """The same job with more tags."""
@@ -56,7 +60,10 @@ class Job:
 
 @dataclass
 class Result:
-    """How a job ended: its run's id (empty where none was begun), and its last metrics."""
+    """How a job ended: its run's id (empty where none was begun), and its last metrics.
+
+    Where another command trains it or has done so, it did not begin: `taken` is that one's run.
+    """
 
     job: Job
     run: str
@@ -64,6 +71,7 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     divergence: Divergence | None = None
     error: str = ""
+    taken: str = ""
 
 
 @dataclass
@@ -88,7 +96,7 @@ def train_pack(
     With `spot_checks`, what one finds is kept with the runs. `give_up` is told of every record, and names replicas of
     it that are trained no further. With a `keeper`, the pack goes on from the checkpoint that it found, and leaves
     others. An exception ends its runs as failed, and the results say why. Ctrl-C and SIGTERM are raised again once
-    every run has its true status.
+    every run has its true status. Where others hold keys of the pack, none of it is begun, and the results say whose.
     """
     done = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
     outbox = Outbox(sink, done.history.records, keeper, jobs[0].spec.epochs + 2)
@@ -106,6 +114,9 @@ def train_pack(
         outbox.flush()
         if keeper:
             keeper.remove()
+    except Taken as others:  # before any run was begun
+        for result in done.results:
+            result.taken = others.runs.get(result.job.tags.get("key", ""), "")
     except BaseException as error:
         _end_early(done.results, outbox, trainer, error)
         if not isinstance(error, Exception) or os.environ.get("WORKBENCH_DEBUG"):
@@ -138,7 +149,8 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     if plan.tables:
         outbox.files = lambda replica: table_files(trainer.observer.tables(replica))
     places = zip((job.info for job in jobs), pack_tags(jobs), strict=True)
-    outbox.begin([replace(info, tags={**info.tags, **tags, "pack": place}) for info, place in places])
+    known = None if any(job.known is None for job in jobs) else frozenset().union(*{job.known or () for job in jobs})
+    outbox.begin([replace(info, tags={**info.tags, **tags, "pack": place}) for info, place in places], known)
     for result, run in zip(results, outbox.runs, strict=True):
         result.run = run
     return trainer

@@ -232,7 +232,7 @@ def test_signal_while_opening_waits_for_the_whole_run(
             os.kill(os.getpid(), number)
         return right(*arguments)
 
-    monkeypatch.setattr(sink.writer, "write", second_is_interrupted)
+    monkeypatch.setattr(sink.backend, "write", second_is_interrupted)
     try:
         with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else Terminated):
             sink.open([info(name) for name in "abc"])

@@ -45,9 +45,10 @@ def train_search(search: Search, command: Sequence[str], console: Console, execu
     store = find_store(spec.config.tracking.uri)
     executor.ready(store)
     sink = open_sink(store, spec)
+    known = sink.done() if spec.config.sweep.rerun is Rerun["all"] else frozenset()
     sweep, own = begin(sink, spec.config, search.key, lambda sweep: _info(search, sweep, command))
     with in_own_run(sink, own) as results:
-        going = _Going(search, sweep, own, sink, console, executor)
+        going = _Going(search, sweep, own, sink, console, executor, known)
         results += going.run()
         notes = going.notes(command)
         sink.tag([own], "best", "; ".join(line.strip() for line in notes[-2:]))
@@ -75,6 +76,7 @@ class _Going:
     sink: "MlflowSink"
     console: Console
     executor: Executor
+    known: frozenset[str] = frozenset()
     told: dict[int, Trial] = field(default_factory=dict)
     marks: dict[int, dict[int, float]] = field(default_factory=dict)
 
@@ -135,7 +137,7 @@ class _Going:
         jobs = [
             job.tagged({TRIAL: str(trial.number)}) for job, trial in zip(make_jobs(specs, arms), trials, strict=True)
         ]
-        results = train_members(jobs, self.sweep, self.sink, self.console, self.executor, self._pruning())
+        results = train_members(jobs, self.sweep, self.sink, self.console, self.executor, self._pruning(), self.known)
         for trial, members in groupby(zip(trials, results, strict=True), lambda member: member[0]):
             self._judge(trial, [result for _, result in members])
         return results

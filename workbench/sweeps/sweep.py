@@ -5,8 +5,9 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
 from workbench.sweeps.jobs import in_sweep, make_jobs, sweep_info
 from workbench.sweeps.ledger import make_ledger, sweep_key
+from workbench.sweeps.others import wait
 from workbench.sweeps.progress import SweepProgress
 from workbench.sweeps.pruning import Pruning
 from workbench.sweeps.tasks import make_tasks
@@ -55,7 +57,8 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     console.print(f"1 run: {jobs[0].name}; kept in {store.shown}", highlight=False, soft_wrap=True)
     sink = open_sink(store, spec)
     sink.end_gone()
-    (result,) = train_jobs(jobs, sink, console)
+    (result,) = train_jobs([replace(jobs[0], known=sink.done())], sink, console)
+    result.run = sink.known(result.run) if result.run else ""
     link = run_link(ui_base(store), sink.experiment_id, result.run)
     return Finished("", sink.experiment_id, store, [result], link)
 
@@ -73,10 +76,11 @@ def train_sweep(
     executor.ready(store)
     jobs = make_jobs(specs)
     sink = open_sink(store, specs[0])
+    known = sink.done() if config.sweep.rerun is Rerun["all"] else frozenset()
     key = sweep_key(jobs)
     sweep, own = begin(sink, config, key, lambda sweep: sweep_info(jobs, sweep, key, command))
     with in_own_run(sink, own) as results:
-        results += train_members(jobs, sweep, sink, console, executor)
+        results += train_members(jobs, sweep, sink, console, executor, known=known)
         saved = sink.save_view(own, sweep, {name for result in results for name in result.metrics})
     link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
     return Finished(sweep, sink.experiment_id, store, results, link)
@@ -102,12 +106,16 @@ def train_members(
     console: Console,
     executor: Executor,
     pruning: Pruning | None = None,
+    known: frozenset[str] = frozenset(),
 ) -> list[Result]:
-    """Train what is not done yet of the jobs, as members of a sweep; the results of all, in their order."""
+    """Train what is not done yet of the jobs, as members of a sweep; the results of all, in their order.
+
+    Runs that are `known` do not count as done by another command.
+    """
     config = jobs[0].spec.config
     kept = kept_by_key(sink.store, config.tracking.experiment)
     ledger = make_ledger(jobs, kept, config.sweep.rerun)
-    jobs = in_sweep(jobs, sweep)
+    jobs = [replace(job, known=known) for job in in_sweep(jobs, sweep)]
     own = [position for position in ledger.results if kept[jobs[position].tags["key"]].sweep == sweep]
     sink.tag(ledger.superseded, member_tag(sweep), "superseded")
     sink.tag([result.run for result in ledger.results.values()], member_tag(sweep), "run")
@@ -117,8 +125,9 @@ def train_members(
             console.print(line, highlight=False, soft_wrap=True)
     total = len(ledger.to_train) + len(own)
     results = train_jobs(jobs, sink, console, executor, pruning, ledger.results, total)
-    sink.show_only(sweep, {job.tags["key"] for job in jobs}, {result.run for result in results})
-    return results
+    trained = {result.run for result in results if result.run}
+    ids = sink.show_only(sweep, {job.tags["key"] for job in jobs}, trained)
+    return [replace(result, run=ids.get(result.run, result.run)) for result in results]
 
 
 def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
@@ -148,7 +157,7 @@ def begin(sink: "MlflowSink", config: Config, key: str, describe: Callable[[str]
         anew = config.sweep.rerun is Rerun["all"]
         before = None if anew else own_run(sink.store, config.tracking.experiment, key)
         if before is not None:
-            sink.open_again(before[1], owner_tags())
+            sink.open_again({before[1]: owner_tags()})
             return before
     sweep = new_sweep()
     (own,) = sink.open([describe(sweep)])
@@ -171,19 +180,57 @@ def train_jobs(
 ) -> list[Result]:
     """Train the jobs that are not `done` in packs, with a bar; the results of all, in their order.
 
-    Packs that were left by a process that is gone are gone on with. `total` is that of `group`.
+    Packs that were left by a process that is gone are gone on with. What other commands train is waited for, and
+    trained here where those leave it. `total` is that of `group`.
     """
-    tasks = make_tasks(jobs, sink, executor.parallel, pruning, done, total)
+    first: dict[str, int] = {}
+    for position, job in enumerate(jobs):
+        first.setdefault(job.tags["key"], position)
+    own = {position: first[job.tags["key"]] for position, job in enumerate(jobs)}
+    twins = {position: _not_begun(jobs[position]) for position, one in own.items() if one != position}
+    jobs = [job if job.known is not None else replace(job, known=frozenset()) for job in jobs]
     results = dict(done)
+    taken: dict[int, str] = {}
+    while True:
+        new = _train(jobs, sink, console, executor, pruning, {**twins, **results}, total)
+        results |= {position: result for position, result in new.items() if not result.taken}
+        taken = {position: result.taken for position, result in new.items() if result.taken}
+        if not taken or _stops(jobs, new):
+            break
+        kept_now = partial(kept_by_key, sink.store, jobs[0].spec.config.tracking.experiment)
+        results |= wait(jobs, taken, sink, console, kept_now, searching=pruning is not None)
+    return [
+        replace(results[own[position]], job=job) if own[position] in results else _not_begun(job)
+        for position, job in enumerate(jobs)
+    ]
+
+
+def _train(
+    jobs: Sequence[Job],
+    sink: "MlflowSink",
+    console: Console,
+    executor: Executor,
+    pruning: Pruning | None,
+    done: Mapping[int, Result],
+    total: int,
+) -> dict[int, Result]:
+    """Try once to train what is not done."""
+    tasks = make_tasks(jobs, sink, executor.parallel, pruning, done, total)
+    results: dict[int, Result] = {}
     with SweepProgress(sum(task.epochs for task in tasks), console) as progress:
         ended = executor.run(tasks, sink, progress.advance)
         for task, found in ended:
             new = {place: result for place, result in zip(task.positions, found, strict=True) if place not in done}
             results |= new
-            stop = task.jobs[0].spec.config.sweep.on_error is OnError["stop"]
-            if stop and any(result.outcome is Outcome.failed for result in new.values()):
+            if _stops(jobs, new):
                 ended.close()
-    return [results.get(position) or _not_begun(job) for position, job in enumerate(jobs)]
+    return results
+
+
+def _stops(jobs: Sequence[Job], new: Mapping[int, Result]) -> bool:
+    """Whether no more is to be trained after these results."""
+    failed = any(result.outcome is Outcome.failed and not result.taken for result in new.values())
+    return failed and jobs[0].spec.config.sweep.on_error is OnError["stop"]
 
 
 def rehearse(specs: Sequence[RunSpec], console: Console, executor: Executor = INLINE) -> None:

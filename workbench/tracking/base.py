@@ -7,7 +7,7 @@ Metric names are ``phase/quantity`` or ``quantity/layer``: ``train/loss``, ``val
 ``dead_rate/l1``. Rates are fractions. Steps are optimizer steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
@@ -134,6 +134,17 @@ class Ended:
 Event = Opened | Reopened | Rows | Tagged | File | Ended
 
 
+@dataclass(frozen=True)
+class Held:
+    """A run that holds its key: a living process trains it, which its tags `owner` name, or it is done."""
+
+    run: str
+    key: str
+    owner: Mapping[str, str]
+    is_done: bool
+    is_sure: bool = True  # else it may still give way
+
+
 class Backend(Protocol):
     """Writes events to a store; `at_once` runs are begun by one call."""
 
@@ -141,6 +152,16 @@ class Backend(Protocol):
 
     def write(self, events: Sequence[Event]) -> None:
         """Write events in their order; raise TrackingError where one cannot be kept."""
+
+    def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
+        """Begin runs or go on with them, if no others hold their keys, but those that are `known`.
+
+        Whether all of the events are written: else the runs are begun, and `write` does the rest. Raises Taken with
+        none of them begun, and TrackingError as `write`.
+        """
+
+    def held(self, keys: Collection[str] | None) -> list[Held]:
+        """The runs of the experiment that hold one of these keys, or any."""
 
     def identity(self, run: str) -> str | None:
         """The id by which the store knows a run that the last call began; None where it did not come to that."""
@@ -155,11 +176,14 @@ class Backend(Protocol):
 class Sink(Protocol):
     """Keeps runs. Every method raises TrackingError where it cannot keep what it was given, by itself or before."""
 
-    def open(self, runs: Sequence[RunInfo]) -> list[str]:
-        """Begin runs; their ids in the same order. They are kept when this returns."""
+    def open(self, runs: Sequence[RunInfo], known: Collection[str] | None = None) -> list[str]:
+        """Begin runs; their ids in the same order. They are kept when this returns.
 
-    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
-        """Go on with a run that was ended or left; `tags` say who does."""
+        Unless `known` is None: raises Taken, with none of them begun, where others than the `known` hold their keys.
+        """
+
+    def open_again(self, runs: Mapping[str, Mapping[str, str]], known: Collection[str] | None = None) -> None:
+        """Go on with runs that were ended or left, each with tags that say who does; `known` as for `open`."""
 
     def attach(self, run: str, name: str, content: bytes) -> None:
         """Keep a file with a run, in the place of one of the same name."""
@@ -197,14 +221,15 @@ class MemorySink:
     def __init__(self) -> None:
         self.runs: dict[str, KeptRun] = {}
 
-    def open(self, runs: Sequence[RunInfo]) -> list[str]:
+    def open(self, runs: Sequence[RunInfo], known: Collection[str] | None = None) -> list[str]:
         ids = [f"run-{len(self.runs) + number}" for number in range(len(runs))]
         self.runs |= {run: KeptRun(info) for run, info in zip(ids, runs, strict=True)}
         return ids
 
-    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
-        self.runs[run].outcome = None
-        self.runs[run].tags |= dict(tags)
+    def open_again(self, runs: Mapping[str, Mapping[str, str]], known: Collection[str] | None = None) -> None:
+        for run, tags in runs.items():
+            self.runs[run].outcome = None
+            self.runs[run].tags |= dict(tags)
 
     def attach(self, run: str, name: str, content: bytes) -> None:
         self.runs[run].files[name] = content

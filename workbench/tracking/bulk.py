@@ -7,9 +7,9 @@ all that MLflow reads back.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -18,10 +18,12 @@ from mlflow import MlflowClient
 from mlflow.utils import file_utils, uri
 from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
 
-from workbench.errors import TrackingError
-from workbench.tracking.base import STATUS, Ended, Event, File, Opened, Reopened, Rows, Tagged
+from workbench.errors import Taken, TrackingError
+from workbench.tracking import held
+from workbench.tracking.base import STATUS, Ended, Event, File, Held, Opened, Reopened, Rows, Tagged
 from workbench.tracking.calls import CONTEXT, Calls, profile, source
 from workbench.tracking.client import kept_by
+from workbench.tracking.rows import METRIC, RUN, Values, latest_of, metric_rows
 from workbench.tracking.store import Store
 from workbench.tracking.tables import (
     DATASETS,
@@ -44,7 +46,6 @@ MILLISECONDS_TO_WAIT = 20_000  # for another writer, as MLflow does
 IDS_PER_QUERY = 500
 
 Row = dict[str, Any]
-Values = tuple[Any, ...]
 
 untyped: Any = uri.is_local_uri, uri.append_to_uri_path, file_utils.local_file_uri_to_path
 _is_local, _append, _path_of = untyped
@@ -112,7 +113,23 @@ class Bulk:
     def params(self, tag: str, value: str) -> Sequence[Mapping[str, str]]:
         return params_of(self.engine, self.experiment_id, tag, value)
 
-    def write(self, events: Sequence[Event]) -> None:
+    def held(self, keys: Collection[str] | None) -> list[Held]:
+        with kept_by(self.store), self.engine.connect() as connection:
+            return held.in_tables(connection, self.experiment_id, keys)
+
+    def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
+        wanted = held.keys_of(events)
+        held.refuse(wanted, self.held(wanted.values()), known)  # before anything is written
+        try:
+            self.write(events, lambda connection: held.only(connection, self.experiment_id, wanted, known))
+        except Taken:  # by a process that was faster since
+            for event in events:
+                if isinstance(event, Opened) and _is_local(self.location):
+                    shutil.rmtree(Path(_path_of(self._artifacts(event.run))).parent, ignore_errors=True)
+            raise
+        return True
+
+    def write(self, events: Sequence[Event], check: Callable[[Connection], None] = lambda connection: None) -> None:
         batch, self._begun = _Batch(), set()
         for event in events:
             batch.add(event)
@@ -124,6 +141,7 @@ class Bulk:
                 if self.engine.dialect.name == "sqlite":
                     connection.exec_driver_sql(f"PRAGMA busy_timeout = {MILLISECONDS_TO_WAIT}")
                     connection.exec_driver_sql("BEGIN IMMEDIATE")  # one that read first could not wait for others
+                check(connection)
                 gone = self._gone(connection, batch.known)
                 self._open(connection, batch.opened)
                 self._keep_tags(connection, batch, gone)
@@ -227,14 +245,14 @@ class Bulk:
             self._execute(connection, update(RUNS).where(RUNS.c.run_uuid == bindparam("run")), names, ended)
 
     def _keep_rows(self, connection: Connection, batch: Sequence[Rows], gone: set[str]) -> None:
-        rows = [row for some in batch for row in _metric_rows(some) if row[RUN] not in gone]
+        rows = [row for some in batch for row in metric_rows(some) if row[RUN] not in gone]
         self._execute(connection, self._insert(METRICS).on_conflict_do_nothing(), METRIC, rows)
         statement = self._insert(LATEST)
         new = statement.excluded
         newer = tuple_(new.step, new.timestamp, new.value) > tuple_(LATEST.c.step, LATEST.c.timestamp, LATEST.c.value)
         changed = {name: new[name] for name in ("value", "timestamp", "step", "is_nan")}
         statement = statement.on_conflict_do_update(index_elements=["key", "run_uuid"], set_=changed, where=newer)
-        self._execute(connection, statement, METRIC, _latest_of(rows))
+        self._execute(connection, statement, METRIC, latest_of(rows))
 
     def _add(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         """Insert rows that are not there."""
@@ -255,31 +273,6 @@ class Bulk:
         if order != list(range(len(names))):
             rows = [tuple(row[place] for place in order) for row in rows]
         connection.exec_driver_sql(str(compiled), rows)
-
-
-METRIC = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
-KEY, VALUE, TIMESTAMP, STEP, _, RUN = range(len(METRIC))
-
-
-def _metric_rows(rows: Rows) -> Iterator[Values]:
-    for name, values in rows.metrics.items():
-        for run, value in zip(rows.runs, values, strict=True):
-            if isfinite(value):
-                yield (name, value, rows.time_ms, rows.step, False, run)
-
-
-def _latest_of(rows: Sequence[Values]) -> list[Values]:
-    """Of every series the row that MLflow shows: the highest step, then the latest, then the greatest."""
-    latest: dict[tuple[str, str], Values] = {}
-    for row in reversed(rows):  # the first to be met is nearly always the one
-        kept = latest.setdefault((row[RUN], row[KEY]), row)
-        if kept is not row and kept[STEP] <= row[STEP] and _age(row) > _age(kept):
-            latest[row[RUN], row[KEY]] = row
-    return list(latest.values())
-
-
-def _age(row: Values) -> tuple[int, int, float]:
-    return row[STEP], row[TIMESTAMP], row[VALUE]
 
 
 def _uuid(*parts: str) -> str:

@@ -1,7 +1,7 @@
 """Events through `MlflowClient`, call by call: for servers, and where nothing faster is known to be right."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +9,21 @@ from tempfile import TemporaryDirectory
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
-from workbench.tracking.base import STATUS, DatasetInfo, Ended, Event, File, Opened, Reopened, Rows, Tagged
+from workbench.errors import Taken
+from workbench.tracking import held
+from workbench.tracking.base import (
+    STATUS,
+    DatasetInfo,
+    Ended,
+    Event,
+    File,
+    Held,
+    Opened,
+    Outcome,
+    Reopened,
+    Rows,
+    Tagged,
+)
 from workbench.tracking.client import kept_by, search_all
 from workbench.tracking.store import Store
 
@@ -43,6 +57,39 @@ class Calls:
 
     def _tagged(self, tag: str, value: str) -> list[Run]:
         return search_all(self.client, [self.experiment_id], f"tags.`{tag}` = '{value}'")
+
+    def held(self, keys: Collection[str] | None) -> list[Held]:
+        with kept_by(self.store):
+            return held.by_search(self.client, self.experiment_id, keys)
+
+    def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
+        tags, keys = held.tags_of(events), held.keys_of(events)
+        held.refuse(keys, self.held(keys.values()), known)  # before anything is begun
+        ids: dict[str, Mapping[str, str]] = {}
+        with kept_by(self.store):
+            for event in events:
+                match event:
+                    case Opened():
+                        ids[self._create(event)] = tags[event.run]
+                    case Reopened():
+                        self._change(event)
+                        ids[self._id(event.run)] = tags[event.run]
+        try:
+            held.agree(ids, lambda: self.held(keys.values()), known)
+        except Taken:
+            self._give_way(events)
+            raise
+        return not any(isinstance(event, Opened) for event in events)
+
+    def _give_way(self, events: Sequence[Event]) -> None:
+        """Leave runs to others that were begun at the same time."""
+        with kept_by(self.store):
+            for event in events:
+                match event:
+                    case Opened():
+                        self.client.delete_run(self._id(event.run))
+                    case Reopened():
+                        self.client.set_terminated(self._id(event.run), STATUS[Outcome.killed])
 
     def write(self, events: Sequence[Event]) -> None:
         self._rows.clear()
@@ -78,6 +125,13 @@ class Calls:
         return self._ids[run]
 
     def _open(self, event: Opened) -> None:
+        run = self._create(event)
+        self.client.log_batch(run, params=[Param(key, value) for key, value in event.info.params.items()])
+        if event.info.dataset:
+            self.client.log_inputs(run, datasets=[_input(event.info.dataset)])
+
+    def _create(self, event: Opened) -> str:
+        """The server's id of a run, which is begun unless it was."""
         info, run = event.info, self._ids.get(event.run)
         if run is None and (self.again or event.run in self._tried):
             run = found(self.client, self.experiment_id, event.run)
@@ -86,9 +140,7 @@ class Calls:
             tags = {**info.tags, MADE: event.run}
             run = str(self.client.create_run(self.experiment_id, event.time_ms, tags, info.name).info.run_id)
         self._ids |= {event.run: run, run: run}
-        self.client.log_batch(run, params=[Param(key, value) for key, value in info.params.items()])
-        if info.dataset:
-            self.client.log_inputs(run, datasets=[_input(info.dataset)])
+        return run
 
     def _change(self, event: Reopened | Tagged | File | Ended) -> None:
         run = self._id(event.run)

@@ -1,4 +1,4 @@
-"""The runs of a worker that is gone."""
+"""The runs of a worker that is gone, and those that other commands have made."""
 
 from collections.abc import Container
 from operator import itemgetter
@@ -40,3 +40,10 @@ def _ended(sink: MlflowSink, run: Run, reason: str) -> KeptRun:
         tags = {} if said in DONE else {ERROR_TAG: reason[:500]}
         sink.close(run.info.run_id, outcome, tags)
     return KeptRun(run.info.run_id, outcome, run.data.metrics)
+
+
+def kept(sink: MlflowSink, run: str) -> KeptRun:
+    """A run that has ended by itself."""
+    with kept_by(sink.store):
+        data = sink.client.get_run(run).data
+    return KeptRun(run, Outcome(data.tags["outcome"]), data.metrics)

@@ -1,10 +1,11 @@
 """Runs in MLflow, as events that a thread writes while training goes on; never through MLflow's global state."""
 
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from time import time
 from uuid import uuid4
@@ -13,13 +14,14 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from workbench.errors import StoreAway, TrackingError
+from workbench.errors import StoreAway, Taken, TrackingError
 from workbench.tracking.base import (
     STATUS,
     Backend,
     Ended,
     Event,
     File,
+    Held,
     Opened,
     Outcome,
     Reopened,
@@ -84,27 +86,51 @@ class MlflowSink:
     def _artifacts(self, name: str) -> str | None:
         return None if self.store.artifacts is None else f"{self.store.artifacts}/{name.replace('/', '_')}"
 
-    def open(self, runs: Sequence[RunInfo]) -> list[str]:
-        opened: list[str] = []
+    def open(self, runs: Sequence[RunInfo], known: Collection[str] | None = None) -> list[str]:
+        made = {uuid4().hex: info for info in runs}
+        waiting = {run: _opening(run, info) for run, info in made.items()}
+        opened: dict[str, str] = {}
         try:
-            for start in range(0, len(runs), self.backend.at_once):
-                made = {uuid4().hex: info for info in runs[start : start + self.backend.at_once]}
-                events = [event for run, info in made.items() for event in _opening(run, info)]
-                try:
-                    with undivided():
-                        self.writer.now(events)
-                finally:
-                    opened += [known for run in made if (known := self.patient.identity(run))]
+            if known is not None:
+                events = [event for opening in waiting.values() for event in opening]
+                if self._now(made, opened, lambda: self.patient.begin(events, known)):
+                    waiting = {}
+            while waiting:
+                some = list(waiting)[: self.backend.at_once]
+                part = [event for run in some for event in waiting.pop(run)]
+                self._now(some, opened, partial(self.patient.write, part))
+        except Taken:  # with none of them begun
+            raise
         except BaseException as error:
             with suppress(TrackingError):  # what stopped this is said already
-                for run in opened:
+                for run in opened.values():
                     self.end(run, outcome_of(error))
                 self.flush()
             raise
-        return opened
+        return [opened[run] for run in made]
 
-    def open_again(self, run: str, tags: Mapping[str, str]) -> None:
-        self.writer.put(Reopened(run, _tags(tags)))
+    def _now(self, runs: Iterable[str], opened: dict[str, str], write: Callable[[], bool | None]) -> bool | None:
+        """Write something at once, which begins these runs: `opened` gets their ids."""
+        try:
+            with undivided():
+                return self.writer.now(write)
+        finally:
+            opened |= {run: found for run in runs if (found := self.patient.identity(run))}
+
+    def open_again(self, runs: Mapping[str, Mapping[str, str]], known: Collection[str] | None = None) -> None:
+        events = [Reopened(run, _tags(tags)) for run, tags in runs.items()]
+        if known is None:
+            self.writer.now(lambda: self.patient.write(events))
+        else:
+            self.writer.now(lambda: self.patient.begin(events, known))
+
+    def held(self, keys: Collection[str]) -> list[Held]:
+        """The runs of the experiment that hold one of these keys."""
+        return self.backend.held(keys)
+
+    def done(self) -> frozenset[str]:
+        """The runs of the experiment that are done."""
+        return frozenset(one.run for one in self.backend.held(None) if one.is_done)
 
     def attach(self, run: str, name: str, content: bytes) -> None:
         self.writer.put(File(run, name, content))
@@ -143,8 +169,11 @@ class MlflowSink:
         with kept_by(self.store):
             open_runs = search_all(self.client, [self.experiment_id], "attributes.status = 'RUNNING'")
         for run in open_runs:
-            tags = run.data.tags
-            if not owner_is_gone(tags):
+            if not owner_is_gone(run.data.tags):
+                continue
+            with kept_by(self.store):
+                tags = self.client.get_run(run.info.run_id).data.tags
+            if not owner_is_gone(tags):  # another has gone on with it since
                 continue
             if tags.get("outcome") in DONE:  # the last thing that is written before the status
                 self.close(run.info.run_id, Outcome(tags["outcome"]))
@@ -156,7 +185,7 @@ class MlflowSink:
         if isinstance(self.backend, Bulk):
             return run
         with kept_by(self.store):
-            return found(self.client, self.experiment_id, run) or run
+            return self.backend.identity(run) or found(self.client, self.experiment_id, run) or run
 
     def unfinished(self, runs: Mapping[str, str]) -> bool:
         """Whether each of these runs is there, is of the key that is given for it, and has not ended by itself."""
@@ -173,18 +202,24 @@ class MlflowSink:
                     return False
         return True
 
-    def show_only(self, sweep: str, keys: Container[str], shown: Container[str]) -> None:
+    def show_only(self, sweep: str, keys: Container[str], shown: Collection[str]) -> dict[str, str]:
         """Take the runs with these keys out of a sweep that are not among the `shown`: others took their place.
 
-        Where the store is away, the next sweep over these runs does it.
+        The ids by which the store knows the `shown`: those that were begun while it was away have others there. Where
+        it is away, the next sweep over these runs does it, and a warning says so.
         """
         try:
             with kept_by(self.store):
                 members = self.backend.members(member_tag(sweep), "run")
-        except StoreAway:
-            return
-        strays = [run for run, key in members.items() if key in keys and run not in shown]
+            ids = {run: run if run in members else self.known(run) for run in shown}
+        except StoreAway as away:
+            logging.getLogger(__name__).warning(
+                "%s; give the same command again once it is back, or the sweep may show runs that others replace", away
+            )
+            return {}
+        strays = [run for run, key in members.items() if key in keys and run not in ids.values()]
         self.tag(strays, member_tag(sweep), "superseded")
+        return ids
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
         """Save the chart page of a sweep whose own run is `run`.

@@ -1,8 +1,9 @@
 """A store that goes away while runs are trained: what it does not take is spooled, and sent when it is back."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -30,12 +31,26 @@ class Patient:
         """The id of a run that the last `write` began, in the store or in the spool; None where it did not."""
         return self.backend.identity(run) or (run if run in self._spooled else None)
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Write events in their order, or spool them; raise TrackingError where neither can be."""
+    def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
+        """Begin runs as the backend does; while the store is away nobody knows the others, and all is spooled."""
+        done = True
+
+        def begin() -> None:
+            nonlocal done
+            done = self.backend.begin(events, known)
+
+        self.write(events, begin)
+        return done
+
+    def write(self, events: Sequence[Event], send: Callable[[], None] | None = None) -> None:
+        """Write events in their order, by `send` if it is given, or spool them.
+
+        Raises TrackingError where neither can be.
+        """
         self._spooled.clear()
         if self.spool.is_empty:
             try:
-                self._send(events)
+                self._send(send or partial(self.backend.write, events))
             except StoreAway as away:
                 self._keep(events)
                 logging.getLogger(__name__).warning(
@@ -51,7 +66,7 @@ class Patient:
         """Try once to send all that is spooled."""
         try:
             for events in self.spool.waiting():
-                self._send(events)
+                self._send(partial(self.backend.write, events))
         except StoreAway:
             self._back_off()
             return
@@ -67,7 +82,7 @@ class Patient:
         self._next = monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST)
 
-    def _send(self, events: Sequence[Event]) -> None:
+    def _send(self, send: Callable[[], None]) -> None:
         now = _inode(self.file)
         if now != self._inode:  # open connections would still write to the file that is gone, without a word
             with suppress(Exception):
@@ -75,7 +90,7 @@ class Patient:
             if now is None:
                 raise StoreAway(f"tracking: the database {self.file} is gone; put it back")
             self._inode = now
-        self.backend.write(events)
+        send()
 
 
 def _inode(file: Path | None) -> tuple[int, int] | None:

@@ -4,11 +4,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
+from typing import TypeVar
 
 from workbench.errors import TrackingError
 from workbench.tracking.base import Event, Rows
 from workbench.tracking.client import undivided
 
+Result = TypeVar("Result")
 SECONDS_BETWEEN_WRITES = 5.0
 MOST_OF_TIME = 0.1  # that writing may take before a flush, however slow the store is
 MOST_SECONDS = 60.0  # between writes, also where the last one waited long for a store that was away
@@ -54,11 +56,11 @@ class Writer:
                     self._job = self._pool.submit(self._work)
                 self._collect()
 
-    def now(self, events: Sequence[Event]) -> None:
-        """Write events after all others, and wait; they are not tried again."""
+    def now(self, write: Callable[[], Result]) -> Result:
+        """Write something after all others, and wait; it is not tried again."""
         with undivided():
             self.flush()
-            self._pool.submit(self.write, events).result()
+            return self._pool.submit(write).result()
 
     def _work(self) -> None:
         """What the thread does: wait until it is time, then write all there is."""

@@ -1,8 +1,8 @@
 """What executors share: the task of one pack, and how a worker does it."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from workbench.certificate import SpotChecks
@@ -35,6 +35,13 @@ class PackTask:
     def silent(self) -> frozenset[int]:
         """Replicas that are trained for the others' sake only."""
         return frozenset(number for number, position in enumerate(self.positions) if position in self.done)
+
+    def without(self, positions: Collection[int]) -> "PackTask | None":
+        """The task without these runs; None where nothing is left to train."""
+        kept = [(place, job) for place, job in zip(self.positions, self.jobs, strict=True) if place not in positions]
+        if self.done.issuperset(place for place, _ in kept):
+            return None
+        return replace(self, positions=tuple(place for place, _ in kept), jobs=tuple(job for _, job in kept))
 
     @property
     def epochs(self) -> int:
@@ -79,7 +86,17 @@ class Worker:
     spot_checks: SpotChecks = field(default_factory=SpotChecks)
 
     def do(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
-        """Train one pack; `on_progress` is told of all its epochs, also of those that are not needed."""
+        """Train one pack, without the runs that others hold; `on_progress` is told of all epochs, needed or not."""
+        found: dict[int, Result] = {}
+        rest: PackTask | None = task
+        while rest is not None:
+            results = self._train(rest, on_progress)
+            found |= zip(rest.positions, results, strict=True)
+            taken = {position for position, one in zip(rest.positions, results, strict=True) if one.taken}
+            rest = rest.without(taken) if taken else None
+        return [found[position] for position in task.positions]
+
+    def _train(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
         config, silent = task.jobs[0].spec.config, task.silent
         left = {number: job.spec.epochs for number, job in enumerate(task.jobs) if number not in silent}
         epoch = 0
@@ -106,5 +123,6 @@ class Worker:
 
         with task.keeper() as keeper:
             results = train_pack(task.jobs, self.sink, on_record, spot_checks, give_up, keeper).results
-        ends(list(left))
+        taken = [number for number, result in enumerate(results) if result.taken]
+        ends(taken or list(left))
         return results

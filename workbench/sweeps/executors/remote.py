@@ -71,7 +71,7 @@ def check_reach(store: Store, hosts: Iterable[str]) -> None:
 
 def brief(result: Result) -> Brief:
     """A result without its job, which whoever asked has."""
-    return result.run, result.outcome, result.metrics, result.divergence, result.error
+    return result.run, result.outcome, result.metrics, result.divergence, result.error, result.taken
 
 
 def full(task: PackTask, answer: Sequence[Brief]) -> list[Result]:
