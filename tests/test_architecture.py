@@ -22,6 +22,7 @@ LEVELS = {
     "plain_text": 0,
     "terminal": 0,
     "seeds": 0,
+    "signals": 0,
     "yaml_text": 0,
     "nn": 1,
     "data": 1,
