@@ -5,6 +5,7 @@ several sweeps, and what differs from the others is another thing in each. Confi
 key, as a store keeps them.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -62,13 +63,15 @@ def arms_of(rows: Sequence[Params], keys: Sequence[str] | None = None) -> Arms:
 def varying_keys(rows: Sequence[Params]) -> list[str]:
     """The params that differ between runs, choices of groups first.
 
-    Left out are seeds, what changes no result, and what a choice that differs brings with it.
+    A run that lacks a param differs from those that have it. Left out are seeds, what changes no result, and what a
+    choice that differs brings with it.
     """
-    known: dict[str, dict[str, None]] = {}
+    known: dict[str, Counter[str]] = {}
     for row in rows:
         for key, text in row.items():
-            known.setdefault(key, {})[text] = None
-    keys = [key for key, texts in known.items() if matters(key) and len({*map(canonical, texts)}) > 1]
+            known.setdefault(key, Counter())[text] += 1
+    several = [key for key, texts in known.items() if len({*map(canonical, texts)}) + (texts.total() < len(rows)) > 1]
+    keys = [key for key in several if matters(key)]
     keys.sort(key=_rank)
     return [key for key in keys if not _comes_with_choice(key, keys, rows)]
 

@@ -270,5 +270,5 @@ def test_params_of_members_are_found_both_ways(ways: list[Way]) -> None:
         way.backend.write([Opened(run * 32, one, START) for run, one in zip("ef0", infos, strict=True)])
         found = [dict(one) for one in way.backend.params("in.p", "run")]
         assert sorted(one["lr"] for one in found) == ["0.1", "0.2"]
-        assert varying_keys(found) == ["lr"]
+        assert varying_keys(found) == ["lr", "slope"]
         assert way.backend.params("in.t", "run") == []

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from workbench.claims.card import card, claims_table
 from workbench.claims.catalog import catalog
+from workbench.claims.kept import last_verdicts
 from workbench.claims.report import suffix
-from workbench.claims.reproduce import Reproduced, last_verdicts
+from workbench.claims.reproduce import Reproduced
 from workbench.claims.reproduce import reproduce as measured
 from workbench.claims.request import Request
 from workbench.claims.verdict import Reproduction, corrected
@@ -25,9 +26,12 @@ TEMPLATES = Path(__file__).parent / "template"
 
 def claims_command(folder: str | None, uri: str | None) -> int:
     """Print all claims with their last verdicts."""
-    last = last_verdicts(find_store(uri))
+    last, doubts = last_verdicts(find_store(uri))
     rows = [(name, entry.claim, last.get(name)) for name, entry in catalog(_folder(folder)).items()]
-    plain_console().print(claims_table(rows))
+    console = plain_console()
+    console.print(claims_table(rows))
+    for doubt in doubts:
+        console.print(doubt, soft_wrap=True)
     return 0
 
 

@@ -25,6 +25,7 @@ from rich.console import Console
 from workbench.arms import PALETTE
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.figures import STYLE
+from workbench.claims.kept import VERDICT, read_kept
 from workbench.claims.request import SEED_OFFSET, Request
 from workbench.claims.study import Study
 from workbench.claims.verdict import Reproduction, Sweep, judge, overall
@@ -40,7 +41,7 @@ from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs,
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 FIGURE_INCHES = (8.0, 4.2)
-VERDICT, SVG, PNG = "verdict.json", "figure.svg", "figure.png"
+SVG, PNG = "figure.svg", "figure.png"
 LARGEST_SVG = 400_000  # bytes; a figure of more points than that is smaller as pixels
 
 
@@ -81,24 +82,12 @@ def reproduce(
             on_error(entry.name, error)
 
 
-def last_verdicts(store: Store) -> dict[str, Reproduction]:
-    """The newest kept verdict of every claim, by name."""
-    newest: dict[str, ReadVerdict] = {}
-    for verdict in read_verdicts(store):
-        newest.setdefault(verdict.tags["claim"], verdict)
-    return {name: _read(store, verdict) for name, verdict in newest.items()}
-
-
-def _read(store: Store, verdict: ReadVerdict) -> Reproduction:
-    return Reproduction.model_validate_json(artifact(store, verdict.run, VERDICT))
-
-
 def _refuse_changed_rule(entry: Entry, verdicts: Sequence[ReadVerdict]) -> None:
     """Raise ConfigError where the store holds a verdict of this version by another rule."""
     for verdict in verdicts:
         tags = verdict.tags
-        same = tags["claim"] == entry.name and tags["version"] == str(entry.claim.version)
-        if same and tags["rule_hash"] != entry.claim.rule_hash:
+        same = tags.get("claim") == entry.name and tags.get("version") == str(entry.claim.version)
+        if same and tags.get("rule_hash", entry.claim.rule_hash) != entry.claim.rule_hash:
             raise ConfigError(
                 f"claim {entry.name}: a changed rule is a new version: version {entry.claim.version} is kept with rule "
                 f"{tags['rule_hash']}, the rule in {entry.yaml} is {entry.claim.rule_hash}; write version: "
@@ -110,9 +99,9 @@ def _kept(entry: Entry, request: Request, store: Store, verdicts: Sequence[ReadV
     wanted = _identity(entry, request)
     for verdict in verdicts:
         if all(verdict.tags.get(key) == value for key, value in wanted.items()):
-            record = _read(store, verdict)
+            record = read_kept(store, verdict)
             figure = _figure(partial(artifact, store, verdict.run))
-            return Reproduced(record, figure, verdict.tags["link"], kept=True)
+            return Reproduced(record, figure, verdict.tags.get("link", ""), kept=True)
     return None
 
 

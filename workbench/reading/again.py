@@ -1,10 +1,12 @@
 """A run from what a store holds of it alone: its configuration, its pack, and how it is trained again."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load
 
 from workbench import __version__
@@ -17,6 +19,7 @@ from workbench.engine.replicas import Pack
 from workbench.errors import NumericsError, TrackingError
 from workbench.nn.params import Params
 from workbench.outbox import DIGEST, WEIGHTS
+from workbench.plain_text import one_line
 from workbench.run import Job, train_pack
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.jobs import environment_tags
@@ -24,9 +27,11 @@ from workbench.tracking.base import MemorySink
 from workbench.tracking.reader import artifact
 from workbench.tracking.single import FullRun, read_run, runs_where
 from workbench.tracking.store import Store
+from workbench.tracking.stored import whole_number
 
 COMMAND = "    workbench train"  # in a run's note
 COMMIT = "mlflow.source.git.commit"
+PACK = re.compile(r"([^:'%]+):(\d{1,9})/(\d{1,9})")  # the tag pack: digest of its keys, place, number of runs
 
 
 def spec_of(kept: FullRun) -> RunSpec:
@@ -34,12 +39,20 @@ def spec_of(kept: FullRun) -> RunSpec:
 
     Raises TrackingError where the run kept none that can be read.
     """
-    if kept.trouble:
-        raise TrackingError(f"run {kept.run.id}: {kept.trouble}")
     if not kept.config:
-        raise TrackingError(f"run {kept.run.id}: must have kept its config.yaml, but its files are {list(kept.files)}")
+        why = kept.trouble or f"its files are {', '.join(map(one_line, kept.files)) or 'none'}"
+        raise TrackingError(
+            f"run {kept.run.id}: must have kept its config.yaml, but {why}; put the file back with the run, or "
+            f"train it again: {command_of(kept).strip() or 'workbench train ...'}"
+        )
     choices = {group: kept.run.params.get(group, "") for group in GROUPS}
-    return spec_from(kept.config, choices, kept.allowed)
+    try:
+        return spec_from(kept.config, choices, kept.allowed)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise TrackingError(
+            f"run {kept.run.id}: its config.yaml must be the configuration that it was trained with, but it was "
+            f"edited: {type(error).__name__}: {error}; put the file back with the run"
+        ) from error
 
 
 def command_of(kept: FullRun) -> str:
@@ -76,13 +89,13 @@ def train_again(kept: FullRun, others: Sequence[FullRun] = ()) -> Again:
     members = list(others) or [kept]
     specs = [spec_of(one) for one in members]
     place = next(place for place, one in enumerate(members) if one.run.id == kept.run.id)
-    leaves = [int(one.run.tags.get("pruned.epoch", -1)) for one in members]
+    leaves = [_number(one, "pruned.epoch", -1) for one in members]
 
     def give_up(record: Record) -> list[int]:
         return [replica for replica in record.replicas if leaves[replica] == record.epoch]
 
     before = torch.get_num_threads()
-    torch.set_num_threads(int(kept.run.tags.get("threads", before)))
+    torch.set_num_threads(max(1, _number(kept, "threads", before)))
     try:
         done = train_pack([Job(spec, "", "") for spec in specs], MemorySink(), give_up=give_up)
     finally:
@@ -115,35 +128,58 @@ def repeat(store: Store, kept: FullRun) -> tuple[Again, list[str]]:
 
 def final_weights(store: Store, kept: FullRun) -> tuple[Pack, Params, str]:
     """A run's pack of one with the parameters that it ended with, and where they are from, in words."""
+    before = ""
     if WEIGHTS in kept.files:
         pack = build_pack([spec_of(kept)])
         params = pack.initial_params()
-        for name, tensor in load(artifact(store, kept.run.id, WEIGHTS)).items():
-            params[name][0].copy_(tensor)
-        return pack, params, f"weights: kept, {WEIGHTS}"
+        wrong = _fill(params, artifact(store, kept.run.id, WEIGHTS), kept.run.tags.get(DIGEST, ""))
+        if not wrong:
+            return pack, params, f"weights: kept, {WEIGHTS}"
+        before = f"{WEIGHTS} was not used, {wrong}; "
     again, reasons = repeat(store, kept)
     same = again.digest == kept.run.tags.get(DIGEST)
     how = "to the same bits" if same else f"to other bits: {'; '.join(reasons) or 'see workbench verify'}"
-    return again.pack, again.params, f"weights: trained again, {how}"
+    return again.pack, again.params, f"weights: {before}trained again, {how}"
+
+
+def _fill(params: Params, content: bytes, digest: str) -> str:
+    """Take the first replica's parameters from a file; why they are not those that the run ended with, if so."""
+    try:
+        weights = load(content)
+        for name in params:
+            params[name][0].copy_(weights[name])
+    except (SafetensorError, LookupError, RuntimeError, ValueError) as error:
+        return f"as it cannot be read: {str(error).splitlines()[0]}"
+    same = not digest or weights_digest(params.layout, params.flat[0]) == digest
+    return "" if same else f"as its weights are not those of the tag {DIGEST}"
 
 
 def pack_of(store: Store, kept: FullRun) -> list[FullRun]:
     """The runs that trained together with this one, in their order; none where the store lacks one of them."""
-    digest, _, place = kept.run.tags.get("pack", "").partition(":")
-    size = int(place.partition("/")[2] or 0)
-    found = {
-        run.data.tags["pack"].partition(":")[2].partition("/")[0]: run.info.run_id
-        for run in runs_where(store, kept.experiment_id, f"tags.pack LIKE '{digest}:%'")
-    }
-    found[place.partition("/")[0]] = kept.run.id
-    if len(found) < size:
+    pack = PACK.fullmatch(kept.run.tags.get("pack", ""))
+    if pack is None:
         return []
-    runs = [run for _, run in sorted(found.items(), key=_number)]
+    digest, place, size = pack.groups()
+    near = runs_where(store, kept.experiment_id, f"tags.pack LIKE '{digest}:%'")
+    others = [(PACK.fullmatch(run.data.tags["pack"]), run.info.run_id) for run in near]
+    found = {one[2]: run for one, run in others if one} | {place: kept.run.id}
+    if len(found) < int(size):
+        runs = [found[number] for number in sorted(found, key=int)]
     return [kept if run == kept.run.id else replace(read_run(store, run), allowed=kept.allowed) for run in runs]
 
 
-def _number(item: tuple[str, str]) -> int:
-    return int(item[0] or 0)
+def _number(kept: FullRun, tag: str, otherwise: int) -> int:
+    """A tag that tells how a run was trained.
+
+    Raises TrackingError where it is there and tells nothing.
+    """
+    number = whole_number(kept.run.tags, tag)
+    if number is None and tag in kept.run.tags:
+        raise TrackingError(
+            f"run {kept.run.id}: its tag {tag} must be a whole number, got {kept.run.tags[tag]!r}; write the number "
+            "there in MLflow's pages, or delete the tag"
+        )
+    return otherwise if number is None else number
 
 
 def what_differs(kept: FullRun, spec: RunSpec) -> list[str]:

@@ -41,13 +41,21 @@ def draw(store: Store, kept: FullRun, folder: Path, console: Console) -> list[Pa
 
 
 def _figures(store: Store, kept: FullRun, console: Console) -> Iterator[tuple[str, Figure]]:
-    tables = {
-        name: pd.read_parquet(BytesIO(artifact(store, kept.run.id, f"{name}.parquet")))
-        for name in TABLES
-        if f"{name}.parquet" in kept.files
-    }
     title, spec = kept.run.name, spec_of(kept)
-    yield from logged_figures(Course(kept.run), tables, title, _deep(spec) if "signal" in tables else None)
+    try:
+        tables = {
+            name: pd.read_parquet(BytesIO(artifact(store, kept.run.id, f"{name}.parquet")))
+            for name in TABLES
+            if f"{name}.parquet" in kept.files
+        }
+        deep = _deep(spec) if "signal" in tables else None
+        logged = list(logged_figures(Course(kept.run), tables, title, deep))
+    except (LookupError, OSError, TypeError, ValueError) as error:  # somebody has changed them
+        names = ", ".join(f"{name}.parquet" for name in TABLES)
+        said = f"{title}: not drawn, as one cannot be read: {names}: {type(error).__name__}: {error}"
+        console.print(said, soft_wrap=True)
+        logged = list(logged_figures(Course(kept.run), {}, title))
+    yield from logged
     if has_weight_figure(spec):
         pack, params, how = final_weights(store, kept)
         console.print(how, highlight=False, markup=False, soft_wrap=True)

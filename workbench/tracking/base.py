@@ -170,7 +170,7 @@ class Backend(Protocol):
         """The runs of the experiment with this tag: id -> the tag `key`, empty where there is none."""
 
     def params(self, tag: str, value: str) -> Sequence[Mapping[str, str]]:
-        """The params of the same runs: a dict for each, from which may be left out what has one value."""
+        """The params of the same runs: a dict for each, from which may be left out what all have alike."""
 
 
 class Sink(Protocol):

@@ -77,10 +77,11 @@ def keys_of(engine: Any, experiment_id: int, tag: str, value: str) -> dict[str, 
 
 
 def params_of(engine: Any, experiment_id: int, tag: str, value: str) -> list[dict[str, str]]:
-    """The params of the same runs that have several values: a dict for each run."""
+    """The params of the same runs in which they are not all alike: a dict for each run."""
     members = _tagged(experiment_id, tag, value).subquery()
     own = select(PARAMS.c.key).join(members, members.c.run_uuid == PARAMS.c.run_uuid)
-    several = own.group_by(PARAMS.c.key).having(func.count(distinct(PARAMS.c.value)) > 1)
+    runs = select(func.count()).select_from(members).scalar_subquery()
+    several = own.group_by(PARAMS.c.key).having((func.count(distinct(PARAMS.c.value)) > 1) | (func.count() < runs))
     found = select(PARAMS.c.run_uuid, PARAMS.c.key, PARAMS.c.value)
     found = found.join(members, members.c.run_uuid == PARAMS.c.run_uuid).where(PARAMS.c.key.in_(several))
     rows: dict[str, dict[str, str]] = {}
