@@ -118,7 +118,10 @@ WRONG = [
         "data=wine split.limit=1000",
         "data=wine: split.limit: must be from 3 to the 142 examples of *; write for example *",
     ),
-    ("data=wine split.label_noise=2", "data=wine: split.label_noise: must be at most 1 for classes, *, got 2"),
+    (
+        "data=wine split.label_noise=2",
+        "data=wine: split.label_noise: must be at most 1 for classes, *, got 2; write for example *",
+    ),
     ("data=curve data.low=1", "data=curve: data.low: must be below data.high, got 1 and 1; write for example *"),
     ("data=wine split.valid=0.5 split.test=0.499", "data=wine: wine: cannot split off 0.5 and 0.499 of 178: *"),
     # targets that are no such thing

@@ -39,7 +39,7 @@ BYTES = {torch.float32: 4, torch.float64: 8}
 @lru_cache(maxsize=8)
 def _dataset(node: str) -> Dataset:
     dataset: Dataset = call("data", json.loads(node))
-    return dataset
+    return dataset.checked()
 
 
 def dataset_of(spec: RunSpec) -> Dataset:

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
 
+from workbench.errors import DataError
+
 GIB = 2**30
+MOST = 10**9 * GIB  # above which a number of bytes is not spelled out
+COPIES = 3  # of a data set's inputs that are held at one time: as read, split, and as tensors
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -16,7 +20,16 @@ def available() -> int:
 
 def gib(count: float) -> str:
     """A number of bytes for a message."""
+    if count > MOST:
+        return "more than 1e9 GiB"
     return f"{count / GIB:.2g} GiB" if count < 10 * GIB else f"{count / GIB:.0f} GiB"
+
+
+def require_memory(who: str, needed: int, then: str) -> None:
+    """Raise DataError where so many bytes are more than there are."""
+    free = available()
+    if needed > free:
+        raise DataError(f"{who} must fit into memory, but takes {gib(needed)} of the {gib(free)} that are free; {then}")
 
 
 def _bounds() -> Iterator[int]:

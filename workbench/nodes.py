@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
+from workbench.advice import override
 from workbench.axes import PER_REPLICA, is_per_replica
 from workbench.config import TARGET, packaged
 from workbench.data.datasets import Dataset
@@ -176,10 +177,10 @@ def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
             raise ConfigError(f"{key}.{name}: unknown key; {hint}keys of {key}: {', '.join(open_keys) or 'none'}")
         hint = hints.get(name, Any)
         inner = (is_node(value) and _kind(hint)) or (is_family(value) and _member_kind(hint))
-        values[name] = value if inner else _checked_value(f"{key}.{name}", value, hint)
+        values[name] = value if inner else _checked_value(f"{key}.{name}", value, hint, node)
     for name in open_keys:
         if name not in values and parameters[name].default is inspect.Parameter.empty:
-            raise ConfigError(f"{key}.{name}: must be given, it has no default{_example(f'{key}.{name}')}")
+            raise ConfigError(f"{key}.{name}: must be given, it has no default{_example(f'{key}.{name}', node)}")
     return values
 
 
@@ -224,7 +225,7 @@ def _made(key: str, node: Node, kind: Any, values: Mapping[str, Any], given: Map
     return made
 
 
-def _checked_value(key: str, value: Any, annotation: Any) -> Any:
+def _checked_value(key: str, value: Any, annotation: Any, node: Node) -> Any:
     if is_per_replica(annotation):
         rules = tuple(rule for rule in get_args(annotation)[1:] if rule is not PER_REPLICA)
         annotation = Annotated[float, *rules]
@@ -236,15 +237,17 @@ def _checked_value(key: str, value: Any, annotation: Any) -> Any:
         first = error.errors()[0]
         place = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
         rule = first["msg"].removeprefix("Input should be ")
-        raise ConfigError(f"{place}: must be {rule}, got {first['input']!r}{_example(key)}") from error
+        raise ConfigError(f"{place}: must be {rule}, got {first['input']!r}{_example(key, node)}") from error
 
 
-def _example(key: str) -> str:
-    """A default for this key as a hint: the default option's, else the first among the options of its group."""
+def _example(key: str, node: Node) -> str:
+    """A default for this key of a node as a hint: the default option's, else that of the first with its function."""
     group, _, name = key.partition(".")
     usual = _usual_options().get(group)
     for stem in sorted(options(group), key=lambda stem: stem != usual):
-        value = option(group, stem).get(name)
-        if value not in (None, "???") and not is_node(value):
-            return f"; write for example {key}={json.dumps(value).replace(' ', '')}"
+        other = option(group, stem)
+        value = other.get(name)
+        if other.get(TARGET) == node[TARGET] and value not in (None, "???") and not is_node(value):
+            text = override(key, value) if isinstance(value, str) else f"{key}={json.dumps(value).replace(' ', '')}"
+            return f"; write for example {text}"
     return ""

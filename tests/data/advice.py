@@ -15,7 +15,10 @@ from workbench.nodes import call, option
 def ways_out(message: str) -> list[dict[str, Any]]:
     """The overrides of each way that a message offers behind "write", as values by key."""
     ways: list[dict[str, Any]] = []
-    for _, told in re.findall(r"(?<!\w)(write|or|and) (?=[^ ]*=)(.*?)(?=, or |, and |; | where |$)", message):
+    for _, told in re.findall(
+        r"(?<!\w)(write|or)(?: for example)? (?='?[a-z_.]+=(?!FILE|FOLDER|COLUMN)\S)(.*?)(?=, or |, and |; | where |$)",
+        message,
+    ):
         words = shlex.split(told)
         plain = [word for word in words if re.match(r"[a-z_.]+=", word)]
         parsed = OverridesParser.create().parse_overrides(plain)
@@ -23,13 +26,13 @@ def ways_out(message: str) -> list[dict[str, Any]]:
     return ways
 
 
-def read(name: str = "table", **given: Any) -> Dataset:
+def read(name: str = "table", /, **given: Any) -> Dataset:
     """The data set of an option with these values, checked as those of a configuration are."""
     dataset: Dataset = call("data", {**option("data", name), **given})
     return dataset
 
 
-def refused(name: str = "table", **given: Any) -> str:
+def refused(name: str = "table", /, **given: Any) -> str:
     """The message by which it is refused."""
     with pytest.raises(WorkbenchError) as said:
         read(name, **given)
@@ -37,7 +40,7 @@ def refused(name: str = "table", **given: Any) -> str:
     return str(said.value)
 
 
-def done(way: dict[str, Any], name: str = "table", **given: Any) -> Dataset:
+def done(way: dict[str, Any], name: str = "table", /, **given: Any) -> Dataset:
     """The data set where one way out is taken."""
     changed = {key.removeprefix("data."): value for key, value in way.items() if key.startswith("data.")}
     return read(name, **{**given, **changed})

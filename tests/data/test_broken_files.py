@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data_files import idx_arrays, write_idx, write_idx_folder
-from workbench.data import sources
+from workbench import memory
 from workbench.data.datasets import Dataset
 from workbench.data.files import IDX_NAMES, idx, npz
 from workbench.errors import ConfigError, DataError
@@ -104,7 +104,7 @@ def test_an_idx_header_that_promises_too_much(tmp_path: Path, shape: tuple[int, 
 
 def test_true_headers_are_held_against_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is as large as it says, and too large for this machine, is refused with both sizes before it is read."""
-    monkeypatch.setattr(sources, "available", lambda: 10_000)
+    monkeypatch.setattr(memory, "available", lambda: 10_000)
     folder = write_idx_folder(tmp_path / "many", idx_arrays(400))
     np.savez_compressed(tmp_path / "many.npz", x=np.zeros((1000, 100)), y=np.arange(1000) % 2)
     for read, place in ((lambda: idx(str(folder)), "many"), (lambda: npz(str(tmp_path / "many.npz")), "many.npz")):

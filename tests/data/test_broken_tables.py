@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from tests.data.advice import read
 from tests.data.test_broken_files import FUZZ, MIB, NO_FILES, mutations, outcome, peak_below
-from workbench.data import delimited, sources
+from workbench import memory
+from workbench.data import delimited
 
 LINES = [f"{place}.5,{'ab'[place % 2]}ü,{place // 2 % 2}" for place in range(12)]
 CONTENT = "\n".join(["size,name,kind", *LINES]).encode() + b"\n"
@@ -116,7 +117,7 @@ def test_a_tar_header_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("end", ["csv", "csv.gz"])
 def test_tables_are_held_against_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     """As far as can be known before they are read, and while they are unpacked."""
-    for module in (sources, delimited):
+    for module in (memory, delimited):
         monkeypatch.setattr(module, "available", lambda: 5000)
     content = b"size,kind\n" + b"1.5,1\n" * 1000
     answer = said(tmp_path / f"own.{end}", PACKED["gz"](content) if end == "csv.gz" else content)
@@ -200,7 +201,7 @@ def test_parquet_that_promises_too_much(tmp_path: Path, monkeypatch: pytest.Monk
     """A million rows that take a hundred bytes are counted before they are unpacked."""
     table = pa.table({"a": np.zeros(1_000_000), "kind": np.zeros(1_000_000)})
     pq.write_table(table, tmp_path / "own.parquet", compression="zstd")
-    monkeypatch.setattr(sources, "available", lambda: 10_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 10_000_000)
     assert "must fit into memory, but takes " in outcome(
         lambda: read(path=str(tmp_path / "own.parquet"), target="kind"), "own.parquet"
     )

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
 
 from workbench.axes import PositiveInt
+from workbench.data.sources import finite
 from workbench.errors import DataError
+from workbench.memory import COPIES, require_memory
 from workbench.seeds import stream_seed
 
 Array = NDArray[Any]
@@ -55,6 +57,17 @@ class Dataset:
         """``classification`` or ``regression``."""
         return "regression" if self.n_classes is None else "classification"
 
+    def checked(self) -> "Dataset":
+        """The data set itself; raises DataError where it is not one finite x [N, I] with a target for each of N."""
+        x, y = self.x, self.y
+        if x.ndim != 2 or 0 in x.shape or len(y) != len(x):
+            raise DataError(
+                f"{self.name}: must have x [N, I] and N targets, got x {x.shape} and y {y.shape}; correct it"
+            )
+        finite(f"{self.name}: inputs", x)
+        finite(f"{self.name}: targets", y.reshape(len(y), -1))
+        return self
+
     @cached_property
     def digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of shapes, types and bytes."""
@@ -76,6 +89,11 @@ def _classes(name: str, bunch: Any, same_unit: bool = False) -> Dataset:
     )
 
 
+def _require(key: str, rows: int, features: int = 1) -> None:
+    """Raise DataError where so many numbers, in float64, do not fit into memory."""
+    require_memory(f"{key}: the data set", 8 * COPIES * rows * (features + 1), f"write a smaller {key}")
+
+
 def digits() -> Dataset:
     """1797 images of 8x8 gray levels, 10 classes."""
     return _classes("digits", sklearn_datasets.load_digits(), same_unit=True)
@@ -83,6 +101,7 @@ def digits() -> Dataset:
 
 def shifted_digits(canvas: Annotated[int, Ge(8)] = 16, seed: int = 0) -> Dataset:
     """The digits, each at a place of its own, drawn uniformly, on an empty canvas: one pixel then says little."""
+    _require("data.canvas", 1797, canvas**2)
     images: Any = sklearn_datasets.load_digits()
     stream = np.random.default_rng(stream_seed(seed, "data", "shifted_digits"))
     top, left = stream.integers(0, canvas - 7, (2, len(images.target), 1, 1))
@@ -131,7 +150,11 @@ def curve(
     Both wiggles and |x| are the targets of Lu, Shin, Su and Karniadakis 2020. Raises DataError for an empty interval.
     """
     if not low < high:
-        raise DataError(f"data.low: must be below data.high, got {low:g} and {high:g}; write for example data.low=-1")
+        raise DataError(
+            f"data.low: must be below data.high, got {low:g} and {high:g}; "
+            f"write for example data.low={high - max(1.0, abs(high)):g}"
+        )
+    _require("data.points", points)
     x = np.linspace(low, high, points)[:, None]
     return Dataset("curve", x, CURVES[target](x), None, split=False)
 
@@ -147,6 +170,7 @@ def annuli(
     Features are (x, y), or (r, θ) of the same points with θ = atan2(y, x) in [-π, π]. Source: the picture on the
     lecture's slide "The Importance of Representation".
     """
+    _require("data.points", points, 4)
     stream = np.random.default_rng(stream_seed(seed, "data", "annuli"))
     y = np.arange(points, dtype=np.int64) % 2
     r, turn = 1 + y + noise * stream.standard_normal(points), stream.uniform(-np.pi, np.pi, points)
@@ -166,6 +190,7 @@ def spirals(
 
     Points are uniform in the radius r, at the angle 2π (turns r + class/classes); both coordinates get N(0, noise²).
     """
+    _require("data.points", points, 4)
     stream = np.random.default_rng(stream_seed(seed, "data", "spirals"))
     y = np.arange(points, dtype=np.int64) % classes
     r = stream.uniform(0, 1, points)
@@ -184,6 +209,7 @@ def parity(
 
     Inputs get N(0, noise²). A single copy is the whole problem: every part holds it; several are split.
     """
+    _require("data.copies", copies * 2**bits, bits)
     patterns = np.arange(2**bits)[:, None] >> np.arange(bits - 1, -1, -1) & 1
     x = np.repeat(patterns, copies, axis=0).astype(np.float64)
     stream = np.random.default_rng(stream_seed(seed, "data", "parity"))

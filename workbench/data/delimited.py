@@ -22,9 +22,9 @@ import pandas as pd
 
 from workbench.advice import override
 from workbench.data.notation import PLAIN, Notation, number
-from workbench.data.sources import opening, require_memory, shown
+from workbench.data.sources import opening, shown
 from workbench.errors import DataError
-from workbench.memory import available, gib
+from workbench.memory import available, gib, require_memory
 
 HEAD = 2**24  # characters in which the header must end
 MOST_COLUMNS = 100_000

@@ -9,8 +9,9 @@ import numpy as np
 
 from workbench.data.arrays import Header, idx_header, npy_header, read_idx, read_npy
 from workbench.data.datasets import Array, Dataset
-from workbench.data.sources import COPIES, finite, opening, regular_file, require_memory, shown
+from workbench.data.sources import finite, opening, regular_file, shown
 from workbench.errors import DataError, unknown_name
+from workbench.memory import COPIES, require_memory
 
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IDX_SOURCES = (

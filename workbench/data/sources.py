@@ -8,15 +8,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workbench.data.datasets import Array
 from workbench.errors import DataError
-from workbench.memory import available, gib
 
-COPIES = 3  # of the inputs that are held at one time: as read, split, and as tensors
 LARGEST = {"f4": 1e38, "f8": 1e150}  # whose squares can be summed in float64, and differences taken in their own type
 BLOCK = 2**22  # numbers looked at in one go
 BROKEN = (lzma.LZMAError, tarfile.TarError, OSError, EOFError, ValueError, RuntimeError, BadZipFile, zlib.error)
@@ -66,14 +65,7 @@ def shown(name: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
-def require_memory(who: str, needed: int, then: str) -> None:
-    """Raise DataError where so many bytes are more than there are."""
-    free = available()
-    if needed > free:
-        raise DataError(f"{who} must fit into memory, but takes {gib(needed)} of the {gib(free)} that are free; {then}")
-
-
-def finite(who: str, values: Array, first: int = 0) -> Array:
+def finite(who: str, values: NDArray[Any], first: int = 0) -> NDArray[Any]:
     """The values [N, K] themselves; raises DataError with the rows, counted from `first`, that are not all finite."""
     if values.dtype.kind != "f":
         return values
@@ -91,7 +83,7 @@ def finite(who: str, values: Array, first: int = 0) -> Array:
     return values
 
 
-def rows_of(rows: Array) -> str:
+def rows_of(rows: NDArray[Any]) -> str:
     """Numbers of rows, from 0, the first five and how many more."""
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     return f"row{'s' if len(rows) > 1 else ''} {', '.join(str(row) for row in rows[:5])}{more}"

@@ -5,6 +5,7 @@ share a unit; for regression the targets are scaled too. Classes keep their shar
 harder, few labels and wrong ones, is done to the training part alone.
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ class Change(NamedTuple):
 
 
 UNCHANGED = Change()
+SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.33)  # of validation and test part, that are tried where those asked for fail
 
 
 def split(
@@ -59,7 +61,16 @@ def split(
     parts = parts._replace(train=_relabeled(dataset, train, seed, change.label_noise))
     if change.binarize is not None:
         parts = _binarized(dataset, parts, change.binarize)
-    return _scaled(dataset, parts) if standardize else parts
+    return _representable(dataset, _scaled(dataset, parts) if standardize else parts, standardize)
+
+
+def _representable(dataset: Dataset, parts: Split, standardized: bool) -> Split:
+    """The parts themselves; raises DataError where a number has none in float32, by which runs compute."""
+    largest = max(float(np.abs(end)) for part in parts for of in part for end in (of.min(), of.max()))
+    if largest <= float(np.finfo(np.float32).max):
+        return parts
+    then = "divide the numbers" if standardized else "write split.standardize=true, or divide the numbers"
+    raise DataError(f"{dataset.name}: numbers must be at most 3.4e38 in size, as float32 is, got {largest:.3g}; {then}")
 
 
 def inputs_as_targets(parts: Split) -> Split:
@@ -69,31 +80,52 @@ def inputs_as_targets(parts: Split) -> Split:
 
 def _drawn(dataset: Dataset, seed: int, valid: float, test: float) -> Split:
     """Copies of the examples of each part."""
-    everything = np.arange(len(dataset.x))
     if not dataset.split:
-        return Split(*(_taken(dataset, everything) for _ in range(3)))
-    rest, test_rows = np.split(everything, [len(everything) - dataset.official_test])
-    asked = f"{valid:g} of {len(rest)}"
-    if not dataset.official_test:
-        asked = f"{valid:g} and {test:g} of {len(rest)}"
-        rest, test_rows = _parted(dataset, rest, seed, test, asked)
-        valid /= 1 - test
-    train_rows, valid_rows = _parted(dataset, rest, seed, valid, asked)
-    return Split(*(_taken(dataset, rows) for rows in (train_rows, valid_rows, test_rows)))
-
-
-def _parted(dataset: Dataset, rows: Array, seed: int, share: float, asked: str) -> tuple[Array, Array]:
-    """Rows drawn into two parts, the second of the given share."""
+        return Split(*(_taken(dataset, np.arange(len(dataset.x))) for _ in range(3)))
     try:
-        drawn = (StratifiedShuffleSplit if dataset.n_classes else ShuffleSplit)(
-            1, test_size=share, random_state=stream_seed(seed, "data", "split", bits=32)
-        )
-        first, second = next(drawn.split(rows, dataset.y[rows]))
+        return Split(*(_taken(dataset, rows) for rows in _rows(dataset, seed, valid, test)))
     except ValueError as error:
-        raise DataError(
-            f"{dataset.name}: cannot split off {asked}: {error}; write for example split.valid=0.1 split.test=0.1"
-        ) from error
+        raise _no_split(dataset, seed, valid, test, error) from error
+
+
+def _rows(dataset: Dataset, seed: int, valid: float, test: float) -> tuple[Array, Array, Array]:
+    """Of training, validation and test part; raises ValueError where a class or a part has too few examples."""
+    everything = np.arange(len(dataset.x))
+    rest, test_rows = np.split(everything, [len(everything) - dataset.official_test])
+    if not dataset.official_test:
+        rest, test_rows = _parted(dataset, rest, seed, test)
+        valid /= 1 - test
+    train_rows, valid_rows = _parted(dataset, rest, seed, valid)
+    return train_rows, valid_rows, test_rows
+
+
+def _parted(dataset: Dataset, rows: Array, seed: int, share: float) -> tuple[Array, Array]:
+    """Rows drawn into two parts, the second of the given share."""
+    drawn = (StratifiedShuffleSplit if dataset.n_classes else ShuffleSplit)(
+        1, test_size=share, random_state=stream_seed(seed, "data", "split", bits=32)
+    )
+    first, second = next(drawn.split(rows, dataset.y[rows]))
     return rows[first], rows[second]
+
+
+def _no_split(dataset: Dataset, seed: int, valid: float, test: float, error: ValueError) -> DataError:
+    """With shares that this data set can be split by, where there are any."""
+    drawn = len(dataset.x) - dataset.official_test
+    asked = f"{valid:g}" if dataset.official_test else f"{valid:g} and {test:g}"
+    begin = f"{dataset.name}: cannot split off {asked} of {drawn}: {str(error).rstrip('.')}"
+    for share in SHARES:
+        with suppress(ValueError):
+            _rows(dataset, seed, share, share)
+            more = "" if dataset.official_test else f" split.test={share:g}"
+            return DataError(f"{begin}; write for example split.valid={share:g}{more}")
+    if not dataset.n_classes:
+        return DataError(f"{begin}; three parts need three examples or more, add some")
+    counts = np.bincount(dataset.y[:drawn], minlength=dataset.n_classes)
+    rare = int(np.where(counts, counts, drawn + 1).argmin())
+    return DataError(
+        f"{begin}; each class needs an example in each part, but class {rare} of 0 to {dataset.n_classes - 1} has "
+        f"{counts[rare]}: add examples of it, or take it out"
+    )
 
 
 def _taken(dataset: Dataset, rows: Array) -> PartArrays:
@@ -127,7 +159,10 @@ def _relabeled(dataset: Dataset, part: PartArrays, seed: int, noise: float) -> P
     if dataset.n_classes is None:
         return part._replace(y=part.y + noise * part.y.std(0) * stream.standard_normal(part.y.shape))
     if noise > 1:
-        raise DataError(f"split.label_noise: must be at most 1 for classes, a share of the labels, got {noise:g}")
+        raise DataError(
+            f"split.label_noise: must be at most 1 for classes, a share of the labels, got {noise:g}; "
+            "write for example split.label_noise=0.1"
+        )
     wrong = stream.permutation(len(part.y))[: round(noise * len(part.y))]
     y = part.y.copy()
     y[wrong] = (y[wrong] + stream.integers(1, dataset.n_classes, len(wrong))) % dataset.n_classes

@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +25,13 @@ from workbench.data.datasets import Array, Dataset
 from workbench.data.delimited import RULE, Form, read_rows
 from workbench.data.files import FEWER, Task, classes_of
 from workbench.data.notation import Notation
-from workbench.data.sources import COPIES, finite, opening, regular_file, require_memory, shown
+from workbench.data.sources import finite, opening, regular_file, shown
 from workbench.errors import ConfigError, DataError, unknown_name
+from workbench.memory import COPIES, require_memory
 
 MANY_NUMBERS = 10_000_000  # of a table whose inputs are kept in float32
 SECONDS = 5.0  # that openml.org may be silent
+FAILURES = (ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, HTTPException, zlib.error)
 PARQUET = (".parquet", ".pq")
 READ = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_string)
 
@@ -78,7 +81,7 @@ Encoding = Annotated[str, AfterValidator(_encoding)]
 
 
 def table(
-    path: str,
+    path: Name,
     target: Name,
     task: Task = "classification",
     drop: Names = (),
@@ -159,7 +162,7 @@ def openml(
             # categories of numbers, as MNIST's, break scikit-learn up to 1.9 under pandas 3.1 (scikit-learn #34902)
             head: Any = fetch_openml(name, **settings, read_csv_kwargs={"nrows": 0})
             bunch: Any = fetch_openml(name, **settings, read_csv_kwargs={"dtype": None})
-    except (ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, zlib.error) as error:
+    except FAILURES as error:
         raise DataError(  # OpenMLError and URLError are of these
             f"data.name: cannot get {shown(name)!r} from openml.org: {shown(error)}; look its name up on "
             "https://www.openml.org, and where there is no connection write data.cache=FOLDER with the folder that "
