@@ -19,6 +19,7 @@ LEVELS = {
     "advice": 0,
     "memory": 0,
     "axes": 0,
+    "credentials": 0,
     "plain_text": 0,
     "terminal": 0,
     "seeds": 0,

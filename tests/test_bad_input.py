@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.outer import SMALL, Answer
-from workbench.tracking.store import find_store, without_credentials
+from workbench.credentials import without_credentials
+from workbench.tracking.store import find_store
 
 pytest_plugins = ["tests.outer_fixtures"]
 

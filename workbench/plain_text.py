@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TextIO
 
+from workbench.credentials import without_credentials
+
 ERRORS = "workbench.spelled"
 TURNING = {*map(chr, (0x061C, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
@@ -102,8 +104,8 @@ def prepare() -> None:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a message, which may quote foreign names, to the standard error output or another one."""
-    print(printable(text), file=stream or sys.stderr)
+    """Print a message, which may quote foreign names and addresses, to the standard error output or another one."""
+    print(printable(without_credentials(text)), file=stream or sys.stderr)
 
 
 def give_up_output() -> None:

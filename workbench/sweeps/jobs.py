@@ -1,5 +1,6 @@
 """A sweep's configurations as jobs: each run's name, arm, tags and note, and what is said of the sweep itself."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from workbench import __version__
 from workbench.arms import PALETTE
 from workbench.build import dataset_of
 from workbench.config import RunSpec
+from workbench.credentials import without_credentials
 from workbench.run import Job
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.naming import arm_names, label, run_names, varying_keys
@@ -56,9 +58,22 @@ def sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]
     keys = varying_keys([job.spec for job in jobs])
     values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
     lines = [f"- `{key}`: {value}" for key, value in values.items()]
-    text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {shlex.join(command)}\n"
+    text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {_repeat(command)}\n"
     tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, "sweep.key": key}
     return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
+
+
+def _user() -> str:
+    """The name of who runs this; a number where it has none, as in a container."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # the second from Python 3.13 on
+        return str(getattr(os, "getuid", str)())
+
+
+def _repeat(command: Sequence[str]) -> str:
+    """A command line, with users and passwords taken out of the addresses in it."""
+    return shlex.join(map(without_credentials, command))
 
 
 def _note(spec: RunSpec, name: str) -> str:
@@ -67,7 +82,7 @@ def _note(spec: RunSpec, name: str) -> str:
         f"**{name}**: {c['architecture']} {spec.settings.get('architecture.hidden', '')} of {c['activation']} units "
         f"(init {c['init']}, bias {c['bias']}) on {c['data']}, {c['loss']} minimized by {c['optimizer']} for "
         f"{train.epochs} epochs in batches of {train.batch_size}, gradients by the hand-written backward pass.\n\n"
-        f"Repeat it with\n\n    {shlex.join(['workbench', 'train', *spec.overrides])}\n\n{_made_with()}\n"
+        f"Repeat it with\n\n    {_repeat(['workbench', 'train', *spec.overrides])}\n\n{_made_with()}\n"
     )
 
 
@@ -85,7 +100,7 @@ def environment_tags() -> dict[str, str]:
         "workbench": __version__,
         "python": platform.python_version(),
         **owner_tags(),
-        "mlflow.user": getuser(),
+        "mlflow.user": _user(),
         "mlflow.source.name": "workbench train",
         "mlflow.source.type": "LOCAL",
     }
