@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -37,6 +38,7 @@ def _examine(store: Store, dry_run: bool) -> list[Finding]:
         found, away = [Finding(str(error), "start it, or name another with --uri")], True
     is_well = not away and not any(one.todo for one in found)
     if is_well:
+        found += doctor.places(store, dry_run)
         found += doctor.open_runs(store, dry_run)
     return found + _unsent(store) + _checkpoints(store if is_well else None, store)
 
@@ -54,14 +56,26 @@ def _say(found: list[Finding]) -> int:
 def _unsent(store: Store) -> list[Finding]:
     found = []
     for one in unsent(store):
-        says = f"{one.file} holds {one.file.stat().st_size / 2**20:.1f} MiB that the store has not"
+        says = f"{one.file} holds {_mib(one.file):.1f} MiB that the store has not"
         if one.is_free:
             found.append(Finding(says, f"send it: {_recovery(store)}"))
         else:
             owner = f"process {one.owner.get('pid')} on {one.owner.get('host')}"
             todo = f"{owner} sends it if it lives; else: {_recovery(store)} {shlex.quote(str(one.file))}"
             found.append(Finding(f"{says}; left alone, for {owner} may live", todo))
+    for file in spool.damaged(store):
+        says = f"{file} cannot be sent: its first line does not say for which store and experiment it is"
+        found.append(Finding(says, f"mend that line, or remove the file: rm {shlex.quote(str(file))}"))
+    for file in spool.refused(store):
+        says = f"{file} holds lines that could not be sent"
+        found.append(Finding(says, f"look what they are, then remove them: rm {shlex.quote(str(file))}"))
     return found
+
+
+def _mib(file: Path) -> float:
+    with suppress(OSError):
+        return file.stat().st_size / 2**20
+    return 0.0
 
 
 def _checkpoints(answering: Store | None, store: Store) -> list[Finding]:
@@ -99,9 +113,12 @@ def recover_command(options: argparse.Namespace) -> int:
     others = [one for one in unsent(store) if not one.is_free]
     for other in others if not named else ():
         print(f"left alone: {other.file}, for process {other.owner.get('pid')} on {other.owner.get('host')} may live")
-    if not sent and not others:
+    damaged = [] if named else spool.damaged(store)
+    for file in damaged:
+        print(f"not sent: {file}: its first line does not say for which store and experiment it is")
+    if not sent and not others and not damaged:
         print(f"{store.home / spool.UNSENT} holds nothing for {store.shown}")
-    return int(any(one.error for one in sent) or bool(others and not named))
+    return int(any(one.error or one.aside for one in sent) or bool((others or damaged) and not named))
 
 
 def send_rest(code: int) -> int:

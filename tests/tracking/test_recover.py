@@ -15,9 +15,10 @@ from tests.servers import PASSWORD, MlflowServer, mlflow_server
 from workbench.errors import StoreAway, TrackingError
 from workbench.tracking.base import DatasetInfo, Ended, Event, File, Opened, Outcome, Reopened, Rows, RunInfo, Tagged
 from workbench.tracking.client import connect
+from workbench.tracking.lines import event_of, line_of
 from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.recover import recover
-from workbench.tracking.spool import Head, Spool, event_of, line_of, read, unsent
+from workbench.tracking.spool import Head, Spool, read, unsent
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from workbench.errors import TrackingError
-from workbench.tracking.base import Ended, Event, Opened, Rows
+from workbench.errors import StoreAway, TrackingError
+from workbench.tracking.base import Backend, Ended, Event, Opened, Rows
 from workbench.tracking.client import kept_by
+from workbench.tracking.lines import line_of
 from workbench.tracking.mlflow import ERROR_TAG, MlflowSink, backend_of
-from workbench.tracking.spool import Unsent, read, unsent
+from workbench.tracking.spool import Unsent, aside, read, set_aside, unsent
 from workbench.tracking.store import Store, member_tag
 
 GONE = "its process "  # how the reason begins that others gave for the end of such a run
@@ -19,7 +20,10 @@ GONE = "its process "  # how the reason begins that others gave for the end of s
 
 @dataclass
 class Sent:
-    """What came of one file: the runs and rows that were sent, and the error that ended it."""
+    """What came of one file: the runs and rows that were sent, and the error that ended it.
+
+    Lines that could not be sent are in the file `aside`, if there are any.
+    """
 
     file: Path
     runs: int = 0
@@ -27,11 +31,18 @@ class Sent:
     error: str = ""
 
     @property
+    def aside(self) -> Path | None:
+        """The file with the lines that could not be sent."""
+        kept = aside(self.file)
+        return kept if kept.exists() else None
+
+    @property
     def said(self) -> str:
         """One line for people."""
         if self.error:
             return f"not sent: {self.file}: {self.error}"
-        return f"sent {self.rows} rows of {self.runs} runs that were kept in {self.file}"
+        others = f"; lines that could not be sent are in {self.aside}" if self.aside else ""
+        return f"sent {self.rows} rows of {self.runs} runs that were kept in {self.file}{others}"
 
 
 def recover(store: Store, named: Sequence[Path] = ()) -> list[Sent]:
@@ -43,7 +54,11 @@ def recover(store: Store, named: Sequence[Path] = ()) -> list[Sent]:
     sent = []
     for left in unsent(store):
         if (left.file.resolve() in chosen) if chosen else left.is_free:
-            mine = left.take(store)
+            try:
+                mine = left.take(store)
+            except OSError as error:
+                sent.append(Sent(left.file, error=f"it cannot be moved: {error}"))
+                continue
             if mine is not None:
                 sent.append(_send(store, mine))
     return sent
@@ -60,22 +75,37 @@ def _send(store: Store, left: Unsent) -> Sent:
         sink = MlflowSink(store, left.head.experiment)
         with kept_by(store):
             backend = backend_of(sink.client, store, sink.experiment_id, again=True)
-        for events, _ in read(left.file):
-            backend.write(events)
+        for some, _ in read(left.file):
+            events = _write(backend, some, left.file)
             done.rows += sum(map(_count, events))
             for event in events:
                 runs |= set(event.runs) if isinstance(event, Rows) else {event.run}
                 ended += [event] if isinstance(event, Ended) else []
                 if isinstance(event, Opened) and event.info.tags.get("kind") == "sweep":
-                    sweeps[event.run] = event.info.tags["sweep"]
+                    sweeps[event.run] = event.info.tags.get("sweep", "")
         _mend(sink, ended)
         _show(sink, sweeps)
-    except TrackingError as error:
+    except (TrackingError, OSError) as error:
         done.error = str(error)
         return done
     done.runs = len(runs)
     left.remove()
     return done
+
+
+def _write(backend: Backend, events: Sequence[Event], file: Path) -> list[Event]:
+    """Write events, and set those aside that the store refuses by themselves; the others."""
+    try:
+        backend.write(events)
+    except StoreAway:
+        raise
+    except TrackingError as error:
+        if len(events) > 1:
+            half = len(events) // 2
+            return _write(backend, events[:half], file) + _write(backend, events[half:], file)
+        set_aside(file, f"{line_of(events[0])}\n".encode(), str(error))
+        return []
+    return list(events)
 
 
 def _count(event: Event) -> int:

@@ -2,32 +2,24 @@
 
 They lie in ``.workbench/unsent`` beside an sqlite database, else in the current folder, and are named for their
 process. The first line says for which store and experiment, each other line is an event. Whoever sends what another
-has left first renames the file for itself, which one of several can do.
+has left first renames the file for itself, which one of several can do. A line that is no event, or that the store
+refuses, is set aside in a file beside, and the others are sent.
 """
 
 import json
+import logging
 import os
 import secrets
-from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from workbench.errors import TrackingError
-from workbench.tracking.base import (
-    DatasetInfo,
-    Ended,
-    Event,
-    File,
-    Opened,
-    Outcome,
-    Reopened,
-    Rows,
-    RunInfo,
-    Tagged,
-)
+from workbench.tracking.base import Event, Rows
+from workbench.tracking.lines import event_of, line_of
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.store import Store
 
@@ -35,7 +27,8 @@ UNSENT = "unsent"
 SUFFIX = ".jsonl"
 EVENTS_AT_ONCE = 1000
 ROWS_AT_ONCE = 50_000
-KINDS = {kind.__name__: kind for kind in (Opened, Reopened, Rows, Tagged, File, Ended)}
+REFUSED = ".refused"
+LONGEST_HEAD = 10_000  # bytes
 used: set[Store] = set()  # the stores that this process has written to
 
 
@@ -46,6 +39,9 @@ class Head:
     store: str
     experiment: str
     experiment_id: str
+
+
+_HEAD = TypeAdapter(Head)
 
 
 class Spool:
@@ -96,40 +92,11 @@ class Spool:
         _remove(self.file)
 
 
-def line_of(event: Event) -> str:
-    """An event as a line of JSON; bytes in base64."""
-    content = dict(vars(event))
-    match event:
-        case File():
-            content["content"] = b64encode(event.content).decode()
-        case Ended():
-            content["outcome"] = event.outcome.value
-        case Opened():
-            dataset = event.info.dataset
-            content["info"] = {**vars(event.info), "dataset": None if dataset is None else vars(dataset)}
-    return json.dumps({"kind": type(event).__name__, **content})
-
-
-def event_of(line: str) -> Event:
-    """The event that `line_of` wrote."""
-    content: dict[str, Any] = json.loads(line)
-    kind = KINDS[content.pop("kind")]
-    if kind is File:
-        content["content"] = b64decode(content["content"])
-    elif kind is Ended:
-        content["outcome"] = Outcome(content["outcome"])
-    elif kind is Rows:
-        content["runs"] = tuple(content["runs"])
-    elif kind is Opened:
-        info = content["info"]
-        dataset = None if info["dataset"] is None else DatasetInfo(**info["dataset"])
-        content["info"] = RunInfo(**{**info, "dataset": dataset})
-    event: Event = kind(**content)
-    return event
-
-
 def read(file: Path, start: int = 0) -> Iterator[tuple[list[Event], int]]:
-    """A file's events from a place on, some at a time, and the place after them; a line cut off by a kill is none."""
+    """A file's events from a place on, some at a time, and the place after them; a line cut off by a kill is none.
+
+    A line that is no event is set aside.
+    """
     with file.open("rb") as lines:
         lines.seek(start)
         if start == 0:
@@ -137,7 +104,11 @@ def read(file: Path, start: int = 0) -> Iterator[tuple[list[Event], int]]:
         events: list[Event] = []
         rows = 0
         while (line := lines.readline()).endswith(b"\n"):
-            event = event_of(line.decode())
+            try:
+                event = event_of(line.decode())
+            except (TrackingError, UnicodeDecodeError) as error:
+                set_aside(file, line, str(error))
+                continue
             events.append(event)
             rows += event.size if isinstance(event, Rows) else 0
             if len(events) >= EVENTS_AT_ONCE or rows >= ROWS_AT_ONCE:
@@ -145,6 +116,22 @@ def read(file: Path, start: int = 0) -> Iterator[tuple[list[Event], int]]:
                 events, rows = [], 0
         if events:
             yield events, lines.tell() - len(line)
+
+
+def aside(file: Path) -> Path:
+    """The file beside a file of events for those of its lines that cannot be sent."""
+    return file.with_name(f"{file.name}{REFUSED}")
+
+
+def set_aside(file: Path, line: bytes, reason: str) -> None:
+    """Keep a line that cannot be sent in the file beside, once."""
+    kept = aside(file)
+    with kept.open("ab+") as lines:
+        lines.seek(0)
+        if line in lines:
+            return
+        lines.write(line)
+    logging.getLogger(__name__).warning("tracking: a line of %s is set aside in %s: %s", file.name, kept, reason[:200])
 
 
 @dataclass(frozen=True)
@@ -173,7 +160,7 @@ class Unsent:
 def unsent(store: Store) -> list[Unsent]:
     """What was left for a store, the oldest first."""
     found = []
-    for file in sorted((store.home / UNSENT).glob(f"*{SUFFIX}"), key=_modified):
+    for file in _files(store, SUFFIX):
         head = _head(file)
         if head is not None and head.store == store.name:
             owner = dict(zip(OWNER, file.name.split("~"), strict=False))
@@ -181,9 +168,23 @@ def unsent(store: Store) -> list[Unsent]:
     return found
 
 
+def refused(store: Store) -> list[Path]:
+    """Files with lines that were set aside."""
+    return _files(store, SUFFIX + REFUSED)
+
+
+def damaged(store: Store) -> list[Path]:
+    """Files whose first line does not say what they hold; those of a living process are not looked at."""
+    return [file for file in _files(store, SUFFIX) if _head(file) is None and file.exists()]
+
+
+def _files(store: Store, ending: str) -> list[Path]:
+    return sorted((store.home / UNSENT).glob(f"*{ending}"), key=_modified)
+
+
 def _head(file: Path) -> Head | None:
-    with suppress(OSError, ValueError, TypeError), file.open("rb") as lines:
-        return Head(**json.loads(lines.readline()))
+    with suppress(OSError, ValueError), file.open("rb") as lines:
+        return _HEAD.validate_json(lines.readline(LONGEST_HEAD))
     return None
 
 

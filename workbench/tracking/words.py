@@ -7,6 +7,7 @@ from functools import lru_cache
 from workbench.errors import TrackingError
 
 LONGEST_NAME = 250
+LONGEST_EXPERIMENT = 250  # characters: a PostgreSQL database takes few more
 LEGAL = re.compile(r"[\w\-.: /]+")
 
 
@@ -22,6 +23,16 @@ def check_name(kind: str, name: str) -> None:
     if len(name) > LONGEST_NAME:
         raise TrackingError(
             f"tracking: the name of a {kind} must have at most {LONGEST_NAME} characters, got {len(name)}: {name[:40]}"
+        )
+
+
+def check_experiment(name: str) -> None:
+    """Raise TrackingError for the name of an experiment that some store refuses, or that no terminal can show."""
+    if not name.strip() or len(name) > LONGEST_EXPERIMENT or not name.isprintable():
+        shown = name if len(name) <= 60 else f"{name[:60]}... ({len(name)} characters)"
+        raise TrackingError(
+            f"tracking.experiment: must have 1 to {LONGEST_EXPERIMENT} printable characters, got {shown!r}; write for "
+            "example tracking.experiment=digits"
         )
 
 
