@@ -12,16 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
-from tempfile import gettempdir
 
-from filelock import FileLock
-
+from workbench.tracking.locks import locked
 from workbench.tracking.store import Store
 
 OWNER = ("host", "boot", "pid", "started")
-SECONDS_TO_WAIT = 120
 _ENDED = "ZX"  # states in /proc: a process whose parent has not asked for its exit code yet, one that is being removed
 _PROC = Path("/proc")
 
@@ -60,8 +56,7 @@ def _is_number(text: str) -> bool:
 @contextmanager
 def alone(store: Store) -> Iterator[None]:
     """Be the only process of this host that looks for what others have left in a store."""
-    name = f"workbench-{sha256(store.uri.encode()).hexdigest()[:16]}.lock"
-    with FileLock(Path(gettempdir()) / name, timeout=SECONDS_TO_WAIT):
+    with locked(store, "sweep"):
         yield
 
 

@@ -28,6 +28,7 @@ from workbench.sweeps.executors.remote import (
     shared,
 )
 from workbench.tracking.base import Sink
+from workbench.tracking.locks import private
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Slurm(Executor):
             "sinfo", "--noheader", "--Node", "--format=%n", *([f"--partition={partition}"] if partition else [])
         )
         check_reach(store, nodes or [])
+        private(self.folder)  # the jobs that will lie there hold the store's address, with its password
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
         """Submit all packs, and collect what they answer; a job without an answer costs its pack."""
@@ -133,8 +135,7 @@ class Slurm(Executor):
                 _cancel(going, ours)
 
     def _submit(self, tasks: Sequence[PackTask], place: Place) -> list[Any]:
-        if not self.folder.exists():  # the jobs that will lie there hold the store's address, with its password
-            self.folder.mkdir(0o700, parents=True)
+        private(self.folder)
         executor = self.submitit.SlurmExecutor(folder=self.folder, max_num_timeout=0)
         executor.update_parameters(**self.parameters)
         return list(executor.map_array(_train, tasks, [place] * len(tasks)))
