@@ -19,6 +19,7 @@ from workbench.claims.verdict import Reproduction, corrected
 from workbench.errors import ConfigError
 from workbench.plain_text import say
 from workbench.terminal import plain_console
+from workbench.tracking.names import segment
 from workbench.tracking.store import find_store
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -87,7 +88,7 @@ def _reproduce(
 
 def _show(one: Reproduced, console: Console) -> None:
     """A verdict card, its figure in the folder ``figures``, and the address of its run."""
-    folder = Path("figures") / one.record.name
+    folder = Path("figures") / segment(one.record.name)
     folder.mkdir(parents=True, exist_ok=True)
     figure = folder / f"figure{suffix(one.figure)}"
     figure.write_bytes(one.figure)

@@ -16,6 +16,7 @@ from workbench.claims import words
 from workbench.claims.lecture import slide_by_slide
 from workbench.claims.rules import Label
 from workbench.claims.verdict import Reproduction
+from workbench.tracking.names import segment
 
 PAGES = Path(__file__).parent / "pages"
 PNG = b"\x89PNG"
@@ -39,7 +40,7 @@ def write_report(folder: Path, several: Sequence[Reproduction], figures: Mapping
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     addresses = {}
     for name, data in figures.items():
-        addresses[name] = f"figures/{name}{suffix(data)}"
+        addresses[name] = f"figures/{segment(name)}{suffix(data)}"
         (folder / addresses[name]).write_bytes(data)
     (folder / "report.md").write_text(markdown_report(several, addresses), encoding="utf-8")
     page = folder / "report.html"

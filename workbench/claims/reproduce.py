@@ -35,8 +35,9 @@ from workbench.errors import ConfigError, unknown_name
 from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
 from workbench.sweeps.ledger import make_ledger
 from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
+from workbench.tracking.artifacts import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
-from workbench.tracking.mlflow import MlflowSink, attach
+from workbench.tracking.mlflow import MlflowSink
 from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs, read_verdicts
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from workbench.errors import ConfigError
 from workbench.terminal import plain_console
+from workbench.tracking.names import segment
 from workbench.tracking.store import find_store, run_link, ui_base
 
 
@@ -59,7 +60,7 @@ def _export(options: argparse.Namespace) -> int:
 
     store, console = find_store(options.uri), plain_console()
     kept = replace(find_run(store, options.run), allowed=options.allow)
-    folder = Path(options.out or Path("models") / kept.run.id[:8])
+    folder = Path(options.out or Path("models") / segment(kept.run.id[:8]))
     if folder.exists() and not options.log:
         raise ConfigError(f"export: {folder} must be a new folder; name another with -o, or remove it")
     pack, params, how = final_weights(store, kept)
@@ -107,16 +108,18 @@ def _figures(options: argparse.Namespace) -> int:
     from workbench.reading.drawing import MOST_RUNS, draw
     from workbench.reading.found import run_or_sweep
     from workbench.tracking.single import read_run
+    from workbench.tracking.sqlite import is_read_only
 
     store, console = find_store(options.uri), plain_console()
     meant = run_or_sweep(store, options.run)
     first = list({run.arm: run for run in reversed(meant.runs)}.values())[::-1]  # the first run of each arm
     console.print(meant.title, highlight=False, markup=False, soft_wrap=True)
     for run in first[:MOST_RUNS]:
-        folder = Path(options.out or "figures") / run.id[:8]
+        folder = Path(options.out or "figures") / segment(run.id[:8])
         files = draw(store, replace(read_run(store, run.id), allowed=options.allow), folder, console)
         names = ", ".join(file.stem for file in files if file.suffix == ".png")
-        said = f"{run.name}: {names} in {folder}/ (also with the run)"
+        also = "" if is_read_only(store) else " (also with the run)"
+        said = f"{run.name}: {names} in {folder}/{also}"
         console.print(said, highlight=False, markup=False, soft_wrap=True)
     if len(first) > MOST_RUNS:
         console.print(f"drawn for {MOST_RUNS} of {len(first)} arms; name a run to draw it", highlight=False)

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from workbench.claims.compare import arms_table, as_text, columns_for, written
-from workbench.errors import unknown_name
+from workbench.errors import ConfigError, unknown_name
 from workbench.reading import differences
 from workbench.reading.grouping import by_params, in_common
 from workbench.reading.tables import as_bytes, format_of
+from workbench.tracking.names import segment
 from workbench.tracking.reader import ReadSweep, read_sweep
 from workbench.tracking.store import Store, find_store, sweep_link, ui_base
 
@@ -113,15 +114,22 @@ def _export(compared: Compared, kind: str, file: str | None, console: Console) -
 
 def _keep(sweep: ReadSweep, compared: Compared, store: Store, asked: Comparison, console: Console) -> list[Path]:
     from workbench.claims.figures import save_figures
-    from workbench.tracking.mlflow import attach
+    from workbench.tracking.artifacts import attach
 
-    folder = Path(asked.out or Path("figures") / sweep.id)
-    files = save_figures(sweep.runs, folder, _title(sweep))
-    files.append(folder / "arms.csv")
-    compared.numbers.to_csv(files[-1], index=False)
-    if sweep.run:
-        attach(store, sweep.run, files, "compare")
-    also = "also with the sweep's run" if sweep.run else "the sweep's own run is gone from the store"
+    folder = Path(asked.out or Path("figures") / segment(sweep.id))
+    try:
+        files = save_figures(sweep.runs, folder, _title(sweep))
+        files.append(folder / "arms.csv")
+        compared.numbers.to_csv(files[-1], index=False)
+    except OSError as error:
+        said = f"compare: {folder} must be a folder that can be written, got {error}; name another with --out"
+        raise ConfigError(said) from error
+    if not sweep.run:
+        also = "the sweep's own run is gone from the store"
+    elif attach(store, sweep.run, files, "compare"):
+        also = "also with the sweep's run"
+    else:
+        also = "not with the sweep's run: the store may only be read"
     console.print(f"figures and table: {folder}/ ({also})", highlight=False, markup=False, soft_wrap=True)
     link = sweep_link(ui_base(store), sweep.experiment_id, sweep.id, sweep.saved_view)
     before = "" if store.is_server else "workbench ui serves "

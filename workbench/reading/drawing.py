@@ -17,7 +17,7 @@ from workbench.reading.again import final_weights, spec_of
 from workbench.reading.course import Course
 from workbench.reading.logged_figures import logged_figures
 from workbench.reading.weight_figures import has_weight_figure, weight_figures
-from workbench.tracking.mlflow import attach
+from workbench.tracking.artifacts import attach
 from workbench.tracking.reader import artifact
 from workbench.tracking.single import FullRun
 from workbench.tracking.store import Store

@@ -20,9 +20,11 @@ from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, upd
 
 from workbench.errors import Taken, TrackingError
 from workbench.tracking import held
+from workbench.tracking.artifacts import here
 from workbench.tracking.base import STATUS, Ended, Event, File, Held, Opened, Reopened, Rows, Tagged
 from workbench.tracking.calls import CONTEXT, Calls, profile, source
 from workbench.tracking.client import kept_by
+from workbench.tracking.names import within
 from workbench.tracking.rows import METRIC, RUN, Values, latest_of, metric_rows
 from workbench.tracking.store import Store
 from workbench.tracking.tables import (
@@ -99,7 +101,7 @@ class Bulk:
     def __init__(self, client: MlflowClient, store: Store, experiment_id: str) -> None:
         self.engine = engine_of(client)
         self.client, self.store, self.experiment_id = client, store, int(experiment_id)
-        self.location = str(client.get_experiment(experiment_id).artifact_location)
+        self.location = here(store, str(client.get_experiment(experiment_id).artifact_location))
         self._insert = DIALECTS[self.engine.dialect.name]
         self._begun: set[str] = set()
         self._calls = Calls(client, store, experiment_id)
@@ -156,7 +158,7 @@ class Bulk:
 
     def _write_files(self, files: Iterable[File]) -> None:
         for file in files:
-            place = Path(_path_of(self._artifacts(file.run)), file.name)
+            place = within(Path(_path_of(self._artifacts(file.run))), file.name)
             try:
                 place.write_bytes(file.content)
             except FileNotFoundError:

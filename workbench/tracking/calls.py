@@ -11,6 +11,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 
 from workbench.errors import Taken
 from workbench.tracking import held
+from workbench.tracking.artifacts import log
 from workbench.tracking.base import (
     STATUS,
     DatasetInfo,
@@ -25,6 +26,7 @@ from workbench.tracking.base import (
     Tagged,
 )
 from workbench.tracking.client import kept_by, search_all
+from workbench.tracking.names import within
 from workbench.tracking.store import Store
 
 ROWS_PER_CALL = 1000
@@ -147,9 +149,9 @@ class Calls:
         match event:
             case File():
                 with TemporaryDirectory() as folder:
-                    file = Path(folder) / event.name
+                    file = within(Path(folder), event.name)
                     file.write_bytes(event.content)
-                    self.client.log_artifact(run, str(file))
+                    log(self.client, run, self.client.get_run(run).info.artifact_uri, file)
             case Tagged():
                 self._log(run, dict(event.tags))
             case Reopened():

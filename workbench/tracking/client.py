@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,16 +23,17 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each of its attempts would be announced
 
 import requests  # noqa: E402
-from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Run  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from sqlalchemy import NullPool, create_engine  # noqa: E402
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
 
+from workbench.credentials import hidden  # noqa: E402
 from workbench.errors import StoreAway, TrackingError  # noqa: E402
-from workbench.tracking.sqlite import make, write_ahead  # noqa: E402
-from workbench.tracking.store import Store, without_credentials  # noqa: E402
+from workbench.tracking.locks import locked  # noqa: E402
+from workbench.tracking.sqlite import check_access, engine_uri, is_read_only, make, write_ahead  # noqa: E402
+from workbench.tracking.store import Store  # noqa: E402
 
 PAGE = 1000
 SECONDS_TO_REACH = 5  # a store, when a command begins
@@ -54,9 +54,17 @@ def kept_by(store: Store) -> Iterator[None]:
         ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
         lines = [line for line in str(error).splitlines() if not line.startswith("(raised as a result of")]
-        reason = without_credentials(lines[0] if lines else type(error).__name__)
+        reason = hidden(lines[0] if lines else type(error).__name__, store.uri)
         kind = StoreAway if _is_away(error) else TrackingError
-        raise kind(f"tracking: the store {store.shown} did not answer as it must: {reason}") from error
+        raise kind(f"tracking: the store {store.shown} did not answer as it must: {reason}") from _bare(error, store)
+
+
+def _bare(error: Exception, store: Store) -> Exception | None:
+    """The cause of another error; none where what it quotes must not be shown."""
+    chain: list[BaseException] = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and before not in chain:
+        chain.append(before)
+    return error if all(hidden(str(one), store.uri) == str(one) for one in chain) else None
 
 
 def _is_away(error: BaseException) -> bool:
@@ -101,17 +109,21 @@ def undivided() -> Iterator[None]:
             signal.raise_signal(waiting[0])
 
 
-def connect(store: Store) -> MlflowClient:
+def connect(store: Store, writing: bool = False) -> MlflowClient:
     """A client of the store. The first one makes the tables of a new database; others wait until they are made.
 
-    Raises StoreAway for a store that cannot be reached, within seconds.
+    A database that may only be read is read without a lock. Raises StoreAway for a store that cannot be reached, within
+    seconds, and TrackingError for a database that this user may not read or, when `writing`, write to.
     """
-    with kept_by(store), _first(store):
-        if store.file is not None:
+    with kept_by(store):
+        check_access(store, writing)
+        only_read = is_read_only(store)
+    with kept_by(store), nullcontext() if only_read else _first(store):
+        if store.file is not None and not only_read:
             if not store.file.exists():
                 make(store.file)
             write_ahead(store.file)
-        client = MlflowClient(tracking_uri=store.uri)
+        client = MlflowClient(tracking_uri=engine_uri(store))
         client.search_experiments(max_results=1)
         return client
 
@@ -119,7 +131,7 @@ def connect(store: Store) -> MlflowClient:
 def _first(store: Store) -> AbstractContextManager[object]:
     """Be the only one who connects to a database: MLflow itself would make its tables several times at once."""
     if store.file is not None:
-        return _file_lock(Path(f"{store.file.resolve()}.lock"))
+        return locked(store)
     if store.is_postgres:
         return _advisory_lock(store)
     if store.is_server:
@@ -135,23 +147,7 @@ def _reach(store: Store) -> None:
         raise StoreAway(
             f"tracking: the store {store.shown} does not answer ({type(error).__name__}); start it, or name another by "
             "tracking.uri=... (or --uri)"
-        ) from error
-
-
-@contextmanager
-def _file_lock(file: Path) -> Iterator[None]:
-    lock = FileLock(file, timeout=SECONDS_TO_WAIT)
-    try:
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        raise TrackingError(
-            f"tracking: {file} must be a file that can be written and locked, which some network disks do not allow, "
-            f"got {error}; put the database on a local disk, or write tracking.uri=http://... to name a server"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+        ) from _bare(error, store)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import platform
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,12 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.exc import DatabaseError
 
 from workbench.errors import ConfigError, TrackingError
+from workbench.tracking.artifacts import moved, settle
 from workbench.tracking.base import Outcome
 from workbench.tracking.client import SECONDS_TO_REACH, connect, kept_by, search_all
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.mlflow import ERROR_TAG, NOTE_TAG, MlflowSink
-from workbench.tracking.sqlite import on_network
+from workbench.tracking.sqlite import check_access, engine_uri, is_read_only, on_network
 from workbench.tracking.store import Store
 
 SHOWN = 10  # runs of a kind
@@ -47,13 +49,34 @@ def health(store: Store) -> list[Finding]:
         return [Finding(f"the server {store.shown} answers; it has MLflow {answer.text[:20]}, here is {_here()}")]
     if store.file is not None and not store.file.exists():
         return [Finding(f"there is no database {store.file}", "put it back, or train something")]
-    engine = create_engine(store.uri, poolclass=NullPool)
     with kept_by(store):
+        check_access(store, writing=False)
+        engine = create_engine(engine_uri(store), poolclass=NullPool)
         damage = _damage(engine) if store.file is not None else ""
         if damage:
-            todo = f"put a copy back, or save what can be read: sqlite3 {store.file} .recover | sqlite3 new.db"
+            file = shlex.quote(str(store.file))
+            todo = f"put a copy back, or save what can be read: sqlite3 {file} .recover | sqlite3 new.db"
             return [Finding(f"the database {store.file} is damaged: {damage}", todo)]
         return [_schema(engine, store), *(_files(engine, store) if store.file is not None else ())]
+
+
+def places(store: Store, dry_run: bool) -> list[Finding]:
+    """What names the folder of before its database was moved or copied. Mends that, unless it is a `dry_run`."""
+    if store.file is None or not store.file.exists():
+        return []
+    engine = create_engine(engine_uri(store), poolclass=NullPool)
+    with kept_by(store), engine.begin() as connection:
+        found = moved(connection, store)
+        if not found:
+            return []
+        counts = ", ".join(f"{len(of_kind)} {kind}s" for kind, of_kind in found.items())
+        says = f"the database was moved or copied: {counts} name the folder of before, and lie in {store.artifacts}"
+        if is_read_only(store):
+            return [Finding(f"{says}; they are read from there")]
+        if dry_run:
+            return [Finding(says, "let them name it: workbench doctor")]
+        settle(connection, found)
+        return [Finding(f"{says}; mended, they name it now")]
 
 
 def _here() -> str:
@@ -84,7 +107,8 @@ def _schema(engine: Engine, store: Store) -> Finding:
         says = f"the database {store.shown} was made by a newer MLflow than {_here()}: it has tables of {there}"
         return Finding(says, "install that MLflow: pip install --upgrade mlflow")
     says = f"the database {store.shown} was made by an older MLflow than {_here()}: it has tables of {there}"
-    return Finding(says, f"copy the database, then write: mlflow db upgrade {store.shown}")
+    address = store.shown if store.file is None else engine_uri(store)
+    return Finding(says, f"copy the database, then write: mlflow db upgrade {shlex.quote(address)}")
 
 
 def _files(engine: Engine, store: Store) -> list[Finding]:
@@ -98,8 +122,10 @@ def _files(engine: Engine, store: Store) -> list[Finding]:
     size = log.stat().st_size if log.exists() else 0
     if size > LONG_LOG:
         says = f"{size / 2**20:.0f} MiB of {store.file.name} are still in its log"
-        return [Finding(says, f"with no process writing: sqlite3 {store.file} 'PRAGMA wal_checkpoint(TRUNCATE)'")]
-    return [Finding(f"its log: {mode}, {size / 2**20:.1f} MiB")]
+        file = shlex.quote(str(store.file))
+        return [Finding(says, f"with no process writing: sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'")]
+    only = [Finding("this user may only read it: nothing is ended, mended or sent")] if is_read_only(store) else []
+    return [Finding(f"its log: {mode}, {size / 2**20:.1f} MiB"), *only]
 
 
 def open_runs(store: Store, dry_run: bool) -> list[Finding]:
@@ -109,6 +135,7 @@ def open_runs(store: Store, dry_run: bool) -> list[Finding]:
         experiments = [found.experiment_id for found in client.search_experiments()]
         runs = search_all(client, experiments, "attributes.status = 'RUNNING'") if experiments else []
     gone = [run for run in runs if owner_is_gone(run.data.tags)]
+    dry_run = dry_run or is_read_only(store)
     if not dry_run:
         for experiment in dict.fromkeys(run.info.experiment_id for run in gone):
             MlflowSink(store, experiment_id=experiment).end_gone()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from time import time
 from uuid import uuid4
 
@@ -14,7 +13,9 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from workbench.credentials import bare, without_credentials
 from workbench.errors import StoreAway, Taken, TrackingError
+from workbench.tracking.artifacts import bring_along, location
 from workbench.tracking.base import (
     STATUS,
     Backend,
@@ -37,10 +38,10 @@ from workbench.tracking.history import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
 from workbench.tracking.patience import Patient
 from workbench.tracking.spool import Head, Spool
-from workbench.tracking.store import Store, member_tag, without_credentials
+from workbench.tracking.store import Store, member_tag
 from workbench.tracking.tables import engine_of
 from workbench.tracking.view import share
-from workbench.tracking.words import check_name, shortened
+from workbench.tracking.words import check_experiment, check_name, shortened
 from workbench.tracking.writer import Writer
 
 DONE = {outcome.value for outcome, status in STATUS.items() if status == "FINISHED"}
@@ -60,9 +61,12 @@ class MlflowSink:
 
     def __init__(self, store: Store, experiment: str = "", experiment_id: str = "") -> None:
         self.store = store
-        self.client = connect(store)
+        if not experiment_id:
+            check_experiment(experiment)
+        self.client = connect(store, writing=True)
         self.experiment_id = experiment_id or self._experiment(experiment)
         with kept_by(store):
+            bring_along(self.client, self.experiment_id)
             self.backend = backend_of(self.client, store, self.experiment_id)
             name = experiment or str(self.client.get_experiment(self.experiment_id).name)
         spool = Spool(store, Head(store.name, name, self.experiment_id))
@@ -74,7 +78,7 @@ class MlflowSink:
             found = self.client.get_experiment_by_name(name)
             if found is None:
                 try:
-                    return str(self.client.create_experiment(name, artifact_location=self._artifacts(name)))
+                    return str(self.client.create_experiment(name, artifact_location=location(self.store, name)))
                 except MlflowException:  # another process was faster
                     found = self.client.get_experiment_by_name(name)
             if found is None or found.lifecycle_stage != "active":
@@ -82,9 +86,6 @@ class MlflowSink:
                     f"tracking.experiment: {name!r} must not be deleted; restore it in MLflow or name another"
                 )
             return str(found.experiment_id)
-
-    def _artifacts(self, name: str) -> str | None:
-        return None if self.store.artifacts is None else f"{self.store.artifacts}/{name.replace('/', '_')}"
 
     def open(self, runs: Sequence[RunInfo], known: Collection[str] | None = None) -> list[str]:
         made = {uuid4().hex: info for info in runs}
@@ -249,14 +250,6 @@ def backend_of(client: MlflowClient, store: Store, experiment_id: str, again: bo
     return Calls(client, store, experiment_id, again)
 
 
-def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> None:
-    """Keep files in a folder of a run's artifacts."""
-    client = connect(store)
-    with kept_by(store):
-        for file in files:
-            client.log_artifact(run, str(file), folder)
-
-
 def _now() -> int:
     return int(time() * 1000)
 
@@ -267,7 +260,7 @@ def _opening(run: str, info: RunInfo) -> list[Event]:
     for key, value in info.params.items():
         check_name("param", key)
         params[key] = _param(value)
-    tags = _tags({**info.tags, NOTE_TAG: without_credentials(info.note)})
+    tags = _tags({**info.tags, NOTE_TAG: info.note})
     bare = replace(info, params=params, tags=tags, note="", config={})
     return [Opened(run, bare, _now()), *([File(run, CONFIG, _config(info.config))] if info.config else [])]
 
@@ -284,11 +277,11 @@ def _config(config: Mapping[str, object]) -> bytes:
 
 @lru_cache(maxsize=1000)
 def _section(content: str) -> str:
-    text: str = yaml.dump(json.loads(without_credentials(content)), Dumper=DUMPER, sort_keys=False)
+    text: str = yaml.dump(bare(json.loads(content)), Dumper=DUMPER, sort_keys=False)
     return text
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:
     for key in tags:
         check_name("tag", key)
-    return {key: shortened(value, MOST_OF_TAG) for key, value in tags.items()}
+    return {key: shortened(without_credentials(value), MOST_OF_TAG) for key, value in tags.items()}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from workbench.tracking.client import connect, kept_by
+from workbench.tracking.sqlite import engine_uri
 from workbench.tracking.store import Store
 
 FORMAT = "pt2"  # a graph of tensor operations: loading it runs no pickled code
@@ -31,10 +32,10 @@ def save_model(module: nn.Module, inputs: NDArray[np.float32], folder: Path, abo
 def log_model(store: Store, run: str, module: nn.Module, inputs: NDArray[np.float32], about: Mapping[str, Any]) -> str:
     """Keep an MLflow model with a run that has ended; its address."""
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store.uri)
+    mlflow.set_tracking_uri(engine_uri(store))
     try:
         with kept_by(store), _quiet():
-            client = connect(store)
+            client = connect(store, writing=True)
             kept = client.get_run(run)
             model = client.create_logged_model(  # else it would lie in another experiment
                 kept.info.experiment_id, "model", run, params=kept.data.params, model_type="network"

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -11,6 +9,7 @@ from mlflow.entities import Run
 from workbench.arms import arms_of
 from workbench.errors import TrackingError, unknown_name
 from workbench.plain_text import one_line
+from workbench.tracking.artifacts import read
 from workbench.tracking.base import Outcome
 from workbench.tracking.client import connect, kept_by, search_all
 from workbench.tracking.mlflow import VIEW_TAG
@@ -235,8 +234,9 @@ def read_verdicts(store: Store) -> list[ReadVerdict]:
 
 def artifact(store: Store, run: str, path: str) -> bytes:
     """The content of a file kept with a run."""
-    with kept_by(store), TemporaryDirectory() as folder:
-        return Path(connect(store).download_artifacts(run, path, folder)).read_bytes()
+    client = connect(store)
+    with kept_by(store):
+        return read(client, run, client.get_run(run).info.artifact_uri, path)
 
 
 def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:

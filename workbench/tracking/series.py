@@ -2,22 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
-from mlflow.utils import file_utils, uri
 
+from workbench.errors import TrackingError
+from workbench.tracking.artifacts import read
 from workbench.tracking.history import HISTORY, columns_of, series_of
 from workbench.tracking.stored import StoredRun
 from workbench.tracking.tables import engine_of, rows_of
 
 Series = dict[str, list[tuple[int, float]]]
-
-untyped: Any = uri.is_local_uri, file_utils.local_file_uri_to_path
-_is_local, _path_of = untyped
 
 
 def series_of_runs(
@@ -27,16 +22,10 @@ def series_of_runs(
     found: dict[str, Series] = {}
     names = {run.id: [name for name in run.metrics if wanted(name)] for run in runs}
     for run in runs:
-        with suppress(MlflowException, OSError, ValueError):  # no such file, or none that can be read
-            found[run.id] = _from_file(run, _history(client, run), names[run.id])
+        with suppress(MlflowException, TrackingError, OSError, ValueError):  # no such file, or none that can be read
+            found[run.id] = _from_file(run, read(client, run.id, run.artifacts, HISTORY), names[run.id])
     found |= _from_store(client, [run for run in runs if run.id not in found], names)
     return found
-
-
-def _history(client: MlflowClient, run: StoredRun) -> bytes:
-    if _is_local(run.artifacts):
-        return Path(_path_of(run.artifacts), HISTORY).read_bytes()
-    return Path(download_artifacts(f"{run.artifacts}/{HISTORY}", tracking_uri=client.tracking_uri)).read_bytes()
 
 
 def _from_file(run: StoredRun, content: bytes, names: Sequence[str]) -> Series:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from string import hexdigits
-from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -13,12 +11,14 @@ from mlflow.exceptions import MlflowException
 
 from workbench.errors import ConfigError, TrackingError, UnknownNameError, unknown_name
 from workbench.plain_text import one_line
+from workbench.tracking.artifacts import listed, read
 from workbench.tracking.client import PAGE, connect, kept_by, search_all
 from workbench.tracking.mlflow import CONFIG
 from workbench.tracking.reader import ReadRun, as_read, as_stored
 from workbench.tracking.series import series_of_runs
 from workbench.tracking.store import Store
-from workbench.yaml_text import parse_yaml, read_bytes
+from workbench.tracking.stored import StoredRun
+from workbench.yaml_text import MOST_BYTES, parse_yaml
 
 LEAST_PREFIX = 4  # characters of an id
 SHOWN = 12  # names in an error
@@ -106,8 +106,8 @@ def _search(client: MlflowClient, wanted: str, most: int = PAGE) -> list[Run]:
 
 def _full(client: MlflowClient, run: Run) -> FullRun:
     identity, stored = run.info.run_id, as_stored(run)
-    files = dict(_files(client, identity, ""))
-    config, trouble = _config(client, identity) if CONFIG in files else ({}, "")
+    files = listed(client, identity, stored.artifacts)
+    config, trouble = _config(client, stored) if CONFIG in files else ({}, "")
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return FullRun(
         as_read(stored, series_of_runs(client, [stored])[identity]),
@@ -121,19 +121,13 @@ def _full(client: MlflowClient, run: Run) -> FullRun:
     )
 
 
-def _config(client: MlflowClient, run: str) -> tuple[Mapping[str, object], str]:
+def _config(client: MlflowClient, run: StoredRun) -> tuple[Mapping[str, object], str]:
     """What CONFIG holds, or nothing and why."""
     try:
-        with TemporaryDirectory() as folder:
-            place = client.download_artifacts(run, CONFIG, folder)
-            config = parse_yaml(read_bytes(Path(place)), CONFIG)
-    except (ConfigError, OSError, MlflowException) as error:
+        content = read(client, run.id, run.artifacts, CONFIG)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(f"it has more than {MOST_BYTES} bytes")
+        config = parse_yaml(content, CONFIG)
+    except (TrackingError, ConfigError, OSError, MlflowException) as error:
         return {}, f"its {CONFIG} cannot be read: {str(error).splitlines()[0]}"
     return (config, "") if isinstance(config, dict) else ({}, f"its {CONFIG} must hold keys with values")
-
-
-def _files(client: MlflowClient, run: str, folder: str) -> list[tuple[str, int]]:
-    found = []
-    for file in client.list_artifacts(run, folder or None):
-        found += _files(client, run, file.path) if file.is_dir else [(file.path, int(file.file_size or 0))]
-    return found

@@ -1,29 +1,93 @@
 """The sqlite databases that MLflow writes to: made at once, and without waiting for the disk."""
 
 import atexit
+import os
+import re
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 from weakref import WeakSet
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from workbench.errors import TrackingError
-from workbench.tracking.store import SQLITE
+from workbench.tracking.store import Store, sqlite_uri
 
 _engines: WeakSet[Engine] = WeakSet()
 NETWORK = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "gluster", "lustre")  # how such disks begin
 _MOUNTS = Path("/proc/self/mounts")
+_PLAIN = re.compile(r"[\w/.+@,= -]+")  # a path that every version of SQLAlchemy and MLflow reads as it stands
 DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
+
+
+def engine_uri(store: Store) -> str:
+    """The address of a store for SQLAlchemy and MLflow: of a database that may only be read, one that does not write.
+
+    Both read some characters of a path as their own. As a URI of sqlite's, any path is safe; and with the name of the
+    driver, MLflow makes no folder for the quoted path.
+    """
+    file = store.file
+    if file is None:
+        return store.uri
+    options = _for_reading(file)
+    if not options and _PLAIN.fullmatch(str(file)):
+        return store.uri
+    named = URL.create("sqlite+pysqlite", database=f"file:{quote(str(file))}", query={**options, "uri": "true"})
+    return named.render_as_string(hide_password=False)
+
+
+def store_at(uri: str) -> Store:
+    """The store that an address of `engine_uri` stands for."""
+    if not uri.startswith("sqlite+pysqlite:"):
+        return Store(uri)
+    return Store(sqlite_uri(Path(unquote(str(make_url(uri).database).removeprefix("file:")))))
+
+
+def is_read_only(store: Store) -> bool:
+    """Whether it is an sqlite database that is there, and that this user may not write to."""
+    return store.file is not None and bool(_for_reading(store.file))
+
+
+def _for_reading(file: Path) -> dict[str, str]:
+    """sqlite's options for a database that may not be written to; none for one that may, or is not there."""
+    if not file.exists() or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        return {}
+    log, shared = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
+    if log.exists() and (log.stat().st_size or shared.exists()):  # somebody writes
+        return {"mode": "ro"}
+    return {"mode": "ro", "immutable": "1"}  # else it would make these files, which a later writer could not write to
+
+
+def check_access(store: Store, writing: bool) -> None:
+    """Raise TrackingError for an sqlite database that this user may not read or, when `writing`, write to or make."""
+    file = store.file
+    if file is None:
+        return
+    here, folder = file.exists(), file.parent
+    wanted = [(file, os.R_OK, "readable")] if here else [(folder, os.W_OK | os.X_OK, "writable")]
+    if here and writing:
+        wanted += [(file, os.W_OK, "writable"), (folder, os.W_OK | os.X_OK, "writable")]
+    for place, how, what in wanted:
+        if not os.access(place, how):
+            found = place.stat()
+            raise TrackingError(
+                f"tracking: {place} must be {what} for user {getattr(os, 'getuid', str)()}, but it belongs to user "
+                f"{found.st_uid} with the permissions {found.st_mode & 0o7777:04o}, or its disk is read-only; allow "
+                "it, or name another store by tracking.uri=... (or --uri)"
+            )
 
 
 def make(file: Path) -> None:
     """Put an empty database in its place at once: one whose making was cut off would be of no use to anybody.
 
+    A link to a file that is not there stays: its file is made.
+
     Raises TrackingError where there is the log of one that was taken away, which sqlite would read into the new one.
     """
+    file = file.resolve()
     log = file.with_name(f"{file.name}-wal")
     if log.exists() and log.stat().st_size:
         raise TrackingError(
@@ -34,7 +98,9 @@ def make(file: Path) -> None:
         new.with_name(new.name + end).unlink(missing_ok=True)
     write_ahead(new)
     made: Any = SqlAlchemyStore
-    made(f"{SQLITE}{new}", DEFAULT_ARTIFACTS).engine.dispose()  # without connections, it is one whole file
+    made(
+        engine_uri(Store(sqlite_uri(new))), DEFAULT_ARTIFACTS
+    ).engine.dispose()  # without connections, it is one whole file
     new.rename(file)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from workbench.credentials import without_credentials
 from workbench.errors import TrackingError
 
 DATABASE = "mlflow.db"
@@ -17,16 +18,17 @@ SQLITE = "sqlite:///"
 POSTGRES = "postgresql"
 DRIVERS = ("psycopg", "psycopg2")  # of PostgreSQL; SQLAlchemy's own choice differs between its versions
 FOLDER = ".workbench"
-
-
-def without_credentials(text: str) -> str:
-    """The text with users and passwords taken out of the addresses in it."""
-    return re.sub(r"(?<=password=)[^&\s]+", "...", re.sub(r"(?<!/)//[^/\s]*@", "//", text))
+ARTIFACTS = "mlartifacts"
+_OPTIONS = re.compile(r"\?\w+=[^/]*$")  # at the end of an address, as SQLAlchemy writes them
 
 
 @dataclass(frozen=True)
 class Store:
-    """A tracking store by its URI: a database or a server."""
+    """A tracking store by its address: a database or a server.
+
+    That of an sqlite database is ``sqlite:///`` and the path of its file as it stands, with nothing quoted:
+    `sqlite_uri` and `file` are each other's inverse. SQLAlchemy and MLflow are given `sqlite.engine_uri`.
+    """
 
     uri: str
 
@@ -61,31 +63,86 @@ class Store:
         return without_credentials(self.uri)
 
     @property
-    def artifacts(self) -> str | None:
+    def artifacts(self) -> Path | None:
         """Where runs keep files: beside an sqlite database, else where the server decides."""
-        return None if self.file is None else (self.file.parent / "mlartifacts").as_uri()
+        return None if self.file is None else self.file.parent / ARTIFACTS
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of an sqlite database."""
+    return f"{SQLITE}{file}"
 
 
 def find_store(uri: str | None) -> Store:
     """The store at `uri`, else at MLFLOW_TRACKING_URI, else ``mlflow.db`` in the current folder.
 
-    Raises TrackingError for an address that MLflow cannot use.
+    An sqlite database is known by its file: a link to it is the same store. Raises TrackingError for an address that
+    MLflow cannot use.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{DATABASE}"
-    example = f"write for example tracking.uri={SQLITE}/tmp/{DATABASE}"
     scheme = uri.partition("://")[0].partition("+")[0]
     if "://" not in uri or scheme not in SCHEMES:
         raise TrackingError(
-            f"tracking.uri: must start with one of {', '.join(SCHEMES)}, got {Store(uri).shown!r}; {example}"
+            f"tracking.uri: must start with one of {', '.join(SCHEMES)}, got {Store(uri).shown!r}; {_EXAMPLE}"
         )
     if scheme == "sqlite":
-        path = Path(uri.removeprefix(SQLITE)).expanduser().absolute()
-        if not uri.startswith(SQLITE) or path.is_dir():
-            raise TrackingError(f"tracking.uri: must name a file after {SQLITE}, got {uri!r}; {example}")
-        if not path.parent.is_dir():
-            raise TrackingError(f"tracking.uri: the folder {path.parent} must exist; make it or name another")
-        uri = f"{SQLITE}{path}"
+        return Store(sqlite_uri(_database(uri)))
+    _check(uri)
     return Store(_with_driver(uri))
+
+
+_EXAMPLE = f"write for example tracking.uri={SQLITE}/tmp/{DATABASE}"
+
+
+def _database(uri: str) -> Path:
+    """The file that an sqlite address names, without links on the way."""
+    text = uri.removeprefix(SQLITE)
+    if not uri.startswith(SQLITE) or text in ("", ":memory:") or text.startswith("file:"):
+        raise TrackingError(f"tracking.uri: must name a file after {SQLITE}, got {uri!r}; {_EXAMPLE}")
+    if options := _OPTIONS.search(text):
+        named = uri.removesuffix(options[0])
+        raise TrackingError(
+            f"tracking.uri: must name a file and nothing else, got the options {options[0]!r} after it, which "
+            f"workbench sets by itself; write tracking.uri={named}"
+        )
+    try:
+        text.encode()
+        path = Path(text).expanduser().resolve()
+        is_folder, is_in_folder = path.is_dir(), path.parent.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no home, no text
+        raise TrackingError(
+            f"tracking.uri: must name a file that there can be: {error}; got {uri!r}; {_EXAMPLE}"
+        ) from (error)
+    if is_folder:
+        raise TrackingError(
+            f"tracking.uri: must name a file after {SQLITE}, got {uri!r}; write for a database in this folder "
+            f"tracking.uri={sqlite_uri(path / DATABASE)}"
+        )
+    if not is_in_folder:
+        raise TrackingError(f"tracking.uri: the folder {path.parent} must exist; make it or name another")
+    return path
+
+
+def _check(uri: str) -> None:
+    """Raise TrackingError for the address of a server or a database that nobody can read; its words are kept out."""
+    try:
+        if uri.startswith("http"):
+            parts = urlsplit(uri)
+            is_read = bool(parts.hostname) and (parts.port or 1) > 0
+        else:
+            from sqlalchemy.engine import make_url  # takes a while, and is needed for these alone
+
+            make_url(uri)
+            is_read = True
+    except ImportError:
+        return  # its driver is missed where it is needed, with what to install
+    except Exception:  # each of these has errors of its own, which may quote a password
+        is_read = False
+    if not is_read:
+        raise TrackingError(
+            f"tracking.uri: must be SCHEME://HOST:PORT/DATABASE, with user and password before HOST if it needs them, "
+            f"got {Store(uri).shown!r}; quote a password as urllib.parse.quote(password, safe='') does"
+        ) from None
 
 
 def _with_driver(uri: str) -> str:

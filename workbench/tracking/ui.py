@@ -10,6 +10,7 @@ from collections.abc import Callable
 from urllib.error import URLError
 
 from workbench.errors import TrackingError
+from workbench.tracking.sqlite import engine_uri
 from workbench.tracking.store import Store
 
 LIGHT = {
@@ -34,7 +35,7 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
         except OSError as error:
             raise TrackingError(f"ui: port {port} must be free; write for example --port {port + 1}") from error
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    own = {**LIGHT, "MLFLOW_BACKEND_STORE_URI": store.uri}  # not an argument: all users see those
+    own = {**LIGHT, "MLFLOW_BACKEND_STORE_URI": engine_uri(store)}  # not an argument: all users see those
     process = subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(process, f"http://127.0.0.1:{port}/health")
