@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from tests.data_files import idx_arrays, write_idx, write_idx_folder
 from workbench import memory
+from workbench.data import arrays, files
 from workbench.data.datasets import Dataset
 from workbench.data.files import IDX_NAMES, idx, npz
 from workbench.errors import ConfigError, DataError
@@ -142,6 +143,23 @@ def test_a_large_npz_is_judged_by_its_headers(tmp_path: Path) -> None:
         made.writestr("y.npy", npy(np.zeros(long[0], np.int8)))
     with peak_below(4):
         assert "got y twice" in outcome(lambda: npz(str(file)), "own.npz")
+
+
+@pytest.mark.parametrize("kept", [1, 2**30])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npz_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, order: Any) -> None:
+    """The same numbers; a large one with a number that is none is refused before it is held."""
+    monkeypatch.setattr(files, "LARGE", kept)
+    monkeypatch.setattr(arrays, "PIECE", MIB)
+    x = np.random.default_rng(0).normal(size=(50_000, 8, 4))
+    given = {"x": np.asarray(x, order=order), "y": np.arange(50_000) % 2, "x_test": x[:5], "y_test": np.ones(5)}
+    np.savez(tmp_path / "own.npz", **given)
+    assert np.array_equal(npz(str(tmp_path / "own.npz")).x, np.concatenate([x, x[:5]]).reshape(-1, 32))
+    given["x_test"] = np.full_like(x[:5], np.nan)
+    np.savez(tmp_path / "own.npz", **given)
+    with peak_below(6 if (kept, order) == (1, "C") else 60):
+        said = outcome(lambda: npz(str(tmp_path / "own.npz")), "own.npz")
+    assert "x must be finite, but is not in rows 50000, 50001, 50002, 50003, 50004" in said
 
 
 def encrypted(file: Path) -> None:

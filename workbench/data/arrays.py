@@ -28,6 +28,7 @@ MOST_HEADER = 10_000  # characters of an npy header, which numpy believes too
 DEFLATED = 1032  # bytes that one byte of gzip can hold at most
 PIECE = 2**24  # bytes read in one go
 AGAIN = "download it again"
+SAVE_AGAIN = "make the file again with numpy.savez"
 UNREADABLE = (ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, tokenize.TokenError)
 
 
@@ -90,7 +91,7 @@ def _unpacked(file: Path) -> Iterator[BinaryIO]:
 
 def npy_header(file: Path, archive: ZipFile, member: ZipInfo) -> Header:
     """The header of one array of an npz file. Raises DataError where it is none, or not that of numbers or texts."""
-    then = "make the file again with numpy.savez"
+    then = SAVE_AGAIN
     who = f"data.path: {shown(file)}: {shown(member.filename)}"
     if member.flag_bits & 1:
         raise DataError(f"{who} must not be encrypted; unpack it with its password, and {then}")
@@ -129,21 +130,46 @@ def read_npy(file: Path, archive: ZipFile, member: ZipInfo, header: Header) -> A
     """One array of an npz file, whose header has been read."""
     with archive.open(member) as stream:
         stream.read(header.start)
-        return _read(file, stream, header, "make the file again with numpy.savez")
+        return _read(file, stream, header, SAVE_AGAIN)
+
+
+def npy_rows(file: Path, archive: ZipFile, member: ZipInfo, header: Header) -> Iterator[Array]:
+    """The examples [n, I] of such an array, some at a time where they lie one after the other."""
+    rows, width = header.shape[0], prod(header.shape[1:])
+    if header.fortran:
+        yield read_npy(file, archive, member, header).reshape(rows, width)
+        return
+    step = max(1, PIECE // (width * header.dtype.itemsize))
+    with archive.open(member) as stream:
+        stream.read(header.start)
+        for start in range(0, rows, step):
+            block = np.empty((min(step, rows - start), width), header.dtype)
+            _fill(file, stream, header, block, SAVE_AGAIN)
+            yield block
+        _end(file, stream, header, SAVE_AGAIN)
 
 
 def _read(file: Path, stream: Any, header: Header, then: str) -> Array:
-    """What a header says, read piece by piece from behind it; raises DataError where there is less or more."""
+    """What a header says, read from behind it; raises DataError where there is less or more."""
     array = np.empty(header.shape[::-1] if header.fortran else header.shape, header.dtype)
-    content, done = array.reshape(-1).view(np.uint8).data if header.nbytes else memoryview(b""), 0
+    _fill(file, stream, header, array, then)
+    _end(file, stream, header, then)
+    return array.T if header.fortran else array
+
+
+def _fill(file: Path, stream: Any, header: Header, array: Array, then: str) -> None:
+    content, done = array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b""), 0
     while done < len(content):
         count = stream.readinto(content[done : done + PIECE])
         if not count:
             raise _wrong_size(file, header, str(done), then)
         done += count
-    if stream.read(1):  # the end is looked for, which also lets the checksum be compared
+
+
+def _end(file: Path, stream: Any, header: Header, then: str) -> None:
+    """Look for the end, which also lets the checksum be compared."""
+    if stream.read(1):
         raise _wrong_size(file, header, "more", then)
-    return array.T if header.fortran else array
 
 
 def _wrong_size(file: Path, header: Header, got: str, then: str) -> DataError:

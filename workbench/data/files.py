@@ -1,13 +1,14 @@
 """Data sets in files of arrays: IDX, the format of MNIST and its kin, and NumPy's npz."""
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
-from workbench.data.arrays import Header, idx_header, npy_header, read_idx, read_npy
+from workbench.data.arrays import Header, idx_header, npy_header, npy_rows, read_idx, read_npy
 from workbench.data.datasets import Array, Dataset
 from workbench.data.sources import finite, opening, regular_file, shown
 from workbench.errors import DataError, unknown_name
@@ -19,6 +20,7 @@ IDX_SOURCES = (
     "Fashion-MNIST: http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 )
 ARRAYS = ("x", "y", "x_test", "y_test")
+LARGE = 2**28  # bytes of inputs that are looked at before they are kept
 REAL = "write data.task=regression loss=squared_error to learn real values"
 FEWER = "keep fewer examples or features in it"
 SAVE = "make it with numpy.savez(FILE, x=x, y=y) and write data.path=FILE.npz"
@@ -132,14 +134,21 @@ def npz(path: str, task: Task = "classification") -> Dataset:
         _refuse_arrays(who, heads, names, task)
         parts = [read_npy(file, archive, members[name], heads[name]) for name in (n.replace("x", "y") for n in names)]
         y, count = _targets_of(who, np.concatenate(parts), task)
-        x = np.empty((len(y), _features(heads["x"])), np.float32 if heads["x"].dtype.str[1:] == "f4" else np.float64)
-        done = 0
-        for name in names:
-            part = read_npy(file, archive, members[name], heads[name]).reshape(heads[name].shape[0], -1)
-            x[done : done + len(part)] = part
-            done += len(part)
-            del part
-        finite(f"{who}: x", x)
+
+        def blocks() -> Iterator[tuple[int, Array]]:
+            first = 0
+            for name in names:
+                for block in npy_rows(file, archive, members[name], heads[name]):
+                    yield first, block
+                    first += len(block)
+
+        if sum(heads[name].nbytes for name in names) > LARGE and heads["x"].dtype.kind == "f":
+            for first, block in blocks():  # read twice, so that nothing is held of what is then refused
+                finite(f"{who}: x", block, first)
+        x = np.empty((len(y), _features(heads["x"])), _dtype_of(heads, names))
+        for first, block in blocks():
+            x[first : first + len(block)] = block
+            finite(f"{who}: x", x[first : first + len(block)], first)
     official = heads["x_test"].shape[0] if len(names) > 1 else 0
     return Dataset(file.stem, x, y, count, same_unit=len(heads["x"].shape) > 2, official_test=official)
 
@@ -159,6 +168,11 @@ def _features(header: Header) -> int:
     return int(np.prod(header.shape[1:], dtype=object))
 
 
+def _dtype_of(heads: dict[str, Header], names: Sequence[str]) -> "np.dtype[Any]":
+    """Of all inputs: float32 where all of them are."""
+    return np.dtype(np.float32 if {heads[name].dtype.str[1:] for name in names} == {"f4"} else np.float64)
+
+
 def _refuse_arrays(who: str, heads: dict[str, Header], names: tuple[str, ...], task: Task) -> None:
     """Raise DataError where headers show that these arrays cannot be learned from, or do not fit into memory."""
     for name in names:
@@ -171,7 +185,7 @@ def _refuse_arrays(who: str, heads: dict[str, Header], names: tuple[str, ...], t
         if 0 in x.shape or 0 in y.shape:
             raise DataError(f"{who} must hold examples and features, got x {x.shape} and y {y.shape}; add them")
         for one, other in ((x, heads["x"]), (y, heads["y"])):
-            if (one.shape[1:], one.dtype.kind) != (other.shape[1:], other.dtype.kind):
+            if one.shape[1:] != other.shape[1:] or (one.dtype.kind in "fiub") != (other.dtype.kind in "fiub"):
                 raise DataError(
                     f"{who}: x and x_test, y and y_test must have one shape, but for the first axis, and kind, got "
                     f"{other.dtype} {other.shape} and {one.dtype} {one.shape}; make them alike"
@@ -186,9 +200,9 @@ def _refuse_arrays(who: str, heads: dict[str, Header], names: tuple[str, ...], t
                 f"{who}: y must hold numbers for data.task=regression, got {y.dtype}; "
                 "write data.task=classification loss=softmax_nll to learn classes"
             )
-    width = 4 if heads["x"].dtype.str[1:] == "f4" else 8
+    width = _dtype_of(heads, names).itemsize
     rows = sum(heads[name].shape[0] for name in names)
-    needed = max(head.nbytes for head in heads.values()) + COPIES * width * rows * _features(heads["x"])
+    needed = COPIES * width * rows * _features(heads["x"])
     require_memory(who, needed, FEWER)
 
 
