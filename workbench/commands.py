@@ -17,6 +17,7 @@ from workbench.compose import command_line
 from workbench.config import RunSpec, packaged
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
+from workbench.plain_text import say
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search
 from workbench.sweeps.searching import rehearse_search, train_search
@@ -24,6 +25,7 @@ from workbench.sweeps.sweep import Finished, rehearse, summary, train_one, train
 from workbench.terminal import plain_console
 from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, ui_base
+from workbench.tracking.usual import not_followed
 
 SHOWN = (
     "test/accuracy",
@@ -39,6 +41,8 @@ SHOWN = (
 def train(*arguments: str) -> Finished | None:
     """Train as ``workbench train`` with these arguments; None where Hydra only showed something (``--help``)."""
     console = plain_console()
+    for line in not_followed():
+        say(f"workbench: {line}")
     command = ["workbench", "train", *arguments]
     done: list[Finished] = []
 

@@ -15,6 +15,7 @@ DEFAULTS = {  # what a store that is away costs: MLflow's own would wait for fou
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines for each run that a server keeps
 }
 for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)

@@ -17,6 +17,7 @@ from workbench.tracking.series import series_of_runs
 from workbench.tracking.store import Store, member_tag, sweep_link
 from workbench.tracking.stored import StoredRun, doubts, whole_number
 from workbench.tracking.tables import EndedRun, ended_runs, engine_of, stored_runs
+from workbench.tracking.usual import usual_experiments
 
 SWEEP_KINDS = ("sweep", "verdict")  # own runs of sweeps, and verdicts that trained runs
 OUTCOMES = {outcome.value for outcome in Outcome}
@@ -94,7 +95,8 @@ def _found(client: MlflowClient, store: Store, sweep: str | None) -> tuple[Store
             return StoredRun("", f"sweep {sweep}", place, "", 0, 0, "", {"sweep": sweep}), members
         chosen = [sweeps[_only(sweep, sweeps)]] if sweeps else []
     else:
-        chosen = list(sweeps.values())
+        near = usual_experiments(client, store)
+        chosen = [own for own in sweeps.values() if near is None or own.experiment_id in near]
     for own in chosen:
         if members := _runs_with(client, member_tag(own.tags["sweep"]), ["run"], [own.experiment_id]):
             return own, members

@@ -18,6 +18,7 @@ from workbench.tracking.reader import ReadRun, as_read, as_stored
 from workbench.tracking.series import series_of_runs
 from workbench.tracking.store import Store
 from workbench.tracking.stored import StoredRun
+from workbench.tracking.usual import usual_experiments
 from workbench.yaml_text import MOST_BYTES, parse_yaml
 
 LEAST_PREFIX = 4  # characters of an id
@@ -72,7 +73,8 @@ def read_run(store: Store, run: str) -> FullRun:
 
 
 def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
-    newest = _search(client, OURS, 1) or _search(client, "", 1)
+    near = usual_experiments(client, store) if name is None else None
+    newest = _search(client, OURS, 1, near) or _search(client, "", 1, near)
     if not newest:
         raise TrackingError(f"tracking: {store.shown} holds no run; make one with: workbench train")
     if name is None:
@@ -96,9 +98,9 @@ def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
     raise unknown_name("run", name, get_close_matches(name, names, n=SHOWN, cutoff=0.0))
 
 
-def _search(client: MlflowClient, wanted: str, most: int = PAGE) -> list[Run]:
-    """Runs of any experiment, the newest first."""
-    experiments = [found.experiment_id for found in client.search_experiments()]
+def _search(client: MlflowClient, wanted: str, most: int = PAGE, near: list[str] | None = None) -> list[Run]:
+    """Runs of any experiment, or of those that are `near`, the newest first."""
+    experiments = near or [found.experiment_id for found in client.search_experiments()]
     newest = ["attributes.start_time DESC"]
     found: list[Run] = client.search_runs(experiments, wanted, max_results=most, order_by=newest)
     return found
