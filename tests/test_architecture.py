@@ -85,6 +85,11 @@ FENCES = {
     "submitit": ("sweeps.executors",),
 }
 NUMPY_FREE = ("nn", "engine", "diagnostics")
+PLACED = {  # torch's functions whose last bits depend on where a number lies, or on how many replicas there are
+    *("sigmoid", "softplus", "silu", "gelu", "elu", "selu", "mish", "logit", "logaddexp", "exp2", "hypot", "pow"),
+    *("bmm", "baddbmm", "matmul", "einsum"),
+}
+TRAINING = ("nn.activations", "nn.losses", "nn.layers", "nn.optimizers", "nn.schedules", "nn.objective", "engine")
 AUTOGRAD = ("nn.gradcheck", "bench.rivals", "bench.usual.__main__")
 
 
@@ -191,6 +196,17 @@ def test_autograd_is_a_reference_and_nothing_else() -> None:
     found = {name: list(_uses_of_autograd(tree)) for name, tree in SOURCES.items()}
     assert not {name: uses for name, uses in found.items() if uses and name not in AUTOGRAD}
     assert all(found[name] for name in AUTOGRAD), "the search finds what is there"
+
+
+def test_training_computes_by_functions_that_do_not_depend_on_place() -> None:
+    """What has other last bits in another pack is called by `nn.elementwise` and `nn.products` alone, if at all."""
+
+    def uses(name: str) -> set[str]:
+        called = {node.attr for node in ast.walk(SOURCES[name]) if isinstance(node, ast.Attribute)}
+        return {one for one in called if one.rstrip("_") in PLACED}
+
+    assert not {name: uses(name) for name in MODULES if _within(name, TRAINING) and uses(name)}
+    assert uses("nn.products") == {"bmm", "baddbmm"}
 
 
 @pytest.mark.parametrize("name", ["", *MODULES, *PLUGINS])

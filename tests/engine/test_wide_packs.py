@@ -83,14 +83,14 @@ def _train(pack: Pack) -> tuple[Tensor, list[dict[str, float]]]:
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 @pytest.mark.parametrize("optimizer", stems("optimizer"))
 def test_packed_replicas_equal_single_runs(architecture: str, optimizer: str) -> None:
-    """100 steps of 8 replicas with their own seed, split, rate, schedule, cut, slope and scheme: 1e-9 from alone."""
+    """100 steps of 8 replicas with their own seed, split, rate, schedule, cut, slope and scheme: the bits of alone."""
     packed, metrics = _train(_pack(architecture, optimizer, range(REPLICAS)))
     assert packed.isfinite().all()
     assert len({row["train/loss"] for row in metrics}) == REPLICAS
     for seed in range(REPLICAS):
         alone, (own,) = _train(_pack(architecture, optimizer, [seed]))
-        assert float((alone[0] - packed[seed]).norm() / alone[0].norm()) < 1e-9
-        assert metrics[seed] == pytest.approx(own, rel=1e-8, abs=1e-12)
+        assert torch.equal(alone[0], packed[seed])
+        assert metrics[seed] == own
 
 
 @pytest.mark.parametrize("architecture", ["mlp, batch norm, dropout", "residual_mlp, layer norm"])
@@ -109,4 +109,4 @@ def test_survivors_keep_what_is_theirs(architecture: str) -> None:
     assert history.diverged[1].quantity
     for position, seed in ((0, 0), (2, 2)):
         alone, _ = _train(pack([seed]))
-        assert float((alone[0] - trainer.final[position]).norm() / alone[0].norm()) < 1e-9
+        assert torch.equal(alone[0], trainer.final[position])

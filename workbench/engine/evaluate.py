@@ -16,7 +16,7 @@ from workbench.nn.params import Params
 Measured = tuple[dict[str, PerReplicaTensor], dict[str, Mask]]
 
 CHUNK_NUMBERS = 2**21  # activations held at once, over replicas and layers: a few megabytes stay in cache
-LEAST_EXAMPLES = 512  # in a chunk: fewer would read all weights again for little; large packs go in blocks of replicas
+EXAMPLES = 512  # in a chunk, whatever the pack, so that a replica's sums are the same: large packs go in blocks
 
 
 def evaluate(
@@ -35,17 +35,14 @@ def measure(
     counting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Measured:
     """The same, and the dead units by layer; `counting` is entered while units are counted, so that it is timed."""
-    replicas = len(params.flat)
     width = sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
-    blocks = min(replicas, -(-replicas * width * min(LEAST_EXAMPLES, part.size) // CHUNK_NUMBERS))
+    step = max(1, min(EXAMPLES, CHUNK_NUMBERS // width))
+    block = max(1, CHUNK_NUMBERS // (min(step, part.size) * width))
     seen = counting if units else None
-    if blocks < 2:
-        sums = [_sums(objective, params, data, part, max(1, CHUNK_NUMBERS // (replicas * width)), seen)]
-    else:
-        sums = []
-        for flat, split_of in zip(params.flat.chunk(blocks), data.split_of.chunk(blocks), strict=True):
-            step, own = max(1, CHUNK_NUMBERS // (len(flat) * width)), replace(data, split_of=split_of)
-            sums.append(_sums(objective, params.with_flat(flat), own, part, step, seen))
+    sums = [
+        _sums(objective, params.with_flat(flat), replace(data, split_of=split_of), part, step, seen)
+        for flat, split_of in zip(torch.split(params.flat, block), torch.split(data.split_of, block), strict=True)
+    ]
     loss, score = (torch.cat(own) for own in zip(*((one.loss, one.score) for one in sums), strict=True))
     metrics = {"loss": loss / part.size}
     metrics |= {"accuracy": score / part.size} if data.n_classes else {"r2": 1 - score / _spread(data, part)}

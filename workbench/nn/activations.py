@@ -33,16 +33,15 @@ from typing import Annotated, Literal
 import torch
 from annotated_types import Interval
 from torch import Tensor
-from torch.nn.functional import softplus as torch_softplus
 
 from workbench.axes import PER_REPLICA, Positive, PositiveInt, Units
+from workbench.nn.elementwise import log_one_plus_exp, logistic, power
 
 Forward = Callable[..., Units]
 Derivative = Callable[..., Units]
 Side = Literal["left", "right", "mean"]
 LeakySlope = Annotated[float, PER_REPLICA, Interval(ge=-1, le=1)]
 
-SOFTPLUS_IS_LINEAR_ABOVE = 40.0  # there ln(1 + exp z) rounds to z; torch's own 20 would be off by 2e-9 in float64
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 GELU_MAX_SLOPE, GELU_MINIMUM = (1 + erf(1)) / 2 + exp(-1) / sqrt(pi), -0.1699712074799037  # the first at z = √2
 SILU_MAX_SLOPE, SILU_MINIMUM = 1.0998393201288669, -0.2784645427610738  # found numerically
@@ -86,7 +85,7 @@ def unit_step() -> Activation:
 
 def sigmoid() -> Activation:
     """The logistic function; f' = a - a²."""
-    return Activation(torch.sigmoid, lambda z, a: torch.addcmul(a, a, a, value=-1), (0.0, 1.0), max_slope=0.25)
+    return Activation(logistic, lambda z, a: torch.addcmul(a, a, a, value=-1), (0.0, 1.0), max_slope=0.25)
 
 
 def scaled_sigmoid(slope: Positive = 1.0, offset: float = 0.0) -> Activation:
@@ -119,7 +118,9 @@ def hard_tanh() -> Activation:
 
 def softsign() -> Activation:
     """f(z) = z / (1 + abs z); f' = 1 / (1 + abs z)², computed from z: 1 - abs a would cancel for large z."""
-    return Activation(lambda z: z / (1 + z.abs()), lambda z, a: z.abs().add_(1).pow_(-2), (-1.0, 1.0), bends=(0.0,))
+    return Activation(
+        lambda z: z / (1 + z.abs()), lambda z, a: z.abs().add_(1).reciprocal_().square_(), (-1.0, 1.0), bends=(0.0,)
+    )
 
 
 def relu() -> Activation:
@@ -152,14 +153,15 @@ def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Act
     """f(z) = ln(1 + exp(beta (z - shift))) / beta - drop; its f' is a logistic function, and ln 2 drops f(0) to 0."""
 
     def forward(z: Tensor) -> Tensor:
-        a = torch_softplus(z - shift if shift else z, beta, SOFTPLUS_IS_LINEAR_ABOVE)
-        return a.sub_(drop) if drop else a
+        a = log_one_plus_exp(scaled(z))
+        a = a if beta == 1 else a / beta
+        return a - drop if drop else a
 
-    def derivative(z: Tensor, a: Tensor) -> Tensor:
+    def scaled(z: Tensor) -> Tensor:
         centered = z - shift if shift else z
-        return torch.sigmoid(centered if beta == 1 else centered * beta)
+        return centered if beta == 1 else centered * beta
 
-    return Activation(forward, derivative, (-drop, inf))
+    return Activation(forward, lambda z, a: logistic(scaled(z)), (-drop, inf))
 
 
 def _elu(alpha: float, scale: float) -> Activation:
@@ -198,10 +200,10 @@ def silu() -> Activation:
     """f(z) = z σ(z), also called swish."""
 
     def derivative(z: Units, a: Units) -> Units:
-        s = torch.sigmoid(z)
+        s = logistic(z)
         return torch.addcmul(s, a, 1 - s)
 
-    return Activation(lambda z: z * torch.sigmoid(z), derivative, (SILU_MINIMUM, inf), max_slope=SILU_MAX_SLOPE)
+    return Activation(lambda z: z * logistic(z), derivative, (SILU_MINIMUM, inf), max_slope=SILU_MAX_SLOPE)
 
 
 def bump() -> Activation:
@@ -214,8 +216,8 @@ def bump() -> Activation:
 def monomial(degree: PositiveInt = 2) -> Activation:
     """f(z) = z^degree: a net of these computes a polynomial, which approximates no better with more units."""
     return Activation(
-        lambda z: z.pow(degree),
-        lambda z, a: z.pow(degree - 1).mul_(degree),
+        lambda z: power(z, degree),
+        lambda z, a: power(z, degree - 1).mul_(degree),
         (-inf if degree % 2 else 0.0, inf),
         max_slope=1.0 if degree == 1 else inf,
     )

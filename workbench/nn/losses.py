@@ -26,11 +26,11 @@ import torch
 from annotated_types import Interval
 from jaxtyping import Int64
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from workbench.axes import Outputs, PerReplicaTensor, per_replica
 from workbench.errors import ConfigError
-from workbench.nn.activations import IDENTITY, SOFTPLUS_IS_LINEAR_ABOVE, Activation, unit_step
+from workbench.nn.activations import IDENTITY, Activation, unit_step
+from workbench.nn.elementwise import log_one_plus_exp, logistic
 from workbench.nn.params import Params
 
 Target = Literal["real", "binary", "one_hot"]
@@ -158,8 +158,8 @@ def _binary_nll(z: Outputs, y: Outputs) -> Measured:
     """For y in {0, 1}: with z turned to the wrong side, neither c nor a - y is a difference that cancels."""
     side = 1 - 2 * y
     wrong = z * side
-    value = softplus(wrong, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sum((1, 2)).mul_(1 / z.shape[1])
-    return value, lambda: wrong.sigmoid_().mul_(side).mul_(1 / z.shape[1])
+    value = log_one_plus_exp(wrong).sum((1, 2)).mul_(1 / z.shape[1])
+    return value, lambda: logistic(wrong).mul_(side).mul_(1 / z.shape[1])
 
 
 def binary_nll(smoothing: Smoothing = 0.0) -> Loss:
@@ -170,10 +170,10 @@ def binary_nll(smoothing: Smoothing = 0.0) -> Loss:
 
     def smoothed(z: Outputs, y: Outputs) -> Measured:
         y = _smoothed(y, smoothing, 2)
-        value = softplus(z, threshold=SOFTPLUS_IS_LINEAR_ABOVE).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
-        return value, lambda: torch.sigmoid(z).sub_(y).mul_(1 / z.shape[1])
+        value = log_one_plus_exp(z).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
+        return value, lambda: logistic(z).sub_(y).mul_(1 / z.shape[1])
 
-    return Loss(torch.sigmoid, smoothed if smoothing else _binary_nll, accepts=("binary",))
+    return Loss(logistic, smoothed if smoothing else _binary_nll, accepts=("binary",))
 
 
 def softmax_nll(smoothing: Smoothing = 0.0) -> Loss:

@@ -56,7 +56,8 @@ class Step(Schedule):
     factor: Tensor
 
     def factors(self, t: Steps, total: int) -> Factors:
-        return self.factor.double().cpu() ** (t / self.every).floor()
+        steps = (t / self.every).floor()
+        return torch.cat([one**steps for one in self.factor.double().cpu().unbind()], 1)  # each alone, for its bits
 
 
 @dataclass(frozen=True)

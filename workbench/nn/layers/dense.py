@@ -19,6 +19,7 @@ from torch import Tensor
 from workbench.errors import ShapeError
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, note_delta
+from workbench.nn.products import product, product_into
 from workbench.seeds import generator
 
 NARROW = 16  # outputs: fewer do not fill a vector register, so that the examples lie along it
@@ -56,9 +57,9 @@ class Dense(Layer):
             )
         W, b = params[f"{self.name}.W"], params[f"{self.name}.b"]
         if self.fan_out < NARROW:
-            z = torch.baddbmm(b.unsqueeze(2), W, x.transpose(1, 2)).transpose(1, 2)
+            z = product(W, x.transpose(1, 2), b.unsqueeze(2)).transpose(1, 2)
         else:
-            z = torch.baddbmm(b.unsqueeze(1), x, W.transpose(1, 2))
+            z = product(x, W.transpose(1, 2), b.unsqueeze(1))
         return z, DenseTape(x, z)
 
     def backward(
@@ -73,11 +74,11 @@ class Dense(Layer):
         note_delta(grads, self.name, delta, of_units=False)
         dW = grads[f"{self.name}.W"]
         if self.fan_out * self.fan_in > COPIED or dW.is_contiguous():
-            torch.bmm(delta.transpose(1, 2), tape.x, out=dW)
+            product_into(dW, delta.transpose(1, 2), tape.x)
         else:
-            dW.copy_(torch.bmm(delta.transpose(1, 2), tape.x))
+            dW.copy_(product(delta.transpose(1, 2), tape.x))
         torch.sum(delta, 1, out=grads[f"{self.name}.b"])
-        return torch.bmm(delta, params[f"{self.name}.W"]) if need_grad_in else None
+        return product(delta, params[f"{self.name}.W"]) if need_grad_in else None
 
     def preactivations(self, tape: DenseTape) -> Iterator[tuple[str, Tensor]]:
         yield f"{self.name}.W", tape.z

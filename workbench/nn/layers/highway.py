@@ -17,6 +17,7 @@ from torch import Tensor
 
 from workbench.axes import Units
 from workbench.nn.activations import Activation
+from workbench.nn.elementwise import logistic
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.activate import Activate, ActivateTape
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
@@ -69,7 +70,7 @@ class Highway(Layer):
         z, transform = self.transform.forward(params, x)
         H, units = self.activate.forward(params, z)
         z_gate, gate = self.gate.forward(params, x)
-        T = torch.sigmoid(z_gate)
+        T = logistic(z_gate)
         change = H - x
         return torch.addcmul(x, T, change), HighwayTape(transform, units, gate, T, change)
 

@@ -18,6 +18,7 @@ from workbench.axes import Positive, Units
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
 from workbench.nn.layers.norms import Norm, affine_backward, affine_init
+from workbench.nn.products import product
 
 
 class LayerNormTape(NamedTuple):
@@ -46,12 +47,12 @@ class LayerNorm(Layer):
     def backward(
         self, params: Arrays, tape: LayerNormTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
     ) -> Units | None:
-        product = affine_backward(self.name, tape.n, grad_out, grads)
+        weighted = affine_backward(self.name, tape.n, grad_out, grads)
         if not need_grad_in:
             return None
         gamma = params[f"{self.name}.gamma"]
         weights = gamma.unsqueeze(2) * (-1 / self.units_in)
-        shift, along = torch.bmm(grad_out, weights), torch.bmm(product, weights)
+        shift, along = product(grad_out, weights), product(weighted, weights)
         return (grad_out * gamma.unsqueeze(1)).add_(shift).addcmul_(tape.n, along).mul_(tape.inverse)
 
 
