@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from tests.reference import stems
 from workbench.nn.gradcheck import relative_error
+from workbench.nn.lengths import norm
 from workbench.nn.losses import add_l2_gradient
 from workbench.nn.optimizers import Adagrad, Optimizer, adagrad, adam, clip_by_norm, rmsprop, sgd
 from workbench.nn.params import Layout, Params
@@ -264,7 +266,7 @@ def test_each_mistake_in_an_update_is_caught(name: str, what: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_clipping_follows_torch(name: str) -> None:
-    """50 steps cut to each replica's own norm, which is infinite for one: torch's clip_grad_norm_ before its step."""
+    """50 steps cut to each replica's own norm, which is infinite for one: torch's total norm, without its 1e-6."""
     norms = [0.5, 3.0, float("inf"), 6.0]
     optimizer, params = OPTIMIZERS[name][0](), _start()
     state, grads = optimizer.init(params), Params.zeros(LAYOUT, len(LR), params.flat)
@@ -280,7 +282,7 @@ def test_clipping_follows_torch(name: str) -> None:
     assert cut.tolist()[0] == STEPS
     assert 0 < cut.tolist()[3] < STEPS
     assert cut.tolist()[2] == 0
-    for r, norm in enumerate(norms):
+    for r, longest_of_all in enumerate(norms):
         twins = {key: value[r].clone().requires_grad_() for key, value in _start().items()}
         theirs = OPTIMIZERS[name][1](
             r,
@@ -292,19 +294,43 @@ def test_clipping_follows_torch(name: str) -> None:
         for step in range(STEPS):
             for key, gradient in _gradients(step).items():
                 twins[key].grad = gradient[r].clone()
-            torch.nn.utils.clip_grad_norm_(twins.values(), norm)
+            total = float(torch.nn.utils.get_total_norm([twin.grad for twin in twins.values()]))
+            for twin in twins.values():
+                twin.grad *= min(1.0, longest_of_all / total)
             theirs.step()
         for key, twin in twins.items():
             assert relative_error(params[key][r], twin.detach()) < 1e-10
 
 
 def test_clipping_counts_trained_numbers_and_keeps_directions() -> None:
-    """(3, 4) cut to norm 1 is (0.6, 0.8) within torch's own 1e-6; to norm 6 it stays, bit by bit."""
-    grads = Params.zeros(Layout({"l1.W": (1, 2)}), 2, torch.empty(0, dtype=torch.float64))
-    grads["l1.W"].copy_(torch.tensor([3.0, 4.0]).expand(2, 1, 2))
-    grads = clip_by_norm(grads, _rows([1.0, 6.0]))
-    assert grads["l1.W"][0].flatten().tolist() == pytest.approx([0.6, 0.8], rel=1e-6)
-    assert grads["l1.W"][1].flatten().tolist() == [3.0, 4.0]
+    """(3, 4) cut to norm 1 is (0.6, 0.8); to norm 6, or to its own, it stays, bit by bit."""
+    grads = Params.zeros(Layout({"l1.W": (1, 2)}), 3, torch.empty(0, dtype=torch.float64))
+    grads["l1.W"].copy_(torch.tensor([3.0, 4.0]).expand(3, 1, 2))
+    grads = clip_by_norm(grads, _rows([1.0, 6.0, 5.0]))
+    assert grads["l1.W"][0].flatten().tolist() == pytest.approx([0.6, 0.8], rel=1e-15)
+    assert grads["l1.W"][1:].flatten().tolist() == [3.0, 4.0] * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_norms_of_numbers_whose_squares_overflow(dtype: torch.dtype) -> None:
+    """(3, 4) times any number has norm 5 times it, cut to 1 is (0.6, 0.8), and is not touched where nothing is cut."""
+    largest = torch.finfo(dtype).max
+    sizes = torch.tensor([10.0, largest**0.5, largest**0.75, largest / 8, largest / 4], dtype=dtype)
+    own = sizes[:, None, None] * torch.tensor([[3.0, 4.0]], dtype=dtype)
+    grads = Params.zeros(Layout({"l1.W": (1, 2)}), len(sizes), sizes)
+    grads["l1.W"].copy_(own)
+    cut = clip_by_norm(grads, torch.ones_like(sizes))["l1.W"]
+    torch.testing.assert_close(cut, torch.tensor([[0.6, 0.8]], dtype=dtype).expand_as(own), rtol=1e-5, atol=0)
+    assert torch.equal(clip_by_norm(grads, sizes * 0 + inf)["l1.W"], own)
+    within = sizes[:-1]  # the last norm is no number of its own type
+    torch.testing.assert_close(norm(grads.flat)[:-1], 5 * within.double(), rtol=1e-6, atol=0)
+
+
+def test_a_gradient_that_is_no_number_is_left_as_it_is_where_nothing_is_cut() -> None:
+    """Alone, the replica has no cut and its gradient passes; so it must beside one that has."""
+    grads = Params.zeros(Layout({"l1.W": (1, 3)}), 2, torch.empty(0, dtype=torch.float64))
+    grads["l1.W"].copy_(torch.tensor([[[1.0, inf, 2.0]], [[1.0, nan, 2.0]]]))
+    assert torch.equal(clip_by_norm(grads, _rows([inf, inf])).flat.nan_to_num(7.0), grads.flat.nan_to_num(7.0))
 
 
 def test_adam_worked_by_hand() -> None:

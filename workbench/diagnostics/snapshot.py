@@ -7,14 +7,14 @@ is the lecture's delta, and batches of different sizes compare.
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial, reduce
+from functools import cached_property, lru_cache, partial
 from math import inf
 
 import torch
 from torch import Tensor
-from torch.linalg import vector_norm
 
 from workbench.axes import PerReplicaTensor, Units
+from workbench.nn.lengths import norm
 from workbench.nn.model import Model
 from workbench.nn.params import WEIGHT_SUFFIX, Layout, Params, Watch, layer_of
 
@@ -103,13 +103,13 @@ def moments(values: Units) -> tuple[PerReplicaTensor, PerReplicaTensor]:
 def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
     """Euclidean norm by layer of what belongs to it and has a name of this ending, and ``all``."""
     own = _places(arrays.layout, ending)
-    layers = {layer: reduce(torch.hypot, [_norm(arrays.rows[place]) for place in own[layer]]) for layer in own}
-    return {**layers, "all": reduce(torch.hypot, layers.values())}
+    layers = {layer: _joined([norm(arrays.rows[place]) for place in own[layer]]) for layer in own}
+    return {**layers, "all": _joined(list(layers.values()))}
 
 
-def _norm(rows: Tensor) -> PerReplicaTensor:
-    norm: PerReplicaTensor = vector_norm(rows, dim=1, dtype=torch.float64)
-    return norm
+def _joined(lengths: list[PerReplicaTensor]) -> PerReplicaTensor:
+    """The norm of what has these norms."""
+    return norm(torch.stack(lengths, 1)) if len(lengths) > 1 else lengths[0]
 
 
 @lru_cache(maxsize=64)

@@ -27,6 +27,7 @@ from workbench.axes import (
     PositivePerReplica,
     per_replica,
 )
+from workbench.nn.lengths import share_within
 from workbench.nn.params import Params
 
 State = dict[str, Tensor]
@@ -53,9 +54,8 @@ class Optimizer(ABC):
 
 
 def clip_by_norm(grads: Params, max_norm: PerReplicaTensor) -> Params:
-    """Each replica's gradient, scaled to the Euclidean norm `max_norm` where it is longer."""
-    norm = grads.flat.square().sum(1).sqrt_()
-    return grads.with_flat(grads.flat * per_replica((max_norm / (norm + 1e-6)).clamp_(max=1.0), grads.flat))
+    """Each replica's gradient, scaled to the Euclidean norm `max_norm` where it is longer, and else as it is."""
+    return grads.with_flat(grads.flat * per_replica(share_within(grads.flat, max_norm), grads.flat))
 
 
 @dataclass(frozen=True)
