@@ -127,9 +127,9 @@ def build_model(spec: RunSpec, target: Target) -> Model:
             "reaches the layers below it; write activation=sigmoid, or train one such neuron by the perceptron rule "
             "with architecture=perceptron loss=perceptron"
         )
-    if asks_for("architecture", node, "norm") and spec.config.train.batch_size < norm.least_batch:
+    if spec.config.train.batch_size < model.least_batch:
         raise ConfigError(
-            f"train.batch_size: must be at least {norm.least_batch} for norm={spec.choices['norm']}, whose statistics "
+            f"train.batch_size: must be at least {model.least_batch} for norm={spec.choices['norm']}, whose statistics "
             f"are those of the batch, got {spec.config.train.batch_size}; write train.batch_size=32 or norm=layer"
         )
     return model
@@ -201,7 +201,12 @@ def validate(spec: RunSpec) -> None:
         for group in ("optimizer", "schedule"):
             call_stacked(group, [spec.resolved[group]], torch.tensor)
         device_of(spec)
-        split_of(spec)
+        examples = len(split_of(spec).train.x)
+        if examples < model.least_batch:
+            raise ConfigError(
+                f"norm: {spec.choices['norm']} needs {model.least_batch} training examples or more, for its statistics "
+                f"are those of a batch, got {examples}; write norm=layer, or a larger split.limit"
+            )
     except DataError as error:
         raise ConfigError(f"data={spec.choices['data']}: {error}") from error
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import sha256
 from time import perf_counter
 
@@ -133,11 +134,13 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     pack = build_pack([job.spec for job in jobs])
     plan, epochs = diagnostics_of(jobs[0].spec), jobs[0].spec.epochs
     trainer = _trainer(pack, jobs[0].spec.config.train.batch_size, plan, keeper)
+    _say_what_is_left_over(trainer)
     outbox.thinning = Thinning(epochs + 2 + plan.most_inside(epochs, trainer.steps_per_epoch))
     tags = {
         "device": torch.cuda.get_device_name(pack.device) if pack.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "steps_per_epoch": str(trainer.steps_per_epoch),
+        "last_batch": str(trainer.sizes[-1]),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": str(1 if is_small(pack, trainer.batch_size) else torch.get_num_threads()),
         **owner_tags(),
@@ -252,6 +255,20 @@ def _going_on(what: str, again: list[BaseException]) -> Iterator[None]:
         logging.getLogger(__name__).warning("%s: %s", what, lost)
     except (KeyboardInterrupt, Terminated) as interruption:
         again.append(interruption)
+
+
+def _say_what_is_left_over(trainer: AnyTrainer) -> None:
+    if trainer.sizes[-1] > trainer.batch_size:
+        _say_once(
+            f"train.batch_size={trainer.batch_size}: of {trainer.pack.data.train.size} training examples "
+            f"{trainer.sizes[-1] - trainer.batch_size} is left over, too few for batch statistics; the last batch of "
+            f"each epoch has {trainer.sizes[-1]}"
+        )
+
+
+@cache
+def _say_once(what: str) -> None:
+    logging.getLogger(__name__).warning(what)
 
 
 def is_small(pack: Pack, batch_size: int) -> bool:

@@ -63,7 +63,7 @@ def parts(one_more_ms: float, runs: int = REPLICAS, rounds: int = ROUNDS) -> Par
         plan = Plan(0, data.epoch_rows(trainer.orders), pack.learning_rates(0, trainer.steps_per_epoch, 1))
 
         def train() -> None:
-            for one in plan.batches(data, trainer.batch_size):
+            for one in plan.batches(data, trainer.sizes):
                 step(pack, trainer.params, trainer.grads, trainer.state, one.x, one.y, one.number, one.lr)
 
         def measure() -> None:

@@ -1,6 +1,6 @@
 """Which quantity of which layer went non-finite first: the steps of one epoch again, with every number looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,14 +21,16 @@ class Failure(NamedTuple):
     quantity: str
 
 
-def first_failures(pack: Pack, params: Params, state: State, plan: Plan, batch_size: int) -> dict[int, Failure]:
+def first_failures(
+    pack: Pack, params: Params, state: State, plan: Plan, sizes: int | Sequence[int]
+) -> dict[int, Failure]:
     """Failures by position in the pack, from its state before an epoch and the epoch's plan.
 
     Overwrites `params` and `state`; reads every quantity back from the device, so it belongs after a failure only.
     """
     found: dict[int, Failure] = {}
     grads = Params.zeros(params.layout.trained, len(pack), params.flat)
-    for number, batch in enumerate(plan.batches(pack.data, batch_size), start=1):
+    for number, batch in enumerate(plan.batches(pack.data, sizes), start=1):
         for layer, quantity, bad in _look(pack, params, grads, state, batch):
             for position in bad.nonzero().flatten().tolist():
                 found.setdefault(position, Failure(number, layer, quantity))

@@ -1,6 +1,6 @@
 """An epoch laid out before it is trained: the order of its examples and the learning rate of each step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,17 @@ from torch import Tensor
 
 from workbench.axes import Outputs, PerReplicaTensor, Units
 from workbench.data.batches import PackData
+
+
+def batch_sizes(examples: int, size: int, least: int = 1) -> list[int]:
+    """The sizes of an epoch's batches: `size` each, and what is left at the end.
+
+    Where that is fewer than the `least` that a training pass needs, it joins the batch before it.
+    """
+    whole, rest = divmod(examples, size)
+    if rest < least and whole:
+        return [size] * (whole - 1) + [size + rest]
+    return [size] * whole + [rest]
 
 
 @dataclass(frozen=True)
@@ -45,9 +56,9 @@ class Plan:
     rows: Int64[Tensor, "R N"]
     lrs: Float[Tensor, "T R"]
 
-    def batches(self, data: PackData, size: int) -> Iterator[Batch]:
-        """The steps in order; the last batch may be smaller."""
-        for index, rows in enumerate(torch.split(self.rows, size, dim=1)):
+    def batches(self, data: PackData, sizes: int | Sequence[int]) -> Iterator[Batch]:
+        """The steps in order, of batches of these sizes; of one size, the last may be smaller."""
+        for index, rows in enumerate(torch.split(self.rows, sizes if isinstance(sizes, int) else list(sizes), dim=1)):
             yield Batch(self.start + index, self.lrs[index], rows, data)
 
     def select(self, index: Int64[Tensor, " K"]) -> "Plan":

@@ -45,7 +45,8 @@ class Pretrainer:
     def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
         self.whole = Trainer(pack, batch_size, diagnostics)
         self.stages = stages(pack.objective.model, pack.pretraining)
-        self.batch_size, self.steps_per_epoch = self.whole.batch_size, self.whole.steps_per_epoch
+        self.batch_size, self.sizes = self.whole.batch_size, self.whole.sizes
+        self.steps_per_epoch = self.whole.steps_per_epoch
         self._number = 0
         self._part: _StageTrainer | None = None
         self._enter(0)
@@ -163,7 +164,7 @@ class _StageTrainer(Trainer):
 
     def __init__(self, whole: Trainer, task: Stage, number: int, before: int) -> None:
         self.whole, self.task, self.before, self.key = whole, task, before, f"{WHOLE}{number}"
-        super().__init__(stage_pack(whole.pack, whole.params, task), whole.batch_size, OFF)
+        super().__init__(stage_pack(whole.pack, whole.params, task), whole.batch_size, OFF, whole.sizes)
         self.replicas = whole.replicas
         self.mark = self.snapshot().copied()
 

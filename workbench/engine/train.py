@@ -4,7 +4,7 @@ A step reads nothing back from the device; numbers reach the host once per epoch
 is put back to its parameters at the last epoch mark and leaves the pack: the others go on without it.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from time import time
 
@@ -22,7 +22,7 @@ from workbench.engine.graph import GraphedSteps
 from workbench.engine.history import Divergence, Record
 from workbench.engine.meter import ALL, COPIES
 from workbench.engine.observer import Metrics, Observer
-from workbench.engine.plan import Batch, Plan
+from workbench.engine.plan import Batch, Plan, batch_sizes
 from workbench.engine.replicas import Pack
 from workbench.errors import NumericsError
 from workbench.nn.optimizers import State
@@ -54,13 +54,15 @@ def step(
 class Trainer:
     """A pack in training: its parameters, optimizer state and streams of batch orders.
 
-    `replicas` are the numbers (in the pack as given) of those still training; `final` holds each replica's parameters
-    [P] once it has left or ended. `recorded` counts the records so far, and `stage` what has been done: the initial
-    record, each epoch, the test. `mark` is what the epoch in training began with: whole at every moment, whatever
-    interrupts it.
+    `sizes` are those of an epoch's batches. `replicas` are the numbers (in the pack as given) of those still training;
+    `final` holds each replica's parameters [P] once it has left or ended. `recorded` counts the records so far, and
+    `stage` what has been done: the initial record, each epoch, the test. `mark` is what the epoch in training began
+    with: whole at every moment, whatever interrupts it.
     """
 
-    def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
+    def __init__(
+        self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT, sizes: Sequence[int] | None = None
+    ) -> None:
         self.pack = pack
         self.batch_size = min(batch_size, pack.data.train.size)
         self.params = pack.initial_params()
@@ -68,7 +70,8 @@ class Trainer:
         self.state = pack.optimizer.init(self.params)
         self.orders = [generator(seed, "order") for seed in pack.seeds]
         self.replicas = tuple(range(len(pack)))
-        self.steps_per_epoch = -(-pack.data.train.size // self.batch_size)
+        self.sizes = sizes or batch_sizes(pack.data.train.size, self.batch_size, pack.objective.model.least_batch)
+        self.steps_per_epoch = len(self.sizes)
         self.final: dict[int, Tensor] = {}
         self.recorded = self.stage = 0
         self.observer = Observer(diagnostics, pack, self.params, self.steps_per_epoch)
@@ -175,7 +178,7 @@ class Trainer:
         losses = self.params.flat.new_empty(self.steps_per_epoch, len(self.pack))
         moments = self.observer.moments(plan.start, last)
         metrics: dict[int, Metrics] = {}
-        for index, batch in enumerate(plan.batches(self.pack.data, self.batch_size)):
+        for index, batch in enumerate(plan.batches(self.pack.data, self.sizes)):
             if batch.number + 1 in moments:
                 losses[index], metrics[batch.number + 1] = self.observed_step(batch, last)
             else:
@@ -236,7 +239,7 @@ class Trainer:
             self.params.with_flat(flat[index]),
             {name: tensor[index] for name, tensor in state.items()},
             plan.select(index),
-            self.batch_size,
+            self.sizes,
         )
         diverged = []
         for order, position in enumerate(lost):

@@ -25,6 +25,10 @@ class Model(Layer):
     def is_noisy(self) -> bool:
         return any(layer.is_noisy for layer in self.layers)
 
+    @property
+    def least_batch(self) -> int:
+        return max((layer.least_batch for layer in self.layers), default=1)
+
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
         return _joined([layer.init(seed, scheme) for layer in self.layers])
 

@@ -101,7 +101,7 @@ def _batches(trainer: Trainer) -> Iterator[Batch]:
     """Those of a first epoch."""
     rates = trainer.pack.learning_rates(0, trainer.steps_per_epoch, 1)
     data = trainer.pack.data
-    return Plan(0, data.epoch_rows(trainer.orders), rates).batches(data, trainer.batch_size)
+    return Plan(0, data.epoch_rows(trainer.orders), rates).batches(data, trainer.sizes)
 
 
 def lines(jobs: Sequence[Job], to_train: Sequence[int], parallel: int = 1) -> list[str]:

@@ -63,6 +63,11 @@ class Layer(ABC):
         """Whether a training pass draws noise, and so needs `Mode.keys`."""
         return False
 
+    @property
+    def least_batch(self) -> int:
+        """How many examples a training pass needs."""
+        return 1
+
     @abstractmethod
     def forward(self, params: Arrays, x: Tensor, mode: Mode = EVALUATION) -> tuple[Tensor, Tape]:
         """Output and the tape that backward reads."""

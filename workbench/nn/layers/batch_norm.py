@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.axes import Fraction, Positive, Units
+from workbench.errors import ShapeError
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
 from workbench.nn.layers.norms import Norm, affine_backward, affine_init
@@ -42,6 +43,10 @@ class BatchNorm(Layer):
     momentum: float = 0.1
     eps: float = 1e-5
 
+    @property
+    def least_batch(self) -> int:
+        return 2
+
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
         return affine_init(self.name, self.units_in)
 
@@ -54,6 +59,11 @@ class BatchNorm(Layer):
 
     def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, BatchNormTape]:
         if mode.training:
+            if x.shape[1] < self.least_batch:
+                raise ShapeError(
+                    f"BatchNorm {self.name!r}: a training pass needs {self.least_batch} examples or more, for one has "
+                    f"no variance, got {list(x.shape)}; take larger batches, or evaluate"
+                )
             variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
         else:
             mean, variance = (params[f"{self.name}.running_{part}"].unsqueeze(1) for part in ("mean", "var"))
@@ -82,10 +92,10 @@ class BatchNorm(Layer):
         count = tape.n.shape[1]
         mean, variance = tape.batch
         params[f"{self.name}.running_mean"].lerp_(mean.squeeze(1), self.momentum)
-        unbiased = variance.squeeze(1) * (count / max(1, count - 1))
+        unbiased = variance.squeeze(1) * (count / (count - 1))
         params[f"{self.name}.running_var"].lerp_(unbiased, self.momentum)
 
 
 def batch_norm(momentum: Fraction = 0.1, eps: Positive = 1e-5) -> Norm:
     """Normalization of each unit over the batch; a batch of one example has no variance."""
-    return Norm(lambda name, units: BatchNorm(name, units, momentum, eps), least_batch=2)
+    return Norm(lambda name, units: BatchNorm(name, units, momentum, eps))

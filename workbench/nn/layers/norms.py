@@ -12,10 +12,9 @@ from workbench.nn.layers.base import Arrays, Layer
 
 @dataclass(frozen=True)
 class Norm:
-    """A kind of normalization: `make` (name, units) gives its layers; `least_batch` examples are what it needs."""
+    """A kind of normalization: `make` (name, units) gives its layers."""
 
     make: Callable[[str, int], Layer] | None
-    least_batch: int = 1
 
     def layers(self, name: str, units: int) -> list[Layer]:
         """The layer of this kind, or none."""

@@ -29,6 +29,10 @@ class Residual(Layer):
     def is_noisy(self) -> bool:
         return self.inner.is_noisy
 
+    @property
+    def least_batch(self) -> int:
+        return self.inner.least_batch
+
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
         return self.inner.init(seed, scheme)
 

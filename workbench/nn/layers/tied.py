@@ -16,6 +16,7 @@ from workbench.axes import Units
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
 from workbench.nn.layers.dense import Dense
+from workbench.nn.products import product
 from workbench.seeds import generator
 
 
@@ -38,6 +39,10 @@ class Tied(Layer):
     def is_noisy(self) -> bool:
         return self.encoder.is_noisy
 
+    @property
+    def least_batch(self) -> int:
+        return self.encoder.least_batch
+
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
         c_name = f"{self.name}.b"
         c = scheme.bias.sample(generator(seed, "weights", c_name), self.dense.fan_in, self.dense.fan_out)
@@ -48,7 +53,7 @@ class Tied(Layer):
 
     def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, TiedTape]:
         a, tape = self.encoder.forward(params, x, mode)
-        r = torch.baddbmm(params[f"{self.name}.b"].unsqueeze(1), a, params[f"{self.dense.name}.W"])
+        r = product(a, params[f"{self.dense.name}.W"], params[f"{self.name}.b"].unsqueeze(1))
         return r, TiedTape(tape, a)
 
     def backward(
@@ -56,9 +61,9 @@ class Tied(Layer):
     ) -> Units | None:
         W = f"{self.dense.name}.W"
         torch.sum(grad_out, 1, out=grads[f"{self.name}.b"])
-        grad_a = torch.bmm(grad_out, params[W].transpose(1, 2))
+        grad_a = product(grad_out, params[W].transpose(1, 2))
         grad_in = self.encoder.backward(params, tape.encoder, grad_a, grads, need_grad_in)
-        grads[W].baddbmm_(tape.a.transpose(1, 2), grad_out)
+        grads[W].add_(product(tape.a.transpose(1, 2), grad_out))
         return grad_in
 
     def absorb(self, params: Arrays, tape: TiedTape) -> None:
