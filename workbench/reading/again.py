@@ -118,7 +118,7 @@ def repeat(store: Store, kept: FullRun) -> tuple[Again, list[str]]:
     if digest and again.digest != digest and not reasons:
         members = pack_of(store, kept)
         if not members:
-            reasons = ["the store lacks runs of the pack that it was trained in, and last bits depend on that"]
+            reasons = ["the store lacks runs of the pack that it was trained in, and last bits may depend on that"]
         elif len(members) > 1:
             again = train_again(kept, members)
     if again.digest != digest:

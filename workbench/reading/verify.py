@@ -1,8 +1,8 @@
 """Is a run what it says? It is trained again from what the store holds, and its weights and numbers are compared.
 
-Bits are promised on a CPU of the same kind, with the same torch and code, in the same pack. Else two runs drift apart
-from their last bits on, and what is promised is a tolerance of the final losses and scores: see TOLERANCES. Alone or in
-a pack, on one machine, they differed by 2e-7 in float32 and 1e-10 in float64 at most (60 epochs of four data sets).
+Bits are promised on a CPU of the same kind, with the same torch and code: alone and in any pack where one thread
+computes with the package's own functions, else in the same pack. Elsewhere two runs drift apart from their last bits
+on, and what is promised is a tolerance of the final losses and scores: see TOLERANCES.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def timeless(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _same_weights(kept: FullRun, again: Again, lines: list[str]) -> Verification:
-    """Equal weights have equal metrics, but for the order in which a larger pack sums over examples."""
+    """Equal weights have equal metrics; those of several threads may be rounded otherwise in a pack of another size."""
     eps = torch.finfo(again.params.flat.dtype).eps
     room = 64 * eps if kept.run.tags.get("pack", "/1").rpartition("/")[2] != str(again.size) else 0.0
     was, came = kept.run.metrics, timeless(again.metrics)
