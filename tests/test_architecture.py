@@ -57,6 +57,7 @@ LEVELS = {
     "config_files": 7,
     "compose_errors": 7,
     "nodes": 7,
+    "overrides": 7,
     "targets": 7,
     "build": 7,
     "outbox": 8,
@@ -75,7 +76,17 @@ LEVELS = {
 }
 FENCES = {
     # library: the modules (or packages) that may import it
-    "hydra": ("config", "config_files", "compose", "compose_errors", "run", "sweeps", "cli", "bench.usual"),
+    "hydra": (
+        "config",
+        "config_files",
+        "compose",
+        "compose_errors",
+        "overrides",
+        "run",
+        "sweeps",
+        "cli",
+        "bench.usual",
+    ),
     "omegaconf": ("config", "config_files", "compose", "compose_errors", "nodes", "run", "sweeps", "bench.usual"),
     "mlflow": ("tracking", "bench.usual"),
     "pandas": ("claims", "reading", "commands", "data"),  # the users' own tables

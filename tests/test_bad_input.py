@@ -77,7 +77,7 @@ WRONG = [
     ("split.valid=1.5", "split.valid: must be above 0 and below 1, got 1.5; write for example split.valid=0.1"),
     ("split.test=0.95", "split.test: must be above 0 and below 1 - split.valid, got 0.95; write for example *"),
     ("split.valid=nan", "split.valid: must be above 0 and below 1, got nan; write for example split.valid=0.1"),
-    ("sweep.pack_gib=0", "sweep.pack_gib: must be above 0, got 0.0; write for example sweep.pack_gib=0.5"),
+    ("sweep.pack_gib=0", "sweep.pack_gib: must be above 0 and finite, got 0.0; write for example sweep.pack_gib=0.5"),
     # values of another type
     ("optimizer.lr=high", "optimizer.lr: must be a valid number, * got 'high'; write for example optimizer.lr=0.1"),
     ("optimizer.lr=null", "optimizer.lr: must be a valid number, got None; write for example optimizer.lr=0.1"),
@@ -85,16 +85,16 @@ WRONG = [
     ("architecture.hidden=[2.5]", "architecture.hidden[0]: must be a valid integer, * got 2.5; write for example *"),
     ("train.epochs=x", "train.epochs: must be of type integer, got 'x'; write for example train.epochs=30"),
     ("train.epochs=1.5", "train.epochs: must be of type integer, got '1.5'; write for example train.epochs=30"),
-    ("seed=one", "seed: must be of type integer, got 'one'"),
+    ("seed=one", "seed: must be of type integer, got 'one'; write for example seed=0"),
     ("train=1", "train: *Train*"),
     ("activation=null", "activation=null: a group must name one of its options, got nothing"),
-    ("activation=[relu]", "activation: must name one of its options, not a list"),
+    ("activation=[relu]", "activation: must name one of its options, not a list, got ['relu']; write activation=relu"),
     ("tracking.experiment=", "tracking.experiment: must be a name, got ''; write for example *=workbench"),
     # what is missing
     ("bias=constant", "bias.value: must be given, it has no default; write bias.value=..."),
     ("~optimizer.lr", "optimizer.lr: must be given, it has no default; write for example optimizer.lr=0.1"),
     ("~activation", "activation: must be given, it has no default; write activation=..."),
-    ("activation", "activation: must be key=value; *"),
+    ("activation", "'activation': must be key=value; write for example *"),
     # what does not fit together
     (
         "data=wine loss=binary_nll",
@@ -165,7 +165,7 @@ WRONG = [
     ("-m seed=1,2 hydra/launcher=basic", "hydra/launcher: must be packed, *"),
     # Hydra's own options
     ("--config-name=other", "--config-name: there is no configuration 'other'; drop it"),
-    ("--config-dir=/no/folder", "Additional config directory '/no/folder' not found"),
+    ("--config-dir=/no/folder", "--config-dir: there is no folder '/no/folder'; correct the path"),
 ]
 
 

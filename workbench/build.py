@@ -18,6 +18,7 @@ from workbench.data.splits import Change, Split, inputs_as_targets, split
 from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError
+from workbench.memory import available, gib
 from workbench.nn.greedy import stages
 from workbench.nn.initializers import Scheme
 from workbench.nn.losses import Loss, Target
@@ -33,6 +34,7 @@ NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "certificate", "track
 STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
 GIB = 2**30
 LARGE = GIB / 32  # bytes of a data set of whose splits one is kept in memory
+RECORD_BYTES = 1000  # of an epoch's numbers in memory, about
 BYTES = {torch.float32: 4, torch.float64: 8}
 
 
@@ -191,9 +193,24 @@ def build_pack(specs: Sequence[RunSpec]) -> Pack:
     )
 
 
+def refuse_too_large(spec: RunSpec) -> None:
+    """Raise ConfigError where a run needs more memory than there is, by shapes alone: nothing is made to find out."""
+    device, config = device_of(spec), spec.config
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()
+    needs = {
+        "architecture": (replica_bytes(spec), "write a smaller net, such as architecture.hidden=[64,64]"),
+        "train.epochs": (config.train.epochs * RECORD_BYTES, "write for example train.epochs=30"),
+        "data": (data_bytes(spec), "write split.limit=1000, or name a smaller file"),
+    }
+    for key, (count, way) in needs.items():
+        if count > free:
+            raise ConfigError(f"{key}: one run would take {gib(count)} of memory, but {gib(free)} is free; {way}")
+
+
 def validate(spec: RunSpec) -> None:
     """Raise what would stop this run before step 0."""
     try:
+        refuse_too_large(spec)
         model = build_model(spec, target_of(spec, loss_of(spec)))
         stages(model, call_stacked("pretraining", [spec.resolved["pretraining"]], torch.tensor))
         scheme_of(spec)
@@ -246,7 +263,9 @@ def replica_bytes(spec: RunSpec) -> int:
     """
     products = list(build_model(spec, target_of(spec, loss_of(spec))).products())
     layout = Layout({f"{number}.W": (fan_out, fan_in + 1) for number, (fan_out, fan_in) in enumerate(products)})
-    batch = spec.config.train.batch_size * sum(4 * fan_out + fan_in for fan_out, fan_in in products)
+    batch = min(spec.config.train.batch_size, len(dataset_of(spec).x)) * sum(
+        4 * fan_out + fan_in for fan_out, fan_in in products
+    )
     widest = max((fan_in for _, fan_in in products[1:]), default=0)
     codes = 2 * len(dataset_of(spec).x) * widest if spec.resolved["pretraining"].get("epochs") else 0
     return (STORAGES * layout.size + batch + codes) * BYTES[getattr(torch, spec.config.dtype.name)]

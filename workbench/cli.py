@@ -66,6 +66,11 @@ def _answered(given: list[str]) -> int:
     except BrokenPipeError:
         give_up_output()
         return NOBODY_READS
+    except OSError as error:
+        if error.filename is None or os.environ.get("WORKBENCH_DEBUG"):
+            raise
+        say(f"workbench: {error.filename}: {error.strerror}; name another place, or make this one fit")
+        return 2
     except KeyboardInterrupt:
         say("workbench: interrupted; runs in training are marked KILLED")
         return 130

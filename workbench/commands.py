@@ -168,6 +168,8 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
     """Time steps, sweeps or both; `json_to` is a file, or ``-`` for JSON instead of the tables."""
     from workbench.bench import parts, steps, sweeps
 
+    if json_to not in (None, "-"):
+        Path(json_to).touch()  # before minutes of measuring: its error names the file
     content: dict[str, object] = {}
     tables = []
     if section in ("step", "all"):

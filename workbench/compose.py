@@ -2,9 +2,9 @@
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import is_dataclass
 from enum import Enum
@@ -22,10 +22,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from workbench.compose_errors import HYDRA_ERRORS, missing, reworded, unknown_key
+from workbench.compose_errors import in_our_words, missing, reworded, unknown_key
 from workbench.config import GROUPS, Config, RunSpec, packaged
-from workbench.config_files import register
+from workbench.config_files import literal, register
 from workbench.errors import ConfigError
+from workbench.overrides import check_arguments, check_overrides
 from workbench.targets import refuse_foreign
 
 VERSION_BASE = "1.3"
@@ -54,15 +55,14 @@ def configure_each(
     `folder` holds options beside those that come with the workbench. Raises as `configure` does.
     """
     register()
+    check_overrides(overrides)
     path = [] if folder is None else [f"hydra.searchpath=[file://{folder.resolve()}]"]
-    try:
+    with in_our_words():
         with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
             config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
         base, choices, written = _without_hydra(config), _choices(config.hydra), _task_overrides(config.hydra)
         jobs: Copies = {}
         return [_refined(_copy(base, jobs, (), values), choices, written, values) for values in settings]
-    except HYDRA_ERRORS as error:
-        raise reworded(error) from error
 
 
 def _refined(job: DictConfig, choices: dict[str, str], written: tuple[str, ...], values: Mapping[str, Any]) -> RunSpec:
@@ -140,25 +140,27 @@ def command_line(
     ``--help``, ``--cfg``, ``--config-dir`` and shell completion are Hydra's.
     """
     register()
-    multirun.set(many or _refuse_many)
-    composed: list[tuple[DictConfig, Any]] = []
+    check_arguments(arguments)
+    acted: list[BaseException] = []
+    multirun.set(_noting(many or _refuse_many, acted))
+    composed: list[tuple[RunSpec, Any]] = []
+    refused: list[ConfigError] = []
 
     @hydra.main(config_path=str(packaged("conf")), config_name="config", version_base=VERSION_BASE)
     def main(config: DictConfig) -> None:
-        composed.append((config, HydraConfig.get()))
+        settings: Any = HydraConfig.get()
+        try:
+            with in_our_words():
+                composed.append((spec_of(config, settings), OmegaConf.select(settings, "sweeper.params")))
+        except ConfigError as error:  # raised outside of Hydra, which would comment on it
+            refused.append(error)
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = [sys.argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise where it would print a traceback and exit
     try:
-        main()
-    except HYDRA_ERRORS as error:
-        raise reworded(error) from error
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
-        asked = next((one for one in arguments if one.endswith(("=null", "=None"))), "a group=null")
-        raise ConfigError(f"{asked}: a group must name one of its options, got nothing") from error
+        with in_our_words(acted):
+            main()
     finally:
         sys.argv = before[0]
         os.environ.pop("HYDRA_FULL_ERROR")
@@ -167,11 +169,26 @@ def command_line(
         GlobalHydra.instance().clear()
     if len(composed) > 1:
         raise ConfigError("hydra/launcher: must be packed, which trains all runs of -m together; drop the override")
-    for config, settings in composed:  # outside Hydra, which would comment on what training raises
-        if many and (swept := OmegaConf.select(settings, "sweeper.params")):
+    for error in refused:
+        raise error
+    for spec, swept in composed:  # outside Hydra, which would comment on what training raises
+        if many and swept:
             names = ", ".join(map(str, swept))
             logging.getLogger(__name__).warning("one run: what is chosen would sweep %s; with -m it does", names)
-        one(spec_of(config, settings))
+        one(spec)
+
+
+def _noting(many: Many, raised: list[BaseException]) -> Many:
+    """`many`, with what it raises noted: it is no error in composing, though Hydra calls it."""
+
+    def noting(runs: Any, executor: Any) -> list[dict[str, float]]:
+        try:
+            return many(runs, executor)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    return noting
 
 
 def spec_of(config: DictConfig, settings: Any) -> RunSpec:
@@ -202,15 +219,6 @@ def spec_from(resolved: Any, choices: Mapping[str, str], allowed: Sequence[str] 
     return _spec(job, dict(choices), ())
 
 
-def literal(value: Any) -> Any:
-    """Texts of a value so that OmegaConf takes them as they are, without resolving what looks like an interpolation."""
-    if isinstance(value, Mapping):
-        return {key: literal(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [literal(inner) for inner in value]
-    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
-
-
 def _without_hydra(config: DictConfig) -> DictConfig:
     job = config.copy()
     with open_dict(job):
@@ -233,11 +241,12 @@ def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) 
     try:
         typed = OmegaConf.to_object(job)
     except OmegaConfBaseException as error:
-        for key in sorted(OmegaConf.missing_keys(job)):
-            raise missing(key) from error
+        with suppress(OmegaConfBaseException):  # looking for what is missing resolves what cannot be
+            for key in sorted(OmegaConf.missing_keys(job)):
+                raise missing(key) from error
         raise reworded(error) from error
     if not isinstance(typed, Config):
-        raise ConfigError("config: must start from the schema; keep '- schema' first in the defaults list")
+        raise ConfigError("config: must start from the schema; drop --config-name, or keep '- schema' first in it")
     for group in GROUPS:
         if group not in choices:
             raise ConfigError(f"{group}: must name one of its options, not a list")

@@ -1,15 +1,62 @@
 """Hydra's and OmegaConf's errors in our words."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from workbench.config import DEFAULTS
+from workbench.config import DEFAULTS, GROUPS
 from workbench.errors import ConfigError, closest, unknown_name
+from workbench.overrides import no_override
 
 HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
+
+
+@contextmanager
+def in_our_words(acted: Sequence[BaseException] = ()) -> Iterator[None]:
+    """What composing raises as ConfigError: Hydra's errors, and any that its own code raises over what it is given.
+
+    Those in `acted` came from acting on what was composed, and stay as they are, as do those of our own code.
+    """
+    try:
+        yield
+    except HYDRA_ERRORS as error:
+        if error in acted:
+            raise
+        raise reworded(error) from error
+    except SystemExit as ending:
+        if ending.code == 1:
+            raise ConfigError("Hydra ended by what it said above; correct or drop that option") from ending
+        raise
+    except RecursionError as error:
+        if error in acted:
+            raise
+        raise ConfigError(
+            "the configuration leads back to itself, by its defaults or by interpolations; drop one of them"
+        ) from error
+    except Exception as error:
+        if error in acted or not _is_hydras(error):
+            raise
+        raise _unread(error) from error
+
+
+def _is_hydras(error: BaseException) -> bool:
+    """Whether it was raised in the code of Hydra and what it reads with."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    module = str(place.tb_frame.f_globals.get("__name__", "")) if place else ""
+    return module.partition(".")[0] in ("hydra", "omegaconf", "antlr4", "yaml")
+
+
+def _unread(error: Exception) -> ConfigError:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if match := re.search(r"Config group override(?: deletion)? (?:must be|value type).*", text):
+        return ConfigError(f"a group must name one of its options, got nothing or a list: {match[0]}")
+    return ConfigError(f"Hydra cannot compose this ({type(error).__name__}: {text}); correct the overrides or files")
 
 
 def reworded(error: Exception) -> ConfigError:
@@ -22,7 +69,7 @@ def reworded(error: Exception) -> ConfigError:
             return ConfigError(f"--config-name: there is no configuration {name!r}; drop it")
         return unknown_name(group, name, error.options or ())
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"{error.override}: must be key=value; {str(error).splitlines()[0]}")
+        return no_override(str(error.override), error)
     if isinstance(error.__cause__, ConfigError):  # from the constructor of a launcher or its executor
         return error.__cause__
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) else error
@@ -38,7 +85,33 @@ def reworded(error: Exception) -> ConfigError:
     if "requires --multirun" in str(error):
         asked = str(error).partition("'")[2].partition("'")[0]
         return ConfigError(f"{asked}: several values make a sweep; add -m")
-    return ConfigError(str(error))
+    return _of_hydra(str(error))
+
+
+def _of_hydra(text: str) -> ConfigError:
+    """Hydra's own words without its advice for authors of yaml files."""
+    first = text.splitlines()[0]
+    if match := re.match(r"Multiple values for ([\w/@.]+)\.", first) or re.match(
+        r"([\w/@.]+) appears more than", first
+    ):
+        return ConfigError(f"{match[1]}: has a value already; write {match[1]}=NAME without +")
+    if match := re.match(r"force-add of config groups is not supported: '\+\+(.*)'", first):
+        return ConfigError(f"++{match[1]}: a group has a value already; write {match[1]}")
+    if match := re.match(r"Could not override '([^']*)'\. *$|Could not override '([^']*)'\.", first):
+        asked = match[1] or match[2] or ""
+        _, at, place = asked.partition("@")
+        way = (
+            f"write +{asked}=NAME to add it at {place}"
+            if at and place
+            else "write a key that workbench train --help lists"
+        )
+        return ConfigError(f"{asked or '='}: there is no such choice to override; {way}")
+    if match := re.match(r"Could not delete (?:from config\. )?'([^']*)'", first):
+        return ConfigError(f"~{match[1]}: there is nothing of this name to delete; drop the override")
+    if match := re.match(r"Override (\S+) looks like a config group override, but config group '(.*)' does", first):
+        return ConfigError(f"{match[1]}: there is no group {match[2]!r}; write one of {', '.join(GROUPS)}")
+    rest = [line for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line and not line.startswith("full_key")]
+    return ConfigError(f"{' '.join(rest)}; correct that override, or drop it (WORKBENCH_DEBUG=1 shows where it arose)")
 
 
 def missing(key: str) -> ConfigError:
@@ -52,7 +125,8 @@ def _wrong_value(key: str, message: str) -> ConfigError:
         return ConfigError(f"{key}: must be of type {match[2].lower()}, got {match[1]!r}{example}")
     if match := re.match(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
         return unknown_name(key, match[1], match[2].split(", "))
-    return ConfigError(f"{key}: {message}")
+    example = f"{key}={DEFAULTS[key]}" if key in DEFAULTS else "a value in its place"
+    return ConfigError(f"{key}: {message}; write {example}")
 
 
 def unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:

@@ -20,6 +20,8 @@ GROUPS = (
     *("optimizer", "schedule", "pretraining", "data", "diagnostics"),
 )
 TARGET = "_target_"
+LARGEST = 2**63 - 1  # integer that tables and databases hold
+MOST = 3.4e38  # number that float32 holds
 NOT_RESULT = ("certificate", "tracking", "sweep")  # sections that change no number of a run
 
 Device = Enum("Device", ["auto", "cpu", "cuda"])
@@ -113,10 +115,12 @@ class Config:
 
     def _rules(self) -> Iterator[tuple[str, bool, str, Any]]:
         split, train, tracking = self.split, self.train, self.tracking
-        yield "at least 1", train.epochs >= 1, "train.epochs", train.epochs
-        yield "at least 1", train.batch_size >= 1, "train.batch_size", train.batch_size
+        for key, count in (("train.epochs", train.epochs), ("train.batch_size", train.batch_size)):
+            yield "at least 1", count >= 1, key, count
+            yield f"at most {LARGEST}", count <= LARGEST, key, count
         clip = train.clip_norm
-        yield "above 0, or null", clip is None or 0 < clip < float("inf"), "train.clip_norm", clip
+        yield "above 0, or null", clip is None or clip > 0, "train.clip_norm", clip
+        yield f"at most {MOST:g}", clip is None or clip <= MOST, "train.clip_norm", clip
         yield "above 0 and below 1", 0 < split.valid < 1, "split.valid", split.valid
         yield (
             "above 0 and below 1 - split.valid",
@@ -128,9 +132,12 @@ class Config:
         yield "at least 1, or null", limit is None or limit >= 1, "split.limit", limit
         yield "at least 0", 0 <= noise < float("inf"), "split.label_noise", noise
         yield "at least 0 and below 1, or null", binarize is None or 0 <= binarize < 1, "split.binarize", binarize
-        yield "above 0", self.sweep.pack_gib > 0, "sweep.pack_gib", self.sweep.pack_gib
-        seconds = self.sweep.checkpoint_seconds
-        yield "at least 0, or null", seconds is None or seconds >= 0, "sweep.checkpoint_seconds", seconds
+        gib, seconds = self.sweep.pack_gib, self.sweep.checkpoint_seconds
+        yield "above 0 and finite", 0 < gib < float("inf"), "sweep.pack_gib", gib
+        rule = "at least 0 and finite, or null"
+        yield rule, seconds is None or 0 <= seconds < float("inf"), "sweep.checkpoint_seconds", seconds
+        for key, seed in (("seed", self.seed), ("split.seed", split.seed)):
+            yield f"from 0 to {LARGEST}", 0 <= seed <= LARGEST, key, seed
         yield (
             "a name",
             bool(tracking.experiment.strip()),
@@ -140,6 +147,8 @@ class Config:
 
 
 DEFAULTS = {
+    "seed": 0,
+    "split.seed": 0,
     "train.epochs": 30,
     "train.batch_size": 32,
     "train.clip_norm": 1,

@@ -1,6 +1,8 @@
 """The yaml files of configurations: what Hydra reads, and what is read beside it, by the same rules."""
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,15 @@ def read_yaml(file: Path) -> dict[str, Any]:
         got = "keys that are no text" if isinstance(content, dict) else f"a {type(content).__name__}"
         raise ConfigError(f"{file}: must hold keys with values, got {got}; write for example _target_: my_module.sine")
     return content
+
+
+def literal(value: Any) -> Any:
+    """Texts of a value so that OmegaConf takes them as they are, without resolving what looks like an interpolation."""
+    if isinstance(value, Mapping):
+        return {key: literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [literal(inner) for inner in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 class FileConfigSource(file_config_source.FileConfigSource):

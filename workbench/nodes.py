@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workbench.advice import override
 from workbench.axes import PER_REPLICA, is_per_replica
-from workbench.config import TARGET, packaged
+from workbench.config import LARGEST, MOST, TARGET, packaged
 from workbench.data.datasets import Dataset
 from workbench.diagnostics.plan import Diagnostics
 from workbench.errors import ConfigError, WorkbenchError, closest
@@ -230,7 +230,9 @@ def _checked_value(key: str, value: Any, annotation: Any, node: Node) -> Any:
         rules = tuple(rule for rule in get_args(annotation)[1:] if rule is not PER_REPLICA)
         annotation = Annotated[float, *rules]
     try:
-        return _adapter(annotation).validate_python(value, strict=True if isinstance(value, bool) else None)
+        made = _adapter(annotation).validate_python(value, strict=True if isinstance(value, bool) else None)
+        _refuse_unheld(key, made, node)
+        return made
     except (PydanticUserError, TypeError) as error:  # what a user's function asks for cannot be checked
         raise ConfigError(f"{key}: its annotation must be a type, got {annotation!r}; correct it") from error
     except ValidationError as error:
@@ -238,6 +240,14 @@ def _checked_value(key: str, value: Any, annotation: Any, node: Node) -> Any:
         place = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
         rule = first["msg"].removeprefix("Input should be ")
         raise ConfigError(f"{place}: must be {rule}, got {first['input']!r}{_example(key, node)}") from error
+
+
+def _refuse_unheld(key: str, value: Any, node: Node) -> None:
+    """Raise for a number that no integer of 64 bits and no float32 holds."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, int | float) and abs(one) > (LARGEST if isinstance(one, int) else MOST):
+            most = f"{LARGEST}" if isinstance(one, int) else f"{MOST:g}"
+            raise ConfigError(f"{key}: must be at most {most} in size, got {one}{_example(key, node)}")
 
 
 def _example(key: str, node: Node) -> str:

@@ -52,7 +52,6 @@ def typed_target(key: str, target: str, kind: Any) -> Any:
     wanted = named(kind)
     try:
         given = function if isclass(function) else hints_of(function).get("return")
-        taken = parameters_of(function).values()
     except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as error:
         raise ConfigError(
             f"{key}: {target} must have annotations that can be read, but: {error}; write for example {EXAMPLE}"
@@ -61,7 +60,7 @@ def typed_target(key: str, target: str, kind: Any) -> Any:
         raise ConfigError(f"{key}: {target} must say that it returns {wanted}; write '-> {wanted}', or name another")
     if not _is_kind(given, kind):
         raise ConfigError(f"{key}: {target} must return {wanted}, got {named(given)}; name another")
-    for one in taken:
+    for one in parameters_of(function).values():
         if one.kind is Parameter.POSITIONAL_ONLY:
             raise ConfigError(f"{key}: {target} must take {one.name!r} by name; drop the '/' from its parameters")
     return function

@@ -9,7 +9,7 @@ from string import Template
 from rich.console import Console
 
 from workbench.claims.card import card, claims_table
-from workbench.claims.catalog import catalog
+from workbench.claims.catalog import catalog, choose
 from workbench.claims.kept import last_verdicts
 from workbench.claims.report import suffix
 from workbench.claims.reproduce import Reproduced
@@ -68,6 +68,7 @@ def reproduce_command(options: argparse.Namespace) -> int:
 def _reproduce(
     request: Request, report: str | None, on_error: Callable[[str, Exception], None] | None = None
 ) -> list[Reproduction]:
+    choose(list(request.names), request.folder)
     console, folder = plain_console(), _folder_to_write(report) if report else None
     done: list[Reproduced] = []
     for one in measured(request, console, on_error):
@@ -131,4 +132,5 @@ def _folder_to_write(path: str) -> Path:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--report: must be a folder, got {path!r}, which is a file; write for example --report out")
+    folder.mkdir(parents=True, exist_ok=True)  # before minutes of measuring: its error names the folder
     return folder

@@ -7,6 +7,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
 from workbench.compose import Bases, compose_runs, multirun
+from workbench.errors import ConfigError
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search, make_settings
 from workbench.sweeps.shapes import as_list
@@ -17,6 +18,7 @@ def launch(
     config_loader: Any, config: Any, job_overrides: Sequence[Sequence[str]], executor: Executor
 ) -> list[JobReturn]:
     """One JobReturn per list of overrides, with the run's last metrics as its value."""
+    _check(executor)
     specs = compose_runs(config_loader, config, job_overrides)
     try:
         metrics = multirun.get()(specs, executor)
@@ -28,6 +30,14 @@ def launch(
     ]
 
 
+def _check(executor: Executor) -> None:
+    if not all(hasattr(executor, name) for name in ("run", "ready", "close")):
+        got = type(executor).__name__
+        raise ConfigError(
+            f"hydra.launcher.executor: must be an executor, got {got}; write hydra/launcher=packed_processes"
+        )
+
+
 def launch_search(
     config_loader: Any,
     config: Any,
@@ -37,6 +47,7 @@ def launch_search(
     executor: Executor,
 ) -> None:
     """Search what is swept, but for the keys that repeat each trial."""
+    _check(executor)
     bases: Bases = {}
     search = Search(
         make_space(overrides, as_list(replicate)),

@@ -19,6 +19,7 @@ LIGHT = {
     "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
 }
 START_SECONDS = 60
+LAST_PORT = 65535
 
 
 def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
@@ -28,12 +29,16 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
     """
     if store.file is not None and not store.file.exists():
         raise TrackingError(f"ui: no store at {store.shown}; train something first or name another with --uri")
+    if not 1 <= port <= LAST_PORT:
+        raise TrackingError(f"ui: --port must be from 1 to {LAST_PORT}, got {port}; write for example --port 5000")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise TrackingError(f"ui: port {port} must be free; write for example --port {port + 1}") from error
+            raise TrackingError(
+                f"ui: port {port} must be free; write for example --port {port % LAST_PORT + 1}"
+            ) from error
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     own = {**LIGHT, "MLFLOW_BACKEND_STORE_URI": engine_uri(store)}  # not an argument: all users see those
     process = subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,0 +1,135 @@
+"""Requests that Hydra, OmegaConf or the system would answer with a traceback: exit code 2, and a way out that works."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.outer import SMALL, Answer
+from workbench.errors import ConfigError
+from workbench.overrides import check_overrides
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+Cli = Callable[..., Answer]
+WRONG = [
+    # interpolations
+    *("seed=${seed}", "train=${train}", "train.epochs=${train.epochs}", "seed=${oc.env:NO_SUCH}", "seed=${nope:1}"),
+    *("seed=${train}", "optimizer=${optimizer}", "optimizer.lr=${optimizer.lr}", "seed=${", "seed=${oc.create:{}}"),
+    *("architecture.hidden=${architecture}", "hydra.run.dir=${nope}"),
+    # names
+    *("data=[-3]", "init=[[1],[2]]", "init=[]", "data=3", "data=true", "experiment=3", "optimizer=[adam,sgd]"),
+    *("data={a:1}", "activation=null", "hydra/launcher=3", "hydra=1"),
+    # numbers
+    *(f"seed={'9' * 60}", f"seed={2**63}", "seed=-1", f"split.seed={'9' * 60}", f"train.epochs={'9' * 60}"),
+    *(f"train.epochs={2**62}", f"train.batch_size={'9' * 60}", f"architecture.hidden=[{'9' * 60}]", "seed=0x10"),
+    *(f"optimizer.lr={'9' * 400}", "optimizer.lr=1e400", "optimizer.lr=1e300", f"seed={'9' * 5000}"),
+    *("sweep.pack_gib=1e400", "sweep.checkpoint_seconds=1e400", "train.clip_norm=1e300", "bias.value=1e39"),
+    # options
+    *("--resolve", "--package x", "--run --multirun", "--experimental-rerun x", "--config-path /tmp", "-sc"),
+    *("--config-dir /etc/passwd", "--cfg job --info", "--cfg job -p nope.x", "--config-name activation/relu"),
+    # places
+    *("hydra.run.dir=/proc/x", "hydra.run.dir=null", "hydra.output_subdir=/proc/y", "hydra.verbose=3"),
+    *("hydra.searchpath=x", "-m hydra.launcher.executor=3", "-m hydra.sweeper._target_=os.getcwd"),
+    # grammar
+    *("=3", "=", "train.epochs", "train..epochs=3", "~x", "+", "+experiment=xor", "+data=wine", "++data=wine", "a@b=c"),
+    *("activation@x.y=relu", "-m seed=range(1,2,0)", "-m seed=range(1e18)", "-m seed=glob(*)", "-m seed=1,,2"),
+]
+TEXTS = (
+    "~x",
+    "a;b",
+    "ü",
+    "(x)",
+    "a=b",
+    "'a",
+    '"a',
+    "[a",
+    "{a",
+    "a]",
+    "#x",
+    "&x",
+    "`a`",
+    "<a>",
+    "a!",
+    "日本",
+    "😀",
+    "a,b(",
+)
+
+
+@pytest.mark.parametrize("words", WRONG, ids=[words[:40] for words in WRONG])
+def test_wrong_request_is_one_message(cli: Cli, folder: Path, words: str) -> None:
+    """Exit code 2, one message with a way out, no traceback, nothing of Hydra's advice, nothing written."""
+    options = [word for word in words.split(" ") if word in ("-m", "-sc")]
+    rest = [word for word in words.split(" ") if word not in options]
+    answer = cli("train", *options, *SMALL, "sweep.dry_run=true", *rest)
+    assert answer.code == 2
+    assert answer.err.splitlines()[-1].startswith("workbench: ")
+    assert "HYDRA_FULL_ERROR" not in answer.err
+    assert "Traceback" not in answer.err
+    assert [file for file in folder.rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_quoted_form_that_is_given_is_read(text: str) -> None:
+    """What the message gives to paste into a shell gives that text, and it is the line that was meant."""
+    with pytest.raises(ConfigError, match="its value must be in quotes; write ") as refused:
+        check_overrides([f"tracking.experiment={text}"])
+    (pasted,) = shlex.split(str(refused.value).partition("; write ")[2])
+    check_overrides([pasted])
+    key, _, value = pasted.partition("=")
+    assert key == "tracking.experiment"
+    assert value[1:-1].replace('\\"', '"') == text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "asked", "right"),
+    [
+        ("+experiment=xor", "write experiment=NAME", "experiment=xor"),
+        ("++data=wine", "write data=wine", "data=wine"),
+        ("data=[wine]", "write data=wine", "data=wine"),
+        ("init=[[1]]", "write init=he", "init=he"),
+        ("data=3", "write data=digits", "data=digits"),
+        ("seed=-1", "write for example seed=0", "seed=0"),
+        ("sweep.pack_gib=1e400", "write for example sweep.pack_gib=0.5", "sweep.pack_gib=0.5"),
+        ("optimizer.lr=1e300", "write for example optimizer.lr=0.1", "optimizer.lr=0.1"),
+        ("train.epochs=${train.epochs}", "write train.epochs=30", "train.epochs=30"),
+        ("--resolve", "write --cfg job --resolve", "--cfg job --resolve"),
+        ("architecture.hidden=[100000000]", "such as architecture.hidden=[64,64]", "architecture.hidden=[64,64]"),
+        (f"train.epochs={2**60}", "write for example train.epochs=30", "train.epochs=30"),
+    ],
+)
+def test_advice_ends_the_complaint(cli: Cli, folder: Path, wrong: str, asked: str, right: str) -> None:
+    """The message gives what to write, and written so the command composes and is checked."""
+    refused = cli("train", "data=wine", "sweep.dry_run=true", *wrong.split(" "))
+    assert (refused.code, refused.out) == (2, "")
+    assert asked in refused.err
+    more = () if "experiment" in right else ("data=wine",)
+    assert cli("train", *more, "sweep.dry_run=true", *right.split(" ")).code == 0
+
+
+def test_hydras_own_values_may_be_referred_to(cli: Cli, folder: Path) -> None:
+    """`${hydra:...}` is resolved for a single run as for a sweep."""
+    asked = "tracking.experiment=${hydra:job.name}"
+    assert cli("train", *SMALL, "sweep.dry_run=true", asked).code == 0
+    assert cli("train", "-m", *SMALL, "sweep.dry_run=true", asked).code == 0
+
+
+@pytest.mark.parametrize(
+    "words", ["new claim x --claims /proc/x", "bench --json /proc/x", "reproduce xor --report /proc/x"]
+)
+def test_places_that_cannot_be_written_are_named_at_once(cli: Cli, folder: Path, words: str) -> None:
+    """The file or folder and the system's reason, before anything is measured."""
+    answer = cli(*words.split(" "))
+    assert answer.code == 2
+    assert "/proc/x: No such file or directory; name another place" in answer.err
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 99999])
+def test_ports_are_checked(cli: Cli, folder: Path, store: object, port: int) -> None:
+    """Port 0 would be another one than the one that is asked for health."""
+    answer = cli("ui", "--port", str(port))
+    assert answer.code == 2
+    assert "write for example --port 5000" in answer.err
