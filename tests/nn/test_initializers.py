@@ -179,6 +179,17 @@ def test_lsuv_gives_every_layer_unit_variance() -> None:
     assert torch.equal(_lsuv_pack([4]).initial_params().flat[0], params.flat[1])
 
 
+@pytest.mark.parametrize("size", [1.0, 1e160, 1e250])
+def test_lsuv_scales_inputs_whose_squares_overflow(size: float) -> None:
+    """Their variance is no number, and weights divided by it would be 0."""
+    model = Model((Dense("l1", 4, 6),))
+    x = torch.randn(1, 50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * size
+    weights = model.init(0, Scheme(build("init", "lsuv"), constant(0.0)))
+    to_unit_variance(model, weights, {}, x)
+    z = x[0] @ weights["l1.W"].T
+    assert float(z.var(correction=0)) == pytest.approx(1, abs=TOLERANCE)
+
+
 def test_lsuv_only_scales_and_leaves_a_layer_that_does_not_vary() -> None:
     """W keeps its directions; biases stay; where every z is the bias there is no variance to divide by."""
     model = Model((Dense("l1", 4, 3),))

@@ -333,6 +333,14 @@ def test_a_gradient_that_is_no_number_is_left_as_it_is_where_nothing_is_cut() ->
     assert torch.equal(clip_by_norm(grads, _rows([inf, inf])).flat.nan_to_num(7.0), grads.flat.nan_to_num(7.0))
 
 
+@pytest.mark.parametrize("size", [1.0, 1e200, 1e300])
+def test_gradients_are_compared_where_their_squares_overflow(size: float) -> None:
+    """The relative error does not depend on the size."""
+    hand = torch.tensor([3.0, 4.0], dtype=torch.float64) * size
+    assert relative_error(hand, hand * 1.5) == pytest.approx(1 / 3)
+    assert relative_error(hand, hand) == 0
+
+
 def test_adam_worked_by_hand() -> None:
     """θ = 1, gradients 2 and -1, betas ½ and ¾, lr 0.1: steps 0.1·1, then 0.1·0/√(1.0/(7/16))."""
     params = Params.zeros(Layout({"l1.W": (1, 1)}), 1, torch.empty(0, dtype=torch.float64))

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from workbench.axes import Outputs, Units
+from workbench.nn import lengths
 from workbench.nn.layers.base import EVALUATION, Mode
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
@@ -87,7 +88,7 @@ def gradcheck(
             if tried[-1].error < DIFFERENCE_TOLERANCE:
                 break
         best = min(tried)
-        norm, shape = float(gradient.norm()), tuple(gradient.shape[1:])
+        norm, shape = _length(gradient), tuple(gradient.shape[1:])
         rows.append(Agreement(name, shape, norm, errors[name], *best, single[name]))
     return rows
 
@@ -99,7 +100,7 @@ def against_autograd(
     hand, auto = by_hand(objective, params, x, y, mode), autograd(objective, params, x, y, mode)
     eps = torch.finfo(params.flat.dtype).eps
     tolerance = AUTOGRAD_TOLERANCE if params.flat.dtype == torch.float64 else SINGLE_TOLERANCE
-    floor = ROUNDING_UNITS * eps * float(hand.flat.norm()) / tolerance
+    floor = ROUNDING_UNITS * eps * _length(hand.flat) / tolerance
     return hand, {name: relative_error(hand[name], auto[name], floor) for name in hand}
 
 
@@ -251,8 +252,12 @@ def _loss_pieces(objective: Objective, z: Outputs) -> Iterator[Tensor]:
 
 def relative_error(hand: Tensor, reference: Tensor, floor: float = 0.0) -> float:
     """‖hand - reference‖ / max(‖hand‖, ‖reference‖, floor); 0 for 0/0, infinite where anything is not finite."""
-    error = float((hand - reference).norm())
+    error = _length(hand - reference)
     if error == 0:
         return 0.0
-    scale = max(float(hand.norm()), float(reference.norm()), floor)
+    scale = max(_length(hand), _length(reference), floor)
     return error / scale if scale < float("inf") else float("inf")
+
+
+def _length(values: Tensor) -> float:
+    return float(lengths.norm(values.reshape(1, -1))) if values.numel() else 0.0

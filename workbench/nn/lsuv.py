@@ -8,6 +8,7 @@ from workbench.nn.params import Params
 
 TOLERANCE = 0.01
 TRIES = 10
+LARGE = 1e100  # larger numbers are scaled down, or their squares would overflow and W become 0
 FLAT = 1e-20  # a variance below this share of the mean square is rounding: z does not vary
 
 
@@ -25,8 +26,10 @@ def to_unit_variance(
         for _ in range(TRIES):
             _, tape = model.forward(params, x)
             z = dict(model.preactivations(tape))[name]
+            scale = max(1.0, float(z.abs().max()) / LARGE)
+            z = z / scale
             variance = float(z.var(correction=0))
-            if variance <= FLAT * float(z.square().mean()) or abs(variance - 1) < TOLERANCE:
+            if variance <= FLAT * float(z.square().mean()) or (scale == 1 and abs(variance - 1) < TOLERANCE):
                 break
-            params[name].div_(variance**0.5)
+            params[name].div_(variance**0.5 * scale)
         weights[name] = params[name][0].clone()
