@@ -12,7 +12,7 @@ from tests.bad.case import FINE, REFUSED, Case
 from tests.bad.forks import Answer
 
 SECONDS, GIB = 10.0, 1.0
-LONGEST = 3000  # characters of what is said when something is refused
+LONGEST = 3000  # characters of what is said when something is refused, beside what was given
 PASSING = re.compile(r"(\.lock|-wal|-shm)$")  # what a database and its lock leave beside it while they are used
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 BROKEN = ("Traceback (most recent call last)", "HYDRA_FULL_ERROR", "Error executing job", "object at 0x", "<class '")
@@ -102,7 +102,7 @@ def faults(
     if answer.left:
         yield "left a process behind"
     if answer.code == REFUSED:
-        yield from _faults_of_message(answer)
+        yield from _faults_of_message(case, answer)
         after = snapshot(folder)
         changed = [name for name in {*before, *after} if before.get(name) != after.get(name)]
         if changed:
@@ -110,7 +110,7 @@ def faults(
     yield from _faults_of_runs(case, answer, folder, expected)
 
 
-def _faults_of_message(answer: Answer) -> Iterator[str]:
+def _faults_of_message(case: Case, answer: Answer) -> Iterator[str]:
     if answer.err.startswith("usage: "):
         return
     own = [line for line in answer.err.splitlines() if line.startswith("workbench: ")]
@@ -120,7 +120,7 @@ def _faults_of_message(answer: Answer) -> Iterator[str]:
     message = answer.err[answer.err.index(own[-1]) :].removeprefix("workbench: ")
     if not re.match(r"\S.*: ", message) or not WAY_OUT.search(message):
         yield f"names no way out: {message[:300]}"
-    if len(message) > LONGEST:
+    if len(message) > LONGEST + max(map(len, [*case.arguments, *case.environment.values()])):
         yield f"a message of {len(message)} characters: {message[:200]}"
 
 

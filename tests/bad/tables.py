@@ -81,12 +81,12 @@ TABLE_KEYS = st.sampled_from(
             ("data.task=regression", "loss=squared_error", "data.target=color"),
         ),
         *(
-            ("+data.decimal=,",),
-            ("+data.decimal=ab",),
-            ("+data.thousands=.",),
-            ("+data.encoding=no",),
-            ("+data.encoding=utf-16",),
-            ("+data.encoding=base64",),
+            ("data.decimal=,",),
+            ("data.decimal=ab",),
+            ("data.thousands=.",),
+            ("data.encoding=no",),
+            ("data.encoding=utf-16",),
+            ("data.encoding=base64",),
         ),
         *(
             ("split.limit=1",),

@@ -221,6 +221,7 @@ def test_files_that_are_gone_or_edited(
         if drawn.code:
             assert "config.yaml" in drawn.err
             assert "train it again: workbench train data=wine" in drawn.err
+            assert not list(Path().glob("figures/*")), "what is refused leaves no folder"
     finally:
         file.write_bytes(kept)
 

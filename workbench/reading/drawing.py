@@ -29,10 +29,11 @@ MOST_RUNS = 6  # of a sweep
 
 def draw(store: Store, kept: FullRun, folder: Path, console: Console) -> list[Path]:
     """Draw all figures of a run into a new or old folder, and keep them with it; the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     with matplotlib.rc_context(STYLE):
-        for name, figure in _figures(store, kept, console):
+        figures = list(_figures(store, kept, console))  # what cannot be drawn leaves no folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures:
             for kind in ("png", "svg"):
                 files.append(folder / f"{name}.{kind}")
                 figure.savefig(files[-1], dpi=150, metadata={"Date": None} if kind == "svg" else None)
