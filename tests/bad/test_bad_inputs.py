@@ -13,7 +13,7 @@ from tests.bad.kinds import KINDS
 from tests.bad.stage import Stage
 from tests.bad.survey import survey
 
-COUNTS = {"checkpoints": 80}
+COUNTS = {"checkpoints": 80, "names": 120, "spool": 80}
 FEW, PART = 8, 40  # cases of each kind in the usual run, and at a time in the long one
 PARTS = [(kind, part) for kind, count in COUNTS.items() for part in range(count // PART)]
 
