@@ -19,13 +19,11 @@ HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
 def in_our_words(acted: Sequence[BaseException] = ()) -> Iterator[None]:
     """What composing raises as ConfigError: Hydra's errors, and any that its own code raises over what it is given.
 
-    Those in `acted` came from acting on what was composed, and stay as they are, as do those of our own code.
+    Others in `acted` came from acting on what was composed, and stay as they are, as do those of our own code.
     """
     try:
         yield
     except HYDRA_ERRORS as error:
-        if error in acted:
-            raise
         raise reworded(error) from error
     except SystemExit as ending:
         if ending.code == 1:
