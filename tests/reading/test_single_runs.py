@@ -12,7 +12,8 @@ import yaml
 import workbench as wb
 from tests.outer import SMALL, Answer, client_of, runs_of
 from workbench.errors import ConfigError, UnknownNameError
-from workbench.reading.again import command_of, overrides_of, pack_of, spec_of, train_again, what_differs
+from workbench.reading.again import pack_of, spec_of, train_again, what_differs
+from workbench.reading.note import command_of, overrides_of
 from workbench.reading.show import BARS, sparkline
 from workbench.reading.verify import timeless, verify
 from workbench.run import Job, train_pack

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,8 +13,6 @@ from workbench.claims.card import card, claims_table
 from workbench.claims.catalog import catalog, choose
 from workbench.claims.kept import last_verdicts
 from workbench.claims.report import suffix
-from workbench.claims.reproduce import Reproduced
-from workbench.claims.reproduce import reproduce as measured
 from workbench.claims.request import Request
 from workbench.claims.verdict import Reproduction, corrected
 from workbench.errors import ConfigError
@@ -21,6 +20,9 @@ from workbench.plain_text import say
 from workbench.terminal import plain_console
 from workbench.tracking.names import segment
 from workbench.tracking.store import find_store
+
+if TYPE_CHECKING:
+    from workbench.claims.reproduce import Reproduced
 
 TEMPLATES = Path(__file__).parent / "template"
 
@@ -68,6 +70,8 @@ def reproduce_command(options: argparse.Namespace) -> int:
 def _reproduce(
     request: Request, report: str | None, on_error: Callable[[str, Exception], None] | None = None
 ) -> list[Reproduction]:
+    from workbench.claims.reproduce import reproduce as measured
+
     choose(list(request.names), request.folder)
     console, folder = plain_console(), _folder_to_write(report) if report else None
     done: list[Reproduced] = []
@@ -87,7 +91,7 @@ def _reproduce(
     return records
 
 
-def _show(one: Reproduced, console: Console) -> None:
+def _show(one: "Reproduced", console: Console) -> None:
     """A verdict card, its figure in the folder ``figures``, and the address of its run."""
     folder = Path("figures") / segment(one.record.name)
     folder.mkdir(parents=True, exist_ok=True)

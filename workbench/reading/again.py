@@ -1,7 +1,6 @@
 """A run from what a store holds of it alone: its configuration, its pack, and how it is trained again."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +19,7 @@ from workbench.errors import NumericsError, TrackingError
 from workbench.nn.params import Params
 from workbench.outbox import DIGEST, WEIGHTS
 from workbench.plain_text import one_line
+from workbench.reading.note import command_of
 from workbench.run import Job, train_pack
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.jobs import environment_tags
@@ -29,7 +29,6 @@ from workbench.tracking.single import FullRun, read_run, runs_where
 from workbench.tracking.store import Store
 from workbench.tracking.stored import whole_number
 
-COMMAND = "    workbench train"  # in a run's note
 COMMIT = "mlflow.source.git.commit"
 PACK = re.compile(r"([^:'%]+):(\d{1,9})/(\d{1,9})")  # the tag pack: digest of its keys, place, number of runs
 
@@ -53,17 +52,6 @@ def spec_of(kept: FullRun) -> RunSpec:
             f"run {kept.run.id}: its config.yaml must be the configuration that it was trained with, but it was "
             f"edited: {type(error).__name__}: {error}; put the file back with the run"
         ) from error
-
-
-def command_of(kept: FullRun) -> str:
-    """The command line that repeats a run, from its note; empty where it has none."""
-    note = kept.run.tags.get("mlflow.note.content", "")
-    return next((line.strip() for line in note.splitlines() if line.startswith(COMMAND)), "")
-
-
-def overrides_of(kept: FullRun) -> list[str]:
-    """The overrides in that command line."""
-    return shlex.split(command_of(kept))[2:]
 
 
 @dataclass(frozen=True)

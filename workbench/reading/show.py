@@ -9,7 +9,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from workbench.plain_text import one_line
-from workbench.reading.again import command_of
+from workbench.reading.note import command_of
 from workbench.tracking.reader import ReadSweep
 from workbench.tracking.single import FullRun
 from workbench.tracking.store import sweeps_of
