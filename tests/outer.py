@@ -39,8 +39,10 @@ def environment(**changed: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "120", **changed}
 
 
-def start(arguments: Sequence[str], cwd: Path, module: bool = True, **changed: str) -> "subprocess.Popen[str]":
-    """``python -m workbench ...`` as a process, without `module` ``python ...``."""
+def start(
+    arguments: Sequence[str], cwd: Path, module: bool = True, group: bool = False, **changed: str
+) -> "subprocess.Popen[str]":
+    """``python -m workbench ...`` as a process, perhaps with a group of its own; without `module` ``python ...``."""
     return subprocess.Popen(
         [sys.executable, *(("-m", "workbench") if module else ()), *arguments],
         cwd=cwd,
@@ -49,6 +51,7 @@ def start(arguments: Sequence[str], cwd: Path, module: bool = True, **changed: s
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=_hear_interrupts,
+        process_group=0 if group else None,
     )
 
 

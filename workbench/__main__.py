@@ -1,7 +1,11 @@
-"""``python -m workbench``."""
+"""``python -m workbench``, and the command ``workbench``."""
 
+import signal
 import sys
 
-from workbench.cli import main
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun yet that would have to be closed
 
-sys.exit(main())
+from workbench.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())

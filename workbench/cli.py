@@ -3,14 +3,12 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any
 
-from workbench import __version__
-from workbench.errors import Terminated, WorkbenchError
+from workbench import __version__, signals
+from workbench.errors import WorkbenchError
 from workbench.plain_text import finish_output, give_up_output, prepare, printable, say
 from workbench.reading import options as reading
 
@@ -35,23 +33,51 @@ NOBODY_READS = 141  # as shells say it of a program whose output was closed
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 runs or checks failed, 2 the request cannot be run, 3 done but not all of it in the store.
 
-    130 and 143 after Ctrl-C and SIGTERM.
+    130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     prepare()
-    signal.signal(signal.SIGTERM, _terminate)
     if spool := sys.modules.get("workbench.tracking.spool"):
         spool.used.clear()
-    try:
-        code = _answered(given)
-        if (spool := sys.modules.get("workbench.tracking.spool")) and spool.used:
-            from workbench.repair import send_rest
+    with signals.listening(for_good=arguments is None):
+        try:
+            return _ended(given)
+        except BaseException as error:
+            signals.ending(error)
+            if not signals.received() or isinstance(error, SystemExit):
+                raise
+            return _close()  # whatever a library has made of the signal
+        finally:
+            _let_go()
 
-            return send_rest(code)
-        return code
-    finally:
+
+def _ended(given: list[str]) -> int:
+    """The command's exit code, once everything is in the store that can be."""
+    code = _answered(given)
+    if (spool := sys.modules.get("workbench.tracking.spool")) and spool.used:
+        from workbench.repair import send_rest
+
+        return send_rest(code)
+    return code
+
+
+def _close() -> int:
+    """The exit code of a command that a signal ended, which leaves no run open."""
+    say(f"workbench: {signals.word()}; runs in training are marked KILLED")
+    if (spool := sys.modules.get("workbench.tracking.spool")) and spool.used:
+        from workbench.repair import end_own, send_rest
+
+        end_own()
+        send_rest(signals.code())
+    return signals.code()
+
+
+def _let_go() -> None:
+    signals.done()
+    try:
         if store := sys.modules.get("workbench.tracking.sqlite"):
             store.let_go()
+    finally:
         finish_output()
 
 
@@ -59,7 +85,7 @@ def _answered(given: list[str]) -> int:
     try:
         return _dispatch(given)
     except WorkbenchError as error:
-        if os.environ.get("WORKBENCH_DEBUG"):
+        if os.environ.get("WORKBENCH_DEBUG") or signals.received():
             raise
         say(f"workbench: {error}")
         return 2
@@ -67,20 +93,10 @@ def _answered(given: list[str]) -> int:
         give_up_output()
         return NOBODY_READS
     except OSError as error:
-        if error.filename is None or os.environ.get("WORKBENCH_DEBUG"):
+        if error.filename is None or os.environ.get("WORKBENCH_DEBUG") or signals.received():
             raise
         say(f"workbench: {error.filename}: {error.strerror}; name another place, or make this one fit")
         return 2
-    except KeyboardInterrupt:
-        say("workbench: interrupted; runs in training are marked KILLED")
-        return 130
-    except Terminated:
-        say("workbench: terminated; runs in training are marked KILLED")
-        return 143
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _dispatch(given: list[str]) -> int:

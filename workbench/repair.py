@@ -8,17 +8,18 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
-from workbench import __version__
-from workbench.errors import ConfigError, StoreAway
+from workbench import __version__, signals
+from workbench.errors import ConfigError, StoreAway, TrackingError
 from workbench.sweeps.checkpoints import Abandoned, abandoned
 from workbench.tracking import doctor, spool
+from workbench.tracking.base import Outcome
 from workbench.tracking.doctor import Finding
 from workbench.tracking.recover import recover
 from workbench.tracking.spool import unsent
 from workbench.tracking.store import DATABASE, Store, find_store
 
 SECONDS_AT_THE_END = 5.0  # for a store to come back before a command leaves what it could not send
-NOT_ALL_SENT = 3  # exit code
+NOT_ALL_SENT, INTERRUPTED = 3, 130  # exit codes
 
 
 def doctor_command(options: argparse.Namespace) -> int:
@@ -119,6 +120,14 @@ def recover_command(options: argparse.Namespace) -> int:
     if not sent and not others and not damaged:
         print(f"{store.home / spool.UNSENT} holds nothing for {store.shown}")
     return int(any(one.error or one.aside for one in sent) or bool((others or damaged) and not named))
+
+
+def end_own() -> None:
+    """End what this process has left open in the stores that it wrote to, as far as they answer."""
+    outcome = Outcome.interrupted if signals.code() == INTERRUPTED else Outcome.killed
+    for store in list(spool.used):
+        with suppress(TrackingError):
+            doctor.end_own(store, outcome)
 
 
 def send_rest(code: int) -> int:

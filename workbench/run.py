@@ -11,6 +11,7 @@ from time import perf_counter
 
 import torch
 
+from workbench import signals
 from workbench.build import build_pack, dataset_of, diagnostics_of
 from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
@@ -227,6 +228,7 @@ def _tags_of(divergence: Divergence) -> dict[str, str]:
 
 def _end_early(results: Sequence[Result], outbox: Outbox, trainer: AnyTrainer | None, error: BaseException) -> None:
     """Send what may be sent, and end every run that is open with the reason."""
+    signals.ending(error)
     outcome, reason = outcome_of(error), f"{type(error).__name__}: {error}"
     again: list[BaseException] = []
     if trainer is not None and outbox.runs:

@@ -40,9 +40,16 @@ def received() -> int:
     return _ends.number
 
 
-def ending() -> None:
-    """From now on nothing is raised any more, if something was: whoever calls this ends things."""
-    _ends.is_ending = bool(_ends.number)
+def ending(error: BaseException | None = None) -> None:
+    """From now on nothing is raised any more, if something was: whoever calls this ends things, for this error."""
+    if isinstance(error, KeyboardInterrupt | Terminated) and not _ends.number:
+        _ends.number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+    _ends.is_ending = _ends.is_ending or bool(_ends.number)
+
+
+def done() -> None:
+    """From now on nothing is raised: all is done."""
+    _ends.is_ending = _ends.is_said = True
 
 
 def code() -> int:
@@ -79,9 +86,9 @@ def _after_a_loss(unraisable: Any) -> None:
 
 
 def listen(*numbers: int) -> None:
-    """Handle these signals, without numbers SIGNALS, from now on; nothing has come so far."""
+    """Handle these signals from now on; nothing has come so far."""
     _ends.number, _ends.raised_at, _ends.is_ending, _ends.is_said = 0, 0.0, False, False
-    for number in numbers or SIGNALS:
+    for number in numbers:
         signal.signal(number, end)
 
 
@@ -94,9 +101,7 @@ def listening(for_good: bool) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     hook = sys.unraisablehook
     sys.unraisablehook = _after_a_loss
-    listen()
-    if before.get(getattr(signal, "SIGHUP", 0)) is signal.SIG_IGN:  # of nohup
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    listen(*(number for number, handler in before.items() if handler is not signal.SIG_IGN))  # as nohup lets it be
     try:
         yield
     finally:

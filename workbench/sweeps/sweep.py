@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from workbench import signals
 from workbench.build import validate_all
 from workbench.config import NOT_RESULT, Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
@@ -93,6 +94,7 @@ def in_own_run(sink: "MlflowSink", own: str) -> Iterator[list[Result]]:
     try:
         yield results
     except BaseException as error:
+        signals.ending(error)
         sink.close(own, outcome_of(error))
         raise
     failed = any(result.outcome is Outcome.failed for result in results)

@@ -32,6 +32,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 
 from workbench.credentials import hidden  # noqa: E402
 from workbench.errors import StoreAway, TrackingError  # noqa: E402
+from workbench.signals import SIGNALS  # noqa: E402
 from workbench.tracking.locks import locked  # noqa: E402
 from workbench.tracking.sqlite import check_access, engine_uri, is_read_only, make, write_ahead  # noqa: E402
 from workbench.tracking.store import Store  # noqa: E402
@@ -84,7 +85,7 @@ def _is_away(error: BaseException) -> bool:
 
 @contextmanager
 def undivided() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block is done: no run is begun or ended by half, and no row lost.
+    """Hold Ctrl-C, SIGTERM and SIGHUP back until the block is done: no run is begun or ended by half, and no row lost.
 
     Raised in the midst of the database's own code, they could also vanish in one of its finalizers.
     """
@@ -96,7 +97,7 @@ def undivided() -> Iterator[None]:
     def wait(number: int, frame: FrameType | None) -> None:
         waiting.append(number)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if callable(handler):
             signal.signal(number, wait)

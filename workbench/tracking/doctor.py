@@ -164,6 +164,19 @@ def _listed(runs: Sequence[Run], what: str, todo: str) -> list[Finding]:
     return [*found, *([Finding(f"  and {more} more")] if more > 0 else [])]
 
 
+def end_own(store: Store, outcome: Outcome) -> None:
+    """End the runs that this process has left open."""
+    if store.file is not None and not store.file.exists():
+        return
+    client, own = connect(store), owner_tags().items()
+    with kept_by(store):
+        experiments = [found.experiment_id for found in client.search_experiments()]
+        runs = search_all(client, experiments, "attributes.status = 'RUNNING'") if experiments else []
+    for run in runs:
+        if own <= run.data.tags.items():
+            MlflowSink(store, experiment_id=run.info.experiment_id).close(run.info.run_id, outcome)
+
+
 def end_runs(store: Store, runs: Sequence[str]) -> list[Finding]:
     """End runs that somebody knows to be dead, as killed.
 

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from urllib.error import URLError
 
+from workbench import signals
 from workbench.errors import TrackingError
 from workbench.tracking.sqlite import engine_uri
 from workbench.tracking.store import Store
@@ -46,7 +47,8 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
         _wait(process, f"http://127.0.0.1:{port}/health")
         ready()
         return process.wait()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        signals.ending(error)
         return 0
     finally:
         process.terminate()

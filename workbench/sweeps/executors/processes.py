@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import TYPE_CHECKING
 
+from workbench import signals
 from workbench.errors import ConfigError, Terminated
 from workbench.run import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
@@ -66,7 +66,8 @@ class Processes(Executor):
                         hand.task, hand.told = waiting.pop(), 0
                         hand.pipe.send(hand.task)
                 yield from self._listen(place, ours, on_progress)
-        except BaseException:
+        except BaseException as error:
+            signals.ending(error)
             self.close()
             raise
 
@@ -106,7 +107,8 @@ def _worker_at(place: Place) -> _Hand:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, place), daemon=True)
-    process.start()
+    with signals.held_back():  # Ctrl-C reaches the whole group; the parent says when to end
+        process.start()
     theirs.close()
     return _Hand(process, ours)
 
@@ -129,11 +131,6 @@ def _end(hands: Sequence[_Hand]) -> None:
             hand.process.kill()
 
 
-def terminate(number: int, frame: FrameType | None) -> None:
-    """A signal's handler: ends what runs, closing its runs on the way."""
-    raise Terminated
-
-
 def _end_with_parent() -> None:
     """A parent that was killed cannot say when to end; what trains on would only disturb whoever goes on with it."""
     parent = multiprocessing.parent_process()
@@ -144,8 +141,7 @@ def _end_with_parent() -> None:
 
 def _work(pipe: Connection, place: Place) -> None:
     """The life of a worker: tasks from the pipe until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to end
-    signal.signal(signal.SIGTERM, terminate)
+    signals.listen(signal.SIGTERM)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def on_progress(epochs: int) -> None:

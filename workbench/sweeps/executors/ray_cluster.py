@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from workbench import signals
 from workbench.errors import ConfigError, WorkbenchError
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
 from workbench.sweeps.executors.ray_board import Board
@@ -153,6 +154,7 @@ class _Flight:
             if self.retried:  # a worker that was lost, but lived on, may have begun runs that nobody knows of
                 end_all(self.sink, self.retried, "its worker was lost")
         finally:
+            signals.ending()
             if self.going:
                 with self.undivided():
                     self._cancel()

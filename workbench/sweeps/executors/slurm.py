@@ -12,10 +12,10 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
+from workbench import signals
 from workbench.errors import ConfigError, Terminated
 from workbench.run import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
-from workbench.sweeps.executors.processes import terminate
 from workbench.sweeps.executors.remote import (
     SECONDS_TO_END,
     Brief,
@@ -131,6 +131,7 @@ class Slurm(Executor):
                 if going:
                     sleep(SECONDS_BETWEEN_LOOKS)
         finally:
+            signals.ending()
             if going:
                 _cancel(going, ours)
 
@@ -187,8 +188,7 @@ def _said(*command: str) -> list[str] | None:
 
 def _train(task: PackTask, place: Place) -> list[Brief] | None:
     """What a job does; None where SLURM ends it before: by USR2 before its time is over, by TERM when it must go."""
-    for number in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, terminate)
+    signals.listen(signal.SIGTERM, signal.SIGUSR2)
     try:
         return [brief(result) for result in place.worker().do(task, lambda epochs: None)]
     except Terminated:
