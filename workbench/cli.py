@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare()
     if spool := sys.modules.get("workbench.tracking.spool"):
         spool.used.clear()
+    if sqlite := sys.modules.get("workbench.tracking.sqlite"):
+        sqlite.seen.clear()
     with signals.listening(for_good=arguments is None):
         try:
             return _ended(given)

@@ -4,12 +4,13 @@ A command trains what is free first and waits afterwards, with no key of its own
 come to an end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from time import sleep
+from collections.abc import Callable, Collection, Mapping, Sequence
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from workbench.errors import StoreAway
 from workbench.run import Job, Result
 from workbench.tracking.base import Held, Outcome
 from workbench.tracking.store import member_tag
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.tracking.reader import KeptRun
 
 SHORTEST, LONGEST = 0.2, 2.0  # seconds between two looks
+SECONDS_AWAY = 600.0  # that a store may be away while others train
 FAILED = "failed in the command that trained it; sweep.rerun=failed tries it again"
 
 
@@ -43,8 +45,7 @@ def wait(
     before: set[str] | None = None
     pause = SHORTEST
     while True:
-        sink.end_gone()
-        held = [one for one in sink.held(keys) if one.run not in (jobs[keys[one.key]].known or ())]
+        held = [one for one in _look(sink, keys) if one.run not in (jobs[keys[one.key]].known or ())]
         done = {one.key: one.run for one in held if one.is_done}
         training = {one.key: one for one in held if one.key not in done}
         if training.keys() != before:
@@ -68,6 +69,19 @@ def wait(
             return results
         sleep(pause)
         pause = min(2 * pause, LONGEST)
+
+
+def _look(sink: "MlflowSink", keys: Collection[str]) -> list[Held]:
+    """The runs that hold these keys, those of gone processes ended before; waits for a store that is away."""
+    late = monotonic() + SECONDS_AWAY
+    while True:
+        try:
+            sink.end_gone()
+            return sink.held(keys)
+        except StoreAway:
+            if monotonic() > late:
+                raise
+            sleep(LONGEST)
 
 
 def _join(jobs: Sequence[Job], results: Mapping[int, Result], sink: "MlflowSink") -> None:

@@ -136,7 +136,9 @@ def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
     """The sink that keeps runs like this one, once the store has what others have left for it."""
     from workbench.tracking.mlflow import MlflowSink  # seconds of imports, once everything is checked
     from workbench.tracking.recover import recover
+    from workbench.tracking.sqlite import seen
 
+    seen.clear()  # by commands before this one in the same process
     sink = MlflowSink(store, spec.config.tracking.experiment)
     for sent in recover(store):
         logging.getLogger(__name__).warning(sent.said)

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import parent_process
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -34,7 +37,15 @@ from workbench.credentials import hidden  # noqa: E402
 from workbench.errors import StoreAway, TrackingError  # noqa: E402
 from workbench.signals import SIGNALS  # noqa: E402
 from workbench.tracking.locks import locked  # noqa: E402
-from workbench.tracking.sqlite import check_access, engine_uri, is_read_only, make, write_ahead  # noqa: E402
+from workbench.tracking.sqlite import (  # noqa: E402
+    check_access,
+    damage,
+    engine_uri,
+    is_read_only,
+    make,
+    seen,
+    write_ahead,
+)
 from workbench.tracking.store import Store  # noqa: E402
 
 PAGE = 1000
@@ -121,13 +132,30 @@ def connect(store: Store, writing: bool = False) -> MlflowClient:
         check_access(store, writing)
         only_read = is_read_only(store)
     with kept_by(store), nullcontext() if only_read else _first(store):
-        if store.file is not None and not only_read:
-            if not store.file.exists():
-                make(store.file)
-            write_ahead(store.file)
+        if store.file is not None:
+            _look_at(store.file)
+            if not only_read:
+                if not store.file.exists():
+                    make(store.file)
+                write_ahead(store.file)
+                seen.add(store.file)
         client = MlflowClient(tracking_uri=engine_uri(store))
         client.search_experiments(max_results=1)
         return client
+
+
+def _look_at(file: Path) -> None:
+    """Raise StoreAway for a database that went away meanwhile, and TrackingError for one that is damaged."""
+    if file in seen:
+        if not file.exists():
+            raise StoreAway(f"tracking: the database {file} is gone; put it back")
+        return
+    found = damage(file) if file.exists() and parent_process() is None else ""  # its parent has looked for a worker
+    if found:
+        raise TrackingError(
+            f"tracking: the database {file} must be whole, but it is damaged: {found}; put a copy back, or save "
+            f"what can be read: sqlite3 {shlex.quote(str(file))} .recover | sqlite3 new.db"
+        )
 
 
 def _first(store: Store) -> AbstractContextManager[object]:

@@ -16,13 +16,14 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils
 from sqlalchemy import Engine, NullPool, create_engine
-from sqlalchemy.exc import DatabaseError
 
 from workbench.errors import ConfigError, TrackingError
+from workbench.tracking import sqlite
 from workbench.tracking.artifacts import moved, settle
 from workbench.tracking.base import Outcome
 from workbench.tracking.client import SECONDS_TO_REACH, connect, kept_by, search_all
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
+from workbench.tracking.missing import way_out
 from workbench.tracking.mlflow import ERROR_TAG, NOTE_TAG, MlflowSink
 from workbench.tracking.sqlite import check_access, engine_uri, is_read_only, on_network
 from workbench.tracking.store import Store
@@ -48,11 +49,11 @@ def health(store: Store) -> list[Finding]:
             answer = requests.get(f"{store.uri.rstrip('/')}/version", timeout=2 * SECONDS_TO_REACH)
         return [Finding(f"the server {store.shown} answers; it has MLflow {answer.text[:20]}, here is {_here()}")]
     if store.file is not None and not store.file.exists():
-        return [Finding(f"there is no database {store.file}", "put it back, or train something")]
+        return [Finding(f"there is no database {store.file}", f"{way_out(store)}, or train something")]
     with kept_by(store):
         check_access(store, writing=False)
         engine = create_engine(engine_uri(store), poolclass=NullPool)
-        damage = _damage(engine) if store.file is not None else ""
+        damage = sqlite.damage(store.file) if store.file is not None else ""
         if damage:
             file = shlex.quote(str(store.file))
             todo = f"put a copy back, or save what can be read: sqlite3 {file} .recover | sqlite3 new.db"
@@ -81,16 +82,6 @@ def places(store: Store, dry_run: bool) -> list[Finding]:
 
 def _here() -> str:
     return str(mlflow.__version__)
-
-
-def _damage(engine: Engine) -> str:
-    """What sqlite finds wrong with its file."""
-    try:
-        with engine.connect() as connection:
-            said = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
-    except DatabaseError as error:
-        return str(error.orig)
-    return "" if said == "ok" else said
 
 
 def _schema(engine: Engine, store: Store) -> Finding:

@@ -36,6 +36,7 @@ from workbench.tracking.calls import Calls, found
 from workbench.tracking.client import connect, kept_by, search_all, undivided
 from workbench.tracking.history import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
+from workbench.tracking.missing import refuse_another
 from workbench.tracking.patience import Patient
 from workbench.tracking.spool import Head, Spool
 from workbench.tracking.store import Store, member_tag
@@ -63,6 +64,7 @@ class MlflowSink:
         self.store = store
         if not experiment_id:
             check_experiment(experiment)
+        refuse_another(store)
         self.client = connect(store, writing=True)
         self.experiment_id = experiment_id or self._experiment(experiment)
         with kept_by(store):

@@ -11,6 +11,7 @@ from workbench.errors import StoreAway, TrackingError
 from workbench.tracking.base import Backend, Ended, Event, Opened, Rows
 from workbench.tracking.client import kept_by
 from workbench.tracking.lines import line_of
+from workbench.tracking.missing import way_out
 from workbench.tracking.mlflow import ERROR_TAG, MlflowSink, backend_of
 from workbench.tracking.spool import Unsent, aside, read, set_aside, unsent
 from workbench.tracking.store import Store, member_tag
@@ -71,7 +72,7 @@ def _send(store: Store, left: Unsent) -> Sent:
     sweeps: dict[str, str] = {}
     try:
         if store.file is not None and not store.file.exists():  # a new one would know none of these runs
-            raise TrackingError(f"tracking: there is no database {store.file}; put it back")
+            raise TrackingError(f"tracking: there is no database {store.file}; {way_out(store)}")
         sink = MlflowSink(store, left.head.experiment)
         with kept_by(store):
             backend = backend_of(sink.client, store, sink.experiment_id, again=True)

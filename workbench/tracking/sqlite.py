@@ -17,6 +17,7 @@ from workbench.errors import TrackingError
 from workbench.tracking.store import Store, sqlite_uri
 
 _engines: WeakSet[Engine] = WeakSet()
+seen: set[Path] = set()  # the databases that this command has found or made
 NETWORK = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "gluster", "lustre")  # how such disks begin
 _MOUNTS = Path("/proc/self/mounts")
 _PLAIN = re.compile(r"[\w/.+@,= -]+")  # a path that every version of SQLAlchemy and MLflow reads as it stands
@@ -135,6 +136,28 @@ def _wait_for_no_disk(connection: Any, record: object) -> None:
             ((mode,),) = connection.execute("PRAGMA journal_mode")
             if mode == "wal":
                 connection.execute("PRAGMA synchronous=NORMAL")
+
+
+@event.listens_for(Engine, "do_connect")
+def _make_no_other(dialect: Any, record: object, arguments: Any, named: object) -> None:
+    """sqlite would put an empty database in the place of one that is gone, without a word."""
+    if dialect.name == "sqlite" and arguments:
+        text = str(arguments[0])
+        file = Path(unquote(text.removeprefix("file:").partition("?")[0]) if text.startswith("file:") else text)
+        if file in seen and not file.exists():
+            raise sqlite3.OperationalError(f"the database {file} is gone; put it back")
+
+
+def damage(file: Path) -> str:
+    """What sqlite finds wrong with a database; empty for one that is whole, or cannot be looked at now."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=1)) as database:
+            said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        return ""
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if said == "ok" else said
 
 
 @event.listens_for(Engine, "engine_connect")
