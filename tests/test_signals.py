@@ -1,7 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP, once and again, at any moment: the exit code, no traceback, no run left RUNNING."""
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.outer import Answer, all_runs, end, finish, runs_of, start, wait_for
+from tests.tracking.test_lost_database import move
 from workbench import cli as commands
 from workbench import signals
 from workbench.errors import TrackingError
@@ -129,7 +129,7 @@ def test_signals_in_training(store: Store, number: signal.Signals, pool: tuple[s
     """One, then more within a moment, to the whole group as a terminal does: all runs end, and nobody complains."""
     process = start([*SWEEP, *pool, "sweep.checkpoint_seconds=0.2"], store.home.parent, group=True)
     try:
-        wait_for(lambda: in_training(store))
+        wait_for(lambda: in_training(store), seconds=300)
         for pause in TIMES:
             time.sleep(pause)
             os.killpg(process.pid, number)
@@ -166,7 +166,7 @@ def test_signals_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
     process = start([*SWEEP, "sweep.checkpoint_seconds=0.2"], store.home.parent, group=True)
     try:
         wait_for(lambda: in_training(store))
-        moved = shutil.move(store.file, tmp_path / "away.db")
+        move(store.file, tmp_path / "away")
         wait_for(lambda: list(store.home.glob("unsent/*")))
         for _ in range(2):
             process.send_signal(signal.SIGINT)
@@ -177,8 +177,6 @@ def test_signals_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
     assert answer.code == 130, answer
     assert "Traceback" not in answer.err
     assert not store.file.exists()
-    for rest in store.file.parent.glob("mlflow.db-*"):
-        rest.unlink()
-    shutil.move(moved, store.file)
+    move(tmp_path / "away" / store.file.name, store.file.parent)
     assert finish(start(["recover"], store.home.parent)).code == 0
     assert {run.info.status for run in all_runs(store)} == {"KILLED"}

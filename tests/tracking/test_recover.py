@@ -170,6 +170,9 @@ def test_recover_makes_no_database(cli: Callable[..., Answer], store: Store) -> 
     assert f"there is no database {store.file}; put it back" in answer.out
     assert len(unsent(store)) == 1
     assert not store.file.exists()
+    assert cli("train", *SMALL).code == 2
+    for left in unsent(store):
+        left.file.unlink()
     log = store.file.with_name("mlflow.db-wal")
     log.write_bytes(b"frames of the one that is gone")
     answer = cli("train", *SMALL)
