@@ -20,6 +20,7 @@ LIGHT = {
     "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
 }
 START_SECONDS = 60
+SECONDS_TO_END = 20
 LAST_PORT = 65535
 
 
@@ -52,7 +53,11 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
         return 0
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        try:
+            process.wait(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired:  # still starting
+            process.kill()
+            process.wait()
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str) -> None:
