@@ -10,6 +10,7 @@ from time import monotonic, sleep
 
 from workbench import __version__, signals
 from workbench.errors import ConfigError, StoreAway, TrackingError
+from workbench.plain_text import say
 from workbench.sweeps.checkpoints import Abandoned, abandoned
 from workbench.tracking import doctor, spool
 from workbench.tracking.base import Outcome
@@ -46,11 +47,11 @@ def _examine(store: Store, dry_run: bool) -> list[Finding]:
 
 def _say(found: list[Finding]) -> int:
     for one in found:
-        print(one.says)
+        say(one.says, sys.stdout)
         if one.todo:
-            print(f"  -> {one.todo}")
+            say(f"  -> {one.todo}", sys.stdout)
     left = sum(bool(one.todo) for one in found)
-    print(f"{left} to do" if left else "nothing to do")
+    say(f"{left} to do" if left else "nothing to do", sys.stdout)
     return int(left > 0)
 
 
@@ -110,15 +111,18 @@ def recover_command(options: argparse.Namespace) -> int:
             )
     sent = recover(store, named)
     for one in sent:
-        print(one.said)
+        say(one.said, sys.stdout)
     others = [one for one in unsent(store) if not one.is_free]
     for other in others if not named else ():
-        print(f"left alone: {other.file}, for process {other.owner.get('pid')} on {other.owner.get('host')} may live")
+        say(
+            f"left alone: {other.file}, for process {other.owner.get('pid')} on {other.owner.get('host')} may live",
+            sys.stdout,
+        )
     damaged = [] if named else spool.damaged(store)
     for file in damaged:
-        print(f"not sent: {file}: its first line does not say for which store and experiment it is")
+        say(f"not sent: {file}: its first line does not say for which store and experiment it is", sys.stdout)
     if not sent and not others and not damaged:
-        print(f"{store.home / spool.UNSENT} holds nothing for {store.shown}")
+        say(f"{store.home / spool.UNSENT} holds nothing for {store.shown}", sys.stdout)
     return int(any(one.error or one.aside for one in sent) or bool((others or damaged) and not named))
 
 
@@ -141,14 +145,14 @@ def send_rest(code: int) -> int:
             sent = recover(store)
             for one in sent:
                 if not one.error:
-                    print(f"workbench: {one.said}", file=sys.stderr)
+                    say(f"workbench: {one.said}")
             if monotonic() > late or not any(one.error for one in sent):
                 break
             sleep(1)
         for left in unsent(store):
             if left.is_free:
                 line = f"not everything is in {store.shown}, the rest is in {left.file}; send it: {_recovery(store)}"
-                print(f"workbench: {line}", file=sys.stderr)
+                say(f"workbench: {line}")
                 code = code or NOT_ALL_SENT
     return code
 
