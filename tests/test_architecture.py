@@ -37,6 +37,7 @@ LEVELS = {
     "nn.twin": 3,
     "nn.objective": 3,
     "nn.gradcheck": 3,
+    "nn.spot": 3,
     "nn.textbook": 3,
     "nn.counterexamples": 3,
     "nn.misprints": 3,
@@ -69,6 +70,7 @@ LEVELS = {
     "reading.options": 0,
     "reading.command": 10,
     "certificate": 8,
+    "spot_checks": 8,
     "commands": 10,
     "repair": 10,
     "cli": 10,
@@ -101,7 +103,7 @@ PLACED = {  # torch's functions whose last bits depend on where a number lies, o
     *("bmm", "baddbmm", "matmul", "einsum"),
 }
 TRAINING = ("nn.activations", "nn.losses", "nn.layers", "nn.optimizers", "nn.schedules", "nn.objective", "engine")
-AUTOGRAD = ("nn.gradcheck", "bench.rivals", "bench.usual.__main__")
+AUTOGRAD = ("nn.gradcheck", "nn.spot", "bench.rivals", "bench.usual.__main__")
 
 
 def _module(file: Path) -> str:
@@ -203,7 +205,7 @@ def _uses_of_autograd(tree: ast.AST) -> Iterator[str]:
 
 
 def test_autograd_is_a_reference_and_nothing_else() -> None:
-    """Only the gradient check and the benchmark, which compare with it, touch autograd."""
+    """Only the gradient checks and the benchmark, which compare with it, touch autograd."""
     found = {name: list(_uses_of_autograd(tree)) for name, tree in SOURCES.items()}
     assert not {name: uses for name, uses in found.items() if uses and name not in AUTOGRAD}
     assert all(found[name] for name in AUTOGRAD), "the search finds what is there"

@@ -9,11 +9,9 @@ import torch
 import workbench as wb
 from tests.outer import Answer, replace_target
 from workbench import certificate
-from workbench.build import build_pack, program_key
-from workbench.certificate import LEAST_SECONDS, SHARE, SpotChecks, certify, spot_check, survey
-from workbench.engine.replicas import Pack
+from workbench.build import program_key
+from workbench.certificate import certify, survey
 from workbench.nn import activations
-from workbench.nn.params import Params
 from workbench.nodes import options
 from workbench.sweeps.identity import run_key
 
@@ -41,7 +39,7 @@ def test_error_over_the_step_is_a_v() -> None:
 
 
 def test_a_wrong_slope_is_caught_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A derivative off by a thousandth fails the certificate, the spot check and the survey's rows of it alone."""
+    """A derivative off by a thousandth fails the certificate and the survey's rows of it alone."""
     right = activations.tanh()
     wrong = replace(right, derivative=lambda z, a: right.derivative(z, a).mul_(1.001))
     replace_target(monkeypatch, "workbench.nn.activations.tanh", lambda: wrong)
@@ -54,30 +52,6 @@ def test_a_wrong_slope_is_caught_everywhere(monkeypatch: pytest.MonkeyPatch) -> 
 def _few(group: str, every: Callable[[str], list[str]]) -> list[str]:
     kept = {"activation": ["relu", "tanh"], "architecture": ["mlp", "maxout_mlp"], "loss": ["softmax_nll"]}
     return kept.get(group) or every(group)
-
-
-def _trained() -> tuple[Pack, Params]:
-    pack = build_pack([wb.configure([*CHOICES, f"seed={seed}", "dtype=float32"]) for seed in (1, 2)])
-    params = pack.initial_params()
-    return pack, params.with_flat(params.flat[:1])
-
-
-def test_spot_check_measures_in_double_precision() -> None:
-    """A float32 pack is checked in float64: what it finds is far below float32's rounding."""
-    assert spot_check(*_trained()) < 1e-11
-
-
-def test_spot_checks_keep_to_their_share() -> None:
-    """Short packs save up until one check is paid for, and what a check takes is paid back."""
-    checks, (pack, params) = SpotChecks(), _trained()
-    seconds = 0.6 * LEAST_SECONDS / SHARE
-    assert checks.tags(pack, params, seconds) == {"certificate": "not sampled"}
-    tags = checks.tags(pack, params, seconds)
-    assert tags["certificate"] == "agrees"
-    assert float(tags["certificate.autograd_error"]) < 1e-10
-    assert checks.credit < 2 * SHARE * seconds
-    checks.credit = -1.0
-    assert checks.tags(pack, params, seconds) == {"certificate": "not sampled"}
 
 
 def test_survey_has_every_combination(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,98 +1,64 @@
 """The certificate: how far hand-written gradients agree with autograd and central differences.
 
-`certify` looks at one composed configuration, `spot_check` at a pack that has been trained, within a share of its time,
-and `survey` at every activation x layer x loss that the workbench comes with.
+`certify` looks at one composed configuration, and `survey` at every activation x layer x loss that the workbench comes
+with. Packs that have been trained are looked at by `workbench.spot_checks`.
 """
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from rich.table import Table
 from torch import Tensor
 
-from workbench.build import build_pack
+from workbench.build import build_pack, validate_all
 from workbench.config import Device, Dtype, RunSpec
-from workbench.engine.replicas import Pack
 from workbench.nn.activations import Activation
-from workbench.nn.gradcheck import (
-    AUTOGRAD_TOLERANCE,
-    Agreement,
-    against_autograd,
-    difference_curve,
-    gradcheck,
-)
+from workbench.nn.gradcheck import Agreement, difference_curve, gradcheck
 from workbench.nn.initializers import Scheme, glorot, uniform_bias
 from workbench.nn.layers.base import EVALUATION, Mode
 from workbench.nn.losses import Loss, Target
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
+from workbench.nn.spot import deviations
 from workbench.nodes import asks_for, call, option, options
-
-CHECKED_EXAMPLES = 16
-SPOT_EXAMPLES = 4
-SHARE = 0.01  # of a pack's training time that its spot check may take
-LEAST_SECONDS = 0.004  # what a spot check of a small net takes
+from workbench.spot_checks import said, spot_points
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Agreement by parameter, and the error of all together against differences by step."""
+    """Agreement by parameter, the error of all together against differences by step, and what else deviates."""
 
     rows: list[Agreement]
     curve: dict[float, float]
+    spots: list[str] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
-        """Whether every parameter's gradient is confirmed."""
-        return all(row.agrees for row in self.rows)
+        """Whether every parameter's gradient is confirmed, and a spot check finds nothing."""
+        return all(row.agrees for row in self.rows) and not self.spots
 
 
 def certify(spec: RunSpec) -> Certificate:
-    """Gradients of a training pass at the run's initial weights on its first training examples, on the CPU."""
+    """Gradients of a training pass at the run's initial weights on its first training examples, on the CPU.
+
+    Those of the stages of a pretraining too, and what a spot check of the trained run would find. Raises ConfigError
+    for what could not be trained.
+    """
+    validate_all([spec])
     exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
     pack = build_pack([replace(spec, config=exact)])
-    x, y = pack.data.chunk(pack.data.train, 0, CHECKED_EXAMPLES)
-    problem = pack.objective, pack.initial_params(), x, y
-    mode = pack.mode(0)
-    return Certificate(gradcheck(*problem, mode=mode), difference_curve(*problem, mode=mode))
-
-
-@dataclass
-class SpotChecks:
-    """Checks trained packs against autograd as far as `SHARE` of all training time so far allows."""
-
-    credit: float = 0.0
-
-    def tags(self, pack: Pack, params: Params, seconds: float) -> dict[str, str]:
-        """What is kept with the runs of a pack that trained for `seconds`; `params` are one replica's [1, P]."""
-        self.credit += SHARE * seconds
-        if self.credit < LEAST_SECONDS:
-            return {"certificate": "not sampled"}
-        start = time.perf_counter()
-        worst = spot_check(pack, params)
-        spent = time.perf_counter() - start
-        self.credit -= spent
-        verdict = "agrees" if worst < AUTOGRAD_TOLERANCE else "DISAGREES"
-        shown = {"autograd_error": f"{worst:.1e}", "share_of_time": f"{spent / seconds:.2%}"}
-        return {"certificate": verdict, **{f"certificate.{key}": value for key, value in shown.items()}}
-
-
-def spot_check(pack: Pack, params: Params) -> float:
-    """The worst parameter's error against autograd, in float64 on the CPU, for the pack's first replica."""
-    one = pack.select([0])
-    x, y = (tensor.double().cpu() for tensor in one.data.chunk(one.data.train, 0, SPOT_EXAMPLES))
-    decay = one.objective.weight_decay
-    objective = replace(one.objective, weight_decay=None if decay is None else decay.double().cpu())
-    mode = one.mode(0)
-    keys = None if mode.keys is None else mode.keys.cpu()
-    _, errors = against_autograd(
-        objective, params.with_flat(params.flat.double().cpu()), x, y, mode._replace(keys=keys)
-    )
-    return max(errors.values())
+    params = pack.initial_params()
+    whole, *before = spot_points(pack, params, range(1))
+    problem, mode = (whole.objective, whole.params, whole.x, whole.y), whole.mode
+    rows = gradcheck(*problem, mode=mode)
+    for number, stage in enumerate(before, start=1):
+        found = gradcheck(stage.objective, stage.params, stage.x, stage.y, mode=stage.mode)
+        rows += [replace(row, name=f"pretraining {number}: {row.name}") for row in found]
+    spots = [said(one) for point in (whole, *before) for one in deviations(point)[0]]
+    return Certificate(rows, difference_curve(*problem, mode=mode), spots)
 
 
 @dataclass(frozen=True)

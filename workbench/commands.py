@@ -23,7 +23,6 @@ from workbench.sweeps.search import Search
 from workbench.sweeps.searching import rehearse_search, train_search
 from workbench.sweeps.sweep import Finished, rehearse, summary, train_one, train_sweep
 from workbench.terminal import plain_console
-from workbench.tracking.base import Outcome
 from workbench.tracking.store import UI_PORT, find_store, ui_base
 from workbench.tracking.usual import not_followed
 
@@ -71,9 +70,9 @@ def train(*arguments: str) -> Finished | None:
 
 
 def train_command(arguments: Sequence[str]) -> int:
-    """Exit code 1 where a run failed."""
+    """Exit code 1 where a run failed, or where its gradients disagree with autograd unless ``certificate=off``."""
     finished = train(*arguments)
-    return int(finished is not None and any(result.outcome is Outcome.failed for result in finished.results))
+    return int(finished is not None and finished.is_wrong)
 
 
 def _report(finished: Finished, console: Console) -> None:
@@ -108,6 +107,8 @@ def check_command(arguments: Sequence[str]) -> int:
     console = plain_console()
     for one in certificates:
         console.print(certificate_table(one))
+        for spot in one.spots:
+            console.print(f"DISAGREES: {spot}", highlight=False, markup=False, soft_wrap=True)
         console.print(curve_line(one), highlight=False, soft_wrap=True)
     return int(not all(one.agrees for one in certificates))
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -62,7 +62,8 @@ def configure_each(
             config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
         base, choices, written = _without_hydra(config), _choices(config.hydra), _task_overrides(config.hydra)
         jobs: Copies = {}
-        return [_refined(_copy(base, jobs, (), values), choices, written, values) for values in settings]
+        specs = [_refined(_copy(base, jobs, (), values), choices, written, values) for values in settings]
+        return [replace(spec, folder=str(folder.resolve())) for spec in specs] if folder else specs
 
 
 def _refined(job: DictConfig, choices: dict[str, str], written: tuple[str, ...], values: Mapping[str, Any]) -> RunSpec:
@@ -98,7 +99,8 @@ def compose_runs(
         job = _copy(base, jobs, chosen, {one.key_or_group: one.value() for one in values})
         ConfigLoaderImpl._apply_overrides_to_config(values, job)
         specs.append(_spec(job, choices, tuple(lines)))
-    return specs
+    folder = _folder(config.hydra)
+    return [replace(spec, folder=folder) for spec in specs] if folder else specs
 
 
 def _copy(base: DictConfig, copies: Copies, chosen: tuple[str, ...], values: Mapping[str, Any]) -> DictConfig:
@@ -193,7 +195,14 @@ def _noting(many: Many, raised: list[BaseException]) -> Many:
 
 def spec_of(config: DictConfig, settings: Any) -> RunSpec:
     """The typed configuration of one run; `settings` is Hydra's own node, which `config` may still hold."""
-    return _spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
+    spec = _spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
+    return replace(spec, folder=_folder(settings))
+
+
+def _folder(settings: Any) -> str | None:
+    """The folder of ``--config-dir``; `settings` is Hydra's own node."""
+    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    return str(given[0]) if given else None
 
 
 def spec_from(resolved: Any, choices: Mapping[str, str], allowed: Sequence[str] = ()) -> RunSpec:

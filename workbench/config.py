@@ -165,12 +165,21 @@ DEFAULTS = {
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A composed configuration, the names chosen in its groups, and the overrides it was made with."""
+    """A composed configuration, the names chosen in its groups, and the overrides it was made with.
+
+    `folder` is the user's own (``--config-dir``), where there is one.
+    """
 
     config: Config
     resolved: dict[str, Any]
     choices: dict[str, str]
     overrides: tuple[str, ...]
+    folder: str | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What follows ``workbench train`` on a command line that makes this run."""
+        return (*(("--config-dir", self.folder) if self.folder else ()), *self.overrides)
 
     @property
     def epochs(self) -> int:

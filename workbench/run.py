@@ -13,7 +13,6 @@ import torch
 
 from workbench import signals
 from workbench.build import build_pack, dataset_of, diagnostics_of
-from workbench.certificate import SpotChecks
 from workbench.config import RunSpec
 from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.checkpoint import weights_digest, weights_of
@@ -24,7 +23,8 @@ from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
 from workbench.errors import NumericsError, Taken, Terminated, TrackingError
 from workbench.outbox import Outbox
-from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
+from workbench.spot_checks import SpotChecks, Verdict, check_line
+from workbench.tracking.base import CHECK_TAG, DatasetInfo, Outcome, RunInfo, Sink, outcome_of
 from workbench.tracking.files import table_files
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.thinning import Thinning
@@ -62,7 +62,7 @@ class Job:
 
 @dataclass
 class Result:
-    """How a job ended: its run's id (empty where none was begun), and its last metrics.
+    """How a job ended: its run's id (empty where none was begun), its last metrics, and how its gradients are wrong.
 
     Where another command trains it or has done so, it did not begin: `taken` is that one's run.
     """
@@ -74,6 +74,7 @@ class Result:
     divergence: Divergence | None = None
     error: str = ""
     taken: str = ""
+    disagreement: str = ""
 
 
 @dataclass
@@ -95,17 +96,19 @@ def train_pack(
 ) -> PackResult:
     """Train jobs that share a program as one pack.
 
-    With `spot_checks`, what one finds is kept with the runs. `give_up` is told of every record, and names replicas of
-    it that are trained no further. With a `keeper`, the pack goes on from the checkpoint that it found, and leaves
-    others. An exception ends its runs as failed, and the results say why. Ctrl-C and SIGTERM are raised again once
-    every run has its true status. Where others hold keys of the pack, none of it is begun, and the results say whose.
+    With `spot_checks`, what one finds is kept with the runs, also with those that leave early. `give_up` is told of
+    every record, and names replicas of it that are trained no further. With a `keeper`, the pack goes on from the
+    checkpoint that it found, and leaves others. An exception ends its runs as failed, and the results say why. Ctrl-C
+    and SIGTERM are raised again once every run has its true status. Where others hold keys of the pack, none of it is
+    begun, and the results say whose.
     """
     done = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
     outbox = Outbox(sink, done.history.records, keeper, jobs[0].spec.epochs + 2)
     trainer: AnyTrainer | None = None
     try:
-        trainer = _begin(done.results, outbox, keeper)
-        tags = _train(trainer, done, outbox, on_record, spot_checks, give_up, keeper)
+        trainer, pack = _begin(done.results, outbox, keeper)
+        looking = _Looking(trainer, spot_checks, pack, jobs[0].spec)
+        tags = _train(looking, done, outbox, on_record, give_up, keeper)
         done.final |= trainer.final
         outbox.keep(trainer.snapshot())
         if share := trainer.observer.share:
@@ -129,8 +132,31 @@ def train_pack(
     return done
 
 
-def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> AnyTrainer:
-    """Build everything, then begin the runs: what cannot be built leaves no run behind."""
+@dataclass
+class _Looking:
+    """The spot check of a pack as it was given: when the first replica leaves, and at the end."""
+
+    trainer: AnyTrainer
+    checks: SpotChecks | None
+    pack: Pack
+    spec: RunSpec
+    start: float = field(default_factory=perf_counter)
+    last: Verdict | None = None
+
+    def tags(self, anew: bool = False) -> dict[str, str]:
+        """What is kept with runs that end now: what the last look found, or a new one."""
+        if self.checks is None:
+            return {}
+        if anew or self.last is None:
+            trainer = self.trainer
+            rows = trainer.final | dict(zip(trainer.replicas, trainer.params.flat, strict=True))
+            params = trainer.params.with_flat(torch.stack([rows[replica] for replica in range(len(self.pack))]))
+            self.last = self.checks.verdict(self.pack, params, perf_counter() - self.start)
+        return {**self.last.tags, **({CHECK_TAG: check_line(self.spec)} if self.last.disagreement else {})}
+
+
+def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> tuple[AnyTrainer, Pack]:
+    """Build everything, then begin the runs: what cannot be built leaves no run behind. The pack is that of all."""
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
     plan, epochs = diagnostics_of(jobs[0].spec), jobs[0].spec.epochs
@@ -157,7 +183,7 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     outbox.begin([replace(info, tags={**info.tags, **tags, "pack": place}) for info, place in places], known)
     for result, run in zip(results, outbox.runs, strict=True):
         result.run = run
-    return trainer
+    return trainer, pack
 
 
 def _trainer(pack: Pack, batch_size: int, plan: Diagnostics, keeper: Keeper | None) -> AnyTrainer:
@@ -179,36 +205,36 @@ def pack_tags(jobs: Sequence[Job]) -> list[str]:
 
 
 def _train(
-    trainer: AnyTrainer,
+    looking: _Looking,
     done: PackResult,
     outbox: Outbox,
     on_record: Callable[[Record], None],
-    spot_checks: SpotChecks | None,
     give_up: Callable[[Record], Sequence[int]],
     keeper: Keeper | None,
 ) -> dict[str, str]:
     """Every record of the pack, those of its checkpoint first; the tags of its spot check."""
+    trainer = looking.trainer
     for record in keeper.found.records if keeper and keeper.found else ():
         _keep(record, done)
         on_record(record)
         give_up(record)  # for what it remembers: what it said then is in the checkpoint
-    start = perf_counter()
     with one_thread(is_small(trainer.pack, trainer.batch_size)):
         for record in trainer.run(done.results[0].job.spec.config.train.epochs):
             _keep(record, done)
             for one in record.diverged:
-                outbox.ends(one.replica, Outcome.diverged, _tags_of(one))
+                outbox.ends(one.replica, Outcome.diverged, {**_tags_of(one), **looking.tags()})
             on_record(record)
             given_up = give_up(record)
             for replica in given_up:
-                outbox.ends(replica, Outcome.pruned, {"pruned.epoch": str(record.epoch)})
+                outbox.ends(replica, Outcome.pruned, {"pruned.epoch": str(record.epoch), **looking.tags()})
             if given_up:
                 trainer.drop(given_up)
             outbox.after_record(trainer.snapshot)
-        if spot_checks and trainer.replicas:
-            first = trainer.params.with_flat(trainer.params.flat[:1])
-            return spot_checks.tags(trainer.pack, first, perf_counter() - start)
-    return {}
+        tags = looking.tags(anew=True)
+    if looking.last:
+        for result in done.results:
+            result.disagreement = looking.last.disagreement
+    return tags
 
 
 def _keep(record: Record, done: PackResult) -> None:

@@ -130,6 +130,7 @@ def _sources(one: Reproduction) -> Iterator[Text]:
 def _foot(one: Reproduction, figure: str) -> Table:
     sweeps = [f"{sweep.id} {sweep.link}" for sweep in one.sweeps]
     lines = {
+        "gradients": "DISAGREE with autograd in runs of this verdict" if one.disagreements else "",
         "rule": f"version {one.version}, {one.rule_hash}",
         "profile": words.settings(one),
         "tuned": ", ".join(f"{arm}: {choice}" for arm, choice in one.tuning.items()),

@@ -52,7 +52,10 @@ def reproduce(
 
 
 def reproduce_command(options: argparse.Namespace) -> int:
-    """Exit code 1 where a claim could not be measured. A verdict, whatever it says, is a result."""
+    """Exit code 1 where a claim could not be measured, or by gradients that disagree with autograd.
+
+    A verdict, whatever it says, is a result.
+    """
     names, folder = tuple(options.names), _folder(options.claims)
     request = Request(names, options.profile, folder, options.uri, options.again, options.seed_offset)
     failures: list[str] = []
@@ -63,8 +66,8 @@ def reproduce_command(options: argparse.Namespace) -> int:
         failures.append(f"{name}: could not be measured: {type(error).__name__}: {error}")
         say(f"workbench: {failures[-1]}")
 
-    _reproduce(request, options.report, failed)
-    return int(bool(failures))
+    records = _reproduce(request, options.report, failed)
+    return int(bool(failures) or any(one.disagreements for one in records))
 
 
 def _reproduce(
@@ -98,6 +101,8 @@ def _show(one: "Reproduced", console: Console) -> None:
     figure = folder / f"figure{suffix(one.figure)}"
     figure.write_bytes(one.figure)
     console.print(card(one.record))
+    for line in one.record.disagreements:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     known = " (kept from before; --again measures it anew)" if one.kept else ""
     console.print(f"figure: {figure}{known}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"verdict's run: {one.link}\n", highlight=False, markup=False, soft_wrap=True)

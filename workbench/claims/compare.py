@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from workbench.stats import mean_interval
+from workbench.tracking.base import disagreement_of
 
 
 class ComparedRun(Protocol):
@@ -55,14 +56,24 @@ COLUMNS = (
 )
 
 
+COUNTS = ("unfinished", "disagree")
+
+
 def arms_table(runs: Iterable[ComparedRun]) -> pd.DataFrame:
-    """One row per arm and metric: mean, low, high (95 %) and n seeds; runs that did not finish are counted apart."""
+    """One row per arm and metric: mean, low, high (95 %) and n seeds; runs that did not finish are counted apart.
+
+    `disagree` counts an arm's runs whose gradients disagree with autograd.
+    """
     rows = []
     by_arm: dict[str, list[ComparedRun]] = {}
     for run in runs:
         by_arm.setdefault(run.arm, []).append(run)
     for arm, members in by_arm.items():
         finished = [run for run in members if run.outcome == "finished"]
+        counts = {
+            "unfinished": len(members) - len(finished),
+            "disagree": sum(bool(disagreement_of(run.tags)) for run in members),
+        }
         for metric in sorted({name for run in finished for name in run.metrics}):
             interval = mean_interval([run.metrics[metric] for run in finished if metric in run.metrics])
             rows.append(
@@ -70,12 +81,12 @@ def arms_table(runs: Iterable[ComparedRun]) -> pd.DataFrame:
                     "arm": arm,
                     "metric": metric,
                     **interval._asdict(),
-                    "unfinished": len(members) - len(finished),
+                    **counts,
                 }
             )
         if not finished:
-            rows.append({"arm": arm, "metric": "", "n": 0, "unfinished": len(members)})
-    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "low", "high", "n", "unfinished"])
+            rows.append({"arm": arm, "metric": "", "n": 0, **counts})
+    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "low", "high", "n", *COUNTS])
 
 
 def columns_for(table: pd.DataFrame, metrics: Sequence[str] = ()) -> list[Column]:
@@ -98,13 +109,19 @@ def written(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
         lost = int(rows["unfinished"].iloc[0])
         count = f"{int(rows['n'].max())}" + (f" (+{lost} not finished)" if lost else "")
         cells = [_cell(by_metric.get(column.metric), column) for column in columns]
-        lines.append([str(arm), count, *cells])
+        lines.append([marked(str(arm), int(rows["disagree"].iloc[0])), count, *cells])
     return pd.DataFrame(lines, columns=["arm", "runs", *(column.heading for column in columns)])
+
+
+def marked(arm: str, disagree: int) -> str:
+    """An arm's name, saying where gradients of its runs disagree with autograd."""
+    return f"{arm} (gradients of {disagree} DISAGREE)" if disagree else arm
 
 
 def as_text(table: pd.DataFrame, title: str, metrics: Sequence[str] = (), over: str = "seeds") -> Table:
     """The table for a terminal: an arm per line."""
-    text = Table(title=title, caption=f"mean ± half of the 95 % t interval over {over}")
+    wrong = "; gradients that DISAGREE with autograd: see workbench diagnose" if table["disagree"].any() else ""
+    text = Table(title=title, caption=f"mean ± half of the 95 % t interval over {over}{wrong}")
     shown = written(table, columns_for(table, metrics))
     for number, heading in enumerate(shown.columns):
         text.add_column(heading, justify="right" if number else "left")

@@ -32,6 +32,7 @@ from workbench.claims.verdict import Reproduction, Sweep, judge, overall
 from workbench.config import Rerun, RunSpec
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
+from workbench.spot_checks import disagreements
 from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
 from workbench.sweeps.ledger import make_ledger
 from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
@@ -43,6 +44,7 @@ from workbench.tracking.store import Store, find_store, member_tag, run_link, sw
 
 FIGURE_INCHES = (8.0, 4.2)
 SVG, PNG = "figure.svg", "figure.png"
+MOST_SAID = 24  # lines of what gradients disagree
 LARGEST_SVG = 400_000  # bytes; a figure of more points than that is smaller as pixels
 
 
@@ -189,6 +191,7 @@ class _Measurement:
             environment=_environment(),
             command=self.request.command(self.entry.name),
             run=run,
+            disagreements=list(dict.fromkeys([*study.disagreements, *runs.disagreements]))[:MOST_SAID],
         )
         files = [folder / VERDICT, *save_figure(self.module, study, folder)]
         files[0].write_text(record.model_dump_json(indent=1), encoding="utf-8")
@@ -205,6 +208,7 @@ class _Runs:
         self.name, self.sink, self.console = name, sink, console
         self.sweep = new_sweep()
         self.metrics: set[str] = set()
+        self.disagreements: list[str] = []
         self._kept: dict[str, KeptRun] | None = None
 
     def train_kept(self, specs: list[RunSpec], arms: list[str]) -> list[Mapping[str, float]]:
@@ -221,10 +225,16 @@ class _Runs:
         self.sink.tag((one.run for one in ledger.results.values()), member_tag(self.sweep), "run")
         if ledger.to_train:
             self.console.print(f"{self.name}: {len(ledger.to_train)} runs to train of {len(jobs)}", highlight=False)
-        for result in train_jobs(jobs, self.sink, self.console, done=ledger.results):
+        results = train_jobs(jobs, self.sink, self.console, done=ledger.results)
+        self.disagreements += disagreements(
+            (one.job.spec, one.job.name, one.disagreement) for one in results if one.job.spec.config.certificate
+        )
+        for result in results:
             if result.error:
                 raise ConfigError(f"claim {self.name}: its runs must not fail: {result.job.name}: {result.error}")
-            self._kept[result.job.tags["key"]] = KeptRun(result.run, result.outcome, result.metrics)
+            self._kept[result.job.tags["key"]] = KeptRun(
+                result.run, result.outcome, result.metrics, disagreement=result.disagreement
+            )
         found = [self._kept[job.tags["key"]].metrics for job in jobs]
         self.metrics |= {name for metrics in found for name in metrics}
         return found

@@ -7,7 +7,9 @@ stay in memory: for thousands of tiny runs, or where their final parameters are 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from workbench.engine.train import step
 from workbench.errors import ConfigError, unknown_name
 from workbench.nn.params import Params
 from workbench.run import Job, PackResult, train_pack
+from workbench.spot_checks import SpotChecks, disagreements
 from workbench.sweeps.packs import group
 from workbench.tracking.base import MemorySink
 
@@ -35,8 +38,8 @@ TrainKept = Callable[[list[RunSpec], list[str]], list[Mapping[str, float]]]
 class Study:
     """A claim under measurement.
 
-    `train_kept` gives the last metrics of runs, of which it trains and keeps those that are not kept yet, under the
-    names of their arms; without it everything stays in memory.
+    `disagreements` says which gradients were found to be wrong. `train_kept` gives the last metrics of runs, of which
+    it trains and keeps those that are not kept yet, under the names of their arms; without it all stays in memory.
     """
 
     entry: Entry
@@ -46,6 +49,9 @@ class Study:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     tuning: dict[str, str] = field(default_factory=dict)
     runs: int = 0
+    disagreements: list[str] = field(default_factory=list)
+    spot_checks: SpotChecks = field(default_factory=SpotChecks)
+    _looked: WeakValueDictionary[int, Pack] = field(default_factory=WeakValueDictionary)
 
     def __getitem__(self, name: str) -> Any:
         """A value of the chosen profile.
@@ -103,8 +109,13 @@ class Study:
         state = pack.optimizer.init(params)
         x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
         rates = pack.learning_rates(0, steps, steps)
+        start = perf_counter()
         for number in range(steps):
             step(pack, params, grads, state, x, y, number, rates[number])
+        if self._looked.get(id(pack)) is not pack:  # once: claims also time this
+            self._looked[id(pack)] = pack
+            found = self.spot_checks.verdict(pack, params, perf_counter() - start).disagreement
+            self.disagreements += [f"GRADIENTS DISAGREE with autograd: {found}"] * bool(found)
         return params
 
     def train(self, arms: Arms | None = None, seeds: Sequence[int] | None = None, tracked: bool = True) -> Trained:
@@ -142,7 +153,9 @@ class Study:
 
     def _in_memory(self, specs: list[RunSpec]) -> tuple[list[RunSpec], PackResult]:
         jobs = [Job(spec, f"{number}", "") for number, spec in enumerate(specs)]
-        result = train_pack(jobs, MemorySink())
+        checks = self.spot_checks if specs[0].config.certificate else None
+        result = train_pack(jobs, MemorySink(), spot_checks=checks)
+        self.disagreements += disagreements((one.job.spec, self.entry.name, one.disagreement) for one in result.results)
         errors = [one.error for one in result.results if one.error]
         if errors:
             raise ConfigError(f"claim {self.entry.name}: its runs must not fail, got {errors[0]}")

@@ -48,7 +48,8 @@ class Sweep(Record):
 class Reproduction(Record):
     """A claim as reproduced: its verdict with everything needed to read, show and repeat it.
 
-    `holm` is set where several claims were corrected together: the label that is left.
+    `disagreements` say which of its runs learned by gradients that are not autograd's. `holm` is set where several
+    claims were corrected together: the label that is left.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Reproduction(Record):
     environment: dict[str, str] = Field(default_factory=dict)
     command: str
     run: str = ""
+    disagreements: list[str] = Field(default_factory=list)
     holm: Label | None = None
 
     @property

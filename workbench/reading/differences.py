@@ -4,6 +4,7 @@ paired by seed   mean and Student's t interval of b - a over the seeds that both
 else             Welch's interval: difference of means with s²/n of both (Welch 1947), df by Satterthwaite
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import nan, sqrt
 
@@ -11,12 +12,13 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from workbench.claims.compare import Column, ComparedRun
+from workbench.claims.compare import Column, ComparedRun, marked
 from workbench.errors import unknown_name
 from workbench.stats import Interval, mean_interval, t_interval
+from workbench.tracking.base import disagreement_of
 
 LEAST_PAIRS = 2
-COLUMNS = ["arm", "metric", "first", "second", "difference", "low", "high", "n", "paired"]
+COLUMNS = ["arm", "metric", "first", "second", "difference", "low", "high", "n", "paired", "disagree"]
 
 
 def differences(
@@ -24,7 +26,8 @@ def differences(
 ) -> pd.DataFrame:
     """One row per common arm and metric: both means, second minus first with its 95 % interval, n, whether paired.
 
-    `n` counts pairs, or the values of both. Raises UnknownNameError where no arm is in both.
+    `n` counts pairs, or the values of both, and `disagree` runs of both whose gradients disagree with autograd.
+    Raises UnknownNameError where no arm is in both.
     """
     arms = [arm for arm in dict.fromkeys(run.arm for run in first) if arm in {run.arm for run in second}]
     if not arms:
@@ -34,13 +37,14 @@ def differences(
             {run.arm for run in first},
         )
     rows = []
+    disagree = Counter(run.arm for run in (*first, *second) if disagreement_of(run.tags))
     for arm in arms:
         members = [[run for run in runs if run.arm == arm and run.outcome == "finished"] for runs in (first, second)]
         common = [{name for run in runs for name in run.metrics} for runs in members]
         for metric in metrics or sorted(common[0] & common[1]):
             values = [_by_seed(runs, metric) for runs in members]
             if values[0] and values[1]:
-                rows.append([arm, metric, *_row(*values)])
+                rows.append([arm, metric, *_row(*values), disagree[arm]])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -87,7 +91,8 @@ def written(table: pd.DataFrame, columns: Sequence[Column], names: Sequence[str]
         ends = f"{scale * row['low']:{form}} … {scale * row['high']:{form}}" if row["low"] == row["low"] else "-"
         means = [f"{scale * row[name]:.4g}" for name in ("first", "second")]
         kind = f"{int(row['n'])} {'pairs' if row['paired'] else 'runs'}"
-        lines.append([row["arm"], column.heading, *means, f"{scale * row['difference']:{form}}", ends, kind])
+        arm = marked(row["arm"], row["disagree"])
+        lines.append([arm, column.heading, *means, f"{scale * row['difference']:{form}}", ends, kind])
     return pd.DataFrame(lines, columns=["arm", "metric", *names, "difference", "95 % interval", "over"])
 
 

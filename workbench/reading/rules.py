@@ -11,6 +11,7 @@ from math import inf
 from statistics import median
 
 from workbench.reading.course import Course
+from workbench.tracking.base import CHECK_TAG, disagreement_of
 
 MOST_DEAD = 0.5  # of a layer's units
 MOST_SATURATED = 0.5  # of units and examples
@@ -63,6 +64,13 @@ def _diverged(course: Course) -> Iterator[tuple[str, float, str]]:
         norms = course.values("grad_norm/all")
         grew = f"; its last gradient norm was {norms[-1]:.3g}" if norms else ""
         yield layer, 1.0, f"training stopped {when}: a number was not finite{where}{grew}"
+
+
+def _wrong_gradients(course: Course) -> Iterator[tuple[str, float, str]]:
+    what = disagreement_of(course.run.tags)
+    if what:
+        check = course.run.tags.get(CHECK_TAG, "workbench check, with the overrides of the run")
+        yield "", 1.0, f"they DISAGREE with autograd, so that what it learned says nothing: {what}; see {check}"
 
 
 def _dead(course: Course) -> Iterator[tuple[str, float, str]]:
@@ -162,6 +170,7 @@ def _overfit(course: Course) -> Iterator[tuple[str, float, str]]:
 LESS = "optimizer.lr=(a third)"
 STARTS = "init=glorot or he"
 RULES: Sequence[Rule] = (
+    Rule("wrong gradients", (), _wrong_gradients, ()),
     Rule("diverged", (), _diverged, (LESS, "train.clip_norm=1", "schedule=warmup")),
     Rule("dead units", ("dead_rate",), _dead, ("bias=small_positive", LESS, "activation=leaky_relu")),
     Rule("saturated units", ("saturation",), _saturated, ("init=glorot", "norm=batch", "activation=relu")),

@@ -1,6 +1,6 @@
 """One run for a terminal: what it is, how it ended, where it was made, its numbers with small curves, its files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite, log10
 
@@ -10,12 +10,14 @@ from rich.table import Table
 
 from workbench.plain_text import one_line
 from workbench.reading.note import command_of
+from workbench.tracking.base import CERTIFICATE_TAGS, CHECK_TAG
 from workbench.tracking.reader import ReadSweep
 from workbench.tracking.single import FullRun
 from workbench.tracking.store import sweeps_of
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32
+ERROR = "certificate.autograd_error"
 LOGARITHMIC = ("train/loss", "valid/loss", "grad_norm")
 
 
@@ -64,9 +66,18 @@ def _facts(kept: FullRun, around: ReadSweep | None) -> Iterator[tuple[str, str]]
     commit = tags.get("mlflow.source.git.commit", "")[:10]
     yield "made", ", ".join([" ".join(filter(None, where)), *versions, *([f"commit {commit}"] if commit else [])])
     if "certificate" in tags:
-        yield "gradients", f"{tags['certificate']} with autograd"
+        yield "gradients", _gradients(tags)
+    if CHECK_TAG in tags:
+        yield "see", tags[CHECK_TAG]
     if kept.data:
         yield "data", f"{run.params.get('data', '')}, digest {kept.data}"
+
+
+def _gradients(tags: Mapping[str, str]) -> str:
+    """What the spot check says, and of what."""
+    verdict, where = (tags.get(name, "") for name in CERTIFICATE_TAGS)
+    off = f" (error {tags[ERROR]})" if ERROR in tags else ""
+    return f"{verdict}{' with autograd' * (verdict != 'not checked')}{off}{': ' * bool(where)}{where}"
 
 
 def _outcome(kept: FullRun) -> str:

@@ -82,7 +82,7 @@ def _note(spec: RunSpec, name: str) -> str:
         f"**{name}**: {c['architecture']} {spec.settings.get('architecture.hidden', '')} of {c['activation']} units "
         f"(init {c['init']}, bias {c['bias']}) on {c['data']}, {c['loss']} minimized by {c['optimizer']} for "
         f"{train.epochs} epochs in batches of {train.batch_size}, gradients by the hand-written backward pass.\n\n"
-        f"Repeat it with\n\n    {_repeat(['workbench', 'train', *spec.overrides])}\n\n{_made_with()}\n"
+        f"Repeat it with\n\n    {_repeat(['workbench', 'train', *spec.words])}\n\n{_made_with()}\n"
     )
 
 

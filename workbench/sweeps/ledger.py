@@ -33,7 +33,9 @@ def make_ledger(jobs: Sequence[Job], kept: Mapping[str, KeptRun], rerun: Rerun) 
             continue
         if found.is_done or (rerun is Rerun["missing"] and found.outcome is not Outcome.pruned):
             error = "" if found.is_done else "kept from before; sweep.rerun=failed tries it again"
-            results[position] = Result(job, found.id, found.outcome, dict(found.metrics), error=error)
+            results[position] = Result(
+                job, found.id, found.outcome, dict(found.metrics), None, error, found.disagreement
+            )
         else:
             superseded.append(found.id)
     to_train = tuple(position for position in range(len(jobs)) if position not in results)

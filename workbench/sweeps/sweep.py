@@ -18,6 +18,7 @@ from workbench.build import validate_all
 from workbench.config import NOT_RESULT, Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError
 from workbench.run import Job, Result
+from workbench.spot_checks import disagreements
 from workbench.sweeps import preflight
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
@@ -48,6 +49,14 @@ class Finished:
     results: list[Result]
     link: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a run failed, or has gradients that disagree with autograd and no ``certificate=off``."""
+        return any(
+            result.outcome is Outcome.failed or (result.disagreement and result.job.spec.config.certificate)
+            for result in self.results
+        )
 
 
 def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finished:
@@ -269,10 +278,11 @@ def _not_begun(job: Job) -> Result:
 
 def summary(finished: Finished) -> list[str]:
     """How the runs ended, and those that did not finish by name."""
-    counts = Counter(result.outcome.value for result in finished.results)
+    results = finished.results
+    counts = Counter(result.outcome.value for result in results)
     counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
     lines = [counted] if counted else []
-    for result in finished.results:
+    for result in results:
         if result.divergence:
             where = (
                 f" in the {result.divergence.quantity} of {result.divergence.layer}" if result.divergence.layer else ""
@@ -280,7 +290,7 @@ def summary(finished: Finished) -> list[str]:
             lines.append(f"  diverged: {result.job.name} at step {result.divergence.step}{where}")
         elif result.error:
             lines.append(f"  {result.outcome.value}: {result.job.name}: {result.error}")
-    return [*lines, *finished.notes]
+    return [*lines, *finished.notes, *disagreements((one.job.spec, one.job.name, one.disagreement) for one in results)]
 
 
 def _opening(jobs: Sequence[Job], done: int, store: Store) -> str:

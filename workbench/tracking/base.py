@@ -37,6 +37,17 @@ STATUS = {  # MLflow's word for each
 }
 
 
+CERTIFICATE_TAGS = ("certificate", "certificate.where")  # what the spot check of a run's gradients says, and of what
+CHECK_TAG = "certificate.check"  # the command that shows them by parameter
+DISAGREES = "DISAGREES"
+
+
+def disagreement_of(tags: Mapping[str, str]) -> str:
+    """How the gradients of a run with these tags are wrong, in words; empty where none was found to be."""
+    verdict, where = CERTIFICATE_TAGS
+    return tags.get(where, "gradients") if tags.get(verdict) == DISAGREES else ""
+
+
 def outcome_of(error: BaseException) -> Outcome:
     """How a run ended that this error ended."""
     ends = {KeyboardInterrupt: Outcome.interrupted, Terminated: Outcome.killed}

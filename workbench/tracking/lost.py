@@ -6,7 +6,7 @@ from operator import itemgetter
 from mlflow.entities import Run
 
 from workbench.errors import StoreAway
-from workbench.tracking.base import Outcome
+from workbench.tracking.base import Outcome, disagreement_of
 from workbench.tracking.client import kept_by, search_all
 from workbench.tracking.mlflow import DONE, ERROR_TAG, MlflowSink
 from workbench.tracking.reader import KeptRun
@@ -39,11 +39,11 @@ def _ended(sink: MlflowSink, run: Run, reason: str) -> KeptRun:
     if run.info.status == "RUNNING":
         tags = {} if said in DONE else {ERROR_TAG: reason[:500]}
         sink.close(run.info.run_id, outcome, tags)
-    return KeptRun(run.info.run_id, outcome, run.data.metrics)
+    return KeptRun(run.info.run_id, outcome, run.data.metrics, disagreement=disagreement_of(run.data.tags))
 
 
 def kept(sink: MlflowSink, run: str) -> KeptRun:
     """A run that has ended by itself."""
     with kept_by(sink.store):
         data = sink.client.get_run(run).data
-    return KeptRun(run, Outcome(data.tags["outcome"]), data.metrics)
+    return KeptRun(run, Outcome(data.tags["outcome"]), data.metrics, disagreement=disagreement_of(data.tags))

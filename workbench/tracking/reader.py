@@ -10,7 +10,7 @@ from workbench.arms import arms_of
 from workbench.errors import TrackingError, unknown_name
 from workbench.plain_text import one_line
 from workbench.tracking.artifacts import read
-from workbench.tracking.base import Outcome
+from workbench.tracking.base import CERTIFICATE_TAGS, Outcome, disagreement_of
 from workbench.tracking.client import connect, kept_by, search_all
 from workbench.tracking.mlflow import VIEW_TAG
 from workbench.tracking.series import series_of_runs
@@ -149,12 +149,13 @@ def newest_link(store: Store, base: str) -> str:
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A run that ended: its id, how, its last metrics, and the sweep that trained it."""
+    """A run that ended: its id, how, its last metrics, the sweep that trained it, and how its gradients are wrong."""
 
     id: str
     outcome: Outcome
     metrics: Mapping[str, float]
     sweep: str = ""
+    disagreement: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -173,7 +174,7 @@ def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
         if not key:
             continue
         outcome = Outcome(said) if said in OUTCOMES else Outcome.failed
-        kept = KeptRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""))
+        kept = KeptRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""), disagreement_of(run.tags))
         if kept.is_done or key not in found or not found[key].is_done:
             found[key] = kept
     return found
@@ -189,7 +190,7 @@ def _ended(store: Store, experiment: str) -> list[EndedRun]:
         if named is None:
             return []
         if engine := engine_of(client):
-            return ended_runs(engine, named.experiment_id, ("key", "outcome", "sweep"))
+            return ended_runs(engine, named.experiment_id, ("key", "outcome", "sweep", *CERTIFICATE_TAGS))
         runs = search_all(client, [named.experiment_id], "tags.kind = 'run' AND attributes.status != 'RUNNING'")
         return [EndedRun(run.info.run_id, run.info.start_time, run.data.tags, run.data.metrics) for run in runs]
 

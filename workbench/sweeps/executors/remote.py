@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 import torch
 
 from workbench.errors import ConfigError, TrackingError
-from workbench.run import Result
+from workbench.run import Job, Result
 from workbench.sweeps.executors.base import PackTask, Worker
 from workbench.tracking.base import Outcome, Sink
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
     from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.reader import KeptRun
 
 Brief = tuple[Any, ...]
 SECONDS_TO_END = 20.0  # for workers to close their runs
@@ -71,7 +72,8 @@ def check_reach(store: Store, hosts: Iterable[str]) -> None:
 
 def brief(result: Result) -> Brief:
     """A result without its job, which whoever asked has."""
-    return result.run, result.outcome, result.metrics, result.divergence, result.error, result.taken
+    how = result.outcome, result.metrics, result.divergence
+    return result.run, *how, result.error, result.taken, result.disagreement
 
 
 def full(task: PackTask, answer: Sequence[Brief]) -> list[Result]:
@@ -92,8 +94,12 @@ def settle(sink: "MlflowSink", task: PackTask, reason: str) -> list[Result]:
             continue
         kept = tries.pop()
         error = reason if kept.outcome is Outcome.failed else ""
-        results.append(Result(job, kept.id, kept.outcome, dict(kept.metrics), error=error))
+        results.append(_known(job, kept, error))
     return results
+
+
+def _known(job: Job, kept: "KeptRun", error: str) -> Result:
+    return Result(job, kept.id, kept.outcome, dict(kept.metrics), error=error, disagreement=kept.disagreement)
 
 
 def end_all(sink: "MlflowSink", tasks: Iterable[PackTask], reason: str) -> None:
