@@ -42,7 +42,7 @@ NODE: dict[str, Any] = {
         "statement": "Tanh is slower.",
         "slides": ["A slide"],
         "version": 1,
-        "parts": {"p": {"says": "Slower.", "measure": "difference", "rule": {"kind": "above", "than": 0}}},
+        "parts": {"p": {"says": "Slower.", "measure": "difference", "rule": {"kind": "above", "than": 0}, "n": None}},
         "figure": "Losses.",
         "profiles": {"quick": {"seeds": 2}},
         "arms": {"relu": ["activation=relu"], "tanh": ["activation=tanh"]},

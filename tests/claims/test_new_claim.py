@@ -79,3 +79,16 @@ def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
     assert shown.code == 0
     assert "epochs: 1\n" in shown.out
     assert "experiment: faster\n" in shown.out
+
+
+def test_too_few_seeds_are_refused_before_anything_runs(cli: Cli, folder: Path) -> None:
+    """Of a claim of one's own, by every command that reads it, with the number that is enough."""
+    cli("new", "claim", "faster")
+    yaml = folder / "claims" / "experiment" / "faster.yaml"
+    yaml.write_text(yaml.read_text().replace("{seeds: 10}", "{seeds: 5}"))
+    for command in (("reproduce", "faster"), ("claims",)):
+        answer = cli(*command, "--claims", "claims")
+        assert answer.code == 2
+        assert "claim.profiles.quick.seeds: part smaller_loss could only stay open, got 5" in answer.err
+        assert "it takes at least 6" in answer.err
+    assert not (folder / "mlflow.db").exists()

@@ -174,7 +174,7 @@ def test_every_field_is_deciding_or_shown() -> None:
     """A new field must be put into one of the two lists."""
     fields = set(parse_claim(FILE, FULL).model_dump())
     assert fields == {path.partition(".")[0] for path, _ in DECIDING + SHOWN}
-    of_part = set(parse_claim(FILE, FULL).parts["faster"].model_dump()) - {"role", "slides"}
+    of_part = set(parse_claim(FILE, FULL).parts["faster"].model_dump()) - {"role", "slides", "n"}
     assert of_part == {path.split(".")[2] for path, _ in DECIDING if path.startswith("parts.faster.")}
 
 
@@ -194,3 +194,51 @@ def test_grid_is_the_product_of_the_coordinates() -> None:
     assert (
         parse_claim(FILE, edited("parts.faster.decided_by", {"width": 8, "depth": 4})).parts["faster"].grid == part.grid
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("profiles", {"quick": {"seeds": 5}}, "claim.profiles.quick.seeds: part faster could only stay open, got 5: "),
+        (
+            "profiles",
+            {"quick": {"seeds": 6}, "full": {"seeds": 1}},
+            "claim.profiles.full.seeds: part faster ",
+        ),
+        ("parts.faster.n", 4, "claim.parts.faster.n: part faster could only stay open, got 4: "),
+        ("parts.faster.n", "nets", "claim.profiles.quick.nets: must be how many values part faster is judged by, got "),
+        (
+            "parts.faster.rule.confidence",
+            0.9999,
+            "claim.profiles.quick.seeds: part faster could only stay open, got 10",
+        ),
+    ],
+)
+def test_too_few_seeds_for_any_verdict_are_refused(path: str, value: Any, message: str) -> None:
+    """Where the claim is declared, with place and number."""
+    with pytest.raises(ConfigError) as caught:
+        parse_claim(FILE, edited(path, value))
+    assert str(caught.value).startswith(f"{FILE}: {message}")
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_the_number_that_is_named_is_enough(confidence: float) -> None:
+    """What the message says works, and one less does not; so does ``n: null``."""
+    node = edited("parts.faster.rule.confidence", confidence)
+    node["profiles"] = {"quick": {"seeds": 2}}
+    with pytest.raises(ConfigError, match="it takes at least ") as caught:
+        parse_claim(FILE, node)
+    needed = int(str(caught.value).partition("it takes at least ")[2].partition(";")[0])
+    node["profiles"] = {"quick": {"seeds": needed}}
+    assert parse_claim(FILE, node).profiles == node["profiles"]
+    node["profiles"] = {"quick": {"seeds": needed - 1}}
+    with pytest.raises(ConfigError, match="could only stay open"):
+        parse_claim(FILE, node)
+    node["parts"]["faster"]["n"] = None
+    assert parse_claim(FILE, node).parts["faster"].n is None
+
+
+def test_how_many_values_there_are_is_no_part_of_the_rule() -> None:
+    """The profiles are; so that claims from before keep their hash."""
+    hashes = {parse_claim(FILE, edited("parts.faster.n", n)).rule_hash for n in ("seeds", 12, None)}
+    assert len(hashes) == 1

@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from workbench.claims.evidence import Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
-from workbench.claims.rules import Above, Always, AnyRule, Below, Exists, Judgment, Label, Rule, Within
+from workbench.claims.rules import Above, Always, AnyRule, Below, Exists, Judgment, Label, OfASample, Rule, Within
 from workbench.stats import minimum_detectable
 
 S, R, OPEN = Label.supported, Label.refuted, Label.inconclusive
@@ -156,6 +156,43 @@ def test_open_verdict_says_what_could_be_found() -> None:
         f"at this spread and number of seeds a t test finds {expected:.2g} beyond a bound with 80 % power"
     )
     assert Above(than=0.5).judge(Rate(5, 10)).reason == ""
+
+
+FAR = {"above": (1e3, -1e3), "below": (-1e3, 1e3), "within": (0.0, 1e3)}  # values as clear as can be, for and against
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99, 0.9999])
+@pytest.mark.parametrize("rule", SAMPLE_RULES)
+def test_too_few_values_are_those_that_no_evidence_can_help(rule: Rule, confidence: float) -> None:
+    """From 1 to 20 values, the clearest evidence there is: it stays open exactly where they are called too few."""
+    one = rule.model_copy(update={"confidence": confidence})
+    assert isinstance(one, OfASample)
+    kind = type(rule).__name__.lower()
+    for n in range(1, 21):
+        labels = {one.judge(PerSeed((value,) * n)).label for value in FAR[kind]}
+        assert (labels == {OPEN}) is bool(one.too_few(n)), n
+        if few := one.too_few(n):
+            needed = int(few.rpartition(" ")[2])
+            assert one.judge(PerSeed((FAR[kind][0],) * needed)).label is S
+            assert one.judge(PerSeed((FAR[kind][0],) * (needed - 1))).label is OPEN
+            assert one.judge(PerSeed((FAR[kind][0],) * n)).reason == few
+
+
+def test_of_more_than_twenty_values_sign_patterns_are_sampled() -> None:
+    """No p value is below 1/10000 then: at a level below that, twenty values decide and thousands do not."""
+    strict = Above(than=1, confidence=0.99999)
+    assert strict.too_few(18) == ""
+    assert strict.too_few(1000).endswith("it takes at least 18")
+    assert strict.judge(PerSeed((1e3,) * 25)).label is OPEN
+    assert "no number of values does, so lower the confidence" in Above(than=1, confidence=1 - 1e-7).too_few(20)
+
+
+def test_too_few_for_one_of_several_cells_is_said() -> None:
+    """Six values decide at the level itself, not at a quarter of it: the reason names eight beside the power."""
+    judgment = Above(than=0).judge(PerSeed((-1.0, -1.1, -1.2, -1.3, -1.4, -1.5)), 4, R)
+    assert judgment.label is OPEN
+    assert "one of 4 cells cannot make it refuted: " in judgment.reason
+    assert judgment.reason.endswith("it takes at least 8")
 
 
 @pytest.mark.parametrize("alone", [S, R])

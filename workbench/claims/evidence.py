@@ -6,11 +6,12 @@ one-sided p value for any bound.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import isfinite
 
 from scipy import optimize, stats
 
-from workbench.stats import Interval, bca_interval, newcombe, sign_flip, skewed_t, t_interval, wilson
+from workbench.stats import EXACT, Interval, bca_interval, newcombe, sign_flip, skewed_t, t_interval, wilson
 
 Coordinate = str | int | float
 
@@ -76,6 +77,19 @@ class PerSeed:
     def p_below(self, bound: float) -> float:
         """Mean < bound: the larger p value of the sign-flip test, for symmetric values, and of `skewed_t`."""
         return PerSeed(tuple(-value for value in self.values)).p_above(-bound)
+
+
+@lru_cache(maxsize=256)
+def least_p(n: int) -> float:
+    """The least p value that n values of a `PerSeed` can have against a bound: all of them beyond it, and equal."""
+    return PerSeed((1.0,) * min(n, EXACT + 1)).p_above(
+        0.0
+    )  # of more values, sign patterns are sampled, as many of each n
+
+
+def enough(level: float) -> int | None:
+    """The least number of values of a `PerSeed` with which any p value can be as low as a level, if there is one."""
+    return next((n for n in range(2, EXACT + 2) if least_p(n) <= level), None)
 
 
 @dataclass(frozen=True)

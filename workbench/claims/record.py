@@ -31,13 +31,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from workbench.claims.evidence import Coordinate
-from workbench.claims.rules import AnyRule, Record
+from workbench.claims.rules import AnyRule, OfASample, Record
 from workbench.errors import ConfigError
 
 Role = Literal["primary", "secondary", "contradiction", "extension"]
 Text = Annotated[str, Field(min_length=1)]
 TUNING_SEED = 1_000_000  # tuning seeds count from here, those of the verdict from 0
 LEAST_RATES = 5
+SEEDS = "seeds"  # a profile's key
 
 
 class Anchor(Record):
@@ -53,7 +54,8 @@ class Part(Record):
 
     `role`: a ``primary`` part decides the claim; a ``secondary`` one and an ``extension`` (what the lecture does not
     say) are judged and shown; a ``contradiction``, where it is supported, shows that the lecture contradicts itself.
-    `decided_by` is ``all`` cells, ``any`` cell, or the coordinates of one.
+    `decided_by` is ``all`` cells, ``any`` cell, or the coordinates of one. `n` says how many values, one per seed, its
+    rule judges: a number, or a key of the profiles; null where it judges other evidence.
     """
 
     says: Text
@@ -63,6 +65,7 @@ class Part(Record):
     cells: dict[str, list[Coordinate]] = Field(default_factory=dict)
     decided_by: Literal["all", "any"] | dict[str, Coordinate] = "all"
     slides: list[Text] = Field(default_factory=list)
+    n: int | str | None = SEEDS
 
     @property
     def grid(self) -> list[dict[str, Coordinate]]:
@@ -107,6 +110,7 @@ class Claim(Record):
         """All that decides the verdict, as text that is the same exactly when the rule is."""
         fixed = self.model_dump(mode="json", exclude={"title", "anchors", "figure", "notes", "version"})
         for name, part in self.parts.items():
+            del fixed["parts"][name]["n"]  # the profiles hold it
             fixed["parts"][name]["decides"] = part.rule.says  # what the rule's kind means is a part of the rule
         return json.dumps(fixed, indent=1, sort_keys=True, ensure_ascii=False)
 
@@ -122,9 +126,35 @@ def parse_claim(file: Path, node: Mapping[str, Any]) -> Claim:
     Raises ConfigError with file, key, rule and value where it is not one.
     """
     try:
-        return Claim.model_validate(node)
+        claim = Claim.model_validate(node)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(["claim", *(str(part) for part in first["loc"])])
         rule = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         raise ConfigError(f"{file}: {place}: {rule}, got {str(first['input'])[:80]!r}") from error
+    for name, part in claim.parts.items():
+        for profile in claim.profiles:
+            _refuse_undecidable(file, claim, name, part, profile)
+    return claim
+
+
+def _refuse_undecidable(file: Path, claim: Claim, name: str, part: Part, profile: str) -> None:
+    """Raise ConfigError for a part of which a profile has too few seeds for any verdict but an open one."""
+    if not isinstance(part.rule, OfASample) or part.n is None:
+        return
+    settings, key = claim.profiles[profile], f"parts.{name}.n"
+    n: Any = part.n
+    if isinstance(part.n, str):
+        if part.n == SEEDS and SEEDS not in settings:
+            return
+        key, n = f"profiles.{profile}.{part.n}", settings.get(part.n)
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ConfigError(
+                f"{file}: claim.{key}: must be how many values part {name} is judged by, got {n!r}; write for example "
+                f"{part.n}: 10 there, or n: null in the part if it is not judged by one value per seed"
+            )
+    if few := part.rule.too_few(n):
+        raise ConfigError(
+            f"{file}: claim.{key}: part {name} could only stay open, got {n}: {few}; write so many, or n: null in the "
+            "part if it is not judged by one value per seed (but by a Rate, an Estimate, ...)"
+        )

@@ -11,7 +11,7 @@
 Where neither holds the verdict is inconclusive. For a sample the interval and the one-sided test must agree, both at
 half of 1 - `confidence`, for `within` on either side. `absent` is half of `than` if it is not given: an effect below
 half of the smallest that counts is absent. Where one cell of several decides alone, it does so at the level divided by
-their number.
+their number. The sign-flip test of n values has no p value below 2⁻ⁿ: a claim with too few for any verdict is refused.
 
 Simulated with the effect exactly at the bound, a rule errs in 2.5 % of studies of ten seeds for normal and heavy-tailed
 differences, in up to 4.9 % for exponential ones, but in 8 % where they are as skewed as exp(normal): measure such a
@@ -31,7 +31,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.claims.evidence import Evidence, Exact, PerSeed, Sample, Witness
+from workbench.claims.evidence import Evidence, Exact, PerSeed, Sample, Witness, enough, least_p
 from workbench.stats import Interval, minimum_detectable
 
 
@@ -123,7 +123,9 @@ class Exists(Rule):
         return "supported by one example; refuted only where a search of everything finds none"
 
 
-class _OfASample(Rule):
+class OfASample(Rule):
+    """What is judged by a sample, at a level."""
+
     confidence: float = Field(0.95, gt=0.5, lt=1)
 
     def judge(self, evidence: Evidence, cells: int = 1, alone: Label = Label.refuted) -> Judgment:
@@ -137,8 +139,11 @@ class _OfASample(Rule):
             shown = evidence.interval(1 - alpha)
             label, p, level = self._label(evidence, shown, alpha)
         if isnan(shown.low):
-            return Judgment(label=Label.inconclusive, found=f"{shown.mean:.4g}", effect=shown.mean, n=shown.n)
-        label, reason = self._reservation(evidence, label, alpha)
+            reason = self.too_few(shown.n)
+            return Judgment(
+                label=Label.inconclusive, found=f"{shown.mean:.4g}", effect=shown.mean, n=shown.n, reason=reason
+            )
+        label, reason = self._reservation(evidence, label, alpha, cells, alone)
         found = f"{shown.mean:.4g} [{shown.low:.4g}, {shown.high:.4g}]"
         return Judgment(
             label=label,
@@ -152,7 +157,19 @@ class _OfASample(Rule):
             reason=reason,
         )
 
-    def _reservation(self, sample: Sample, label: Label, alpha: float) -> tuple[Label, str]:
+    def too_few(self, n: int, cells: int = 1) -> str:
+        """Why n values, one per seed, can only leave it open, in words that name how many it takes; else empty.
+
+        With several `cells`, why one of them cannot decide alone.
+        """
+        level = (1 - self.confidence) / 2 / cells
+        if n > 1 and least_p(n) <= level:
+            return ""
+        needed = enough(level)
+        takes = f"it takes at least {needed}" if needed else "no number of values does, so lower the confidence"
+        return f"the tests of {n} values have no p value below {least_p(n):.3g}, the level is {level:.3g}: {takes}"
+
+    def _reservation(self, sample: Sample, label: Label, alpha: float, cells: int, alone: Label) -> tuple[Label, str]:
         """The label that is left where learning rates were not found, and what would have been found."""
         if not isinstance(sample, PerSeed):
             return label, ""
@@ -160,16 +177,19 @@ class _OfASample(Rule):
             return Label.inconclusive, f"best learning rate on the grid's edge: {', '.join(sample.at_edge)}"
         if label is not Label.inconclusive:
             return label, ""
+        if few := self.too_few(len(sample.values)):
+            return label, few
         least = minimum_detectable(stdev(sample.values), len(sample.values), 1 - alpha)
         reason = f"at this spread and number of seeds a t test finds {least:.2g} beyond a bound with 80 % power"
-        return label, reason
+        few = self.too_few(len(sample.values), cells)
+        return label, f"{reason}; one of {cells} cells cannot make it {alone}: {few}" if few else reason
 
     @abstractmethod
     def _label(self, sample: Sample, interval: Interval, alpha: float) -> tuple[Label, float, float]:
         """The label, the p value that stands behind it, and the level of that test."""
 
 
-class Above(_OfASample):
+class Above(OfASample):
     """The effect is larger than the smallest that counts."""
 
     kind: Literal["above"] = "above"
@@ -194,7 +214,7 @@ class Above(_OfASample):
         )
 
 
-class Below(_OfASample):
+class Below(OfASample):
     """The effect is smaller than a bound."""
 
     kind: Literal["below"] = "below"
@@ -217,7 +237,7 @@ class Below(_OfASample):
         )
 
 
-class Within(_OfASample):
+class Within(OfASample):
     """The effect is as good as `around`: equivalence by two one-sided tests."""
 
     kind: Literal["within"] = "within"
