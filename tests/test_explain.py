@@ -337,3 +337,56 @@ def test_help_needs_no_hydra(capsys: pytest.CaptureFixture[str]) -> None:
     page = capsys.readouterr().out
     for option in ("--example K", "--format", "--out FILE", "overrides as for train"):
         assert option in page
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["norm=batch"],
+        ["norm=layer", "architecture.dropout=0.3"],
+        ["architecture=residual_mlp", "architecture.width=4", "norm=layer"],
+        ["architecture=maxout_mlp", "architecture.hidden=[2]", "architecture.dropout=0.2"],
+        ["architecture=highway_mlp"],
+        ["pretraining=autoencoder"],
+        ["train.clip_norm=1"],
+        ["optimizer=adam"],
+    ],
+)
+def test_what_is_advised_works(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that is set already, all at once, and what has to go with it."""
+    assert main(["explain", *arguments]) == 2
+    said = capsys.readouterr().err.strip()
+    advised, _, dropped = said.rpartition("; write ")[2].partition(" without ")
+    keys = {one.partition("=")[0] for one in advised.split()}
+    assert not set(advised.split()) & set(arguments), said
+    kept = [one for one in arguments if one.partition("=")[0] not in keys and one not in dropped.split()]
+    assert main(["explain", *kept, *advised.split()]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "formulas"),
+    [
+        (["loss=squared_error", "data=wine"], {"h − y"}),
+        (["loss=squared_error", "data=wine", "activation@loss.output=sigmoid"], {"(h − y) ∘ h′(z⁽³⁾)"}),
+        (["loss=squared_error", "data=wine", "activation@loss.output=tanh"], {"(h − y) ∘ h′(z⁽³⁾)"}),
+        (["loss=softmax_mse", "data=wine"], {"h − y", "2/K h ∘ (e − Σ h e)"}),
+        (["loss=softmax_nll", "data=wine", "loss.smoothing=0.2"], {"(1 − s) y + s/K, s = 0.2", "h − ỹ"}),
+        (["loss=binary_nll", "loss.smoothing=0.2"], {"(1 − s) y + s/2, s = 0.2", "h − ỹ"}),
+    ],
+)
+def test_the_output_s_delta_has_the_lecture_s_formula(arguments: list[str], formulas: set[str]) -> None:
+    """Of every loss, with the numbers that give the engine's delta, and never ∂C/∂z."""
+    spec = configure(with_defaults(arguments))
+    worked = work(spec, 1)
+    equations = [step for step in steps(spec, worked) if isinstance(step, Equation)]
+    assert formulas <= {one.formula for one in equations}
+    assert not any("∂C" in one.formula for one in equations)
+    (delta,) = (one for one in equations if one.symbol == "δ⁽³⁾")
+    h, y, s = worked.a[3], worked.y, float(spec.settings.get("loss.smoothing", 0))
+    e = h - (y * (1 - s) + s / max(2, len(y)))
+    by_formula = {
+        "h": e,
+        "(": e if worked.output_slope is None else e * worked.output_slope,
+        "2": 2 / len(y) * h * (e - (h * e).sum()),
+    }[delta.formula[0]]
+    assert [row[0] for row in delta.value] == pytest.approx(by_formula.tolist(), rel=1e-9, abs=1e-12)

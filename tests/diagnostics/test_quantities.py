@@ -117,8 +117,9 @@ def _step(case: str) -> tuple[dict[str, Tensor], list[tuple[Seen, dict[str, np.n
 
 
 def _norms(arrays: Mapping[str, np.ndarray], weights: bool) -> dict[str, float]:
-    """By layer and over all, of W alone or of everything."""
-    chosen = {name: array for name, array in arrays.items() if name.endswith(".W") or not weights}
+    """By layer and over all, of W alone or of W and b: gates, gamma and beta have no part in it."""
+    kinds = ("W",) if weights else ("W", "b")
+    chosen = {name: array for name, array in arrays.items() if name.partition(".")[2] in kinds}
     layers = sorted({name.partition(".")[0] for name in chosen})
     parts = {layer: [array for name, array in chosen.items() if name.partition(".")[0] == layer] for layer in layers}
     parts["all"] = list(chosen.values())

@@ -9,14 +9,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tests.reference import LOSS_TWINS, build, stems, targets
 from workbench.errors import ConfigError
-from workbench.nn.activations import identity, sigmoid, unit_step
+from workbench.nn.activations import identity, relu, sigmoid, tanh, unit_step
 from workbench.nn.builders import perceptron as perceptron_model
 from workbench.nn.losses import (
     BINARY_NLL,
     CATEGORICAL_NLL,
     HALF_SQUARED,
     SOFTMAX,
+    Cost,
     Loss,
+    Output,
     add_l2_gradient,
     compose,
     elementwise,
@@ -185,6 +187,46 @@ def test_closed_forms_equal_the_chain_rule(name: str) -> None:
     torch.testing.assert_close(composed.value(z, y), closed.value(z, y), **EXACT)
     torch.testing.assert_close(composed.delta(z, y), closed.delta(z, y), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(composed.predict(z), closed.predict(z), **EXACT)
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e4, 1e30])
+def test_composed_pairs_are_finite_wherever_closed_forms_are(name: str, dtype: torch.dtype, size: float) -> None:
+    """Also where a rounds to 0 or 1, on the right and on the wrong side: the same value and delta."""
+    closed, composed = build("loss", name), PAIRS[name]
+    z, y = (one.to(dtype) for one in _case(closed, batch=8))
+    z = z.sign() * size if name != "squared_error" else z
+    for one in (z, -z):
+        value, delta = composed.value_and_delta(one, y)
+        torch.testing.assert_close(value, closed.value(one, y), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(delta, closed.delta(one, y), rtol=1e-5, atol=1e-6)
+        assert delta.isfinite().all()
+        assert delta.dtype == value.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("cost", "output"),
+    [
+        (CATEGORICAL_NLL, elementwise(tanh())),
+        (BINARY_NLL, elementwise(relu())),
+        (BINARY_NLL, elementwise(identity())),
+        (BINARY_NLL, SOFTMAX),
+    ],
+)
+def test_a_likelihood_of_what_has_no_logarithm_is_refused(cost: Cost, output: Output) -> None:
+    """It would be no number where the output rounds to 0 or 1, or is no probability."""
+    with pytest.raises(ConfigError, match=r"a likelihood needs an output whose ln a .* write SOFTMAX with"):
+        compose(cost, output, ("one_hot",))
+
+
+def test_a_categorical_likelihood_of_logistic_outputs() -> None:
+    """-Σ y ln σ(z), whose delta is -y (1 - σ(z)) / B, by autograd."""
+    loss = compose(CATEGORICAL_NLL, elementwise(sigmoid()), ("one_hot",))
+    z, y = _case(loss)
+    expected = -(y * torch.nn.functional.logsigmoid(z)).sum((1, 2)) / 5
+    torch.testing.assert_close(loss.value(z, y), expected, **EXACT)
+    _delta_is_the_derivative(loss, z, y)
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.9])

@@ -6,21 +6,21 @@
 | act_mean, delta_mean | mean over examples and units |
 | act_var, delta_var | variance over examples and units, their mean square deviation |
 | sparsity | share of a that is exactly 0 |
-| grad_norm | Euclidean norm of dJ/d(W, b), per layer and over all |
+| grad_norm | Euclidean norm of dJ/d(W, b), per layer and over all; W and b are those of the layer's product |
 | weight_norm | Euclidean norm of W before the step, per layer and over all |
 | update_ratio | norm of the step's change of W over the norm of W before it, per layer and over all |
 
-Each is made by a function without arguments, or with numbers from the configuration, and chosen by an entry under
-``quantities`` in ``conf/diagnostics``, whose key is the metric's name. Sums are in double precision. Sources: act_mean
-and act_var are the "mean and standard deviation of the activation" of Glorot and Bengio 2010, figures 2 to 4;
-delta_var is the Var[dCost/dz] of their equation 6; sparsity is that of Glorot, Bordes and Bengio 2011, table 1.
+Gamma, beta and gates count in none of the last three, and a maxout layer's W has all its pieces. Each is made by a
+function without arguments, or with numbers from the configuration, and chosen by an entry under ``quantities`` in
+``conf/diagnostics``, whose key is the metric's name. Sums are in double precision. Sources: act_mean and act_var are
+the "mean and standard deviation of the activation" of Glorot and Bengio 2010, figures 2 to 4; delta_var is the
+Var[dCost/dz] of their equation 6; sparsity is that of Glorot, Bordes and Bengio 2011, table 1.
 """
 
 import torch
 
 from workbench.axes import PerReplicaTensor
-from workbench.diagnostics.snapshot import OfGradients, Quantity, Snapshot, norms
-from workbench.nn.params import WEIGHT_SUFFIX
+from workbench.diagnostics.snapshot import WEIGHTS, OfGradients, Quantity, Snapshot, norms
 
 
 def act_norm() -> Quantity:
@@ -65,7 +65,10 @@ def sparsity() -> Quantity:
 
 
 def grad_norm() -> Quantity:
-    """Norm of dJ/d(W, b)."""
+    """Norm of dJ/d(W, b): without gamma and beta, without gates, so that it compares between architectures.
+
+    ``train.clip_norm`` cuts the gradient as a whole, with these.
+    """
     return OfGradients(norms)
 
 
@@ -79,6 +82,6 @@ def update_ratio() -> Quantity:
 
     def compute(seen: Snapshot) -> dict[str, PerReplicaTensor]:
         change = seen.params.with_flat(seen.params.flat - seen.flat)
-        return {layer: norm / seen.weight_norms[layer] for layer, norm in norms(change, WEIGHT_SUFFIX).items()}
+        return {layer: norm / seen.weight_norms[layer] for layer, norm in norms(change, WEIGHTS).items()}
 
     return compute

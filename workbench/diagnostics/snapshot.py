@@ -18,6 +18,8 @@ from workbench.nn.lengths import norm
 from workbench.nn.model import Model
 from workbench.nn.params import WEIGHT_SUFFIX, Layout, Params, Watch, layer_of
 
+WEIGHTS, PRODUCT = (WEIGHT_SUFFIX,), (WEIGHT_SUFFIX, ".b")
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -72,7 +74,7 @@ class Snapshot:
     @cached_property
     def weight_norms(self) -> dict[str, PerReplicaTensor]:
         """Norms of W before the step, by layer and over all."""
-        return norms(self.before, WEIGHT_SUFFIX)
+        return norms(self.before, WEIGHTS)
 
     @property
     def units(self) -> dict[str, Signal]:
@@ -100,9 +102,12 @@ def moments(values: Units) -> tuple[PerReplicaTensor, PerReplicaTensor]:
     return flat.mean(1), flat.square().mean(1)
 
 
-def norms(arrays: Params, ending: str = "") -> dict[str, PerReplicaTensor]:
-    """Euclidean norm by layer of what belongs to it and has a name of this ending, and ``all``."""
-    own = _places(arrays.layout, ending)
+def norms(arrays: Params, kinds: tuple[str, ...] = PRODUCT) -> dict[str, PerReplicaTensor]:
+    """Euclidean norm by layer of its own product's W and b, or of those of `kinds`, and of these of all layers.
+
+    Gains and shifts of normalizations, and gates, whose names have a second dot, belong to none.
+    """
+    own = _places(arrays.layout, kinds)
     layers = {layer: _joined([norm(arrays.rows[place]) for place in own[layer]]) for layer in own}
     return {**layers, "all": _joined(list(layers.values()))}
 
@@ -113,11 +118,11 @@ def _joined(lengths: list[PerReplicaTensor]) -> PerReplicaTensor:
 
 
 @lru_cache(maxsize=64)
-def _places(layout: Layout, ending: str) -> dict[str, list[int]]:
-    """By layer, the places in the storage of what has a name of this ending."""
+def _places(layout: Layout, kinds: tuple[str, ...]) -> dict[str, list[int]]:
+    """By layer, the places in the storage of what is of these kinds."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(layout.slots):
-        if name.endswith(ending):
+        if name.removeprefix(layer_of(name)) in kinds:
             places[layer_of(name)].append(place)
     return dict(sorted(places.items()))
 

@@ -13,12 +13,8 @@ from torch import Tensor
 from workbench.config import RunSpec
 from workbench.explain.worked import WEIGHT_DIGITS, Worked
 
-OUTPUTS = {  # loss -> h of the output layer, cost of one example; delta of the output is h − y for each of them
-    "squared_error": ("z", "½‖h − y‖²"),
-    "binary_nll": ("1/(1 + exp(−z))", "−[y ln h + (1 − y) ln(1 − h)]"),
-    "softmax_nll": ("softmax(z)", "−Σ y ln h"),
-    "perceptron": ("1 if z ≥ 0 else 0", "(h − y) z"),
-}
+LOSSES = "workbench.nn.losses."
+LOGISTIC = "1/(1 + exp(−z))"
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -67,25 +63,49 @@ def steps(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield from _update(worked)
 
 
-def _output(spec: RunSpec) -> tuple[str, str]:
-    loss = spec.choices["loss"]
-    return OUTPUTS[loss] if _is_matched(spec) else ("h(z)", f"{loss}(z, y)")
+@dataclass(frozen=True)
+class Output:
+    """The output layer in words: h(z), the cost of one example, and delta; `targets` is what y becomes, if anything."""
+
+    h: str
+    cost: str
+    delta: str
+    targets: str = ""
+    smoothing: float = 0.0
 
 
-def _is_matched(spec: RunSpec) -> bool:
-    """Whether delta of the output is h − y: not with another output activation or smoothed labels."""
-    output, smoothing = spec.settings.get("loss.output", "identity"), spec.settings.get("loss.smoothing", 0)
-    return spec.choices["loss"] in OUTPUTS and output == "identity" and smoothing == 0
+def output_of(spec: RunSpec) -> Output:
+    """The lecture's formulas for the run's loss; of a loss of the user's, what they stand for."""
+    node, name = spec.resolved["loss"], spec.choices["loss"]
+    kind, smoothing = str(node["_target_"]).removeprefix(LOSSES), float(node.get("smoothing", 0.0))
+    y = "ỹ" if smoothing else "y"
+    match kind if kind == name else "":
+        case "squared_error":
+            f = str(spec.settings.get("loss.output", "identity"))
+            shapes = {"identity": "z", "sigmoid": LOGISTIC}
+            delta = "h − y" if f == "identity" else "(h − y) ∘ h′(z)"
+            return Output(shapes.get(f, f"{f}(z)"), "½‖h − y‖²", delta)
+        case "softmax_mse":
+            return Output("softmax(z)", "1/K ‖h − y‖²", "2/K h ∘ (e − Σ h e)")
+        case "binary_nll":
+            targets = "(1 − s) y + s/2" if smoothing else ""
+            return Output(LOGISTIC, f"−[{y} ln h + (1 − {y}) ln(1 − h)]", f"h − {y}", targets, smoothing)
+        case "softmax_nll":
+            targets = "(1 − s) y + s/K" if smoothing else ""
+            return Output("softmax(z)", f"−Σ {y} ln h", f"h − {y}", targets, smoothing)
+        case "perceptron":
+            return Output("1 if z ≥ 0 else 0", "(h − y) z", "h − y")
+    return Output("h(z)", f"{name}(z, y)", "")
 
 
 def _net(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Heading("The net")
-    h, cost = _output(spec)
+    output = output_of(spec)
     objective = f"J = C + P with P = λ/2 Σ W², λ = {worked.lam:.4g}" if worked.lam else "J = C, as λ = 0"
     yield Text(
-        f"Layer 1 is the input, layer {worked.last} the output with h = {h}; "
+        f"Layer 1 is the input, layer {worked.last} the output with h = {output.h}; "
         + (f"hidden units have f = {spec.choices['activation']}. " if worked.last > 2 else "there is no hidden layer. ")
-        + f"The cost of one example is C = {cost}, and {objective}."
+        + f"The cost of one example is C = {output.cost}, and {objective}."
     )
     yield Text(
         f"Initial parameters: seed={spec.config.seed}, init={spec.choices['init']}, bias={spec.choices['bias']}, "
@@ -111,7 +131,10 @@ def _forward(worked: Worked) -> Iterator[Step]:
 
 def _cost(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Heading("Cost")
-    yield Equation("C", _output(spec)[1], _scalar(worked.C))
+    output = output_of(spec)
+    if output.targets:
+        yield Equation("ỹ", f"{output.targets}, s = {output.smoothing:.4g}", _column(_moved(worked, output)))
+    yield Equation("C", output.cost, _scalar(worked.C))
     if worked.lam:
         yield Equation("P", "λ/2 Σ W²", _scalar(worked.J - worked.C))
     yield Equation("J", "C + P" if worked.lam else "C", _scalar(worked.J))
@@ -120,11 +143,7 @@ def _cost(spec: RunSpec, worked: Worked) -> Iterator[Step]:
 def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Heading("Backward")
     last = worked.last
-    if _is_matched(spec):
-        filled = (_column(worked.a[last]), "−", _column(worked.y))
-        yield Equation(_at("δ", last), "h − y", _column(worked.delta[last]), filled)
-    else:
-        yield Equation(_at("δ", last), f"∂C/∂{_at('z', last)}", _column(worked.delta[last]))
+    yield from _output_delta(output_of(spec), worked)
     for l in range(last - 1, 1, -1):
         slope = _column(worked.slope[l])
         yield Equation(f"f′({_at('z', l)})", "", slope)
@@ -134,6 +153,31 @@ def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
             _column(worked.delta[l]),
             (_rows(worked.W[l].T), _column(worked.delta[l + 1]), "∘", slope),
         )
+
+
+def _output_delta(output: Output, worked: Worked) -> Iterator[Step]:
+    """delta of the output layer, with numbers filled in where it is made of h and y."""
+    last = worked.last
+    delta, h, y = _at("δ", last), worked.a[last], _moved(worked, output)
+    error = (_column(h), "−", _column(y))
+    if output.delta.startswith("2/K"):
+        yield Equation("e", "h − y", _column(h - y), error)
+        yield Equation(delta, output.delta, _column(worked.delta[last]))
+    elif "h′" in output.delta and worked.output_slope is not None:
+        slope = _column(worked.output_slope)
+        formula = output.delta.replace("(z)", f"({_at('z', last)})")
+        yield Equation(f"h′({_at('z', last)})", "", slope)
+        yield Equation(delta, formula, _column(worked.delta[last]), (_column(h - y), "∘", slope))
+    elif output.delta:
+        yield Equation(delta, output.delta, _column(worked.delta[last]), error)
+    else:
+        yield Equation(delta, f"∂C/∂{_at('z', last)}", _column(worked.delta[last]))
+
+
+def _moved(worked: Worked, output: Output) -> Tensor:
+    """The targets, moved toward equal shares where they are smoothed."""
+    share = 2 if len(worked.y) == 1 else len(worked.y)
+    return worked.y * (1 - output.smoothing) + output.smoothing / share
 
 
 def _gradients(worked: Worked) -> Iterator[Step]:

@@ -6,14 +6,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from workbench.build import build_pack
+from workbench.build import build_pack, validate_all
 from workbench.config import Device, Dtype, RunSpec
 from workbench.errors import ConfigError
+from workbench.nn.activations import Activation
 from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.batch_norm import BatchNorm
 from workbench.nn.layers.dense import Dense
+from workbench.nn.layers.dropout import Dropout
+from workbench.nn.layers.layer_norm import LayerNorm
 from workbench.nn.model import Model
 from workbench.nn.optimizers import SGD
 from workbench.nn.params import Params
+from workbench.nodes import call, option
 
 MOST_PARAMETERS = 200
 WEIGHT_DIGITS = 2  # initial parameters are rounded, so that a reader starts from the very numbers printed
@@ -26,7 +31,8 @@ class Worked:
     """One SGD step. Vectors are [s_l]; W⁽ˡ⁾ [s_{l+1}, s_l] and b⁽ˡ⁾ [s_{l+1}] lead from layer l to l + 1.
 
     Layers are numbered 1 (the input) to `last`; a has all of them, z and delta all but the input, slope (f') the hidden
-    ones. C is the cost of the example, J = C + (λ/2) Σ W², each before the step unless it says after.
+    ones; `output_slope` is h' of an output with an activation of its own. C is the cost of the example,
+    J = C + (λ/2) Σ W², each before the step unless it says after.
     """
 
     y: Tensor
@@ -35,6 +41,7 @@ class Worked:
     z: ByLayer
     a: ByLayer
     slope: ByLayer
+    output_slope: Tensor | None
     delta: ByLayer
     dW: ByLayer
     db: ByLayer
@@ -65,15 +72,21 @@ def work(spec: RunSpec, example: int) -> Worked:
     Raises ConfigError where the net is too large or no plain chain, the example is out of range, or the optimizer is
     not SGD.
     """
+    validate_all([spec])
     exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
     pack = build_pack([replace(spec, config=exact)])
     objective, optimizer = pack.objective, pack.optimizer
-    names = _plain_chain(objective.model)
+    names = _plain_chain(spec, objective.model)
     if not isinstance(optimizer, SGD) or optimizer.nesterov or pack.clip_norm is not None:
         chosen = spec.choices["optimizer"] + (" with train.clip_norm" if pack.clip_norm is not None else "")
         raise ConfigError(
             f"explain: optimizer must be plain sgd, whose step is one line, got {chosen}; "
             "write optimizer=sgd train.clip_norm=null"
+        )
+    if pack.pretraining.epochs:
+        raise ConfigError(
+            "explain: pretraining must be none, or the first step is not the whole net's, got "
+            f"{spec.choices['pretraining']}; write pretraining=none"
         )
     params = _rounded(pack.initial_params())
     _check_sizes(params, example, pack.data.train.size, spec.choices["data"])
@@ -99,6 +112,7 @@ def work(spec: RunSpec, example: int) -> Worked:
         | {l: one.a[0, 0] for l, one in enumerate(units, start=2)}
         | {last: objective.loss.predict(logits)[0, 0]},
         slope={l: one.slope()[0, 0] for l, one in enumerate(units, start=2)},
+        output_slope=_output_slope(spec, logits),
         delta=by_layer(grads, "b", shift=1),  # of one example, ∂J/∂b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾
         dW=by_layer(grads, "W"),
         db=by_layer(grads, "b"),
@@ -114,23 +128,49 @@ def work(spec: RunSpec, example: int) -> Worked:
     )
 
 
-def _plain_chain(model: Model) -> list[str]:
-    """The names of the affine layers of Dense, Activate, Dense, ..., Dense."""
-    names = []
-    for position, layer in enumerate(model.layers, start=1):
-        if not isinstance(layer, Dense if position % 2 else Activate):
-            raise _no_chain(f"{type(layer).__name__} as layer {position}")
-        if isinstance(layer, Dense):
-            names.append(layer.name)
-    if len(model.layers) % 2 == 0:
-        raise _no_chain("no Dense as the last layer")
-    return names
+def _output_slope(spec: RunSpec, z: Tensor) -> Tensor | None:
+    """h'(z) of the output, where the loss has an activation for it."""
+    if "output" not in spec.resolved["loss"]:
+        return None
+    output: Activation = call("activation", spec.resolved["loss"]["output"])
+    constants = tuple(output.constants.values())
+    return output.derivative(z, output.forward(z, *constants), *constants)[0, 0]
 
 
-def _no_chain(found: str) -> ConfigError:
-    return ConfigError(
-        f"explain: architecture must be a plain chain Dense, Activate, ..., Dense, got {found}; write architecture=mlp"
+def _plain_chain(spec: RunSpec, model: Model) -> list[str]:
+    """The names of the affine layers of Dense, Activate, Dense, ..., Dense.
+
+    Raises ConfigError with all that has to be written to have such a chain.
+    """
+    layers = model.layers
+    expected = [Dense if place % 2 == 0 else Activate for place in range(len(layers))]
+    wrong = (place for place, kind in enumerate(expected) if not isinstance(layers[place], kind))
+    found = next((f"{type(layers[place]).__name__} as layer {place + 1}" for place in wrong), "")
+    if not found and len(layers) % 2:
+        return [layer.name for layer in layers if isinstance(layer, Dense)]
+    has_norm, changes = spec.choices["norm"] != "none", list[str]()
+    if all(isinstance(layer, Dense | Activate | BatchNorm | LayerNorm | Dropout) for layer in layers):
+        has_norm = any(isinstance(layer, BatchNorm | LayerNorm) for layer in layers)
+    else:
+        own = [one for one in spec.overrides if one.startswith("architecture.") and not _is_of_mlp(one)]
+        sized = any(one.startswith("architecture.hidden=") for one in spec.overrides)
+        changes = [
+            "architecture=mlp",
+            *([] if sized else ["architecture.hidden=[2]"]),
+            *(["without", *own] if own else []),
+        ]
+    if spec.resolved["architecture"].get("dropout"):
+        changes.insert(0, "architecture.dropout=0")
+    if has_norm:
+        changes.insert(0, "norm=none")
+    raise ConfigError(
+        "explain: architecture must be a plain chain Dense, Activate, ..., Dense, got "
+        f"{found or 'no Dense as the last layer'}; write {' '.join(changes) or 'architecture=mlp'}"
     )
+
+
+def _is_of_mlp(override: str) -> bool:
+    return override.partition("=")[0].partition(".")[2] in option("architecture", "mlp")
 
 
 def _check_sizes(params: Params, example: int, examples: int, data: str) -> None:

@@ -55,7 +55,8 @@ class Activation:
     this order, as tensors that broadcast over [R, B, U]. `derivative(z, a, ...)` returns a fresh tensor, which the
     caller may overwrite. `bounds` is the closure of f's range, `max_slope` the supremum of abs(f'). `kinks` are the z
     where f' jumps, each with the side whose limit f' takes there; at `bends` only f'' jumps. With `all_or_none`,
-    f' is 0 or `max_slope` and nothing else.
+    f' is 0 or `max_slope` and nothing else. `logs`, of a logistic function alone, gives ln f and ln(1 - f), also where
+    f rounds to 0 or 1.
     """
 
     forward: Forward
@@ -66,6 +67,7 @@ class Activation:
     bends: tuple[float, ...] = ()
     constants: Mapping[str, float] = field(default_factory=dict)
     all_or_none: bool = False
+    logs: Callable[[Units], tuple[Units, Units]] | None = None
 
 
 IDENTITY = Activation(torch.clone, lambda z, a: torch.ones_like(z), (-inf, inf), all_or_none=True)
@@ -85,7 +87,13 @@ def unit_step() -> Activation:
 
 def sigmoid() -> Activation:
     """The logistic function; f' = a - a²."""
-    return Activation(logistic, lambda z, a: torch.addcmul(a, a, a, value=-1), (0.0, 1.0), max_slope=0.25)
+    return Activation(
+        logistic,
+        lambda z, a: torch.addcmul(a, a, a, value=-1),
+        (0.0, 1.0),
+        max_slope=0.25,
+        logs=lambda z: (-log_one_plus_exp(-z), -log_one_plus_exp(z)),
+    )
 
 
 def scaled_sigmoid(slope: Positive = 1.0, offset: float = 0.0) -> Activation:

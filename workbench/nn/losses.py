@@ -76,25 +76,46 @@ class Loss:
 
 @dataclass(frozen=True)
 class Cost:
-    """c as a function of the output a: its `terms` [R, B, K], whose sum over K is c, and `gradient` dc/da."""
+    """c as a function of the output a: its `terms` [R, B, K], whose sum over K is c, and `gradient` dc/da.
+
+    Of a likelihood c = -Σ_K [v ln a + w ln(1 - a)], `weights` are v and w of the targets, the second None where it is
+    0: where a rounds to 0 or 1, c and dc/da are infinite, and what is computed from ln a is not.
+    """
 
     terms: Callable[[Outputs, Outputs], Outputs]
     gradient: Callable[[Outputs, Outputs], Outputs]
+    weights: Callable[[Outputs], tuple[Outputs, Outputs | None]] | None = None
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The logarithms of an output: `of` z -> (ln a, ln(1 - a)), and `pullback` (both, and dc by either) -> dc/dz.
+
+    What is of 1 - a is None where the output has none.
+    """
+
+    of: Callable[[Outputs], tuple[Outputs, Outputs | None]]
+    pullback: Callable[[Outputs, Outputs | None, Outputs, Outputs | None], Outputs]
 
 
 @dataclass(frozen=True)
 class Output:
-    """An output activation: `predict` z -> a, and `pullback` (z, a, dc/da) -> dc/dz."""
+    """An output activation: `predict` z -> a, and `pullback` (z, a, dc/da) -> dc/dz; `logs` of a probability."""
 
     predict: Callable[[Outputs], Outputs]
     pullback: Callable[[Outputs, Outputs, Outputs], Outputs]
     kinks: tuple[float, ...] = ()
+    logs: Logs | None = None
 
 
 HALF_SQUARED = Cost(lambda a, y: (a - y).square().mul_(0.5), lambda a, y: a - y)
 MEAN_SQUARED = Cost(lambda a, y: (a - y).square().mul_(1 / a.shape[2]), lambda a, y: (a - y).mul_(2 / a.shape[2]))
-CATEGORICAL_NLL = Cost(lambda a, y: -torch.xlogy(y, a), lambda a, y: -y / a)
-BINARY_NLL = Cost(lambda a, y: -torch.xlogy(y, a) - torch.xlogy(1 - y, 1 - a), lambda a, y: (a - y) / (a * (1 - a)))
+CATEGORICAL_NLL = Cost(lambda a, y: -torch.xlogy(y, a), lambda a, y: -y / a, lambda y: (y, None))
+BINARY_NLL = Cost(
+    lambda a, y: -torch.xlogy(y, a) - torch.xlogy(1 - y, 1 - a),
+    lambda a, y: (a - y) / (a * (1 - a)),
+    lambda y: (y, 1 - y),
+)
 
 
 def _softmax(z: Outputs) -> Outputs:
@@ -102,7 +123,22 @@ def _softmax(z: Outputs) -> Outputs:
     return torch.softmax(z.transpose(1, 2), 1).transpose(1, 2)
 
 
-SOFTMAX = Output(_softmax, lambda z, a, grad: a * (grad - (a * grad).sum(-1, keepdim=True)))
+def _log_softmax_pullback(log_a: Outputs, rest: Outputs | None, grad: Outputs, of_rest: Outputs | None) -> Outputs:
+    return grad - log_a.exp() * grad.sum(-1, keepdim=True)
+
+
+def _log_logistic_pullback(log_a: Outputs, rest: Outputs | None, grad: Outputs, of_rest: Outputs | None) -> Outputs:
+    """ln a has the slope 1 - a, and ln(1 - a) has -a."""
+    assert rest is not None
+    own = grad * rest.exp()
+    return own if of_rest is None else own - of_rest * log_a.exp()
+
+
+SOFTMAX = Output(
+    _softmax,
+    lambda z, a, grad: a * (grad - (a * grad).sum(-1, keepdim=True)),
+    logs=Logs(lambda z: (torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2), None), _log_softmax_pullback),
+)
 
 
 def elementwise(activation: Activation) -> Output:
@@ -112,17 +148,43 @@ def elementwise(activation: Activation) -> Output:
         lambda z: activation.forward(z, *constants),
         lambda z, a, grad: activation.derivative(z, a, *constants).mul_(grad),
         tuple(activation.kinks),
+        None if activation.logs is None else Logs(activation.logs, _log_logistic_pullback),
     )
 
 
 def compose(cost: Cost, output: Output, accepts: tuple[Target, ...]) -> Loss:
-    """The loss of any cost with any output activation: delta = dc/da · da/dz / B by the chain rule."""
+    """The loss of any cost with any output activation: delta = dc/da · da/dz / B by the chain rule.
+
+    A likelihood goes by way of ln a. Raises ConfigError where the output has no logarithm that it needs.
+    """
+    if cost.weights is not None:
+        return _likelihood(cost.weights, output, accepts)
 
     def measure(z: Outputs, y: Outputs) -> Measured:
         share = 1 / z.shape[1]
         a = output.predict(z)
         value = cost.terms(a, y).sum((1, 2)).mul_(share)
         return value, lambda: output.pullback(z, a, cost.gradient(a, y)).mul_(share)
+
+    return Loss(output.predict, measure, accepts, output.kinks)
+
+
+def _likelihood(
+    weights: Callable[[Outputs], tuple[Outputs, Outputs | None]], output: Output, accepts: tuple[Target, ...]
+) -> Loss:
+    """c = -Σ_K [v ln a + w ln(1 - a)]: delta = dc/dln a · dln a/dz / B, and the same of 1 - a."""
+    logs, probe = output.logs, torch.zeros(1, 1, 2)
+    if logs is None or (weights(probe)[1] is not None and logs.of(probe)[1] is None):
+        raise ConfigError(
+            "compose: a likelihood needs an output whose ln a (for the binary one ln(1 - a) too) is known where a "
+            "rounds to 0 or 1; write SOFTMAX with CATEGORICAL_NLL, elementwise(sigmoid()) with BINARY_NLL"
+        )
+
+    def measure(z: Outputs, y: Outputs) -> Measured:
+        (log_a, log_rest), (v, w), share = logs.of(z), weights(y), 1 / z.shape[1]
+        terms = v * log_a if w is None or log_rest is None else v * log_a + w * log_rest
+        value = terms.sum((1, 2)).mul_(-share)
+        return value, lambda: logs.pullback(log_a, log_rest, -v, None if w is None else -w).mul_(share)
 
     return Loss(output.predict, measure, accepts, output.kinks)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from workbench.arms import canonical, is_number, matters
 from workbench.reading.course import Course, LoggedRun, typical
-from workbench.reading.rules import RULES, Finding, Rule
+from workbench.reading.rules import GRADIENTS, RULES, Finding, Rule
 
 SCORE = "valid/loss"
 RATE = "optimizer.lr"
@@ -38,7 +38,7 @@ def diagnose(arm: str, runs: Sequence[LoggedRun], others: Sequence[LoggedRun] = 
     """The findings in an arm's runs; `others` are those of its sweep, to compare with."""
     lines: list[str] = []
     courses = [Course(run) for run in runs]
-    for rule in RULES:
+    for rule in (GRADIENTS, *RULES):
         found = [(course, finding) for course in courses for finding in rule.findings(course)]
         for layer in dict.fromkeys(finding.layer for _, finding in found):
             here = [(course, finding) for course, finding in found if finding.layer == layer]

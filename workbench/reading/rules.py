@@ -169,8 +169,8 @@ def _overfit(course: Course) -> Iterator[tuple[str, float, str]]:
 
 LESS = "optimizer.lr=(a third)"
 STARTS = "init=glorot or he"
+GRADIENTS = Rule("wrong gradients", (), _wrong_gradients, ())  # before all others: what they find follows from it
 RULES: Sequence[Rule] = (
-    Rule("wrong gradients", (), _wrong_gradients, ()),
     Rule("diverged", (), _diverged, (LESS, "train.clip_norm=1", "schedule=warmup")),
     Rule("dead units", ("dead_rate",), _dead, ("bias=small_positive", LESS, "activation=leaky_relu")),
     Rule("saturated units", ("saturation",), _saturated, ("init=glorot", "norm=batch", "activation=relu")),
