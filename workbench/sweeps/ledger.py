@@ -33,13 +33,16 @@ def make_ledger(jobs: Sequence[Job], kept: Mapping[str, KeptRun], rerun: Rerun) 
             continue
         if found.is_done or (rerun is Rerun["missing"] and found.outcome is not Outcome.pruned):
             error = "" if found.is_done else "kept from before; sweep.rerun=failed tries it again"
-            results[position] = Result(
-                job, found.id, found.outcome, dict(found.metrics), None, error, found.disagreement
-            )
+            results[position] = as_result(job, found, error)
         else:
             superseded.append(found.id)
     to_train = tuple(position for position in range(len(jobs)) if position not in results)
     return Ledger(to_train, results, tuple(superseded))
+
+
+def as_result(job: Job, kept: KeptRun, error: str = "") -> Result:
+    """What a store knows of a job's run, as its result."""
+    return Result(job, kept.id, kept.outcome, dict(kept.metrics), error=error, disagreement=kept.disagreement)
 
 
 def sweep_key(jobs: Sequence[Job]) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from workbench.errors import StoreAway
 from workbench.run import Job, Result
+from workbench.sweeps.ledger import as_result
 from workbench.tracking.base import Held, Outcome
 from workbench.tracking.store import member_tag
 
@@ -57,9 +58,7 @@ def wait(
                         found = lost.kept(sink, done[key])
                     if found and _is_result(found, jobs[position], taken[position], searching):
                         error = FAILED if found.outcome is Outcome.failed else ""
-                        results[position] = Result(
-                            jobs[position], found.id, found.outcome, dict(found.metrics), error=error
-                        )
+                        results[position] = as_result(jobs[position], found, error)
             if before is None and training:
                 console.print(_said(list(training.values())), highlight=False, soft_wrap=True)
             before = set(training)

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import torch
 
 from workbench.errors import ConfigError, TrackingError
-from workbench.run import Job, Result
+from workbench.run import Result
 from workbench.sweeps.executors.base import PackTask, Worker
+from workbench.sweeps.ledger import as_result
 from workbench.tracking.base import Outcome, Sink
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
     from workbench.tracking.mlflow import MlflowSink
-    from workbench.tracking.reader import KeptRun
 
 Brief = tuple[Any, ...]
 SECONDS_TO_END = 20.0  # for workers to close their runs
@@ -94,12 +94,8 @@ def settle(sink: "MlflowSink", task: PackTask, reason: str) -> list[Result]:
             continue
         kept = tries.pop()
         error = reason if kept.outcome is Outcome.failed else ""
-        results.append(_known(job, kept, error))
+        results.append(as_result(job, kept, error))
     return results
-
-
-def _known(job: Job, kept: "KeptRun", error: str) -> Result:
-    return Result(job, kept.id, kept.outcome, dict(kept.metrics), error=error, disagreement=kept.disagreement)
 
 
 def end_all(sink: "MlflowSink", tasks: Iterable[PackTask], reason: str) -> None:
