@@ -71,6 +71,7 @@ LEVELS = {
     "reading.command": 10,
     "certificate": 8,
     "spot_checks": 8,
+    "forward_check": 8,
     "commands": 10,
     "repair": 10,
     "cli": 10,

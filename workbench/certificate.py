@@ -14,6 +14,7 @@ from torch import Tensor
 
 from workbench.build import build_pack, validate_all
 from workbench.config import Device, Dtype, RunSpec
+from workbench.forward_check import Forward, Nodes, forward_rows
 from workbench.nn.activations import Activation
 from workbench.nn.gradcheck import Agreement, difference_curve, gradcheck
 from workbench.nn.initializers import Scheme, glorot, uniform_bias
@@ -22,7 +23,7 @@ from workbench.nn.losses import Loss, Target
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
-from workbench.nn.spot import deviations
+from workbench.nn.spot import Point, deviations
 from workbench.nodes import asks_for, call, option, options
 from workbench.spot_checks import said, spot_points
 
@@ -34,11 +35,12 @@ class Certificate:
     rows: list[Agreement]
     curve: dict[float, float]
     spots: list[str] = field(default_factory=list)
+    forward: list[Forward] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
-        """Whether every parameter's gradient is confirmed, and a spot check finds nothing."""
-        return all(row.agrees for row in self.rows) and not self.spots
+        """Whether the forward pass and every parameter's gradient are confirmed, and a spot check finds nothing."""
+        return all(row.agrees for row in self.rows) and all(row.agrees for row in self.forward) and not self.spots
 
 
 def certify(spec: RunSpec) -> Certificate:
@@ -58,7 +60,8 @@ def certify(spec: RunSpec) -> Certificate:
         found = gradcheck(stage.objective, stage.params, stage.x, stage.y, mode=stage.mode)
         rows += [replace(row, name=f"pretraining {number}: {row.name}") for row in found]
     spots = [said(one) for point in (whole, *before) for one in deviations(point)[0]]
-    return Certificate(rows, difference_curve(*problem, mode=mode), spots)
+    forward = forward_rows(Nodes.of(spec.resolved), whole, before)
+    return Certificate(rows, difference_curve(*problem, mode=mode), spots, forward)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Surveyed:
     single_error: float
     at_kinks: int
     agrees: bool
+    forward_error: float = 0.0
 
 
 def survey() -> Iterator[Surveyed]:
@@ -122,7 +126,11 @@ def _surveyed(
         activation=units,
         norm=call("norm", option("norm", norm)),
     )
-    rows = gradcheck(*_problem(model, units, cost, target), entries=2, mode=_mode())
+    problem = _problem(model, units, cost, target)
+    rows = gradcheck(*problem, entries=2, mode=_mode())
+    chosen = option("activation", "identity" if activation == "-" else activation), option("norm", norm)
+    nodes = Nodes(node, *chosen, option("loss", loss) | inner)
+    forward = forward_rows(nodes, Point(*problem, _mode()))
     yield Surveyed(
         activation,
         layer,
@@ -131,7 +139,8 @@ def _surveyed(
         max(row.difference_error for row in rows),
         max(row.single_error for row in rows),
         sum(row.at_kinks for row in rows),
-        all(row.agrees for row in rows),
+        all(row.agrees for row in rows) and all(row.agrees for row in forward),
+        max(row.error or 0.0 for row in forward),
     )
 
 
@@ -206,10 +215,11 @@ def survey_table(rows: Sequence[Surveyed]) -> Table:
         f"hand-written gradients: {len(rows)} combinations of activation, layer and loss",
         "the worst parameter's relative error; kinks: entries set aside there",
         ["activation", "layer", "loss"],
-        ["vs autograd", "vs differences", "float32", "kinks"],
+        ["forward", "vs autograd", "vs differences", "float32", "kinks"],
     )
     for row in rows:
-        errors = (f"{error:.1e}" for error in (row.autograd_error, row.difference_error, row.single_error))
+        found = row.forward_error, row.autograd_error, row.difference_error, row.single_error
+        errors = (f"{error:.1e}" for error in found)
         verdict = "agrees" if row.agrees else "DISAGREES"
         table.add_row(row.activation, row.layer, row.loss, *errors, str(row.at_kinks), verdict)
     return table

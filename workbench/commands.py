@@ -17,6 +17,7 @@ from workbench.compose import command_line
 from workbench.config import RunSpec, packaged
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
+from workbench.forward_check import forward_table
 from workbench.plain_text import say
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search
@@ -106,6 +107,7 @@ def check_command(arguments: Sequence[str]) -> int:
     command_line(arguments, lambda spec: certificates.append(check(spec)))
     console = plain_console()
     for one in certificates:
+        console.print(forward_table(one.forward))
         console.print(certificate_table(one))
         for spot in one.spots:
             console.print(f"DISAGREES: {spot}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,221 @@
+"""What a net computes, written once more from the textbooks and `torch.nn.functional`, one replica at a time.
+
+Nothing here uses what it is held against: activations, losses, layers and architectures each have a second form, by the
+name of the function that makes the first. Inputs are [B, I], parameters are those of one replica by name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Function = Callable[..., Tensor]
+
+
+def _softplus(z: Tensor, beta: float = 1.0, shift: float = 0.0, drop: float = 0.0) -> Tensor:
+    return torch.logaddexp(torch.zeros_like(z), beta * (z - shift)) / beta - drop
+
+
+ACTIVATIONS: dict[str, Function] = {
+    "identity": lambda z: z,
+    "unit_step": lambda z: torch.where(z < 0, 0.0, 1.0).to(z.dtype),
+    "sigmoid": torch.special.expit,
+    "scaled_sigmoid": lambda z, slope=1.0, offset=0.0: slope * (4 * torch.special.expit(z) - 2) + offset,
+    "tanh": lambda z: 2 * torch.special.expit(2 * z) - 1,
+    "hard_tanh": F.hardtanh,
+    "softsign": F.softsign,
+    "relu": F.relu,
+    "leaky_relu": lambda z, slope=0.01: F.leaky_relu(z, slope),
+    "absolute": lambda z: torch.where(z < 0, -z, z),
+    "softplus": _softplus,
+    "elu": lambda z, alpha=1.0: F.elu(z, alpha),
+    "selu": F.selu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "bump": lambda z: torch.exp(-z * z),
+    "monomial": lambda z, degree=2: torch.stack([z] * int(degree)).prod(0),
+}
+
+
+def _moved(y: Tensor, smoothing: float, classes: int) -> Tensor:
+    return (1 - smoothing) * y + smoothing / classes
+
+
+LOSSES: dict[str, Function] = {  # (z, y, h of the output) -> the mean over examples
+    "squared_error": lambda z, y, h: 0.5 * F.mse_loss(h, y, reduction="sum") / len(z),
+    "softmax_mse": lambda z, y, h: F.mse_loss(torch.softmax(z, 1), y),
+    "binary_nll": lambda z, y, h, smoothing=0.0: (
+        F.binary_cross_entropy_with_logits(z, _moved(y, smoothing, 2), reduction="sum") / len(z)
+    ),
+    "softmax_nll": lambda z, y, h, smoothing=0.0: F.cross_entropy(z, _moved(y, smoothing, z.shape[1])),
+    "perceptron": lambda z, y, h: F.relu(z * (1 - 2 * y)).sum() / len(z),
+}
+OUTPUTS: dict[str, Function] = {  # z -> h, where the loss has no activation for it
+    "squared_error": ACTIVATIONS["identity"],
+    "softmax_mse": lambda z: torch.softmax(z, 1),
+    "binary_nll": torch.special.expit,
+    "softmax_nll": lambda z: torch.softmax(z, 1),
+    "perceptron": ACTIVATIONS["unit_step"],
+}
+
+
+@dataclass
+class Net:
+    """One replica: parameters and buffers by name, its activation, and its norm (``batch``, ``layer``, or empty).
+
+    A pass in `training` needs the `key` that its masks are made of. `seen` is what it computed: (name, ``z`` or ``a``).
+    """
+
+    params: Mapping[str, Tensor]
+    activation: Function
+    norm: str = ""
+    eps: float = 1e-5
+    training: bool = False
+    key: int = 0
+    seen: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+
+    def affine(self, name: str, x: Tensor) -> Tensor:
+        """W x + b of every example."""
+        self.seen[name, "z"] = F.linear(x, self.params[f"{name}.W"], self.params[f"{name}.b"])
+        return self.seen[name, "z"]
+
+    def units(self, name: str, z: Tensor) -> Tensor:
+        """f(z)."""
+        self.seen[name, "a"] = self.activation(z)
+        return self.seen[name, "a"]
+
+    def normalized(self, name: str, x: Tensor) -> Tensor:
+        """The norm of the net."""
+        if not self.norm:
+            return x
+        gamma, beta = self.params[f"{name}.gamma"], self.params[f"{name}.beta"]
+        if self.norm == "layer":
+            return F.layer_norm(x, x.shape[1:], gamma, beta, self.eps)
+        mean, var = (self.params[f"{name}.running_{part}"].clone() for part in ("mean", "var"))
+        return F.batch_norm(x, mean, var, gamma, beta, self.training, eps=self.eps)
+
+    def dropped(self, name: str, x: Tensor, rate: float) -> Tensor:
+        """Inverted dropout, whose masks are hashes of key, name and place."""
+        if not (rate and self.training):
+            return x
+        kept: Tensor = x * mask(self.key, name, rate, *x.shape).to(x.dtype)
+        return kept / (1 - rate)
+
+    def maxout(self, name: str, x: Tensor, units: int) -> Tensor:
+        """The largest of a unit's pieces."""
+        pieces = torch.split(self.affine(name, x), units, 1)
+        self.seen[name, "a"] = torch.stack(pieces).amax(0)
+        return self.seen[name, "a"]
+
+    def highway(self, name: str, x: Tensor) -> Tensor:
+        """T H + (1 - T) x."""
+        h = self.units(name, self.affine(name, x))
+        t: Tensor = torch.special.expit(self.affine(f"{name}.gate", x))
+        return t * h + (1 - t) * x
+
+
+def mask(key: int, name: str, rate: float, batch: int, units: int) -> Tensor:
+    """Which units of which examples are kept."""
+    salt = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
+    own = _lowbias32(key ^ salt)
+    kept = [_lowbias32(_lowbias32(place) ^ own) >= round(rate * 2**32) for place in range(batch * units)]
+    return torch.tensor(kept).view(batch, units)
+
+
+def _lowbias32(x: int) -> int:
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) % 2**32
+    x = ((x ^ (x >> 15)) * 0x846CA68B) % 2**32
+    return x ^ (x >> 16)
+
+
+def _perceptron(net: Net, x: Tensor) -> Tensor:
+    return net.affine("l1", x)
+
+
+def _mlp(net: Net, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
+    for number in range(1, len(hidden) + 1):
+        name = f"l{number}"
+        x = net.units(name, net.normalized(name, net.affine(name, x)))
+        x = net.dropped(name, x, dropout)
+    return net.affine(f"l{len(hidden) + 1}", x)
+
+
+def _autoencoder(net: Net, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
+    return _mlp(net, x, [*hidden, *hidden[-2::-1]], dropout)
+
+
+def _maxout_mlp(net: Net, x: Tensor, hidden: list[int], pieces: int, dropout: float = 0.0) -> Tensor:
+    for number, width in enumerate(hidden, start=1):
+        x = net.normalized(f"l{number}", net.maxout(f"l{number}", x, width))
+        x = net.dropped(f"l{number}", x, dropout)
+    return net.affine(f"l{len(hidden) + 1}", x)
+
+
+def _residual_mlp(
+    net: Net,
+    x: Tensor,
+    width: int,
+    blocks: int,
+    placement: str = "pre",
+    scale: str = "one",
+    layers_per_block: int = 1,
+    order: str = "affine_first",
+    dropout: float = 0.0,
+) -> Tensor:
+    x, number = net.affine("l1", x), 1
+    for _ in range(blocks):
+        inner = net.normalized(f"l{number + 1}", x) if placement == "pre" else x
+        for _ in range(layers_per_block):
+            number += 1
+            name = f"l{number}"
+            if order == "affine_first":
+                inner = net.units(name, net.affine(name, inner))
+            else:
+                inner = net.affine(name, net.units(name, inner))
+            inner = net.dropped(name, inner, dropout)
+        x = x + (inner if scale == "one" else inner / blocks**0.5)
+        x = net.normalized(f"l{number}", x) if placement == "post" else x
+    last = f"l{number + 1}"
+    x = net.normalized(last, x) if placement == "pre" else x
+    return net.affine(last, x if order == "affine_first" else net.units(last, x))
+
+
+def _highway_mlp(net: Net, x: Tensor, width: int, depth: int, gate_bias: float = -1.0) -> Tensor:
+    x = net.units("l1", net.normalized("l1", net.affine("l1", x)))
+    for number in range(2, depth + 2):
+        x = net.normalized(f"l{number}", net.highway(f"l{number}", x))
+    return net.affine(f"l{depth + 2}", x)
+
+
+ARCHITECTURES: dict[str, Callable[..., Tensor]] = {
+    "perceptron": _perceptron,
+    "mlp": _mlp,
+    "autoencoder": _autoencoder,
+    "maxout_mlp": _maxout_mlp,
+    "residual_mlp": _residual_mlp,
+    "highway_mlp": _highway_mlp,
+}
+
+
+def autoencoded(net: Net, x: Tensor, number: int) -> Tensor:
+    """What the auto-encoder of one layer gives back: by weights of its own, or by the encoder's."""
+    name = f"l{number}"
+    a = net.units(name, net.normalized(name, net.affine(name, x)))
+    if f"d{number}.W" in net.params:
+        return net.affine(f"d{number}", a)
+    return a @ net.params[f"{name}.W"] + net.params[f"d{number}.b"]
+
+
+NORMS = {"none": "", "batch_norm": "batch", "layer_norm": "layer"}
+
+
+def own(kind: str, table: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+    """The second form of what a node makes, from a table, with the node's values; None for a function of the user's."""
+    module, _, name = str(node["_target_"]).rpartition(".")
+    if not module.startswith(f"workbench.nn.{kind}") or name not in table:
+        return None
+    return table[name], {key: value for key, value in node.items() if key != "_target_"}
