@@ -152,7 +152,8 @@ def pack_of(store: Store, kept: FullRun) -> list[FullRun]:
     others = [(PACK.fullmatch(run.data.tags["pack"]), run.info.run_id) for run in near]
     found = {one[2]: run for one, run in others if one} | {place: kept.run.id}
     if len(found) < int(size):
-        runs = [found[number] for number in sorted(found, key=int)]
+        return []
+    runs = [found[number] for number in sorted(found, key=int)]
     return [kept if run == kept.run.id else replace(read_run(store, run), allowed=kept.allowed) for run in runs]
 
 
