@@ -17,6 +17,8 @@ A message says who asked, what must hold, what came, and what to do.
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+MANY = 50  # options that a message lists
+
 
 class WorkbenchError(Exception):
     """Base of all errors the workbench raises on purpose; the CLI prints it without a traceback."""
@@ -77,4 +79,5 @@ def unknown_name(who: str, name: str, options: Iterable[str]) -> UnknownNameErro
     listed = sorted(options)
     near = closest(name, listed)
     hint = f"did you mean {near!r}? " if near else ""
-    return UnknownNameError(f"{who}: unknown name {name!r}; {hint}options: {', '.join(listed)}")
+    more = f" and {len(listed) - MANY} more" if len(listed) > MANY else ""
+    return UnknownNameError(f"{who}: unknown name {name!r}; {hint}options: {', '.join(listed[:MANY])}{more}")

@@ -1,6 +1,7 @@
 """Tables: CSV, Parquet and OpenML's, against arrays worked by hand; and what is said of what cannot be learned from."""
 
 import gzip
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,33 @@ def test_what_openml_does_not_have(tmp_path: Path, settings: dict[str, Any], mes
     said = str(refused.value)
     for part in message.split("*"):
         assert part in said
+
+
+def test_openml_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request has a bound while it lasts, and only then; nothing is asked for more than twice."""
+    bounds = []
+
+    def silent(*_: Any, **__: Any) -> Any:
+        bounds.append(socket.getdefaulttimeout())
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr("sklearn.datasets._openml.urlopen", silent)
+    monkeypatch.setattr("sklearn.datasets._openml.time.sleep", lambda seconds: None)
+    with pytest.raises(DataError, match=r"cannot get 'little' from openml.org: timed out; .* write data.cache=FOLDER"):
+        tables.openml("little", cache=str(tmp_path))
+    assert bounds == [tables.SECONDS] * 2
+    assert socket.getdefaulttimeout() is None
+
+
+def test_a_message_lists_some_of_many_columns(tmp_path: Path) -> None:
+    """The nearest one first, each on the same line, whatever its name."""
+    names = [f"gene {place}\x1b[1m" for place in range(500)]
+    path = written(tmp_path, [",".join([*names, "kind"]), ",".join(map(str, [*range(500), 1]))])
+    with pytest.raises(
+        WorkbenchError, match=r"^data.target: unknown name 'kinds'; did you mean 'kind'\? .* and 451 more$"
+    ) as said:
+        tables.table(path, "kinds")
+    assert str(said.value).isprintable()
 
 
 def test_openml_out_of_reach_and_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

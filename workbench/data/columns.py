@@ -3,6 +3,7 @@
 A column of texts or categories becomes one column of 0 and 1 for each of its values; truth values become 0 and 1.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -19,7 +20,9 @@ from workbench.errors import DataError
 
 MANY_VALUES = 50  # of a column that becomes one column for each of them
 ENOUGH = 8  # rows from which a column that counts them, or repeats the target, does so by no chance
-NAMELESS = r"Unnamed: \d+(\.\d+)?|__index_level_\d+__"  # as pandas calls an index that a file holds without a name
+NAMELESS = re.compile(
+    r"Unnamed: \d+(\.\d+)?|__index_level_\d+__"
+)  # as pandas calls an index that a file holds without a name
 
 
 class Column(NamedTuple):
@@ -72,6 +75,10 @@ def column_of(name: str, column: "pd.Series[Any]", asked: Asked) -> Column:
     Raises Otherwise where its texts are numbers that are to be read by another notation, and DataError where its values
     are neither numbers nor texts, some are missing or no numbers, or they are dates.
     """
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        values = column.to_numpy()
+        if values.dtype.kind != "f" or not np.isnan(values).any():
+            return Column(name, values)
     _refuse_missing(name, column, asked)
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _texts(name, column.astype(str).to_numpy(object))
@@ -79,9 +86,8 @@ def column_of(name: str, column: "pd.Series[Any]", asked: Asked) -> Column:
         raise DataError(
             f"column {shown(name)!r}: must hold numbers or texts, got {_type_of(column)}; {asked.out(name)}"
         )
-    if types.is_numeric_dtype(column):
-        kind = bool if types.is_bool_dtype(column) else np.float64
-        return Column(name, column.to_numpy() if isinstance(column.dtype, np.dtype) else column.to_numpy(kind))
+    if types.is_numeric_dtype(column):  # of pandas' own types, which know what is missing
+        return Column(name, column.to_numpy(bool if types.is_bool_dtype(column) else np.float64))
     return _numbers(_texts(name, column.map(str).str.strip().to_numpy(object)), asked)
 
 
@@ -179,7 +185,7 @@ def refuse_leaks(inputs: Sequence[Column], target: Column, asked: Asked) -> None
         if column.name in asked.keep:
             continue
         reason = ""
-        if pd.Series([column.name]).str.fullmatch(NAMELESS)[0]:
+        if NAMELESS.fullmatch(column.name):
             reason = "must have a name, as an index that pandas wrote has none"
         elif len(column.values) < ENOUGH:
             continue

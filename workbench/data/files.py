@@ -129,7 +129,7 @@ def npz(path: str, task: Task = "classification") -> Dataset:
         names = ("x", "x_test") if {"x_test", "y_test"} & members.keys() else ("x",)
         for name in (*names, *(name.replace("x", "y") for name in names)):
             if name not in members:
-                raise unknown_name(f"{who}: has no array of this name", name, members)
+                raise unknown_name(f"{who}: has no array of this name", name, [shown(one, 60) for one in members])
         heads = {name: npy_header(file, archive, member) for name, member in members.items() if name in ARRAYS}
         _refuse_arrays(who, heads, names, task)
         parts = [read_npy(file, archive, members[name], heads[name]) for name in (n.replace("x", "y") for n in names)]

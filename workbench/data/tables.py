@@ -30,7 +30,7 @@ from workbench.errors import ConfigError, DataError, unknown_name
 from workbench.memory import COPIES, require_memory
 
 MANY_NUMBERS = 10_000_000  # of a table whose inputs are kept in float32
-SECONDS = 5.0  # that openml.org may be silent
+SECONDS = 4.0  # that openml.org may be silent
 FAILURES = (ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, HTTPException, zlib.error)
 PARQUET = (".parquet", ".pq")
 READ = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_string)
@@ -159,12 +159,14 @@ def openml(
     try:
         with warnings.catch_warnings(), _patience():
             warnings.simplefilter("ignore")  # of inactive and of several versions: the digest says which it is
+            warnings.filterwarnings("error", "A network error")  # no third and fourth try where nobody answers
             # categories of numbers, as MNIST's, break scikit-learn up to 1.9 under pandas 3.1 (scikit-learn #34902)
             head: Any = fetch_openml(name, **settings, read_csv_kwargs={"nrows": 0})
             bunch: Any = fetch_openml(name, **settings, read_csv_kwargs={"dtype": None})
-    except FAILURES as error:
+    except (*FAILURES, UserWarning) as error:
+        reason = error.__context__ if isinstance(error, UserWarning) else error
         raise DataError(  # OpenMLError and URLError are of these
-            f"data.name: cannot get {shown(name)!r} from openml.org: {shown(error)}; look its name up on "
+            f"data.name: cannot get {shown(name)!r} from openml.org: {shown(reason)}; look its name up on "
             "https://www.openml.org, and where there is no connection write data.cache=FOLDER with the folder that "
             "sklearn.datasets.fetch_openml(..., data_home=FOLDER) filled elsewhere"
         ) from error
