@@ -38,6 +38,13 @@ def test_error_over_the_step_is_a_v() -> None:
     assert curve[steps[0]] > 100 * curve[best] < curve[steps[-1]]
 
 
+@pytest.mark.parametrize("activation", ["leaky_relu", "hard_tanh", "absolute"])
+def test_a_net_that_stands_on_a_kink_agrees(activation: str) -> None:
+    """x = 0 and b = 0 put z where torch's autograd takes another side than f' says."""
+    words = ["data=xor", "split.standardize=false", "loss=binary_nll", "bias=zero", "architecture.hidden=[4]"]
+    assert certify(wb.configure([*words, f"activation={activation}"])).agrees
+
+
 def test_a_wrong_slope_is_caught_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A derivative off by a thousandth fails the certificate and the survey's rows of it alone."""
     right = activations.tanh()

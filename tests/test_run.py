@@ -107,7 +107,7 @@ def test_diverged_run_is_finished_with_its_reason(cli: Cli, store: Store) -> Non
 
 def test_runs_beside_a_diverged_one_are_unchanged(store: Store) -> None:
     """A replica's numbers do not depend on the one that left its pack."""
-    specs = [wb.configure([*SMALL, "dtype=float64", f"optimizer.lr={lr}"]) for lr in ("0.1", "1e200", "0.02")]
+    specs = [wb.configure([*SMALL, "dtype=float64", f"optimizer.lr={lr}"]) for lr in ("0.1", "1e38", "0.02")]
     together = train_pack([Job(spec, "", "") for spec in specs], MemorySink())
     assert [result.outcome.value for result in together.results] == ["finished", "diverged", "finished"]
     for replica in (0, 2):

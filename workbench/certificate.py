@@ -23,7 +23,7 @@ from workbench.nn.losses import Loss, Target
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
-from workbench.nn.spot import Point, deviations
+from workbench.nn.spot import Point, deviations, off_kinks
 from workbench.nodes import asks_for, call, option, options
 from workbench.spot_checks import said, spot_points
 
@@ -53,7 +53,7 @@ def certify(spec: RunSpec) -> Certificate:
     exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
     pack = build_pack([replace(spec, config=exact)])
     params = pack.initial_params()
-    whole, *before = spot_points(pack, params, range(1))
+    whole, *before = map(off_kinks, spot_points(pack, params, range(1)))
     problem, mode = (whole.objective, whole.params, whole.x, whole.y), whole.mode
     rows = gradcheck(*problem, mode=mode)
     for number, stage in enumerate(before, start=1):

@@ -73,7 +73,7 @@ def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
     answer = cli("reproduce", "faster", "--claims", "claims")
     assert (answer.code, answer.err) == (0, "")
     assert "Tanh against sigmoid" in answer.out
-    final = [run for run in runs_of(store) if not run.data.tags["arm"].startswith("tuning")]
+    final = [run for run in runs_of(store) if not run.info.run_name.startswith("tuning")]
     assert len(final) == 2 * 6
     shown = cli("train", "--config-dir", "claims", "experiment=faster", "--cfg", "job")
     assert shown.code == 0

@@ -65,23 +65,30 @@ class Point:
 def deviations(point: Point) -> tuple[list[Deviation], float]:
     """All that deviates by more than `TOLERANCE`, the parts before the whole, and the largest error of all."""
     stream = generator(0, "noise", "spot check")
-    near = _shaken(point, stream)
+    near = _shaken(point)
     found = [*_units(near), *_outputs(near, stream)]
     found += _gradients([near.at(_usual(near.params)), near.at(_random(near.params, stream))])
     worst = max((one.error for one in found), default=0.0)
     return [one for one in found if not one.error < TOLERANCE[point.x.dtype]], worst
 
 
-def _shaken(point: Point, stream: torch.Generator) -> Point:
-    """The point with noise, inputs of a usual size, and every second example with another's target."""
-    flat = point.params.flat.nan_to_num(0.0, 1e6, -1e6).clone()
+def off_kinks(point: Point) -> Point:
+    """The point with noise on inputs and trained parameters, so that no z lies on a kink."""
+    stream = generator(0, "noise", "off kinks")
+    flat = point.params.flat.clone()
     trained = flat[:, : point.params.layout.n_trained]
     trained.add_(_normal(trained, stream) * NOISE * (1 + trained.abs()))
+    x = point.x + NOISE * _normal(point.x, stream)
+    return Point(point.objective, point.params.with_flat(flat), x, point.y, point.mode)
+
+
+def _shaken(point: Point) -> Point:
+    """The point off kinks, with inputs of a usual size, and every second example with another's target."""
+    flat = point.params.flat.nan_to_num(0.0, 1e6, -1e6)
     spread = point.x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1.0)
-    x = point.x / spread
-    odd = torch.arange(x.shape[1]).view(1, -1, 1) % 2 == 1
+    odd = torch.arange(point.x.shape[1]).view(1, -1, 1) % 2 == 1
     y = torch.where(odd, point.y.roll(1, 1), point.y)
-    return Point(point.objective, point.params.with_flat(flat), x + NOISE * _normal(x, stream), y, point.mode)
+    return off_kinks(Point(point.objective, point.params.with_flat(flat), point.x / spread, y, point.mode))
 
 
 def _usual(params: Params) -> Tensor:
