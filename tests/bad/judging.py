@@ -18,7 +18,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 BROKEN = ("Traceback (most recent call last)", "HYDRA_FULL_ERROR", "Error executing job", "object at 0x", "<class '")
 WAY_OUT = re.compile(
     r"\b(write|drop|remove|name|choose|use|add|make|put|start|install|download|give|send|did you mean|options|keys of"
-    r"|mend|fill|correct|flatten|quote|look|set|save|close|restore|repeat|train something|call|keep|free|lower|split|move|check|run)\b"
+    r"|mend|fill|correct|flatten|quote|look|set|save|close|restore|repeat|call|keep|free|lower|split|move|check|run"
+    r"|train something)\b"
 )
 STATUS = "SELECT name, status FROM runs WHERE lifecycle_stage = 'active'"
 METRICS = (
