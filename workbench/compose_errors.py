@@ -109,7 +109,8 @@ def _of_hydra(text: str) -> ConfigError:
     if match := re.match(r"Override (\S+) looks like a config group override, but config group '(.*)' does", first):
         return ConfigError(f"{match[1]}: there is no group {match[2]!r}; write one of {', '.join(GROUPS)}")
     rest = [line for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line and not line.startswith("full_key")]
-    return ConfigError(f"{' '.join(rest)}; correct that override, or drop it (WORKBENCH_DEBUG=1 shows where it arose)")
+    said = f"configuration: {' '.join(rest).removesuffix('.')}; correct that override, or drop it"
+    return ConfigError(f"{said} (WORKBENCH_DEBUG=1 shows where it arose)")
 
 
 def missing(key: str) -> ConfigError:

@@ -19,7 +19,7 @@ BROKEN = ("Traceback (most recent call last)", "HYDRA_FULL_ERROR", "Error execut
 WAY_OUT = re.compile(
     r"\b(write|drop|remove|name|choose|use|add|make|put|start|install|download|give|send|did you mean|options|keys of"
     r"|mend|fill|correct|flatten|quote|look|set|save|close|restore|repeat|call|keep|free|lower|split|move|check|run"
-    r"|train something)\b"
+    r"|take it out|looks at it|train something)\b"
 )
 STATUS = "SELECT name, status FROM runs WHERE lifecycle_stage = 'active'"
 METRICS = (

@@ -120,7 +120,7 @@ def _keep(sweep: ReadSweep, compared: Compared, store: Store, asked: Comparison,
     try:
         files = save_figures(sweep.runs, folder, _title(sweep))
         files.append(folder / "arms.csv")
-        compared.numbers.to_csv(files[-1], index=False)
+        files[-1].write_text(compared.numbers.to_csv(index=False))  # pandas itself would expand a ~
     except OSError as error:
         said = f"compare: {folder} must be a folder that can be written, got {error}; name another with --out"
         raise ConfigError(said) from error

@@ -69,7 +69,8 @@ def kept_by(store: Store) -> Iterator[None]:
         lines = [line for line in str(error).splitlines() if not line.startswith("(raised as a result of")]
         reason = hidden(lines[0] if lines else type(error).__name__, store.uri)
         kind = StoreAway if _is_away(error) else TrackingError
-        raise kind(f"tracking: the store {store.shown} did not answer as it must: {reason}") from _bare(error, store)
+        said = f"tracking: the store {store.shown} did not answer as it must: {reason}; workbench doctor looks at it"
+        raise kind(f"{said}, tracking.uri=... (or --uri) names another") from _bare(error, store)
 
 
 def _bare(error: Exception, store: Store) -> Exception | None:
