@@ -104,7 +104,7 @@ def recover_command(options: argparse.Namespace) -> int:
     known = {one.file.resolve(): one for one in unsent(store)}
     named = [Path(file) for file in options.files]
     for file in named:
-        if file.resolve() not in known:
+        if Path(os.path.realpath(file)) not in known:  # resolve() itself raises for links in a circle
             listed = ", ".join(map(str, known)) or "none"
             raise ConfigError(
                 f"recover: must name a file that holds what {store.shown} lacks, got {file}; found {listed}"

@@ -47,7 +47,8 @@ def parse_yaml(content: bytes, where: str, loader: Any = yaml.SafeLoader, most: 
             f"{where}: must be text in UTF-8, but byte {error.start} is none; save it as UTF-8"
         ) from error
     except yaml.reader.ReaderError as error:
-        raise ConfigError(f"{where}: must be text, but character {error.position} is {error.character!a}") from error
+        odd = f"character {error.position} is {error.character!a}"
+        raise ConfigError(f"{where}: must be text, but {odd}; write text only, saved as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""

@@ -13,7 +13,7 @@ from tests.bad.kinds import KINDS
 from tests.bad.stage import Stage
 from tests.bad.survey import survey
 
-COUNTS = {"checkpoints": 80, "names": 120, "spool": 80}
+COUNTS = {"overrides": 280, "yaml": 240, "data": 200, "spool": 80, "checkpoints": 80, "paths": 120, "names": 120}
 FEW, PART = 8, 40  # cases of each kind in the usual run, and at a time in the long one
 PARTS = [(kind, part) for kind, count in COUNTS.items() for part in range(count // PART)]
 
@@ -36,6 +36,12 @@ def _none_wrong(stage: Stage, kind: str, count: int, start: int) -> None:
 def test_bad_inputs_are_refused(stage: Stage, kind: str) -> None:
     """A few of each kind."""
     _none_wrong(stage, kind, FEW, 1000)
+
+
+def test_a_thousand_are_made() -> None:
+    """Of all kinds that there are."""
+    assert COUNTS.keys() == KINDS.keys()
+    assert len(PARTS) * PART >= 1000
 
 
 @pytest.mark.slow

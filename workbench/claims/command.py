@@ -131,7 +131,7 @@ def new_command(kind: str, name: str, folder: str) -> int:
 def _folder(path: str | None) -> Path | None:
     if path is None:
         return None
-    folder = Path(path).resolve()
+    folder = Path(os.path.realpath(path))  # resolve() itself raises for links in a circle
     if not folder.is_dir():
         raise ConfigError(f"--claims: must be a folder, got {path!r}; make one with: workbench new claim NAME")
     return folder

@@ -67,7 +67,7 @@ def read_sweep(
     With `histories` its runs have the series of the metrics that are `wanted`. Raises UnknownNameError for an id the
     store does not know and TrackingError where it holds no sweep.
     """
-    if store.file is not None and not store.file.exists():
+    if store.is_missing:
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
     client = connect(store)
     with kept_by(store):
@@ -182,7 +182,7 @@ def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
 
 def _ended(store: Store, experiment: str) -> list[EndedRun]:
     """From the tables of a database, else by MLflow's search."""
-    if store.file is not None and not store.file.exists():
+    if store.is_missing:
         return []
     client = connect(store)
     with kept_by(store):
@@ -244,7 +244,7 @@ def artifact(store: Store, run: str, path: str) -> bytes:
 
 def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
     """Every run that a search finds in an experiment (in all of them, if none is named), if there are any."""
-    if store.file is not None and not store.file.exists():
+    if store.is_missing:
         return []
     client = connect(store)
     with kept_by(store):

@@ -51,7 +51,7 @@ def find_run(store: Store, name: str | None) -> FullRun:
 
     Raises UnknownNameError with the names that are nearest, and TrackingError where there is no run.
     """
-    if store.file is not None and not store.file.exists():
+    if store.is_missing:
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
     client = connect(store)
     with kept_by(store):

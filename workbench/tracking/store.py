@@ -53,6 +53,11 @@ class Store:
         return re.sub(r"^(\w+)\+\w+:", r"\1:", self.shown) if self.file is None else self.file.name
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it is an sqlite database that is not there, or is empty: reading would make its tables."""
+        return self.file is not None and not (self.file.exists() and self.file.stat().st_size)
+
+    @property
     def is_server(self) -> bool:
         """Whether MLflow's own server answers at this address."""
         return self.uri.startswith("http")
@@ -106,8 +111,8 @@ def _database(uri: str) -> Path:
             f"workbench sets by itself; write tracking.uri={named}"
         )
     try:
-        text.encode()
         path = Path(text).expanduser().resolve()
+        str(path).encode()
         is_folder, is_in_folder = path.is_dir(), path.parent.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no home, no text
         raise TrackingError(

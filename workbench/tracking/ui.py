@@ -29,7 +29,7 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
 
     Raises TrackingError where there is no store, the port is taken or the server does not start.
     """
-    if store.file is not None and not store.file.exists():
+    if store.is_missing:
         raise TrackingError(f"ui: no store at {store.shown}; train something first or name another with --uri")
     if not 1 <= port <= LAST_PORT:
         raise TrackingError(f"ui: --port must be from 1 to {LAST_PORT}, got {port}; write for example --port 5000")
