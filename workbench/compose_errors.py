@@ -33,7 +33,7 @@ def in_our_words(acted: Sequence[BaseException] = ()) -> Iterator[None]:
         if error in acted:
             raise
         raise ConfigError(
-            "the configuration leads back to itself, by its defaults or by interpolations; drop one of them"
+            "configuration: it leads back to itself, by its defaults or by interpolations; drop one of them"
         ) from error
     except Exception as error:
         if error in acted or not _is_hydras(error):

@@ -61,7 +61,8 @@ class FileConfigSource(file_config_source.FileConfigSource):
             header = ConfigSource._get_header_dict(read_bytes(file)[:512].decode("utf-8-sig", "ignore"))
             config = OmegaConf.create(content)
         except (OmegaConfBaseException, ValueError) as error:
-            raise ConfigError(f"{file}: must be a configuration, but: {str(error).splitlines()[0]}") from error
+            said = str(error).splitlines()[0]
+            raise ConfigError(f"{file}: must be a configuration, but: {said}; correct it") from error
         return ConfigResult(config=config, path=f"{self.scheme()}://{self.path}", provider=self.provider, header=header)
 
 

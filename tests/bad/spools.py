@@ -230,7 +230,7 @@ def _spool(draw: st.DrawFn) -> Case:
         )
     )
     template = draw(st.sampled_from(["store", "store", "store", "empty"]))
-    codes = (0, 3) if command[0] == "train" else (0, 1, 2)
+    codes = (0, 3) if command[0] == "train" and template == "store" else (0, 1, 2, 3)  # 2: its database is gone
     return Case("spool", command, {spool_file(): content}, template=template, codes=codes, may_leave=True)
 
 

@@ -13,7 +13,7 @@ from tests.bad.kinds import KINDS
 from tests.bad.stage import Stage
 from tests.bad.survey import survey
 
-COUNTS = {"overrides": 280, "yaml": 240, "data": 200, "spool": 80, "checkpoints": 80, "paths": 120, "names": 120}
+COUNTS = {"overrides": 240, "yaml": 200, "data": 160, "spool": 80, "checkpoints": 80, "paths": 120, "names": 120}
 FEW, PART = 8, 40  # cases of each kind in the usual run, and at a time in the long one
 PARTS = [(kind, part) for kind, count in COUNTS.items() for part in range(count // PART)]
 

@@ -116,7 +116,8 @@ def _read(file: str) -> Any:
             table = csv.DictReader(lines, skipinitialspace=True)
             return [{key: cell for key, cell in row.items() if cell not in ("", None)} for row in table]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: must be a yaml or CSV file: {str(error).splitlines()[0]}") from error
+        said = f"{file}: must be a yaml or CSV file in UTF-8, but: {str(error).splitlines()[0]}"
+        raise ConfigError(f"{said}; correct it, or name another") from error
 
 
 def _row(where: str, row: Any) -> dict[str, str]:
