@@ -25,7 +25,7 @@ REFUSED = [
     ),
     ("train.clip_norm=-1", "train.clip_norm: must be above 0, or null, got -1.0; write for example train.clip_norm=1"),
     ("train.clip_norm=0", "train.clip_norm: must be above 0, or null, got 0.0"),
-    ("train.clip_norm=inf", "train.clip_norm: must be above 0, or null, got inf"),
+    ("train.clip_norm=inf", "train.clip_norm: must be at most 3.4e+38, got inf; write for example train.clip_norm=1"),
     (
         "data=breast_cancer loss=binary_nll target=input",
         "loss: binary_nll needs binary targets, but target=input has real targets; write loss=squared_error",

@@ -14,7 +14,7 @@ from torch import Tensor
 from workbench.config import RunSpec
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
-from workbench.data.splits import Change, Split, inputs_as_targets, split
+from workbench.data.splits import Change, Split, held_by_float32, inputs_as_targets, split
 from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError
@@ -49,8 +49,11 @@ def dataset_of(spec: RunSpec) -> Dataset:
     return _dataset(json.dumps(spec.resolved["data"], sort_keys=True))
 
 
-def _drawn(node: str, seed: int, valid: float, test: float, standardize: bool, change: Change) -> Split:
-    return split(_dataset(node), seed, valid, test, standardize, change)
+def _drawn(
+    node: str, seed: int, valid: float, test: float, standardize: bool, change: Change, dtype: torch.dtype
+) -> Split:
+    parts = split(_dataset(node), seed, valid, test, standardize, change)
+    return held_by_float32(_dataset(node), parts, standardize) if dtype is torch.float32 else parts
 
 
 _split = lru_cache(maxsize=32)(_drawn)
@@ -63,7 +66,8 @@ def split_of(spec: RunSpec) -> Split:
     node = json.dumps(spec.resolved["data"], sort_keys=True)
     draw = _split if dataset_of(spec).x.nbytes < LARGE else _large_split
     change = Change(part.limit, part.label_noise, part.binarize)
-    own = draw(node, part.seed, part.valid, part.test, part.standardize, change)
+    dtype = getattr(torch, spec.config.dtype.name)
+    own = draw(node, part.seed, part.valid, part.test, part.standardize, change, dtype)
     return inputs_as_targets(own) if learns_inputs(spec) else own
 
 

@@ -13,7 +13,7 @@ from tests.data.advice import done, read, refused, ways_out
 from tests.data.test_broken_files import peak_below
 from tests.data_files import examples
 from workbench.data.datasets import Dataset
-from workbench.data.splits import Change, split
+from workbench.data.splits import Change, held_by_float32, split
 from workbench.errors import DataError, WorkbenchError
 from workbench.nodes import option, options
 
@@ -119,10 +119,12 @@ def test_numbers_beyond_float32_are_scaled() -> None:
     y = np.arange(40) % 2
     data = Dataset("own", X * 1e60, y, 2)
     with pytest.raises(
-        DataError, match=r"own: numbers must be at most 3.4e38 in size, .* write split.standardize=true"
+        DataError, match=r"own: numbers must be at most 3.4e38 in size, .* write split.standardize=true, or dtype"
     ):
-        split(data, 0, 0.1, 0.1, False)
-    assert np.abs(split(data, 0, 0.1, 0.1, True).train.x).max() < 10
+        held_by_float32(data, split(data, 0, 0.1, 0.1, False), False)
+    scaled = split(data, 0, 0.1, 0.1, True)
+    assert held_by_float32(data, scaled, True) is scaled
+    assert np.abs(scaled.train.x).max() < 10
 
 
 @pytest.mark.parametrize(

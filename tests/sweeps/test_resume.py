@@ -146,7 +146,7 @@ def test_another_batch_of_runs_does_not_use_a_checkpoint(
     old = next(run for run in runs_of(store) if run.info.run_id == first["seed=0"])
     assert old.data.tags["outcome"] == "finished"
     both = read_sweep(store, old.data.tags["sweep"]).runs
-    assert sorted(run.name for run in both) == ["seed=0", "seed=1", "seed=2"]
+    assert sorted(run.seed for run in both) == [0, 1, 2]
     assert weights(store)["seed=0"] == weights_alone(tmp_path_factory, cli, store, "seed=0,1,2")["seed=0"]
 
 

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,8 @@ def test_old_places_are_still_read(store: Store, folder: Path) -> None:
 def swept_in(swept: Trained, place: Path) -> Path:
     """A copy of a trained sweep's folder."""
     assert swept.store.file is not None
+    with closing(sqlite3.connect(swept.store.file)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # other tests may have it open, with a log
     return Path(shutil.copytree(swept.store.file.parent, place, ignore=shutil.ignore_patterns("*-wal", "*-shm")))
 
 

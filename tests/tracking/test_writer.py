@@ -137,7 +137,7 @@ def test_what_is_written_now_is_not_tried_again(at_once: None) -> None:
     writer = Writer(store.write)
     writer.put(event(0))
     with pytest.raises(TrackingError, match="call 2"):
-        writer.now([event(1)])
+        writer.now(lambda: store.write([event(1)]))
     writer.flush()
     assert store.kept == ["0"]
 

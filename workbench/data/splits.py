@@ -61,15 +61,15 @@ def split(
     parts = parts._replace(train=_relabeled(dataset, train, seed, change.label_noise))
     if change.binarize is not None:
         parts = _binarized(dataset, parts, change.binarize)
-    return _representable(dataset, _scaled(dataset, parts) if standardize else parts, standardize)
+    return _scaled(dataset, parts) if standardize else parts
 
 
-def _representable(dataset: Dataset, parts: Split, standardized: bool) -> Split:
-    """The parts themselves; raises DataError where a number has none in float32, by which runs compute."""
+def held_by_float32(dataset: Dataset, parts: Split, standardized: bool) -> Split:
+    """The parts themselves; raises DataError where a number is beyond float32."""
     largest = max(float(np.abs(end)) for part in parts for of in part for end in (of.min(), of.max()))
     if largest <= float(np.finfo(np.float32).max):
         return parts
-    then = "divide the numbers" if standardized else "write split.standardize=true, or divide the numbers"
+    then = "write dtype=float64" if standardized else "write split.standardize=true, or dtype=float64"
     raise DataError(f"{dataset.name}: numbers must be at most 3.4e38 in size, as float32 is, got {largest:.3g}; {then}")
 
 
