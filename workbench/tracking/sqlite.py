@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 from weakref import WeakSet
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -151,7 +151,8 @@ def _make_no_other(dialect: Any, record: object, arguments: Any, named: object) 
 def damage(file: Path) -> str:
     """What sqlite finds wrong with a database; empty for one that is whole, or cannot be looked at now."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=1)) as database:
+        how = urlencode(_for_reading(file) or {"mode": "ro"})
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?{how}", uri=True, timeout=1)) as database:
             said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:
         return ""
