@@ -60,6 +60,7 @@ LEVELS = {
     "nodes": 7,
     "overrides": 7,
     "targets": 7,
+    "variants": 7,
     "build": 7,
     "outbox": 8,
     "run": 8,
@@ -90,7 +91,17 @@ FENCES = {
         "cli",
         "bench.usual",
     ),
-    "omegaconf": ("config", "config_files", "compose", "compose_errors", "nodes", "run", "sweeps", "bench.usual"),
+    "omegaconf": (
+        "variants",
+        "config",
+        "config_files",
+        "compose",
+        "compose_errors",
+        "nodes",
+        "run",
+        "sweeps",
+        "bench.usual",
+    ),
     "mlflow": ("tracking", "bench.usual"),
     "pandas": ("claims", "reading", "commands", "data"),  # the users' own tables
     "matplotlib": ("", "claims", "reading", "commands"),  # the package itself names Figure for claims to draw on

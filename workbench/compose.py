@@ -8,7 +8,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import is_dataclass, replace
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ from workbench.config_files import literal, register
 from workbench.errors import ConfigError
 from workbench.overrides import check_arguments, check_overrides
 from workbench.targets import refuse_foreign
+from workbench.variants import Copies, Variants, copy_of
 
 VERSION_BASE = "1.3"
 Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is composed by Hydra, by its choices of groups
-Copies = dict[tuple[object, ...], DictConfig]
 Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
 multirun: ContextVar[Many] = ContextVar("multirun")
 KEPT = "config.yaml"  # in a run's files
@@ -62,7 +62,7 @@ def configure_each(
             config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
         base, choices, written = _without_hydra(config), _choices(config.hydra), _task_overrides(config.hydra)
         jobs: Copies = {}
-        specs = [_refined(_copy(base, jobs, (), values), choices, written, values) for values in settings]
+        specs = [_refined(copy_of(base, jobs, (), values), choices, written, values) for values in settings]
         return [replace(spec, folder=str(folder.resolve())) for spec in specs] if folder else specs
 
 
@@ -83,34 +83,26 @@ def compose_runs(
     reader = _Reader(loader)
     bases = {} if bases is None else bases
     jobs: Copies = {}
-    specs = []
+    variants, specs = Variants(), []
     for lines in runs:
         overrides = [reader.parsed(line) for line in lines]
         values = [one for one in overrides if not reader.chooses(one)]
         if any(map(_needs_hydra, values)):
-            whole = loader.load_sweep_config(config, list(lines))
-            specs.append(spec_of(whole, whole.hydra))
+            own = loader.load_sweep_config(config, list(lines))
+            specs.append(spec_of(own, own.hydra))
             continue
         chosen = tuple(str(one.input_line) for one in overrides if one not in values)
         if chosen not in bases:
             base = loader.load_sweep_config(config, list(chosen))
             bases[chosen] = _without_hydra(base), _choices(base.hydra)
         base, choices = bases[chosen]
-        job = _copy(base, jobs, chosen, {one.key_or_group: one.value() for one in values})
+        plain = {one.key_or_group: one.value() for one in values}
+        job = copy_of(base, jobs, chosen, plain)
         ConfigLoaderImpl._apply_overrides_to_config(values, job)
-        specs.append(_spec(job, choices, tuple(lines)))
+        whole = partial(_spec, job, choices, tuple(lines))
+        specs.append(variants.spec(job, chosen, plain, tuple(lines), whole))
     folder = _folder(config.hydra)
     return [replace(spec, folder=folder) for spec in specs] if folder else specs
-
-
-def _copy(base: DictConfig, copies: Copies, chosen: tuple[str, ...], values: Mapping[str, Any]) -> DictConfig:
-    """A copy of `base`, of these choices, to set values in: the one before, where the same keys are set once more."""
-    if any(isinstance(one, dict) for one in values.values()):  # is merged into what is there, all else takes its place
-        return base.copy()
-    keys = chosen, *values
-    if keys not in copies:
-        copies[keys] = base.copy()
-    return copies[keys]
 
 
 class _Reader:
