@@ -144,6 +144,12 @@ def test_configure_each_is_configure() -> None:
         (["train.clip_norm=2", "split.seed=4"], ["train.clip_norm=null", "split.seed=${seed}"]),
         (["optimizer={lr:0.3,momentum:0.9}"], ["optimizer={lr:0.2}"]),
         (["tracking.experiment=one"], ["tracking.experiment=two"]),
+        (["seed=1"], ["seed=2"]),  # which the split's seed repeats
+        (["seed=1", "split.seed=5"], ["seed=2", "split.seed=6"]),
+        (["dtype=float32", "device=cpu"], ["dtype=float64", "device=auto"]),
+        (["bias=constant", "bias.value=0.1"], ["bias=constant", "bias.value=1"]),
+        (["train.epochs=3", "optimizer.lr=0.1"], ["train.epochs=4", "optimizer.lr=${bias.value}"]),
+        (["loss=squared_error", "loss.output=null"], ["loss=squared_error", "loss.output=${activation}"]),
     ],
 )
 def test_a_run_before_leaves_nothing(hydra_context: Any, before: list[str], lines: list[str]) -> None:

@@ -24,7 +24,7 @@ from workbench.tracking.store import Store
 pytestmark = pytest.mark.browser
 pytest_plugins = ["tests.outer_fixtures"]
 SECONDS = 60_000  # in milliseconds: the pages are slow where cores are few
-ARMS = ("relu lr=0.1", "relu lr=0.03", "tanh lr=0.1", "tanh lr=0.03")
+ARMS = tuple(f"activation: {name}, optimizer.lr: {lr}" for name in ("relu", "tanh") for lr in (0.1, 0.03))
 
 
 @dataclass
@@ -88,7 +88,7 @@ def picture(page: Any, name: str) -> None:
 
 
 def test_table_shows_the_arms(page: Any, served: Served) -> None:
-    """The printed link, as a table: a group for each arm, its runs by name, and the params that vary."""
+    """The printed link, as a table: a group for each arm by what varies, its runs by name, and these params."""
     page.goto(served.sweep.link.replace("http://127.0.0.1:5000", served.base).replace("&compareRunsMode=CHART", ""))
     for arm in ARMS:
         page.get_by_text(f"Group: {arm}", exact=True).first.wait_for()
