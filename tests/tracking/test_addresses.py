@@ -221,3 +221,11 @@ def test_a_password_is_kept_nowhere(cli: Cli, folder: Path, store: Store) -> Non
     sink.writer.flush()
     assert not [file for file in folder.rglob("*") if file.is_file() and b"S3c" in file.read_bytes()]
     assert cli("train", "data=wine", f"tracking.uri={address}", "nonsense=1").code == 2
+
+
+def test_a_folder_that_takes_no_files_is_refused_at_once(cli: Callable[..., Answer]) -> None:
+    """Even where its permissions say that it does: no lock is waited for."""
+    answer = cli("train", *SMALL, "tracking.uri=sqlite:////proc/y.db")
+    assert answer.code == 2
+    assert "tracking: /proc must be writable for user" in answer.err
+    assert "name another store by tracking.uri=" in answer.err

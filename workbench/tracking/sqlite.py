@@ -1,11 +1,13 @@
 """The sqlite databases that MLflow writes to: made at once, and without waiting for the disk."""
 
 import atexit
+import errno
 import os
 import re
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 from weakref import WeakSet
@@ -72,13 +74,22 @@ def check_access(store: Store, writing: bool) -> None:
     if here and writing:
         wanted += [(file, os.W_OK, "writable"), (folder, os.W_OK | os.X_OK, "writable")]
     for place, how, what in wanted:
-        if not os.access(place, how):
+        if not os.access(place, how) or (place is folder and not _takes_files(folder)):
             found = place.stat()
             raise TrackingError(
                 f"tracking: {place} must be {what} for user {getattr(os, 'getuid', str)()}, but it belongs to user "
                 f"{found.st_uid} with the permissions {found.st_mode & 0o7777:04o}, or its disk is read-only; allow "
                 "it, or name another store by tracking.uri=... (or --uri)"
             )
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether a file can be made there, which its permissions do not always tell: /proc takes none."""
+    try:
+        with TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)  # a full disk is no matter of permissions
 
 
 def make(file: Path) -> None:
