@@ -16,6 +16,7 @@ from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import Change, Split, held_by_float32, inputs_as_targets, split
 from workbench.diagnostics.plan import Diagnostics
+from workbench.engine.evaluate import CHUNK_NUMBERS, EXAMPLES
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError
 from workbench.memory import available, gib
@@ -32,6 +33,8 @@ REPLICA_GROUPS = ("init", "bias")  # of each replica as a whole
 MIXED_GROUPS = ("optimizer", "schedule", "activation", "pretraining")  # of a pack, with per-replica values
 NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "certificate", "tracking", "sweep")  # of a pack
 STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
+EVALUATION_COPIES = 2.25  # of a chunk's activations, held at once where units are counted and layers are normalized
+FIXED_BYTES = 2**20
 GIB = 2**30
 LARGE = GIB / 32  # bytes of a data set of whose splits one is kept in memory
 RECORD_BYTES = 1000  # of an epoch's numbers in memory, about
@@ -273,6 +276,15 @@ def replica_bytes(spec: RunSpec) -> int:
     widest = max((fan_in for _, fan_in in products[1:]), default=0)
     codes = 2 * len(dataset_of(spec).x) * widest if spec.resolved["pretraining"].get("epochs") else 0
     return (STORAGES * layout.size + batch + codes) * BYTES[getattr(torch, spec.config.dtype.name)]
+
+
+def evaluation_bytes(spec: RunSpec, replicas: int) -> int:
+    """Memory that evaluating a pack of replicas takes beside them, about, with what a pack of any size takes."""
+    width = sum(
+        fan_in + 3 * fan_out for fan_out, fan_in in build_model(spec, target_of(spec, loss_of(spec))).products()
+    )
+    numbers = min(replicas * min(EXAMPLES, len(dataset_of(spec).x)) * width, max(CHUNK_NUMBERS, width))
+    return FIXED_BYTES + int(EVALUATION_COPIES * numbers) * BYTES[getattr(torch, spec.config.dtype.name)]
 
 
 def data_bytes(spec: RunSpec) -> int:

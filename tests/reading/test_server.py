@@ -34,7 +34,7 @@ def test_commands_read_a_server(cli: Cli, server: str, folder: Path) -> None:
     assert f"runs and charts: {server}/#/experiments/" in compared.out
     assert len(list((folder / "figures").glob("*/*.png"))) == 4
     table = cli("compare", "--uri", server, "--by", "activation", "--format", "csv")
-    assert table.out.startswith("arm,metric,mean,low,high,n,unfinished\nrelu,")
+    assert table.out.startswith("arm,metric,mean,low,high,n,unfinished,disagree\nrelu,")
     shown = cli("show", "tanh seed=1", "--uri", server)
     assert (shown.code, shown.err) == (0, "")
     assert f"runs and charts: {server}/#/experiments/" in shown.out

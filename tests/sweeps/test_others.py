@@ -3,11 +3,14 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -329,6 +332,19 @@ def test_commands_at_one_moment_on_postgres(database: Postgres, tmp_path: Path) 
     assert_once(find_store(uri), at_once(tmp_path, seeds, MLFLOW_TRACKING_URI=uri), seeds)
 
 
+def stop_between_writes(process: "subprocess.Popen[str]", store: Store) -> None:
+    """Let a process stand still while it does not hold the database."""
+    assert store.file is not None
+    for _ in range(100):
+        os.kill(process.pid, signal.SIGSTOP)
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(store.file, timeout=0.5)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            return
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.05)
+    pytest.fail("it holds the database all the time")
+
+
 @pytest.mark.slow
 def test_a_command_takes_over_from_one_that_is_killed(store: Store) -> None:
     """SIGKILL to the first: the second goes on from its checkpoint, in its runs."""
@@ -336,6 +352,7 @@ def test_a_command_takes_over_from_one_that_is_killed(store: Store) -> None:
     first = start(command, store.home.parent)
     try:
         wait_for(lambda: list(store.home.glob("checkpoints/*/*.safetensors")))
+        stop_between_writes(first, store)  # it must not end before the second has come
         second = start(command, store.home.parent, PYTHONUNBUFFERED="1")
         wait_for(lambda: len(runs_of(store, "sweep")) == 2)
         os.kill(first.pid, signal.SIGKILL)

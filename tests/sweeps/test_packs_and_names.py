@@ -12,7 +12,7 @@ from rich.console import Console
 import workbench as wb
 from tests.outer import SMALL
 from workbench.arms import PALETTE
-from workbench.build import GIB, data_bytes, dataset_of, replica_bytes
+from workbench.build import GIB, data_bytes, dataset_of, evaluation_bytes, replica_bytes
 from workbench.config import RunSpec
 from workbench.nn.activations import relu
 from workbench.nodes import resolve_target
@@ -107,8 +107,9 @@ def test_packs_keep_every_run_once() -> None:
 @pytest.mark.parametrize(("fitting", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7), (0.5, [1] * 7)])
 def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
     """A pack takes no more replicas than its budget has room for, at least one, and parts are of even size."""
-    (first,) = specs_of("")
-    gib = fitting * 1.001 * (replica_bytes(first) + data_bytes(first)) / GIB
+    some = specs_of(*(f"seed={seed}" for seed in range(7)))
+    whole = max(1, int(fitting))
+    gib = min(1, fitting) * 1.001 * pack_bytes(some, range(whole)) / GIB
     specs = specs_of(*(f"seed={seed} sweep.pack_gib={gib!r}" for seed in range(7)))
     found = group(specs)
     assert [len(pack) for pack in found] == sizes
@@ -116,12 +117,12 @@ def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
 
 
 def test_a_split_that_runs_share_counts_once() -> None:
-    """Room for one copy of the data and three replicas holds three runs of one split, or one of its own split."""
+    """Room for one copy of the data and three replicas holds three runs of one split, or two of their own."""
     small = "data=digits architecture.hidden=[1]"
     (first,) = specs_of(small)
-    gib = 1.001 * (3 * replica_bytes(first) + data_bytes(first)) / GIB
+    gib = 1.001 * (3 * replica_bytes(first) + data_bytes(first) + evaluation_bytes(first, 3)) / GIB
     assert replica_bytes(first) < data_bytes(first) / 3
-    for split_seed, sizes in (("0", [3, 3]), ("${seed}", [1] * 6)):
+    for split_seed, sizes in (("0", [3, 3]), ("${seed}", [2] * 3)):
         specs = specs_of(*(f"{small} seed={seed} split.seed={split_seed} sweep.pack_gib={gib!r}" for seed in range(6)))
         found = group(specs)
         assert [len(pack) for pack in found] == sizes

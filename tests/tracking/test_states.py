@@ -186,7 +186,7 @@ def test_folder_that_cannot_be_written(disk: Path) -> None:
     answer = finish(start(SHORT, disk))
     assert answer.code == int(row("folder that cannot be written")[5])
     assert re.fullmatch(
-        r"workbench: tracking: .*mlflow.db.lock must be a file that can be written and .*\n", answer.err
+        rf"workbench: tracking: {disk} must be writable for user .*, or its disk is read-only; .*\n", answer.err
     )
     assert os.listdir(disk) == []
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from workbench.build import GIB, data_bytes, device_of, program_key, replica_bytes
+from workbench.build import GIB, data_bytes, device_of, evaluation_bytes, program_key, replica_bytes
 from workbench.config import RunSpec
 
 WORTHWHILE = 32  # replicas: a pack of as many costs a replica little more than any larger one
@@ -46,7 +46,8 @@ def _cached(spec: RunSpec) -> int:
 def pack_bytes(specs: Sequence[RunSpec], positions: Sequence[int]) -> int:
     """Memory of a pack of the runs at `positions`, about."""
     first, splits = specs[positions[0]], {specs[position].config.split.seed for position in positions}
-    return replica_bytes(first) * len(positions) + data_bytes(first) * len(splits)
+    stored = replica_bytes(first) * len(positions) + data_bytes(first) * len(splits)
+    return stored + evaluation_bytes(first, len(positions))
 
 
 def _fitting(specs: Sequence[RunSpec], positions: list[int], largest: int) -> list[list[int]]:
