@@ -23,8 +23,9 @@ from workbench.engine.history import Record
 from workbench.engine.keeper import Keeper
 from workbench.engine.tables import signal_table
 from workbench.engine.train import Trainer, step
+from workbench.nn.layers.base import Recorder
 from workbench.nn.model import Model
-from workbench.nn.params import Params, Watch
+from workbench.nn.params import Params
 from workbench.nodes import call, option
 from workbench.run import Job, train_pack
 from workbench.tracking.base import MemorySink
@@ -186,10 +187,10 @@ def test_nothing_is_read_back_from_the_device(architecture: str, norm: str) -> N
     params = real_params.with_flat(real_params.flat.to("meta"))
     state = {name: tensor.to("meta") for name, tensor in real.optimizer.init(real_params).items()}
     grads = Params.zeros(params.layout.trained, 2, params.flat)
-    grads.watch = Watch()
+    recorder = Recorder()
     x, y = pack.data.batch(torch.empty(2, 8, dtype=torch.int64, device="meta"))
-    step(pack, params, grads, state, x, y, 3)
-    seen = snapshot_of(pack.objective.model, 1, x, params.flat, params, grads)
+    step(pack, params, grads, state, x, y, 3, recorder=recorder)
+    seen = snapshot_of(pack.objective.model, 1, x, params.flat, params, grads, recorder)
     found: list[Tensor] = [value for one in FULL.quantities.values() for value in one(seen).values()]
     assert {tuple(value.shape) for value in found} == {(2,)}
     found += [*frame(seen.signals).values(), signal_table(seen, pack)]

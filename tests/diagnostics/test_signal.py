@@ -27,9 +27,9 @@ from workbench.nn.initializers import (
     rai,
     uniform_bias,
 )
-from workbench.nn.layers.base import Mode
+from workbench.nn.layers.base import Mode, Recorder
 from workbench.nn.model import Model
-from workbench.nn.params import Params, Watch
+from workbench.nn.params import Params
 from workbench.nodes import call, option
 
 
@@ -179,11 +179,12 @@ def _measured(model: Model, scheme: Scheme, x: Tensor) -> dict[str, tuple[float 
     buffers = model.buffers(scheme)
     params = Params.stack([model.init(7, scheme)], torch.float64, torch.device("cpu"), [buffers])
     grads = Params.zeros(params.layout.trained, 1, params.flat)
-    grads.watch = Watch()
+    recorder = Recorder()
     z, tape = model.forward(params, x, Mode(training=True, keys=torch.tensor([3])))
-    model.backward(params, tape, torch.randn(z.shape, generator=torch.Generator().manual_seed(1)).double(), grads)
+    grad_out = torch.randn(z.shape, generator=torch.Generator().manual_seed(1)).double()
+    model.backward(params, tape, grad_out, grads, recorder=recorder)
     q = {name: float(a.square().mean()) for name, _, a in model.activity(tape)}
-    return {name: (q.get(name), float(delta.square().mean())) for name, delta in grads.watch.deltas.items()}
+    return {name: (q.get(name), float(delta.square().mean())) for name, delta in recorder.deltas.items()}
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "gelu"])

@@ -16,7 +16,7 @@ from workbench.nn.builders import mlp
 from workbench.nn.gradcheck import AUTOGRAD_TOLERANCE, DIFFERENCE_TOLERANCE, Agreement, gradcheck, relative_error
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
-from workbench.nn.layers.base import EVALUATION, Mode
+from workbench.nn.layers.base import EVALUATION, Mode, Recorder
 from workbench.nn.layers.dense import Dense
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
@@ -161,9 +161,9 @@ class WrongDense(Dense):
 
     mistake: Callable[[Tensor, Tensor, Tensor | None], Tensor | None]
 
-    def backward(self, params: Any, tape: Any, grad_out: Tensor, grads: Any, need_grad_in: bool = True) -> Any:
+    def backward(self, *args: Any) -> Any:
         """The right gradients, then the mistake."""
-        grad_in = super().backward(params, tape, grad_out, grads, need_grad_in)
+        grad_in, grads = super().backward(*args), args[3]
         return type(self).mistake(grads[f"{self.name}.W"], grads[f"{self.name}.b"], grad_in)
 
 
@@ -239,7 +239,15 @@ def _in_loss(change: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Problem], 
 class ForgetsDecay(Objective):
     """J with the penalty, gradients without it."""
 
-    def gradients(self, params: Params, grads: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> Tensor:
+    def gradients(
+        self,
+        params: Params,
+        grads: Params,
+        x: Tensor,
+        y: Tensor,
+        mode: Mode = EVALUATION,
+        recorder: Recorder | None = None,
+    ) -> Tensor:
         """dC/dparams."""
         return Objective(self.model, self.loss).gradients(params, grads, x, y, mode)
 
@@ -247,7 +255,15 @@ class ForgetsDecay(Objective):
 class DecaysBiases(Objective):
     """J that spares biases, gradients that do not."""
 
-    def gradients(self, params: Params, grads: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> Tensor:
+    def gradients(
+        self,
+        params: Params,
+        grads: Params,
+        x: Tensor,
+        y: Tensor,
+        mode: Mode = EVALUATION,
+        recorder: Recorder | None = None,
+    ) -> Tensor:
         """dJ/dparams with λb too many."""
         assert self.weight_decay is not None
         value = super().gradients(params, grads, x, y, mode)

@@ -13,7 +13,7 @@ from workbench.nn.activations import tanh
 from workbench.nn.gradcheck import Agreement, gradcheck
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.batch_norm import BatchNorm
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
@@ -92,7 +92,13 @@ class Wrong(Layer):
         return self.right.choices(tape)
 
     def backward(
-        self, params: Arrays, tape: Any, grad_out: Tensor, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: Any,
+        grad_out: Tensor,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Tensor | None:
         """The right gradients, then the mistake."""
         grad_in = self.right.backward(params, tape, grad_out, grads, True)
@@ -330,7 +336,15 @@ def _penalized(change: Callable[[Params, Params, Tensor], object]) -> type[Objec
     """J with its penalty, whose gradient is changed."""
 
     class Changed(Objective):
-        def gradients(self, params: Params, grads: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> Tensor:
+        def gradients(
+            self,
+            params: Params,
+            grads: Params,
+            x: Tensor,
+            y: Tensor,
+            mode: Mode = EVALUATION,
+            recorder: Recorder | None = None,
+        ) -> Tensor:
             value = super().gradients(params, grads, x, y, mode)
             assert self.weight_decay is not None
             change(params, grads, self.weight_decay.view(-1, 1))

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from workbench.axes import PerReplicaTensor, Units
+from workbench.nn.layers.base import Recorder
 from workbench.nn.lengths import norm
 from workbench.nn.model import Model
-from workbench.nn.params import WEIGHT_SUFFIX, Layout, Params, Watch, layer_of
+from workbench.nn.params import WEIGHT_SUFFIX, Layout, Params, layer_of
 
 WEIGHTS, PRODUCT = (WEIGHT_SUFFIX,), (WEIGHT_SUFFIX, ".b")
 
@@ -87,7 +88,7 @@ Quantity = Callable[[Snapshot], Mapping[str, PerReplicaTensor]]
 
 @dataclass(frozen=True)
 class OfGradients:
-    """A quantity that reads the gradients alone: for these, a step need not be watched."""
+    """A quantity that reads the gradients alone: for these, a step needs no recorder."""
 
     of: Callable[[Params], Mapping[str, PerReplicaTensor]]
 
@@ -127,20 +128,21 @@ def _places(layout: Layout, kinds: tuple[str, ...]) -> dict[str, list[int]]:
     return dict(sorted(places.items()))
 
 
-def signals_of(model: Model, watch: Watch) -> dict[str, Signal]:
-    """The signals of a watched pass, in forward order; gates, whose names have a dot, are left out."""
-    units = {name: (z, a) for name, z, a in model.activity(watch.tape)}
-    bounds = {one.name: one.activation.bounds for one in model.units(watch.tape)}
+def signals_of(model: Model, recorder: Recorder) -> dict[str, Signal]:
+    """The signals of a recorded pass, in forward order; gates, whose names have a dot, are left out."""
+    units = {name: (z, a) for name, z, a in model.activity(recorder.tape)}
+    bounds = {one.name: one.activation.bounds for one in model.units(recorder.tape)}
     found: dict[str, Signal] = {}
-    for weight, product in model.preactivations(watch.tape):
+    for weight, product in model.preactivations(recorder.tape):
         name = weight.removesuffix(WEIGHT_SUFFIX)
-        if "." not in name and name in watch.deltas:
+        if "." not in name and name in recorder.deltas:
             z, a = units.get(name, (product, None))
-            found[name] = Signal(z, a, watch.deltas[name], bounds.get(name, (-inf, inf)))
+            found[name] = Signal(z, a, recorder.deltas[name], bounds.get(name, (-inf, inf)))
     return found
 
 
-def snapshot_of(model: Model, step: int, x: Units, flat: Tensor, params: Params, grads: Params) -> Snapshot:
-    """What a step left whose gradients have a watch; `flat` are the parameters it began with."""
-    assert grads.watch is not None
-    return Snapshot(step, x, flat, params, grads, partial(signals_of, model, grads.watch))
+def snapshot_of(
+    model: Model, step: int, x: Units, flat: Tensor, params: Params, grads: Params, recorder: Recorder
+) -> Snapshot:
+    """The snapshot of a recorded step; `flat` are the parameters before it."""
+    return Snapshot(step, x, flat, params, grads, partial(signals_of, model, recorder))

@@ -9,8 +9,9 @@ from torch import Tensor
 from workbench.axes import Flags
 from workbench.engine.plan import Batch, Plan
 from workbench.engine.replicas import Pack
+from workbench.nn.layers.base import Recorder
 from workbench.nn.optimizers import State
-from workbench.nn.params import Params, Watch, layer_of
+from workbench.nn.params import Params, layer_of
 
 
 class Failure(NamedTuple):
@@ -49,10 +50,10 @@ def _look(pack: Pack, params: Params, grads: Params, state: State, batch: Batch)
         yield layer_of(name), "z", _not_finite(z)
         for quantity, values in zip("za", units.get(layer_of(name), ()), strict=False):
             yield layer_of(name), quantity, _not_finite(values)
-    grads.watch = Watch()
-    loss = pack.objective.gradients(params, grads, batch.x, batch.y, mode)
+    recorder = Recorder()
+    loss = pack.objective.gradients(params, grads, batch.x, batch.y, mode, recorder)
     yield layer_of(next(reversed(grads))), "loss", _not_finite(loss)
-    for name, delta in grads.watch.deltas.items():
+    for name, delta in recorder.deltas.items():
         yield layer_of(name), "delta", _not_finite(delta)
     for name in reversed(grads):
         yield layer_of(name), "gradient", _not_finite(grads[name])

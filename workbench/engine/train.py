@@ -25,8 +25,9 @@ from workbench.engine.observer import Metrics, Observer
 from workbench.engine.plan import Batch, Plan, batch_sizes
 from workbench.engine.replicas import Pack
 from workbench.errors import NumericsError
+from workbench.nn.layers.base import Recorder
 from workbench.nn.optimizers import State
-from workbench.nn.params import Params, Watch
+from workbench.nn.params import Params
 from workbench.seeds import generator
 
 _STOPPED = "stopped"
@@ -41,12 +42,13 @@ def step(
     y: Outputs,
     number: int | Int64[Tensor, ""] = 0,
     lr: PerReplicaTensor | None = None,
+    recorder: Recorder | None = None,
 ) -> PerReplicaTensor:
     """One optimizer step of every replica on its batch, in place; the batch's loss before it [R].
 
     `number` counts steps from 0 and chooses the noise; `lr` is the learning rate at this step.
     """
-    loss = pack.objective.gradients(params, grads, x, y, pack.mode(number))
+    loss = pack.objective.gradients(params, grads, x, y, pack.mode(number), recorder)
     pack.apply(grads, state, params, pack.optimizer.lr if lr is None else lr)
     return loss
 
@@ -185,10 +187,11 @@ class Trainer:
                 losses[index] = self._step(batch)
         return losses, metrics
 
-    def _step(self, batch: Batch) -> PerReplicaTensor:
-        if self.params.flat.is_cuda and self.grads.watch is None:
+    def _step(self, batch: Batch, recorder: Recorder | None = None) -> PerReplicaTensor:
+        if self.params.flat.is_cuda and recorder is None:
             return self._graphed(self.pack, self.params, self.grads, self.state, batch)
-        return step(self.pack, self.params, self.grads, self.state, batch.x, batch.y, batch.number, batch.lr)
+        pack, params, grads, state = self.pack, self.params, self.grads, self.state
+        return step(pack, params, grads, state, batch.x, batch.y, batch.number, batch.lr, recorder)
 
     def observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
         """One step: its loss, and what diagnostics see of it in a training that ends with step `last`."""
@@ -198,11 +201,10 @@ class Trainer:
             return loss, self.observer.take_gradients(of_gradients, self.grads)
         with self.observer.meter.of(COPIES):
             before = self.params.flat.clone()
-        self.grads.watch = Watch()
-        loss = self._step(batch)
-        seen = snapshot_of(self.pack.objective.model, batch.number + 1, batch.x, before, self.params, self.grads)
-        self.grads.watch = None
-        return loss, self.observer.take(seen, self.pack, last)
+        recorder, model, params = Recorder(), self.pack.objective.model, self.params
+        loss = self._step(batch, recorder)
+        snapshot = snapshot_of(model, batch.number + 1, batch.x, before, params, self.grads, recorder)
+        return loss, self.observer.take(snapshot, self.pack, last)
 
     def _evaluate(self, part: str) -> Metrics:
         data = self.pack.data

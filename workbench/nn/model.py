@@ -1,16 +1,12 @@
 """A model: layers in sequence. It is itself a layer, so it can stand inside another."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from torch import Tensor
 
 from workbench.axes import Outputs, Units
-from workbench.errors import ConfigError
-from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 
 ModelTape = tuple[Any, ...]
 
@@ -22,18 +18,11 @@ class Model(Layer):
     layers: tuple[Layer, ...]
 
     @property
-    def is_noisy(self) -> bool:
-        return any(layer.is_noisy for layer in self.layers)
+    def children(self) -> tuple[Layer, ...]:
+        return self.layers
 
-    @property
-    def least_batch(self) -> int:
-        return max((layer.least_batch for layer in self.layers), default=1)
-
-    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        return _joined([layer.init(seed, scheme) for layer in self.layers])
-
-    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
-        return _joined([layer.buffers(scheme) for layer in self.layers])
+    def child_tapes(self, tape: ModelTape) -> ModelTape:
+        return tape
 
     def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Outputs, ModelTape]:
         tapes = []
@@ -43,38 +32,16 @@ class Model(Layer):
         return x, tuple(tapes)
 
     def backward(
-        self, params: Arrays, tape: ModelTape, grad_out: Outputs, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: ModelTape,
+        grad_out: Outputs,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
         grad: Tensor | None = grad_out
         for index in range(len(self.layers) - 1, -1, -1):
             assert grad is not None  # only the first layer may return None
-            grad = self.layers[index].backward(params, tape[index], grad, grads, need_grad_in or index > 0)
+            grad = self.layers[index].backward(params, tape[index], grad, grads, need_grad_in or index > 0, recorder)
         return grad
-
-    def absorb(self, params: Arrays, tape: ModelTape) -> None:
-        for layer, own in zip(self.layers, tape, strict=True):
-            layer.absorb(params, own)
-
-    def units(self, tape: ModelTape) -> Iterator[UnitTape]:
-        return chain.from_iterable(layer.units(own) for layer, own in zip(self.layers, tape, strict=True))
-
-    def activity(self, tape: ModelTape) -> Iterator[tuple[str, Units, Units]]:
-        return chain.from_iterable(layer.activity(own) for layer, own in zip(self.layers, tape, strict=True))
-
-    def choices(self, tape: ModelTape) -> Iterator[Tensor]:
-        return chain.from_iterable(layer.choices(own) for layer, own in zip(self.layers, tape, strict=True))
-
-    def preactivations(self, tape: ModelTape) -> Iterator[tuple[str, Tensor]]:
-        return chain.from_iterable(layer.preactivations(own) for layer, own in zip(self.layers, tape, strict=True))
-
-    def products(self) -> Iterator[tuple[int, int]]:
-        return chain.from_iterable(layer.products() for layer in self.layers)
-
-
-def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    joined: dict[str, Tensor] = {}
-    for part in parts:
-        if twice := joined.keys() & part.keys():
-            raise ConfigError(f"Model: parameter names must be unique, {sorted(twice)} come twice; rename a layer")
-        joined |= part
-    return joined

@@ -6,7 +6,7 @@ J(params) = (1/B) Σ_B c(model(x), y) + (λ/2) Σ W²
 from dataclasses import dataclass
 
 from workbench.axes import Outputs, PerReplicaTensor, Units
-from workbench.nn.layers.base import EVALUATION, Mode
+from workbench.nn.layers.base import EVALUATION, Mode, Recorder
 from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
 from workbench.nn.model import Model
 from workbench.nn.params import Params
@@ -27,17 +27,23 @@ class Objective:
         return value if self.weight_decay is None else value + l2_penalty(params, self.weight_decay)
 
     def gradients(
-        self, params: Params, grads: Params, x: Units, y: Outputs, mode: Mode = EVALUATION
+        self,
+        params: Params,
+        grads: Params,
+        x: Units,
+        y: Outputs,
+        mode: Mode = EVALUATION,
+        recorder: Recorder | None = None,
     ) -> PerReplicaTensor:
         """Write dJ/dparams into `grads`; return C, the loss without the penalty.
 
-        A training pass also updates the buffers, and one whose `grads` have a watch leaves its tape there.
+        A training pass also updates the buffers. A recorder gets the tape, the output and each layer's delta.
         """
         z, tape = self.model.forward(params, x, mode)
         value, delta = self.loss.value_and_delta(z, y)
-        if grads.watch is not None:
-            grads.watch.tape, grads.watch.z = tape, z
-        self.model.backward(params, tape, delta, grads, need_grad_in=False)
+        if recorder:
+            recorder.tape, recorder.z = tape, z
+        self.model.backward(params, tape, delta, grads, need_grad_in=False, recorder=recorder)
         if self.weight_decay is not None:
             add_l2_gradient(grads, params, self.weight_decay)
         if mode.training:

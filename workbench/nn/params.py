@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,22 +65,8 @@ class Layout:
         return Layout(self.shapes)
 
 
-@dataclass
-class Watch:
-    """What a watched pass leaves: the model's tape, its output z, and delta = dC/dz [R, B, U] by layer."""
-
-    tape: Any = None
-    z: Tensor | None = None
-    deltas: dict[str, Tensor] = field(default_factory=dict)
-
-
 class Params(dict[str, Tensor]):
-    """Parameters or gradients by name, each [R, ...]: views of `flat` [R, P], whose gaps hold zeros.
-
-    Gradients with a `watch` have the next pass watched.
-    """
-
-    watch: Watch | None = None
+    """Parameters or gradients by name, each [R, ...]: views of `flat` [R, P], whose gaps hold zeros."""
 
     def __init__(self, layout: Layout, flat: Tensor) -> None:
         rows = flat.shape[0]

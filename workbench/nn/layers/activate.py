@@ -10,7 +10,7 @@ from torch import Tensor
 from workbench.axes import Units, per_replica
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape, note_delta
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder, UnitTape
 
 
 class ActivateTape(NamedTuple):
@@ -40,12 +40,19 @@ class Activate(Layer):
         return a, ActivateTape(x, a, constants)
 
     def backward(
-        self, params: Arrays, tape: ActivateTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: ActivateTape,
+        grad_out: Units,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
         if not need_grad_in:
             return None
         delta = self.activation.derivative(*tape[:2], *tape.constants).mul_(grad_out)
-        note_delta(grads, self.name, delta)
+        if recorder:
+            recorder.add_delta(self.name, delta)
         return delta
 
     def units(self, tape: ActivateTape) -> Iterator[UnitTape]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from workbench.axes import Fraction, Positive, Units
 from workbench.errors import ShapeError
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.norms import Norm, affine_backward, affine_init
 
 PerUnit = Float[Tensor, "R 1 U"]
@@ -74,7 +74,13 @@ class BatchNorm(Layer):
         return out, BatchNormTape(n, inverse, (mean, variance) if mode.training else None)
 
     def backward(
-        self, params: Arrays, tape: BatchNormTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: BatchNormTape,
+        grad_out: Units,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
         affine_backward(self.name, tape.n, grad_out, grads)
         if not need_grad_in:

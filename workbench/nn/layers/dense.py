@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workbench.errors import ShapeError
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, note_delta
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.products import product, product_into
 from workbench.seeds import generator
 
@@ -69,9 +69,11 @@ class Dense(Layer):
         grad_out: Float[Tensor, "R B O"],
         grads: Arrays,
         need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Float[Tensor, "R B I"] | None:
         delta = grad_out
-        note_delta(grads, self.name, delta, of_units=False)
+        if recorder:
+            recorder.add_delta(self.name, delta, of_units=False)
         dW = grads[f"{self.name}.W"]
         if self.fan_out * self.fan_in > COPIED or dW.is_contiguous():
             product_into(dW, delta.transpose(1, 2), tape.x)

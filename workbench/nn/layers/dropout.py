@@ -13,7 +13,7 @@ from torch import Tensor
 
 from workbench.axes import Keys, Units
 from workbench.errors import ShapeError
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 
 WORD = 2**32
 GOLDEN = 0x9E3779B9  # an odd number near 2³²/φ spreads consecutive steps
@@ -62,7 +62,13 @@ class Dropout(Layer):
         return x * factor, factor
 
     def backward(
-        self, params: Arrays, tape: Units | None, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: Units | None,
+        grad_out: Units,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
         if not need_grad_in:
             return None

@@ -8,7 +8,6 @@ With grad = dC/dout:
     grad_in = grad (1 - T) + delta_h W_h + delta_t W_t
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from workbench.nn.activations import Activation
 from workbench.nn.elementwise import logistic
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.activate import Activate, ActivateTape
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.dense import Dense, DenseTape
 
 
@@ -58,13 +57,17 @@ class Highway(Layer):
         """The units of H."""
         return Activate(self.name, self.activation)
 
-    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        gate = self.gate.init(seed, scheme)
-        gate[f"{self.gate.name}.b"].fill_(self.gate_bias)
-        return self.transform.init(seed, scheme) | gate
+    @property
+    def children(self) -> tuple[Layer, ...]:
+        return self.transform, self.activate, self.gate
 
-    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
-        return self.activate.buffers(scheme)
+    def child_tapes(self, tape: HighwayTape) -> tuple[DenseTape | ActivateTape, ...]:
+        return tape.transform, tape.units, tape.gate
+
+    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
+        params = super().init(seed, scheme)
+        params[f"{self.gate.name}.b"].fill_(self.gate_bias)
+        return params
 
     def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, HighwayTape]:
         z, transform = self.transform.forward(params, x)
@@ -75,28 +78,20 @@ class Highway(Layer):
         return torch.addcmul(x, T, change), HighwayTape(transform, units, gate, T, change)
 
     def backward(
-        self, params: Arrays, tape: HighwayTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: HighwayTape,
+        grad_out: Units,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
         through = grad_out * tape.T
-        delta_h = self.activate.backward(params, tape.units, through, grads)
+        delta_h = self.activate.backward(params, tape.units, through, grads, recorder=recorder)
         delta_t = (grad_out * tape.change).mul_(torch.addcmul(tape.T, tape.T, tape.T, value=-1))
         assert delta_h is not None
-        from_h = self.transform.backward(params, tape.transform, delta_h, grads, need_grad_in)
-        from_t = self.gate.backward(params, tape.gate, delta_t, grads, need_grad_in)
+        from_h = self.transform.backward(params, tape.transform, delta_h, grads, need_grad_in, recorder)
+        from_t = self.gate.backward(params, tape.gate, delta_t, grads, need_grad_in, recorder)
         if from_h is None or from_t is None:
             return None
         return from_h.add_(from_t).add_(grad_out).sub_(through)
-
-    def units(self, tape: HighwayTape) -> Iterator[UnitTape]:
-        return self.activate.units(tape.units)
-
-    def choices(self, tape: HighwayTape) -> Iterator[Tensor]:
-        return self.activate.choices(tape.units)
-
-    def preactivations(self, tape: HighwayTape) -> Iterator[tuple[str, Tensor]]:
-        yield from self.transform.preactivations(tape.transform)
-        yield from self.gate.preactivations(tape.gate)
-
-    def products(self) -> Iterator[tuple[int, int]]:
-        yield from self.transform.products()
-        yield from self.gate.products()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from workbench.axes import Positive, Units
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.norms import Norm, affine_backward, affine_init
 from workbench.nn.products import product
 
@@ -45,7 +45,13 @@ class LayerNorm(Layer):
         return torch.addcmul(beta.unsqueeze(1), n, gamma.unsqueeze(1)), LayerNormTape(n, inverse)
 
     def backward(
-        self, params: Arrays, tape: LayerNormTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: LayerNormTape,
+        grad_out: Units,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
         weighted = affine_backward(self.name, tape.n, grad_out, grads)
         if not need_grad_in:

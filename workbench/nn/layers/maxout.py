@@ -16,7 +16,7 @@ from torch import Tensor
 
 from workbench.axes import Units
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, note_delta
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.dense import Dense, DenseTape
 from workbench.seeds import generator
 
@@ -65,11 +65,13 @@ class Maxout(Layer):
         grad_out: Float[Tensor, "R B O"],
         grads: Arrays,
         need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Float[Tensor, "R B I"] | None:
-        note_delta(grads, self.name, grad_out)
+        if recorder:
+            recorder.add_delta(self.name, grad_out)
         delta = self._by_piece(torch.zeros_like(tape.affine.z))
         delta.scatter_(2, tape.winner, grad_out.unsqueeze(2))
-        return self.affine.backward(params, tape.affine, delta.flatten(2), grads, need_grad_in)
+        return self.affine.backward(params, tape.affine, delta.flatten(2), grads, need_grad_in, recorder)
 
     def _by_piece(self, z: Float[Tensor, "R B PO"]) -> Float[Tensor, "R B P O"]:
         return z.view(*z.shape[:2], self.pieces, self.fan_out)

@@ -5,17 +5,14 @@
 A normalization before F makes it pre-norm, one after the sum post-norm; both are layers beside or inside this one.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from workbench.axes import Units
 from workbench.errors import ShapeError
-from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape, is_watched
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 
 
 @dataclass(frozen=True)
@@ -26,18 +23,11 @@ class Residual(Layer):
     scale: float = 1.0
 
     @property
-    def is_noisy(self) -> bool:
-        return self.inner.is_noisy
+    def children(self) -> tuple[Layer, ...]:
+        return (self.inner,)
 
-    @property
-    def least_batch(self) -> int:
-        return self.inner.least_batch
-
-    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        return self.inner.init(seed, scheme)
-
-    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
-        return self.inner.buffers(scheme)
+    def child_tapes(self, tape: Any) -> tuple[Any, ...]:
+        return (tape,)
 
     def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, Any]:
         out, tape = self.inner.forward(params, x, mode)
@@ -49,27 +39,15 @@ class Residual(Layer):
         return torch.add(x, out, alpha=self.scale), tape
 
     def backward(
-        self, params: Arrays, tape: Any, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: Any,
+        grad_out: Units,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
-        inner = self.inner.backward(params, tape, grad_out * self.scale, grads, need_grad_in)
+        inner = self.inner.backward(params, tape, grad_out * self.scale, grads, need_grad_in, recorder)
         if inner is None:
             return None
-        return inner + grad_out if is_watched(grads) else inner.add_(grad_out)
-
-    def absorb(self, params: Arrays, tape: Any) -> None:
-        self.inner.absorb(params, tape)
-
-    def units(self, tape: Any) -> Iterator[UnitTape]:
-        return self.inner.units(tape)
-
-    def activity(self, tape: Any) -> Iterator[tuple[str, Units, Units]]:
-        return self.inner.activity(tape)
-
-    def choices(self, tape: Any) -> Iterator[Tensor]:
-        return self.inner.choices(tape)
-
-    def preactivations(self, tape: Any) -> Iterator[tuple[str, Tensor]]:
-        return self.inner.preactivations(tape)
-
-    def products(self) -> Iterator[tuple[int, int]]:
-        return self.inner.products()
+        return inner + grad_out if recorder else inner.add_(grad_out)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workbench.axes import Units
 from workbench.nn.initializers import Scheme
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, UnitTape
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.dense import Dense
 from workbench.nn.products import product
 from workbench.seeds import generator
@@ -36,20 +36,16 @@ class Tied(Layer):
     dense: Dense
 
     @property
-    def is_noisy(self) -> bool:
-        return self.encoder.is_noisy
+    def children(self) -> tuple[Layer, ...]:
+        return (self.encoder,)
 
-    @property
-    def least_batch(self) -> int:
-        return self.encoder.least_batch
+    def child_tapes(self, tape: TiedTape) -> tuple[Any, ...]:
+        return (tape.encoder,)
 
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
         c_name = f"{self.name}.b"
         c = scheme.bias.sample(generator(seed, "weights", c_name), self.dense.fan_in, self.dense.fan_out)
         return {**self.encoder.init(seed, scheme), c_name: c}
-
-    def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
-        return self.encoder.buffers(scheme)
 
     def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, TiedTape]:
         a, tape = self.encoder.forward(params, x, mode)
@@ -57,27 +53,21 @@ class Tied(Layer):
         return r, TiedTape(tape, a)
 
     def backward(
-        self, params: Arrays, tape: TiedTape, grad_out: Units, grads: Arrays, need_grad_in: bool = True
+        self,
+        params: Arrays,
+        tape: TiedTape,
+        grad_out: Units,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
     ) -> Units | None:
         W = f"{self.dense.name}.W"
         torch.sum(grad_out, 1, out=grads[f"{self.name}.b"])
         grad_a = product(grad_out, params[W].transpose(1, 2))
-        grad_in = self.encoder.backward(params, tape.encoder, grad_a, grads, need_grad_in)
+        grad_in = self.encoder.backward(params, tape.encoder, grad_a, grads, need_grad_in, recorder)
         grads[W].add_(product(tape.a.transpose(1, 2), grad_out))
         return grad_in
 
-    def absorb(self, params: Arrays, tape: TiedTape) -> None:
-        self.encoder.absorb(params, tape.encoder)
-
-    def units(self, tape: TiedTape) -> Iterator[UnitTape]:
-        return self.encoder.units(tape.encoder)
-
-    def choices(self, tape: TiedTape) -> Iterator[Tensor]:
-        return self.encoder.choices(tape.encoder)
-
-    def preactivations(self, tape: TiedTape) -> Iterator[tuple[str, Tensor]]:
-        return self.encoder.preactivations(tape.encoder)
-
     def products(self) -> Iterator[tuple[int, int]]:
-        yield from self.encoder.products()
+        yield from super().products()
         yield self.dense.fan_in, self.dense.fan_out
