@@ -8,7 +8,7 @@ import pytest
 
 from tests.outer import SMALL, Answer
 from workbench.errors import ConfigError
-from workbench.overrides import check_overrides
+from workbench.overrides import check_overrides, options_first
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -34,6 +34,9 @@ WRONG = [
     *("hydra.searchpath=x", "-m hydra.launcher.executor=3", "-m hydra.sweeper._target_=os.getcwd"),
     # grammar
     *("=3", "=", "train.epochs", "train..epochs=3", "~x", "+", "+experiment=xor", "+data=wine", "++data=wine", "a@b=c"),
+    *("~train", "~train.epochs", "~tracking", "~sweep", "~split", "~seed", "~certificate", "~experiment", "~debug"),
+    *("experiment=xor ~experiment", "experiment=null", "~data", "~pretraining", "-m seed=0,1 ~hydra/launcher"),
+    *("~hydra/sweeper", "~hydra.job", "hydra.job.env_set=${oc.decode:x}", "hydra.job.env_set={a:[1]}"),
     *("activation@x.y=relu", "-m seed=range(1,2,0)", "-m seed=range(1e18)", "-m seed=glob(*)", "-m seed=1,,2"),
 ]
 TEXTS = (
@@ -96,6 +99,12 @@ def test_quoted_form_that_is_given_is_read(text: str) -> None:
         ("optimizer.lr=1e300", "write for example optimizer.lr=0.1", "optimizer.lr=0.1"),
         ("train.epochs=${train.epochs}", "write train.epochs=30", "train.epochs=30"),
         ("--resolve", "write --cfg job --resolve", "--cfg job --resolve"),
+        ("--dry-run", "write sweep.dry_run=true", "sweep.dry_run=true"),
+        ("--epochs 3", "write train.epochs=3", "train.epochs=3"),
+        ("--lr=0.5", "write optimizer.lr=0.5", "optimizer.lr=0.5"),
+        ("--activation tanh", "write activation=tanh", "activation=tanh"),
+        ("~data", "write data=digits", "data=digits"),
+        ("~train.epochs", "write for example train.epochs=30", "train.epochs=30"),
         ("architecture.hidden=[100000000]", "such as architecture.hidden=[64,64]", "architecture.hidden=[64,64]"),
         (f"train.epochs={2**60}", "write for example train.epochs=30", "train.epochs=30"),
     ],
@@ -107,6 +116,41 @@ def test_advice_ends_the_complaint(cli: Cli, folder: Path, wrong: str, asked: st
     assert asked in refused.err
     more = () if "experiment" in right else ("data=wine",)
     assert cli("train", *more, "sweep.dry_run=true", *right.split(" ")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("seed=0,1 -m", "runs: 2 of 1 arms"),
+        ("seed=0,1 --multirun train.epochs=1", "runs: 2 of 1 arms"),
+        ("-m seed=0,1 --config-dir mine activation=tanh,relu", "runs: 4 of 2 arms"),
+        ("seed=0 -cd mine norm=mine", "runs: 1 of 1 arms"),
+        ("seed=0 --config-dir=mine -- norm=mine", "runs: 1 of 1 arms"),
+        ("seed=5 -c job train.epochs=7", "epochs: 7"),
+        ("seed=5 -p train -c job", "epochs: 2"),
+    ],
+)
+def test_options_may_stand_anywhere(cli: Cli, folder: Path, words: str, said: str) -> None:
+    """Before, between and behind overrides, of which none is lost."""
+    (folder / "mine" / "norm").mkdir(parents=True)
+    (folder / "mine" / "norm" / "mine.yaml").write_text("_target_: workbench.nn.layers.norms.none\n")
+    answer = cli("train", *SMALL, "sweep.dry_run=true", *words.split(" "))
+    assert (answer.code, answer.err) == (0, "")
+    assert said in answer.out
+
+
+@pytest.mark.parametrize(
+    ("given", "ordered"),
+    [
+        ("a=1 -i b=2", "-i all a=1 b=2"),
+        ("a=1 --info config b=2", "--info config a=1 b=2"),
+        ("a=1 -cjob --multi b=2", "-cjob --multi a=1 b=2"),
+        ("a=1 --config-d mine b=2 -- -c", "--config-d mine a=1 b=2 -- -c"),
+    ],
+)
+def test_short_and_shortened_options_keep_their_values(given: str, ordered: str) -> None:
+    """As argparse reads them."""
+    assert options_first(given.split(" ")) == ordered.split(" ")
 
 
 def test_hydras_own_values_may_be_referred_to(cli: Cli, folder: Path) -> None:

@@ -26,7 +26,7 @@ from workbench.compose_errors import in_our_words, missing, reworded, unknown_ke
 from workbench.config import GROUPS, Config, RunSpec, packaged
 from workbench.config_files import literal, register
 from workbench.errors import ConfigError
-from workbench.overrides import check_arguments, check_overrides
+from workbench.overrides import check_arguments, check_overrides, options_first
 from workbench.targets import refuse_foreign
 from workbench.variants import Copies, Variants, copy_of
 
@@ -134,6 +134,7 @@ def command_line(
     ``--help``, ``--cfg``, ``--config-dir`` and shell completion are Hydra's.
     """
     register()
+    arguments = options_first(arguments)
     check_arguments(arguments)
     acted: list[BaseException] = []
     multirun.set(_noting(many or _refuse_many, acted))

@@ -12,6 +12,8 @@ from workbench.config import DEFAULTS, GROUPS
 from workbench.errors import ConfigError, closest, unknown_name
 from workbench.overrides import no_override
 
+READERS = ("hydra", "omegaconf", "antlr4", "yaml")
+OWN = ("workbench", "hydra_plugins")
 HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
 
 
@@ -42,12 +44,13 @@ def in_our_words(acted: Sequence[BaseException] = ()) -> Iterator[None]:
 
 
 def _is_hydras(error: BaseException) -> bool:
-    """Whether it was raised in the code of Hydra and what it reads with."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
+    """Whether the code of Hydra and what it reads with raised it, or called what did; not our own."""
+    place, innermost = error.__traceback__, ""
+    while place is not None:
+        package = str(place.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        innermost = package if package in (*READERS, *OWN) else innermost
         place = place.tb_next
-    module = str(place.tb_frame.f_globals.get("__name__", "")) if place else ""
-    return module.partition(".")[0] in ("hydra", "omegaconf", "antlr4", "yaml")
+    return innermost in READERS
 
 
 def _unread(error: Exception) -> ConfigError:

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
 from workbench.advice import override
-from workbench.config import GROUPS
-from workbench.errors import ConfigError
+from workbench.config import DEFAULTS, GROUPS, Config
+from workbench.errors import ConfigError, closest
 
 LISTS = ("experiment", "debug")  # groups of which several options may be chosen
 EXAMPLES = {
@@ -32,7 +33,57 @@ EXAMPLES = {
     "debug": "fast",
 }
 MOST_RUNS = 1_000_000
+OPTION_KEYS = {**EXAMPLES, **DEFAULTS, "optimizer.lr": 0.1, "architecture.hidden": "[64,64]", "sweep.dry_run": "true"}
+SPINE = tuple(one.name for one in fields(Config) if one.name not in GROUPS)
 LONGEST = 4000  # characters of an override: numbers of more digits cannot be read
+
+
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with Hydra's options before all overrides, which it reads in one row only.
+
+    Raises ConfigError for options that Hydra does not have, with the override that may be meant.
+    """
+    known = get_args_parser()._option_string_actions
+    options, overrides, rest = list[str](), list[str](), list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*options, *overrides, word, *rest]
+        if not word.startswith("-") or word == "-":
+            overrides.append(word)
+            continue
+        options.append(word)
+        name, equals, _ = word.partition("=")
+        matching = {id(action): action for option, action in known.items() if option.startswith(name)}
+        action = known.get(name) or (next(iter(matching.values())) if len(matching) == 1 else None)
+        if action is None and not matching and (word.startswith("--") or word[:2] not in known):
+            raise _no_option(word, rest)
+        if action and not equals and action.nargs != 0:
+            options.append(_value_of(action, word, rest))
+    return [*options, *overrides]
+
+
+def _value_of(option: argparse.Action, word: str, rest: list[str]) -> str:
+    """An option's value, taken from the words that follow it."""
+    if option.nargs == "?":
+        return rest.pop(0) if rest and rest[0] in (option.choices or ()) else str(option.const)
+    if not rest or rest[0].startswith("-"):
+        raise ConfigError(f"{word}: must be followed by a value; write it behind, or drop {word}")
+    return rest.pop(0)
+
+
+def _no_option(word: str, rest: Sequence[str]) -> ConfigError:
+    """An option that is none: the override of that name, where there is one."""
+    name, equals, value = word.lstrip("-").partition("=")
+    name = name.replace("-", "_")
+    if not equals and rest and not rest[0].startswith("-") and "=" not in rest[0]:
+        value = rest[0]
+    keys = {**{key.rpartition(".")[2]: key for key in reversed(OPTION_KEYS)}, **{key: key for key in OPTION_KEYS}}
+    near = closest(name, list(keys))
+    if near is None:
+        return ConfigError(f"{word}: there is no such option; write key=value, or --help to see options and keys")
+    key = keys[near]
+    return ConfigError(f"{word}: there is no such option; write {shlex.quote(f'{key}={value or OPTION_KEYS[key]}')}")
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -71,8 +122,24 @@ def check_overrides(lines: Iterable[str]) -> None:
             (one,) = parser.parse_overrides([line])
         except (HydraException, ValueError, RecursionError) as error:  # ValueError: a number of too many digits
             raise no_override(line, error) from error
+        if one.is_delete():
+            _check_deletion(one)
         _check_name(one)
         _check_length(one)
+
+
+def _check_deletion(one: Override) -> None:
+    """What every run has cannot be deleted: its default would come back without a word."""
+    key = str(one.key_or_group)
+    first = key.partition(".")[0].partition("/")[0].partition("@")[0]
+    if key in GROUPS:
+        raise ConfigError(f"{one.input_line}: a run must have one; write {key}={EXAMPLES[key]}, or drop the override")
+    if first in LISTS:
+        raise ConfigError(f"{one.input_line}: there is none unless {first}=NAME chooses one; drop the override")
+    if first in (*SPINE, "hydra"):
+        inner = next((known for known in DEFAULTS if f"{known}.".startswith(f"{key}.")), None)
+        example = f"write for example {inner}={DEFAULTS[inner]} for another value, or " if inner else ""
+        raise ConfigError(f"{one.input_line}: a run must have it, with its default or another value; {example}drop it")
 
 
 def _check_length(one: Override) -> None:
@@ -116,7 +183,9 @@ def _check_name(one: Override) -> None:
         return
     if key not in (*GROUPS, *LISTS):
         return
-    if value is None and key in GROUPS:
+    if value is None and key in LISTS:
+        raise ConfigError(f"{one.input_line}: there is none unless {key}=NAME chooses one; drop the override")
+    if value is None:
         raise ConfigError(f"{one.input_line}: a group must name one of its options, got nothing")
     several = isinstance(value, list) and key in LISTS and value and all(isinstance(name, str) for name in value)
     if isinstance(value, list) and not several:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
-from time import perf_counter
 
 import torch
 
@@ -23,8 +22,8 @@ from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
 from workbench.errors import NumericsError, Taken, Terminated, TrackingError
 from workbench.outbox import Outbox
-from workbench.spot_checks import SpotChecks, Verdict, check_line
-from workbench.tracking.base import CHECK_TAG, DatasetInfo, Outcome, RunInfo, Sink, outcome_of
+from workbench.spot_checks import Looking, SpotChecks
+from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
 from workbench.tracking.files import table_files
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.thinning import Thinning
@@ -107,7 +106,7 @@ def train_pack(
     trainer: AnyTrainer | None = None
     try:
         trainer, pack = _begin(done.results, outbox, keeper)
-        looking = _Looking(trainer, spot_checks, pack, jobs[0].spec)
+        looking = Looking(trainer, spot_checks, pack, jobs[0].spec)
         tags = _train(looking, done, outbox, on_record, give_up, keeper)
         done.final |= trainer.final
         outbox.keep(trainer.snapshot())
@@ -130,29 +129,6 @@ def train_pack(
         for replica, outcome in outbox.closed.items():
             done.results[replica].outcome = outcome
     return done
-
-
-@dataclass
-class _Looking:
-    """The spot check of a pack as it was given: when the first replica leaves, and at the end."""
-
-    trainer: AnyTrainer
-    checks: SpotChecks | None
-    pack: Pack
-    spec: RunSpec
-    start: float = field(default_factory=perf_counter)
-    last: Verdict | None = None
-
-    def tags(self, anew: bool = False) -> dict[str, str]:
-        """What is kept with runs that end now: what the last look found, or a new one."""
-        if self.checks is None:
-            return {}
-        if anew or self.last is None:
-            trainer = self.trainer
-            rows = trainer.final | dict(zip(trainer.replicas, trainer.params.flat, strict=True))
-            params = trainer.params.with_flat(torch.stack([rows[replica] for replica in range(len(self.pack))]))
-            self.last = self.checks.verdict(self.pack, params, perf_counter() - self.start)
-        return {**self.last.tags, **({CHECK_TAG: check_line(self.spec)} if self.last.disagreement else {})}
 
 
 def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> tuple[AnyTrainer, Pack]:
@@ -205,7 +181,7 @@ def pack_tags(jobs: Sequence[Job]) -> list[str]:
 
 
 def _train(
-    looking: _Looking,
+    looking: Looking,
     done: PackResult,
     outbox: Outbox,
     on_record: Callable[[Record], None],

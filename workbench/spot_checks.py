@@ -4,11 +4,12 @@ import logging
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from workbench.config import RunSpec
+from workbench.engine.pretraining import AnyTrainer
 from workbench.engine.replicas import Pack
 from workbench.nn.greedy import stages
 from workbench.nn.layers.base import Mode
@@ -16,7 +17,7 @@ from workbench.nn.losses import squared_error
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 from workbench.nn.spot import Deviation, Point, deviations
-from workbench.tracking.base import CERTIFICATE_TAGS, DISAGREES
+from workbench.tracking.base import CERTIFICATE_TAGS, CHECK_TAG, DISAGREES
 
 EXAMPLES = 16
 NUMBERS = 2_000_000  # parameters of the replicas that are looked at together
@@ -88,6 +89,29 @@ class SpotChecks:
             if found or time.perf_counter() > late:
                 break
         return found, worst
+
+
+@dataclass
+class Looking:
+    """The spot check of a pack as it was given: when the first replica leaves, and at the end."""
+
+    trainer: AnyTrainer
+    checks: SpotChecks | None
+    pack: Pack
+    spec: RunSpec
+    start: float = field(default_factory=time.perf_counter)
+    last: Verdict | None = None
+
+    def tags(self, anew: bool = False) -> dict[str, str]:
+        """What is kept with runs that end now: what the last look found, or a new one."""
+        if self.checks is None:
+            return {}
+        if anew or self.last is None:
+            trainer = self.trainer
+            rows = trainer.final | dict(zip(trainer.replicas, trainer.params.flat, strict=True))
+            params = trainer.params.with_flat(torch.stack([rows[replica] for replica in range(len(self.pack))]))
+            self.last = self.checks.verdict(self.pack, params, time.perf_counter() - self.start)
+        return {**self.last.tags, **({CHECK_TAG: check_line(self.spec)} if self.last.disagreement else {})}
 
 
 def said(one: Deviation) -> str:

@@ -33,9 +33,7 @@ def with_defaults(arguments: Sequence[str]) -> list[str]:
     defaults = SMALL if "data" in given else (*XOR, *SMALL)
     keys = [(default, default.partition("=")[0]) for default in defaults]
     added = [default for default, key in keys if not {key, key.partition(".")[0]} & given]
-    overrides = (place for place, one in enumerate(arguments) if "=" in one and not one.startswith("-"))
-    place = next(overrides, len(arguments))  # argparse, which Hydra uses, wants all overrides in one row
-    return [*arguments[:place], *added, *arguments[place:]]
+    return [*added, *arguments]
 
 
 def explain_command(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from workbench.build import build_pack, validate_all
 from workbench.config import Device, Dtype, RunSpec
+from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError
 from workbench.nn.activations import Activation
 from workbench.nn.layers.activate import Activate
@@ -77,17 +78,7 @@ def work(spec: RunSpec, example: int) -> Worked:
     pack = build_pack([replace(spec, config=exact)])
     objective, optimizer = pack.objective, pack.optimizer
     names = _plain_chain(spec, objective.model)
-    if not isinstance(optimizer, SGD) or optimizer.nesterov or pack.clip_norm is not None:
-        chosen = spec.choices["optimizer"] + (" with train.clip_norm" if pack.clip_norm is not None else "")
-        raise ConfigError(
-            f"explain: optimizer must be plain sgd, whose step is one line, got {chosen}; "
-            "write optimizer=sgd train.clip_norm=null"
-        )
-    if pack.pretraining.epochs:
-        raise ConfigError(
-            "explain: pretraining must be none, or the first step is not the whole net's, got "
-            f"{spec.choices['pretraining']}; write pretraining=none"
-        )
+    _refuse_more_than_one_line(spec, pack)
     params = _rounded(pack.initial_params())
     _check_sizes(params, example, pack.data.train.size, spec.choices["data"])
     x, y = pack.data.chunk(pack.data.train, example - 1, example)
@@ -126,6 +117,22 @@ def work(spec: RunSpec, example: int) -> Worked:
         example=example,
         examples=pack.data.train.size,
     )
+
+
+def _refuse_more_than_one_line(spec: RunSpec, pack: Pack) -> None:
+    """Raise ConfigError where a step is not W - lr dJ/dW for the whole net."""
+    optimizer = pack.optimizer
+    if not isinstance(optimizer, SGD) or optimizer.nesterov or pack.clip_norm is not None:
+        chosen = spec.choices["optimizer"] + (" with train.clip_norm" if pack.clip_norm is not None else "")
+        raise ConfigError(
+            f"explain: optimizer must be plain sgd, whose step is one line, got {chosen}; "
+            "write optimizer=sgd train.clip_norm=null"
+        )
+    if pack.pretraining.epochs:
+        raise ConfigError(
+            "explain: pretraining must be none, or the first step is not the whole net's, got "
+            f"{spec.choices['pretraining']}; write pretraining=none"
+        )
 
 
 def _output_slope(spec: RunSpec, z: Tensor) -> Tensor | None:
