@@ -29,6 +29,7 @@ from workbench.stats import (
     minimum_detectable,
     newcombe,
     sign_flip,
+    skewed_t,
     t_interval,
     tost,
     wilson,
@@ -275,6 +276,52 @@ def test_detectable_shift_at_the_ends() -> None:
     assert minimum_detectable(1, 40_000) == pytest.approx((1.960 + 0.842) / 200, rel=1e-3)
     assert minimum_detectable(1, 5, power=0.01) == 0
     assert minimum_detectable(0, 5) == 0
+
+
+SKEWED = (0.1, 0.2, 0.4, 0.9, 2.0, 5.3, 0.3)
+
+
+def _hall(values: tuple[float, ...], than: float) -> float:
+    """Hall's formula as he writes it, with the unbiased skewness from its definition."""
+    x, n = np.array(values), len(values)
+    s = x.std(ddof=1)
+    g = n / (n - 1) / (n - 2) * (((x - x.mean()) / s) ** 3).sum()
+    t = math.sqrt(n) * (x.mean() - than) / s
+    corrected = t + g * t**2 / (3 * math.sqrt(n)) + g**2 * t**3 / (27 * n) + g / (6 * math.sqrt(n))
+    return float(stats.t(n - 1).sf(corrected))
+
+
+@pytest.mark.parametrize("values", [SKEWED[3:6], SKEWED, SKEWED * 6], ids=len)
+@pytest.mark.parametrize("than", [-3.0, 0.0, 1.2, 2.0, 9.0])
+def test_skewed_t_is_halls_formula(values: tuple[float, ...], than: float) -> None:
+    """To the right of skewed values and to the left of them, of three, seven and forty-two values."""
+    assert skewed_t(values, than) == pytest.approx(_hall(values, than), rel=1e-9)
+    mirrored = tuple(-value for value in values)
+    assert skewed_t(mirrored, than) == pytest.approx(_hall(mirrored, than), rel=1e-9)
+
+
+@pytest.mark.parametrize("than", [-1.0, 0.5, 2.0])
+@pytest.mark.parametrize("values", [(1.0, 2.0, 3.0, 4.0), (0.5, 2.0)])
+def test_skewed_t_of_values_without_skewness_is_students(values: tuple[float, ...], than: float) -> None:
+    """Symmetric values have none, two values are too few to have one."""
+    expected = stats.ttest_1samp(values, than, alternative="greater").pvalue
+    assert skewed_t(values, than) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "than", "p"), [([2.0, 2.0], 1.0, 0.0), ([2.0, 2.0], 2.0, 1.0), ([2.0], 1.0, 0.0), ([2.0], 3.0, 1.0)]
+)
+def test_skewed_t_without_spread(values: list[float], than: float, p: float) -> None:
+    """Equal values leave no doubt."""
+    assert skewed_t(values, than) == p
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=9), st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_skewed_t_grows_with_the_bound(values: list[float], than: float, more: float) -> None:
+    """A higher bound is never easier to pass, whatever the skewness; numbers of any size are numbers."""
+    below, above = skewed_t(values, than), skewed_t(values, than + more)
+    assert 0 <= below <= above + 1e-9
+    assert above <= 1
 
 
 @pytest.mark.parametrize(

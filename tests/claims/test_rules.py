@@ -106,6 +106,37 @@ def test_test_must_agree(rule: Rule, values: list[float]) -> None:
     assert rule.judge(PerSeed((*values, 2.25))).label is not OPEN
 
 
+class Certain(Estimate):
+    """An estimate whose tests leave no doubt of anything, whatever its interval."""
+
+    def p_above(self, bound: float) -> float:
+        """None."""
+        return 0.0
+
+    def p_below(self, bound: float) -> float:
+        """None."""
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "label"),
+    [
+        (Above(than=1), 1.5, S),
+        (Above(than=1), 0.3, R),
+        (Below(than=1, absent=2), 0.5, S),
+        (Below(than=1, absent=2), 2.5, R),
+        (Within(margin=1), 0.5, S),
+        (Within(margin=1), -0.5, S),
+        (Within(margin=1), 1.5, R),
+        (Within(margin=1), -1.5, R),
+    ],
+)
+def test_interval_must_agree(rule: Rule, value: float, label: Label) -> None:
+    """The tests say yes to everything: an interval beyond the bound decides, and one that reaches over it does not."""
+    assert rule.judge(Certain(value, 0.1 / T_8, 8, 10)).label is label
+    assert rule.judge(Certain(value, 0.6 / T_8, 8, 10)).label is OPEN
+
+
 @pytest.mark.parametrize("rule", [Above(than=1), Below(than=-1, absent=1), Within(margin=1, around=-3)])
 def test_confidence_is_the_rules(rule: Rule) -> None:
     """At 99 % the level is half a percent: eight seeds are needed where six were."""

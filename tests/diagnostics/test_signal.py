@@ -27,7 +27,10 @@ from workbench.nn.initializers import (
     rai,
     uniform_bias,
 )
+from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import Mode, Recorder
+from workbench.nn.layers.dense import Dense
+from workbench.nn.layers.residual import Residual
 from workbench.nn.model import Model
 from workbench.nn.params import Params
 from workbench.nodes import call, option
@@ -163,6 +166,21 @@ def test_linear_layers_multiply() -> None:
     second = 0.2 * first + 0.01 / 60
     assert [float(found[layer].q) for layer in ("l1", "l2")] == pytest.approx([first, second])  # type: ignore[arg-type]
     assert [float(found[layer].chi) for layer in ("l1", "l2")] == pytest.approx([0.1, 0.2])  # type: ignore[arg-type]
+
+
+def test_a_residual_connection_adds_means_as_well_as_squares() -> None:
+    """E (h + s f)² = E h² + s² E f² + 2 s E h E f: under std = 0.1 and the bias 0.5, identities, s = 0.7."""
+    n, s, b, w = 20, 0.7, 0.5, 20 * 0.01
+    inner = Model((Dense("l2", n, n), Activate("l2", identity())))
+    top = (Dense("l3", n, n), Activate("l3", identity()), Dense("l4", n, 2))
+    x = torch.ones(1, 4, n, dtype=torch.float64)
+    small = Initializer(normal_noise, lambda fan_in, fan_out: 0.1)
+    found = expected(Model((Dense("l1", n, n), Residual(inner, s), *top)), [Scheme(small, constant(b))], x)
+    below = w + b**2
+    within = w * below + b**2
+    above = w * (below + s**2 * within + 2 * s * b * b) + b**2
+    assert [float(found[layer].q) for layer in ("l2", "l3")] == pytest.approx([within, above])  # type: ignore[arg-type]
+    assert float(found["l1"].delta / found["l3"].delta) == pytest.approx(w * (1 + s**2 * w))
 
 
 WIDE = 800

@@ -53,7 +53,8 @@ def test_no_vector_refutes_what_has_a_solution(
     ("y", "why"),
     [
         ((1, 1, 1), "yᵀA is not 0"),
-        ((-1, -1, 0), "a multiplier below 0"),
+        ((-1, -1, 0), "yᵀc is below 0"),
+        ((1, 0, -1), "a multiplier below 0: u ≥ 2 and u ≥ 0 do not contradict each other"),
         ((0, 0, 0), "yᵀc is 0"),
         ((Fraction(1, 3), Fraction(1, 3) + Fraction(1, 10**30), 0), "off by 1e-30"),
     ],

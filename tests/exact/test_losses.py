@@ -7,8 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
+from workbench.axes import PerReplicaTensor
 from workbench.data.datasets import diabetes
 from workbench.exact import losses
+from workbench.nn import objective
+from workbench.nn.params import Params
 
 Z = np.concatenate([-np.logspace(-6, 1.4, 40), np.logspace(-6, 1.4, 40)])
 
@@ -40,6 +43,28 @@ def test_the_squared_error_behind_a_softmax_has_its_jacobian() -> None:
 def test_the_penalty_reaches_weights_alone(weight_decay: float) -> None:
     """J, weights and biases as the lecture prints them."""
     assert max(losses.penalty(weight_decay, 3)) < 1e-13
+
+
+def test_a_penalty_that_reaches_something_else_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each number sees its own mistake: no penalty in J, its gradient twice, and one on biases, in this order."""
+    right = objective.add_l2_gradient
+
+    def twice(grads: Params, params: Params, weight_decay: PerReplicaTensor) -> None:
+        right(grads, params, weight_decay)
+        right(grads, params, weight_decay)
+
+    def on_biases(grads: Params, params: Params, weight_decay: PerReplicaTensor) -> None:
+        right(grads, params, weight_decay)
+        grads["l2.b"].add_(0.25)
+
+    def found(name: str, wrong: object) -> list[bool]:
+        with monkeypatch.context() as patch:
+            patch.setattr(objective, name, wrong)
+            return [value > 0.01 for value in losses.penalty(1.0, 3)]
+
+    assert found("l2_penalty", lambda params, weight_decay: 0 * weight_decay) == [True, False, False]
+    assert found("add_l2_gradient", twice) == [False, True, False]
+    assert found("add_l2_gradient", on_biases) == [False, False, True]
 
 
 def test_a_bounded_output_cannot_fit_raw_targets() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 from scipy import optimize
 
+from workbench.exact import polynomials
 from workbench.exact.polynomials import best
 
 X = np.linspace(-1, 1, 4001)
@@ -63,6 +64,17 @@ def test_no_polynomial_beats_the_lower_bound(seed: int) -> None:
     change = np.random.default_rng(seed).normal(size=6) * 0.01
     other = y - chebyshev.chebval(X, found.chebyshev + change)
     assert np.abs(other[found.alternation]).max() >= found.least
+
+
+@pytest.mark.parametrize("exchanges", [1, 2])
+def test_bounds_hold_before_the_exchange_is_done(exchanges: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped early, `least` and `most` still enclose the smallest error: nothing rests on the iteration's end."""
+    y = np.abs(X - 0.3)
+    smallest = best(X, y, 5).most
+    monkeypatch.setattr(polynomials, "EXCHANGES", exchanges)
+    early = best(X, y, 5)
+    assert early.most - early.least > 1e-6
+    assert early.least <= smallest <= early.most
 
 
 def test_a_polynomial_is_its_own_best() -> None:

@@ -133,6 +133,33 @@ def test_kinks_are_set_aside_and_counted(z_at: float, set_aside: int) -> None:
     assert all(row.agrees for row in rows.values())
 
 
+def test_one_unit_at_its_kink_for_one_example_is_enough() -> None:
+    """Of two units and two examples, unit 1 has z = 0 for the first: what moves that z is set aside, nothing else."""
+    model = mlp([2], 1, 1, build("activation", "relu"))
+    row = {"l1.W": torch.ones(2, 1), "l1.b": torch.tensor([-1.0, 1]), "l2.W": torch.ones(1, 2), "l2.b": torch.ones(1)}
+    params = Params.stack([row], torch.float64, torch.device("cpu"))
+    x = torch.tensor([[[1.0], [2.0]]], dtype=torch.float64)
+    rows = gradcheck(Objective(model, build("loss", "squared_error")), params, x, 0 * x)
+    assert [(row.name, row.compared, row.at_kinks) for row in rows] == [
+        ("l1.W", 1, 1),
+        ("l2.W", 2, 0),
+        ("l1.b", 1, 1),
+        ("l2.b", 1, 0),
+    ]
+    assert all(row.agrees for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("error", "tolerance"), [("autograd_error", 1e-10), ("difference_error", 1e-7), ("single_error", 1e-3)]
+)
+def test_agreement_ends_at_each_tolerance(error: str, tolerance: float) -> None:
+    """Just below it, and just above."""
+    right = Agreement("l1.W", (2, 1), 1.0, 0.0, 0.0, 2, 0)
+    assert right.agrees
+    assert replace(right, **{error: 0.99 * tolerance}).agrees
+    assert not replace(right, **{error: 1.01 * tolerance}).agrees
+
+
 def test_check_leaves_parameters_alone() -> None:
     """Nothing is perturbed in place, and no parameter starts to require a gradient."""
     problem = _problem()

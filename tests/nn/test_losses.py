@@ -279,6 +279,26 @@ def test_perceptron_rule_worked_by_hand() -> None:
     assert loss.predict(z).flatten().tolist() == [1, 0, 1, 0]
 
 
+def test_perceptron_of_a_tie_says_1() -> None:
+    """On z = 0 the unit step is 1: an example of class 0 moves W, one of class 1 does not; neither costs anything."""
+    loss, z = build("loss", "perceptron"), torch.zeros(1, 2, 1, dtype=torch.float64)
+    y = torch.tensor([[[0.0], [1.0]]], dtype=torch.float64)
+    value, delta = loss.value_and_delta(z, y)
+    assert (float(value), delta.flatten().tolist()) == (0, [0.5, 0])
+    assert loss.predict(z).flatten().tolist() == [1, 1]
+    assert loss.winner(z).flatten().tolist() == [1, 1]
+
+
+def test_winner_is_the_largest_output_and_of_one_output_what_is_above_a_half() -> None:
+    """The first of equals; exactly ½ is class 0, for a logistic output at z = 0 and for an affine one at z = ½."""
+    z = torch.tensor([[[-0.1], [0.0], [0.1]]], dtype=torch.float64)
+    assert build("loss", "binary_nll").winner(z).tolist() == [[0, 0, 1]]
+    assert build("loss", "squared_error").winner(z + 0.5).tolist() == [[0, 0, 1]]
+    z = torch.tensor([[[1.0, 3.0, 2.0], [2.0, 1.0, 2.0], [0.0, 0.0, 0.0]]], dtype=torch.float64)
+    for name in ("softmax_nll", "softmax_mse", "squared_error"):
+        assert build("loss", name).winner(z).tolist() == [[1, 0, 0]]
+
+
 @pytest.mark.parametrize("lr", [1.0, 0.1])
 def test_perceptron_converges_within_its_bound(lr: float) -> None:
     """On separable points, one by one from W = 0: at most (R/margin)² mistakes (Novikoff 1962), then none."""
