@@ -5,9 +5,9 @@
 A child of this process trains a sweep of two packs and is sent SIGKILL: by itself at one of the moments around every
 call to the store, every file of a checkpoint and every step of training, or from outside after some time. Most sweeps
 leave a checkpoint after each epoch, the others only the one before their runs are ended. Then the same command is
-repeated, perhaps to be killed again, until it ends. Compared with a sweep that was left alone: final weights bit for
-bit, every row of every metric once and equal, each run once in the sweep, its status, and no file of a checkpoint
-left. Exit code 0 where all of that held for every sweep.
+repeated, perhaps to be killed again, until it ends. Compared wholly with a sweep that was left alone: final weights bit
+for bit, every row of every metric once and equal, each run once in the sweep, its tags, params, files, and status; and
+no file of a checkpoint left. Exit code 0 where all of that held for every sweep.
 """
 
 import json
@@ -15,13 +15,11 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import workbench.engine.checkpoint as checkpoint
 import workbench.engine.train as training
 import workbench.tracking.writer as writer
+from tests.shown import ShownSweep, differences, shown
 from workbench.cli import main
 from workbench.tracking.bulk import Bulk
 
@@ -110,79 +109,38 @@ def run(folder: Path, arguments: Sequence[str], last: int = -1, name: str = "", 
         time.sleep(0.002)
 
 
-@dataclass
-class Found:
-    """What a store holds of its one sweep: by run key the final weights, rows, and status with outcome."""
-
-    weights: dict[str, bytes] = field(default_factory=dict)
-    rows: dict[str, Counter[tuple[str, int, float]]] = field(default_factory=dict)
-    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-
-
-def look(folder: Path) -> Found:
-    """Read a store without the workbench and without MLflow."""
-    found = Found()
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        ask = lambda text, *given: database.execute(text, given).fetchall()  # noqa: E731
-        tags: dict[str, dict[str, str]] = {}
-        for run_id, key, value in ask("SELECT run_uuid, key, value FROM tags"):
-            tags.setdefault(run_id, {})[key] = value
-        status = dict(ask("SELECT run_uuid, status FROM runs"))
-        rows: dict[str, Counter[tuple[str, int, float]]] = {run_id: Counter() for run_id in status}
-        for run_id, key, step, value in ask("SELECT run_uuid, key, step, value FROM metrics"):
-            rows[run_id][key, step, 0 if key == "diagnostics/share" else value] += 1  # seconds are never the same
-        homes = dict(ask("SELECT run_uuid, artifact_uri FROM runs"))
-    database.close()
-    own = [run_id for run_id in status if tags[run_id]["kind"] == "sweep"]
-    found.wrong += [] if len(own) == 1 else [f"{len(own)} sweeps"]
-    found.wrong += [f"{run_id} is {state}" for run_id, state in status.items() if state == "RUNNING"]
-    found.wrong += [f"{status[run_id]} sweep" for run_id in own if status[run_id] != "FINISHED"]
-    for run_id in status:
-        steps = {(key, step) for key, step, _ in rows[run_id]}
-        found.wrong += [f"{run_id} has rows twice"] if rows[run_id].total() != len(steps) else []
-        if run_id in own or tags[run_id].get(f"in.{tags[own[0]]['sweep']}") != "run":
-            continue
-        key = tags[run_id]["key"]
-        found.wrong += [f"{key} is there twice"] if key in found.ends else []
-        found.ends[key] = (status[run_id], tags[run_id]["outcome"])
-        found.rows[key] = rows[run_id]
-        found.weights[key] = Path(homes[run_id].removeprefix("file://"), "model.safetensors").read_bytes()
-        found.wrong += [f"{key} still has an error"] if "error" in tags[run_id] else []
+def look(folder: Path) -> ShownSweep:
+    """The sweep in a folder; files of checkpoints and unsent rows that are left count as wrong."""
+    found = shown(f"sqlite:///{folder}/mlflow.db")
     found.wrong += [str(file.relative_to(folder)) for file in folder.glob(".workbench/**/*")]
     return found
-
-
-def differences(found: Found, expected: Found) -> list[str]:
-    """What is not as in the sweep that was left alone."""
-    wrong = list(found.wrong)
-    for name in ("ends", "weights", "rows"):
-        one, other = getattr(found, name), getattr(expected, name)
-        wrong += [f"{name} of {sorted(one.keys() ^ other.keys())}"] if one.keys() != other.keys() else []
-        wrong += [f"{name} of {key} differ" for key in one.keys() & other.keys() if one[key] != other[key]]
-    return wrong
 
 
 def trials(kills: int, seed: int, home: Path) -> list[str]:
     """Kill so many times; what was wrong."""
     draw = random.Random(seed)
     print(f"{kills} kills, seed {seed}")
-    whole = home / "whole"
-    whole.mkdir()
     begun = time.monotonic()
-    assert run(whole, [*SWEEP, EACH_EPOCH]) == 0, (whole / "log").read_text()
-    seconds = time.monotonic() - begun
-    expected = look(whole)
-    assert not expected.wrong, expected.wrong
-    assert len(expected.weights) == RUNS
+    expected = {}
+    for often in (AT_THE_END, EACH_EPOCH):
+        whole = home / often
+        whole.mkdir()
+        begun = time.monotonic()
+        assert run(whole, [*SWEEP, often]) == 0, (whole / "log").read_text()
+        seconds = time.monotonic() - begun
+        expected[often] = look(whole)
+        assert not expected[often].wrong, expected[often].wrong
+        assert len(expected[often].runs) == RUNS
     moments = int((whole / "moments").read_text())
-    print(f"left alone: {seconds:.1f} s, {moments} moments, {Counter(expected.ends.values())}")
+    ends = Counter(one.tags["outcome"] for one in expected[EACH_EPOCH].runs.values())
+    print(f"left alone: {seconds:.1f} s, {moments} moments, {ends}")
     wrong, done, number = [], 0, 0
     while done < kills:
         folder = home / f"trial-{number}"
         folder.mkdir()
         said, code = [], -1
-        command = [*SWEEP, EACH_EPOCH if draw.random() < 0.7 else AT_THE_END]
+        often = EACH_EPOCH if draw.random() < 0.7 else AT_THE_END
+        command = [*SWEEP, often]
         while code < 0:
             again = done < kills and (len(said) == 0 or draw.random() < 0.5)
             inside = draw.random() < 0.7
@@ -192,7 +150,7 @@ def trials(kills: int, seed: int, home: Path) -> list[str]:
             if code < 0:
                 done += 1
                 said.append(f"moment {last}" if inside else f"{after:.2f} s")
-        bad = [f"exit code {code}"] if code else differences(look(folder), expected)
+        bad = [f"exit code {code}"] if code else differences(look(folder), expected[often], replaced=True)
         print(
             f"trial {number}: killed at {', '.join(said) or 'no time'}: {'; '.join(bad) or 'as if left alone'}",
             flush=True,

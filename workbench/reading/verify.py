@@ -15,10 +15,10 @@ from workbench.outbox import DIGEST
 from workbench.reading.again import Again, repeat, spec_of
 from workbench.tracking.single import FullRun
 from workbench.tracking.store import Store
+from workbench.tracking.view import TIMES
 
 TOLERANCES = {"float64": 1e-6, "float32": 0.01}  # of a final loss relative to it, of a score absolute
 SCORES = ("accuracy", "r2")
-TIMES = "diagnostics/"
 PARTS = ("train", "valid", "test")
 
 

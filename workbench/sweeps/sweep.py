@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from rich.console import Console
 from workbench import signals
 from workbench.build import validate_all
 from workbench.config import NOT_RESULT, Config, OnError, Rerun, RunSpec
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, StoreAway
 from workbench.run import Job, Result
 from workbench.spot_checks import disagreements
 from workbench.sweeps import preflight
@@ -68,7 +68,8 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     sink = open_sink(store, spec)
     sink.end_gone()
     (result,) = train_jobs([replace(jobs[0], known=sink.done())], sink, console)
-    result.run = sink.known(result.run) if result.run else ""
+    with suppress(StoreAway):  # else it keeps the id that was made here
+        result.run = sink.known(result.run) if result.run else ""
     link = run_link(ui_base(store), sink.experiment_id, result.run)
     return Finished("", sink.experiment_id, store, [result], link)
 

@@ -1,7 +1,6 @@
 """Runs in MLflow, as events that a thread writes while training goes on; never through MLflow's global state."""
 
 import json
-import logging
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -74,6 +73,7 @@ class MlflowSink:
         spool = Spool(store, Head(store.name, name, self.experiment_id))
         self.patient = Patient(self.backend, spool, store.file)
         self.writer = Writer(self.patient.write)
+        self._missed: list[Callable[[], object]] = []  # to be done once the store is back
 
     def _experiment(self, name: str) -> str:
         with kept_by(self.store):
@@ -160,6 +160,10 @@ class MlflowSink:
         with undivided():
             self.end(run, outcome, tags)
             self.flush()
+        if self.patient.spool.is_empty:  # else it falls to who sends that
+            missed, self._missed = self._missed, []
+            for act in missed:
+                act()
 
     def tag(self, runs: Iterable[str], key: str, value: str) -> None:
         """Set a tag of runs that are kept already."""
@@ -206,19 +210,17 @@ class MlflowSink:
         return True
 
     def show_only(self, sweep: str, keys: Container[str], shown: Collection[str]) -> dict[str, str]:
-        """Take the runs with these keys out of a sweep that are not among the `shown`: others took their place.
+        """Take the runs with these keys out of a sweep that are not among the `shown`, which took their place.
 
-        The ids by which the store knows the `shown`: those that were begun while it was away have others there. Where
-        it is away, the next sweep over these runs does it, and a warning says so.
+        The ids by which the store knows the `shown`. Where it is away, this is done once it is back.
         """
         try:
+            self._catch_up()
             with kept_by(self.store):
                 members = self.backend.members(member_tag(sweep), "run")
             ids = {run: run if run in members else self.known(run) for run in shown}
-        except StoreAway as away:
-            logging.getLogger(__name__).warning(
-                "%s; give the same command again once it is back, or the sweep may show runs that others replace", away
-            )
+        except StoreAway:
+            self._missed.append(partial(self.show_only, sweep, keys, shown))
             return {}
         strays = [run for run, key in members.items() if key in keys and run not in ids.values()]
         self.tag(strays, member_tag(sweep), "superseded")
@@ -227,9 +229,10 @@ class MlflowSink:
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
         """Save the chart page of a sweep whose own run is `run`.
 
-        False where this MLflow is not known to show it, or the store is away.
+        False where this MLflow is not known to show it, or the store is away: then it is saved once that is back.
         """
         try:
+            self._catch_up()
             with kept_by(self.store):
                 saved = share(
                     self.client,
@@ -239,10 +242,18 @@ class MlflowSink:
                     lambda: self.backend.params(member_tag(sweep), "run"),
                 )
         except StoreAway:
+            self._missed.append(partial(self.save_view, run, sweep, metrics))
             return False
         if saved:
             self.tag([run], VIEW_TAG, "saved")
         return saved
+
+    def _catch_up(self) -> None:
+        """Send what waits, so that the store shows all runs; raise StoreAway where that does not go."""
+        if not self.patient.spool.is_empty:
+            self.writer.now(self.patient.send_waiting)
+        if not self.patient.spool.is_empty:
+            raise StoreAway(f"tracking: the store {self.store.shown} is away")
 
 
 def backend_of(client: MlflowClient, store: Store, experiment_id: str, again: bool = False) -> Backend:

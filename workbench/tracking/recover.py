@@ -1,21 +1,23 @@
 """Sends what was left of processes whose store was away: once, however often it is asked for and interrupted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from workbench.errors import StoreAway, TrackingError
 from workbench.tracking.base import Backend, Ended, Event, Opened, Rows
-from workbench.tracking.client import kept_by
+from workbench.tracking.client import kept_by, search_all
 from workbench.tracking.lines import line_of
 from workbench.tracking.missing import way_out
-from workbench.tracking.mlflow import ERROR_TAG, MlflowSink, backend_of
+from workbench.tracking.mlflow import DONE, ERROR_TAG, MlflowSink, backend_of
 from workbench.tracking.spool import Unsent, aside, read, set_aside, unsent
 from workbench.tracking.store import Store, member_tag
 
+MEMBER = member_tag("")
 GONE = "its process "  # how the reason begins that others gave for the end of such a run
 
 
@@ -69,7 +71,7 @@ def _send(store: Store, left: Unsent) -> Sent:
     done = Sent(left.file)
     runs: set[str] = set()
     ended: list[Ended] = []
-    sweeps: dict[str, str] = {}
+    sweeps: set[str] = set()
     try:
         if store.file is not None and not store.file.exists():  # a new one would know none of these runs
             raise TrackingError(f"tracking: there is no database {store.file}; {way_out(store)}")
@@ -82,10 +84,9 @@ def _send(store: Store, left: Unsent) -> Sent:
             for event in events:
                 runs |= set(event.runs) if isinstance(event, Rows) else {event.run}
                 ended += [event] if isinstance(event, Ended) else []
-                if isinstance(event, Opened) and event.info.tags.get("kind") == "sweep":
-                    sweeps[event.run] = event.info.tags.get("sweep", "")
-        _mend(sink, ended)
-        _show(sink, sweeps)
+                sweeps |= _joined(event)
+        pages = _mend(sink, ended)
+        _show(sink, sweeps, pages)
     except (TrackingError, OSError) as error:
         done.error = str(error)
         return done
@@ -114,21 +115,40 @@ def _count(event: Event) -> int:
     return sum(len(event.of(place)) for place in range(len(event.runs))) if isinstance(event, Rows) else 0
 
 
-def _mend(sink: MlflowSink, ended: Sequence[Ended]) -> None:
-    """Take back the reason that others gave for the end of runs whose true end is known now."""
+def _joined(event: Event) -> set[str]:
+    """The sweeps that a run became a member of."""
+    tags = event.info.tags if isinstance(event, Opened) else getattr(event, "tags", {})
+    return {key.removeprefix(MEMBER) for key, value in tags.items() if key.startswith(MEMBER) and value == "run"}
+
+
+def _mend(sink: MlflowSink, ended: Sequence[Ended]) -> dict[str, str]:
+    """Take back the reason that others gave for the end of runs whose true end is known now.
+
+    The sweeps whose own runs have ended, by own run.
+    """
+    pages = {}
     with kept_by(sink.store):
         for event in ended:
-            if ERROR_TAG not in event.tags:
-                run = sink.known(event.run)
-                if sink.client.get_run(run).data.tags.get(ERROR_TAG, "").startswith(GONE):
-                    sink.client.delete_tag(run, ERROR_TAG)
+            run = sink.known(event.run)
+            tags = sink.client.get_run(run).data.tags
+            if ERROR_TAG not in event.tags and tags.get(ERROR_TAG, "").startswith(GONE):
+                sink.client.delete_tag(run, ERROR_TAG)
+            if tags.get("kind") != "run" and tags.get("sweep"):
+                pages[run] = tags["sweep"]
+    return pages
 
 
-def _show(sink: MlflowSink, sweeps: dict[str, str]) -> None:
-    """Save the chart pages that could not be saved."""
-    for own, sweep in sweeps.items():
-        with kept_by(sink.store), suppress(MlflowException):
-            members = sink.backend.members(member_tag(sweep), "run")
-            if members:
-                metrics = sink.client.get_run(next(iter(members))).data.metrics
-                sink.save_view(sink.known(own), sweep, metrics)
+def _show(sink: MlflowSink, sweeps: Collection[str], pages: Mapping[str, str]) -> None:
+    """Do for sweeps what could not be done while the store was away: each key once, and the page of charts."""
+    for sweep in sorted({*sweeps, *pages.values()}):
+        with kept_by(sink.store):
+            runs = search_all(sink.client, [sink.experiment_id], f"tags.`{member_tag(sweep)}` = 'run'")
+        newest: dict[str, Run] = {}
+        for run in sorted(runs, key=lambda run: (run.data.tags.get("outcome") in DONE, run.info.start_time)):
+            newest[run.data.tags.get("key") or run.info.run_id] = run
+        shown = {run.info.run_id for run in newest.values()}
+        sink.tag((run.info.run_id for run in runs if run.info.run_id not in shown), member_tag(sweep), "superseded")
+        metrics = {name for run in newest.values() for name in run.data.metrics}
+        for own in [own for own, of in pages.items() if of == sweep and metrics]:
+            with suppress(MlflowException):
+                sink.save_view(own, sweep, metrics)

@@ -25,8 +25,9 @@ LOGARITHMIC = ("loss", "grad_norm", "delta_norm", "delta_var", "update_ratio")
 OPEN = ("valid", "train", "test", "grad_norm", "dead_rate", "saturation")  # the sections that show their charts at once
 SECTIONS = (
     *(*OPEN, "params", "died", "revived", "sparsity", "act_norm", "act_mean", "act_var"),
-    *("delta_norm", "delta_mean", "delta_var", "update_ratio", "weight_norm", "diagnostics"),
+    *("delta_norm", "delta_mean", "delta_var", "update_ratio", "weight_norm"),
 )
+TIMES = "diagnostics/"  # metrics that say what others took: no charts, and not known of runs that were just trained
 CHARTS = 24  # of a section at most
 LONGEST = 20_000  # characters of an experiment's tag that MLflow takes
 
@@ -46,7 +47,7 @@ def share(
     if not mlflow.__version__.startswith(SEEN_WORKING):
         return False
     now = int(time.time() * 1000)
-    names, varies = sorted(metrics, key=_place), varying(params())
+    names, varies = sorted((one for one in metrics if not one.startswith(TIMES)), key=_place), varying(params())
     most = CHARTS
     while True:
         state = _state(sweep, _some(names, most), varies)
