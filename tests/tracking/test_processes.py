@@ -20,6 +20,7 @@ import pytest
 
 from tests.outer import SMALL, Answer, Trained, all_runs, end, finish, runs_of, start, wait_for
 from tests.servers import free_port, healthy, mlflow_server
+from tests.shown import assert_same_sweep, shown
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -111,6 +112,22 @@ def test_fresh_database_takes_three_sweeps_at_once(folder: Path) -> None:
     per_run = 3 * 4 + 2 * 2 + 3 + 2 + 1
     assert count(folder / "mlflow.db", "metrics") == 3 * 6 * per_run
     assert all(answer.err == "" for answer in answers)
+
+
+@pytest.mark.slow
+def test_two_of_the_same_command_are_as_one(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """At one moment on no database at all: each run is trained once, and both sweeps are, wholly, what one alone is."""
+    command = ["train", "-m", *SMALL[:2], "activation=relu,tanh", "seed=range(3)", "train.epochs=100"]
+    alone = tmp_path_factory.mktemp("alone")
+    answers = [finish(process, 300) for process in [start(command, folder), start(command, folder)]]
+    answers.append(finish(start(command, alone), 300))
+    assert [(answer.code, answer.err) for answer in answers] == [(0, "")] * 3
+    expected = shown(f"sqlite:///{alone}/mlflow.db")
+    sweeps = [re.search(r"compare: workbench compare (\S+)", answer.out)[1] for answer in answers[:2]]
+    assert len({*sweeps}) == 2
+    for sweep in sweeps:
+        assert_same_sweep(shown(f"sqlite:///{folder}/mlflow.db", sweep), expected)
+    assert count(folder / "mlflow.db", "runs") == 6 + 2
 
 
 def children(parent: int) -> set[int]:
