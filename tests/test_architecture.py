@@ -18,6 +18,7 @@ LEVELS = {
     "errors": 0,
     "advice": 0,
     "memory": 0,
+    "places": 0,
     "axes": 0,
     "credentials": 0,
     "plain_text": 0,

@@ -160,17 +160,6 @@ def test_hydras_own_values_may_be_referred_to(cli: Cli, folder: Path) -> None:
     assert cli("train", "-m", *SMALL, "sweep.dry_run=true", asked).code == 0
 
 
-@pytest.mark.parametrize(
-    "words", ["new claim x --claims /proc/x", "bench --json /proc/x", "reproduce xor --report /proc/x"]
-)
-def test_places_that_cannot_be_written_are_named_at_once(cli: Cli, folder: Path, words: str) -> None:
-    """The file or folder and the system's reason, before anything is measured."""
-    answer = cli(*words.split(" "))
-    assert answer.code == 2
-    assert "/proc/x: No such file or directory; name another place" in answer.err
-    assert list(folder.iterdir()) == []
-
-
 @pytest.mark.parametrize("port", [0, -1, 65536, 99999])
 def test_ports_are_checked(cli: Cli, folder: Path, store: object, port: int) -> None:
     """Port 0 would be another one than the one that is asked for health."""

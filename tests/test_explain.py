@@ -240,7 +240,7 @@ def test_out_writes_the_format_of_its_suffix(
         ),
         (["-m", "seed=1,2"], "explain: takes one configuration, got 2; drop -m"),
         (["activation=tanhh"], "did you mean 'tanh'"),
-        (["--out", "/nowhere/step.html"], "--out must be a file that can be written, got '/nowhere/step.html'"),
+        (["--out", "/proc/step.html"], "explain --out: must be a file that can be written, got '/proc/step.html'"),
     ],
 )
 def test_what_cannot_be_explained_is_refused(

@@ -18,6 +18,7 @@ from workbench.config import RunSpec, packaged
 from workbench.engine.threads import one_thread
 from workbench.errors import ConfigError, unknown_name
 from workbench.forward_check import forward_table
+from workbench.places import check_file
 from workbench.plain_text import say
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search
@@ -172,7 +173,7 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
     from workbench.bench import parts, steps, sweeps
 
     if json_to not in (None, "-"):
-        Path(json_to).touch()  # before minutes of measuring: its error names the file
+        check_file("bench --json", json_to, "write for example --json bench.json")  # before minutes of measuring
     content: dict[str, object] = {}
     tables = []
     if section in ("step", "all"):
@@ -206,6 +207,7 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
     for table in tables:
         plain_console().print(table)
     if json_to:
+        Path(json_to).parent.mkdir(parents=True, exist_ok=True)
         Path(json_to).write_text(json.dumps(content, indent=2) + "\n")
     return 0
 

@@ -10,15 +10,19 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 import workbench as wb
 from tests.outer import SMALL, Answer, client_of, runs_of
 from workbench.claims.kept import last_verdicts
+from workbench.errors import TrackingError
 from workbench.reading.again import final_weights
 from workbench.tracking.base import Outcome, RunInfo
 from workbench.tracking.mlflow import MlflowSink
@@ -29,6 +33,7 @@ from workbench.tracking.store import Store
 pytest_plugins = ["tests.outer_fixtures"]
 
 Cli = Callable[..., Answer]
+Weights = dict[str, torch.Tensor]
 ODD = (None, "", "x", "-1", "1e999", "9" * 30, "\x1b[31m[red]\u202e")
 READERS = (("compare", "--format", "csv"), ("show",), ("diagnose",))
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -226,9 +231,34 @@ def test_files_that_are_gone_or_edited(
         file.write_bytes(kept)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"other"])
-def test_weights_that_are_not_the_runs_own(made: Store, content: bytes) -> None:
-    """A file that cannot be read, or holds other weights, is not used: the run is trained again, and it is said."""
+def flipped(weights: Weights) -> Weights:
+    """One bit of one number."""
+    name = sorted(weights)[0]
+    weights[name].view(torch.int32).reshape(-1)[0] ^= 1
+    return weights
+
+
+CHANGES: dict[str, Callable[[Weights], Weights]] = {
+    "other names": lambda weights: {f"x.{name}": tensor for name, tensor in weights.items()},
+    "a name more": lambda weights: {**weights, "\x1b[31mmore": torch.zeros(1)},
+    "a name less": lambda weights: dict(list(weights.items())[1:]),
+    "shapes that broadcast": lambda weights: {name: tensor[:1] for name, tensor in weights.items()},
+    "transposed": lambda weights: {name: tensor.t().contiguous() for name, tensor in weights.items()},
+    "flat": lambda weights: {name: tensor.reshape(-1) for name, tensor in weights.items()},
+    "float64": lambda weights: {name: tensor.double() for name, tensor in weights.items()},
+    "half": lambda weights: {name: tensor.half() for name, tensor in weights.items()},
+    "whole numbers": lambda weights: {name: tensor.int() for name, tensor in weights.items()},
+    "not finite": lambda weights: {name: tensor * torch.nan for name, tensor in weights.items()},
+    "one bit": flipped,
+}
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"other", *CHANGES])
+def test_weights_that_are_not_the_runs_own(cli: Cli, made: Store, content: bytes | str) -> None:
+    """A file that is not the run's own is not used: the run is trained again, which is said; `verify` refuses it.
+
+    Where that gives other weights too, there are none to go on with.
+    """
     first, second = runs_of(made)[:2]
     file, other = (Path(run.info.artifact_uri.removeprefix("file://")) / "model.safetensors" for run in (first, second))
     kept = file.read_bytes()
@@ -236,13 +266,23 @@ def test_weights_that_are_not_the_runs_own(made: Store, content: bytes) -> None:
     _, expected, how = final_weights(made, found)
     assert how == "weights: kept, model.safetensors"
     try:
-        file.write_bytes(other.read_bytes() if content == b"other" else content)
+        if isinstance(content, str):
+            save_file(CHANGES[content](load_file(file)), file)
+        else:
+            file.write_bytes(other.read_bytes() if content == b"other" else content)
         _, params, how = final_weights(made, found)
+        verified = cli("verify", first.info.run_id, "--uri", made.uri)
+        strange = replace(found, run=replace(found.run, tags={**found.run.tags, "weights.digest": "0" * 64}))
+        with pytest.raises(TrackingError, match=r"model.safetensors must hold what it ended with.*put the file back"):
+            final_weights(made, strange)
     finally:
         file.write_bytes(kept)
     assert how.startswith("weights: model.safetensors was not used, as ")
     assert how.endswith("; trained again, to the same bits")
     assert params.flat.equal(expected.flat)
+    assert (verified.code, verified.err) == (1, "")
+    assert "model.safetensors: not what the run ended with, as" in verified.out
+    assert "\x1b" not in how + verified.out
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from workbench.claims.report import suffix
 from workbench.claims.request import Request
 from workbench.claims.verdict import Reproduction, corrected
 from workbench.errors import ConfigError
+from workbench.places import check_folder
 from workbench.plain_text import say
 from workbench.terminal import plain_console
 from workbench.tracking.names import segment
@@ -24,6 +25,7 @@ from workbench.tracking.store import find_store
 if TYPE_CHECKING:
     from workbench.claims.reproduce import Reproduced
 
+FIGURES = Path("figures")
 TEMPLATES = Path(__file__).parent / "template"
 
 
@@ -76,7 +78,11 @@ def _reproduce(
     from workbench.claims.reproduce import reproduce as measured
 
     choose(list(request.names), request.folder)
-    console, folder = plain_console(), _folder_to_write(report) if report else None
+    folder = None if report is None else Path(report)
+    if folder is not None:  # before minutes of measuring
+        check_folder("reproduce --report", folder, "write for example --report out")
+    check_folder("reproduce", FIGURES, "give the command in a folder of your own")
+    console = plain_console()
     done: list[Reproduced] = []
     for one in measured(request, console, on_error):
         done.append(one)
@@ -96,7 +102,7 @@ def _reproduce(
 
 def _show(one: "Reproduced", console: Console) -> None:
     """A verdict card, its figure in the folder ``figures``, and the address of its run."""
-    folder = Path("figures") / segment(one.record.name)
+    folder = FIGURES / segment(one.record.name)
     folder.mkdir(parents=True, exist_ok=True)
     figure = folder / f"figure{suffix(one.figure)}"
     figure.write_bytes(one.figure)
@@ -119,6 +125,7 @@ def new_command(kind: str, name: str, folder: str) -> int:
     for file in files:
         if file.exists():
             raise ConfigError(f"new {kind}: {file} must not exist; choose another name, or remove it")
+    check_folder("new claim --claims", place / "experiment", f"write workbench new claim {name} --claims claims")
     for file, template in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         text = Template((TEMPLATES / template).read_text(encoding="utf-8"))
@@ -134,12 +141,4 @@ def _folder(path: str | None) -> Path | None:
     folder = Path(os.path.realpath(path))  # resolve() itself raises for links in a circle
     if not folder.is_dir():
         raise ConfigError(f"--claims: must be a folder, got {path!r}; make one with: workbench new claim NAME")
-    return folder
-
-
-def _folder_to_write(path: str) -> Path:
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--report: must be a folder, got {path!r}, which is a file; write for example --report out")
-    folder.mkdir(parents=True, exist_ok=True)  # before minutes of measuring: its error names the folder
     return folder

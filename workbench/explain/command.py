@@ -10,9 +10,11 @@ from workbench.errors import ConfigError
 from workbench.explain.content import steps, title
 from workbench.explain.render import RENDERERS, SUFFIXES
 from workbench.explain.worked import work
+from workbench.places import check_file, writing
 
 XOR = ("data=xor", "split.standardize=false", "loss=binary_nll")  # the lecture's four points and their loss
 SMALL = ("architecture.hidden=[2]", "activation=sigmoid", "init=glorot", "bias=small_positive", "optimizer.lr=0.5")
+WAY = "write for example --out step.html"
 EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR.
 
 examples:
@@ -41,6 +43,9 @@ def explain_command(arguments: Sequence[str]) -> int:
     options, overrides = _parser().parse_known_args(arguments)
     form = options.format or SUFFIXES.get(Path(options.out or "").suffix, "text")
 
+    if options.out is not None:
+        check_file("explain --out", options.out, WAY)
+
     def one(spec: RunSpec) -> None:
         worked = work(spec, options.example)
         _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
@@ -53,13 +58,9 @@ def _deliver(page: str, out: str | None) -> None:
     if out is None:
         print(page, end="")
         return
-    try:
+    with writing("explain --out", "a file", Path(out), WAY):
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"explain: --out must be a file that can be written, got {out!r} ({error.strerror}); "
-            "write for example --out step.html"
-        ) from error
     print(f"explanation: {out}")
 
 

@@ -115,25 +115,43 @@ def repeat(store: Store, kept: FullRun) -> tuple[Again, list[str]]:
 
 
 def final_weights(store: Store, kept: FullRun) -> tuple[Pack, Params, str]:
-    """A run's pack of one with the parameters that it ended with, and where they are from, in words."""
-    before = ""
+    """A run's pack of one with the parameters that it ended with, and where they are from, in words.
+
+    Raises TrackingError where those that were kept are not its own, and training again gives others too.
+    """
+    before, wrong = "", ""
     if WEIGHTS in kept.files:
-        pack = build_pack([spec_of(kept)])
-        params = pack.initial_params()
-        wrong = _fill(params, artifact(store, kept.run.id, WEIGHTS), kept.run.tags.get(DIGEST, ""))
+        pack, params, wrong = kept_weights(store, kept)
         if not wrong:
             return pack, params, f"weights: kept, {WEIGHTS}"
         before = f"{WEIGHTS} was not used, {wrong}; "
     again, reasons = repeat(store, kept)
     same = again.digest == kept.run.tags.get(DIGEST)
+    if wrong and not same:
+        raise TrackingError(
+            f"run {kept.run.id}: its {WEIGHTS} must hold what it ended with, but was not used, {wrong}, and training "
+            f"it again ends with other weights ({'; '.join(reasons) or 'see workbench verify'}); put the file back "
+            "with the run, or remove it to go on with those others"
+        )
     how = "to the same bits" if same else f"to other bits: {'; '.join(reasons) or 'see workbench verify'}"
     return again.pack, again.params, f"weights: {before}trained again, {how}"
+
+
+def kept_weights(store: Store, kept: FullRun) -> tuple[Pack, Params, str]:
+    """A run's pack of one with the parameters of its `WEIGHTS`; and why they are not those it ended with, if so."""
+    pack = build_pack([spec_of(kept)])
+    params = pack.initial_params()
+    return pack, params, _fill(params, artifact(store, kept.run.id, WEIGHTS), kept.run.tags.get(DIGEST, ""))
 
 
 def _fill(params: Params, content: bytes, digest: str) -> str:
     """Take the first replica's parameters from a file; why they are not those that the run ended with, if so."""
     try:
         weights = load(content)
+        own = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in params.items()}
+        found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in weights.items()}
+        if other := sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name)):
+            return f"as its names, shapes or types are not those of the net: {', '.join(map(one_line, other[:3]))}"
         for name in params:
             params[name][0].copy_(weights[name])
     except (SafetensorError, LookupError, RuntimeError, ValueError) as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.errors import ConfigError
+from workbench.places import check_folder
 from workbench.terminal import plain_console
 from workbench.tracking.names import segment
 from workbench.tracking.store import find_store, run_link, ui_base
@@ -61,8 +62,10 @@ def _export(options: argparse.Namespace) -> int:
     store, console = find_store(options.uri), plain_console()
     kept = replace(find_run(store, options.run), allowed=options.allow)
     folder = Path(options.out or Path("models") / segment(kept.run.id[:8]))
-    if folder.exists() and not options.log:
-        raise ConfigError(f"export: {folder} must be a new folder; name another with -o, or remove it")
+    if not options.log:
+        if folder.exists():
+            raise ConfigError(f"export: {folder} must be a new folder; name another with -o, or remove it")
+        check_folder("export -o", folder, "write for example -o model")
     pack, params, how = final_weights(store, kept)
     module, x, _ = standalone(spec_of(kept), pack, params)
     example = x[:EXAMPLES].astype("float32")
@@ -112,6 +115,7 @@ def _figures(options: argparse.Namespace) -> int:
 
     store, console = find_store(options.uri), plain_console()
     meant = run_or_sweep(store, options.run)
+    check_folder("figures -o", options.out or "figures", "write for example -o figures")
     first = list({run.arm: run for run in reversed(meant.runs)}.values())[::-1]  # the first run of each arm
     console.print(meant.title, highlight=False, markup=False, soft_wrap=True)
     for run in first[:MOST_RUNS]:

@@ -10,13 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from workbench.claims.compare import arms_table, as_text, columns_for, written
-from workbench.errors import ConfigError, unknown_name
+from workbench.errors import unknown_name
+from workbench.places import check_file, check_folder, writing
 from workbench.reading import differences
 from workbench.reading.grouping import by_params, in_common
 from workbench.reading.tables import as_bytes, format_of
 from workbench.tracking.names import segment
 from workbench.tracking.reader import ReadSweep, read_sweep
 from workbench.tracking.store import Store, find_store, sweep_link, ui_base
+
+FIGURES = Path("figures")
+WAY = "write for example --out figures"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ def compare(asked: Comparison, console: Console) -> list[Path]:
     Raises UnknownNameError for sweeps, parameters, metrics and formats that are not there.
     """
     kind = format_of(asked.kind, asked.file) if asked.is_export else ""
+    if asked.file is not None:
+        check_file("compare --table", asked.file, f"write for example -o table.{kind}")
+    elif not asked.is_export and len(asked.sweeps) < 2:
+        check_folder("compare --out", asked.out or FIGURES, WAY)
     store = find_store(asked.uri)
     names: Sequence[str | None] = asked.sweeps or [None]
     if asked.is_export or len(names) > 1:
@@ -116,14 +124,11 @@ def _keep(sweep: ReadSweep, compared: Compared, store: Store, asked: Comparison,
     from workbench.claims.figures import save_figures
     from workbench.tracking.artifacts import attach
 
-    folder = Path(asked.out or Path("figures") / segment(sweep.id))
-    try:
+    folder = Path(asked.out or FIGURES / segment(sweep.id))
+    with writing("compare --out", "a folder", folder, WAY):
         files = save_figures(sweep.runs, folder, _title(sweep))
         files.append(folder / "arms.csv")
         files[-1].write_text(compared.numbers.to_csv(index=False))  # pandas itself would expand a ~
-    except OSError as error:
-        said = f"compare: {folder} must be a folder that can be written, got {error}; name another with --out"
-        raise ConfigError(said) from error
     if not sweep.run:
         also = "the sweep's own run is gone from the store"
     elif attach(store, sweep.run, files, "compare"):

@@ -11,8 +11,8 @@ from math import isclose
 
 import torch
 
-from workbench.outbox import DIGEST
-from workbench.reading.again import Again, repeat, spec_of
+from workbench.outbox import DIGEST, WEIGHTS
+from workbench.reading.again import Again, kept_weights, repeat, spec_of
 from workbench.tracking.single import FullRun
 from workbench.tracking.store import Store
 from workbench.tracking.view import TIMES
@@ -31,7 +31,19 @@ class Verification:
 
 
 def verify(store: Store, kept: FullRun) -> Verification:
-    """Train a run again, alone and, where that gives other bits, with its pack; compare what it ended with."""
+    """Train a run again, alone and, where that gives other bits, with its pack; compare what it ended with.
+
+    The weights that were kept of it must be those too.
+    """
+    found = _trained_again(store, kept)
+    wrong = kept_weights(store, kept)[2] if WEIGHTS in kept.files else ""
+    if not wrong:
+        return found
+    said = f"{WEIGHTS}: not what the run ended with, {wrong}; put the file back with the run, or remove it"
+    return Verification(False, [*found.lines, said])
+
+
+def _trained_again(store: Store, kept: FullRun) -> Verification:
     spec = spec_of(kept)
     again, reasons = repeat(store, kept)
     digest = kept.run.tags.get(DIGEST, "")
