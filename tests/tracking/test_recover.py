@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from math import isnan, nan
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tests.outer import SMALL, Answer, all_runs, end, finish, runs_of, start, wait_for
 from tests.servers import PASSWORD, MlflowServer, mlflow_server
+from tests.shown import assert_same_sweep, shown
 from workbench.errors import StoreAway, TrackingError
 from workbench.tracking.base import DatasetInfo, Ended, Event, File, Opened, Outcome, Reopened, Rows, RunInfo, Tagged
 from workbench.tracking.client import connect
@@ -196,7 +196,7 @@ def test_store_away_at_the_start_is_an_error(cli: Callable[..., Answer], folder:
     assert list(folder.iterdir()) == []
 
 
-LONG = ("train", "-m", "data=wine", "activation=relu,tanh", "seed=range(3)", "train.epochs=3000", "certificate=false")
+LONG = ("train", "-m", "data=wine", "activation=relu,tanh", "seed=range(3)", "train.epochs=1000", "certificate=false")
 SECONDS_AWAY = 30
 TABLE = Path(__file__).parents[2] / "docs/states.md"
 QUICK = """
@@ -218,17 +218,6 @@ def server(tmp_path: Path) -> Iterator[MlflowServer]:
         yield made
 
 
-def rows_of(uri: str) -> Counter[tuple[str, str, int, float]]:
-    """Every row of every run: run's name, metric, step, value."""
-    client = connect(Store(uri))
-    found: Counter[tuple[str, str, int, float]] = Counter()
-    for run in runs_of(Store(uri)):
-        for name in set(run.data.metrics) - {"diagnostics/share"}:
-            rows = client.get_metric_history(run.info.run_id, name)
-            found.update((run.info.run_name, name, row.step, row.value) for row in rows)
-    return found
-
-
 def code_of(what: str) -> int:
     """The exit code in the table of docs/states.md."""
     (line,) = [line for line in TABLE.read_text().splitlines() if line.startswith(f"| {what}")]
@@ -238,7 +227,7 @@ def code_of(what: str) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("for_good", [False, True], ids=["for a while", "for good"])
 def test_server_killed_in_a_sweep(server: MlflowServer, tmp_path: Path, for_good: bool) -> None:
-    """Nothing is lost and nothing doubled: the rows are those of a sweep that was left alone; no password is told."""
+    """Nothing is lost and nothing doubled: the sweep is one that was left alone; no password is told."""
     secret = server.uri.replace("//", f"//me:{PASSWORD}@")
     process = start(["-c", QUICK, *LONG], tmp_path, module=False, MLFLOW_TRACKING_URI=secret)
     try:
@@ -273,6 +262,6 @@ def test_server_killed_in_a_sweep(server: MlflowServer, tmp_path: Path, for_good
     alone = tmp_path / "alone"
     alone.mkdir()
     assert finish(start(LONG, alone), 300).code == 0
-    expected = rows_of(f"sqlite:///{alone}/mlflow.db")
-    assert rows_of(server.uri) == expected
+    found = shown(f"sqlite:///{server.folder}/server.db", artifacts=server.folder / "mlartifacts")
+    assert_same_sweep(found, shown(f"sqlite:///{alone}/mlflow.db"))
     assert not list(tmp_path.glob(".workbench/*"))
