@@ -1,5 +1,7 @@
 """Every branch of every rule, with evidence whose intervals are worked by hand."""
 
+from statistics import stdev
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -240,6 +242,36 @@ def test_only_what_decides_alone_has_its_level_divided(label: Label, alone: Labe
     half = 3.676568 / T_8 if strict else 1.0  # Student's t with 8 degrees of freedom at 0.025 / 8
     assert [judgment.low, judgment.high] == pytest.approx([value - half, value + half], abs=1e-3)
     assert rule.judge(estimate(0.1, 1.0), 8, alone).level == pytest.approx(0.025)
+
+
+def test_what_could_be_found_is_said_at_the_divided_level() -> None:
+    """Supported by itself, open as one of eight cells of which one supports: the power is that at an eighth."""
+    values = (0.2, 0.6, 0.9, 1.3, 0.4, 1.0, 0.1, 1.4, 0.7, 0.3, 0.8, -0.4)
+    rule = Above(than=0.2)
+    assert rule.judge(PerSeed(values)).label is S
+    judgment = rule.judge(PerSeed(values), 8, S)
+    least = minimum_detectable(stdev(values), len(values), 1 - 0.05 / 8)
+    assert judgment.label is OPEN
+    assert judgment.reason.startswith(f"at this spread and number of seeds a t test finds {least:.2g} beyond")
+
+
+@pytest.mark.parametrize(
+    ("rule", "label"),
+    [
+        (Above(than=1), S),
+        (Above(than=9), R),
+        (Below(than=3, absent=4), S),
+        (Below(than=0, absent=1), R),
+        (Within(margin=3), S),
+        (Within(margin=1), R),
+    ],
+)
+def test_a_p_value_that_is_the_level_decides(rule: OfASample, label: Label) -> None:
+    """At a confidence of 15/16 the level is 1/32, the least p value of five seeds: they are enough."""
+    exact = rule.model_copy(update={"confidence": 1 - 2**-4})
+    judgment = exact.judge(PerSeed((2.0,) * 5))
+    assert (judgment.label, judgment.p, judgment.level) == (label, 2**-5, 2**-5)
+    assert exact.too_few(5) == ""
 
 
 @pytest.mark.parametrize("evidence", [Rate(50, 50), Rates(50, 50, 0, 50)])

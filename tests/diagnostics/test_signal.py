@@ -108,6 +108,18 @@ def test_chaos_has_no_depth_scale_and_growth_no_fixed_point() -> None:
     assert fixed_point(relu(), 3.0) is None
 
 
+def test_fixed_point_beside_a_bias() -> None:
+    """Identities with the bias b: v = w (v + b²), so w b²/(1 - w); relu's by its own map at the variance found."""
+    found = fixed_point(identity(), 0.5, bias_mean=2.0)
+    assert found is not None
+    assert (found.variance, found.chi) == pytest.approx((4, 0.5))
+    found = fixed_point(relu(), 0.8, bias_mean=0.5, bias_variance=0.1)
+    assert found is not None
+    image = 0.8 * _mean(lambda z: z.relu() ** 2, 0.5, found.variance, (0.0,)) + 0.1
+    assert found.variance == pytest.approx(image, rel=1e-9)
+    assert found.chi == pytest.approx(0.8 * (1 + erf(0.5 / sqrt(2 * found.variance))) / 2, rel=1e-9)
+
+
 def test_square_layers_have_the_fixed_point_of_their_own_numbers() -> None:
     """Per layer, σ_w² = fan_in · Var W: 2 · 0.5² under he with gain 0.5, biases of variance 3/(3 · 4) at l2.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import r2_score
 
 from tests.reference import LOSS_TWINS, Twin, blobs, build, make_pack, stems
 from workbench.data.batches import PARTS
@@ -129,3 +130,13 @@ def test_accuracy_is_that_of_the_output_not_of_the_logits() -> None:
     assert float(expected) != float((z.argmax(1) == y.argmax(1)).double().mean())
     accuracy = evaluate(bent, params, pack.data, pack.data.train)["accuracy"]
     assert float(accuracy) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_r2_of_several_outputs_weighs_them_by_their_spread() -> None:
+    """Each output's deviations are from its own mean: sklearn's variance-weighted R², of outputs with other means."""
+    pack = make_pack(blobs(60, 3, 4), [0, 1], loss="squared_error", hidden=[5])
+    train = replace(pack.data.train, y=pack.data.train.y * torch.arange(1, 5) + 3 * torch.arange(4))
+    data, params = replace(pack.data, train=train, n_classes=None), pack.initial_params()
+    z, _ = pack.objective.model.forward(params, train.x.expand(2, -1, -1))
+    expected = [r2_score(train.y[0], one, multioutput="variance_weighted") for one in z]
+    assert evaluate(pack.objective, params, data, train)["r2"].tolist() == pytest.approx(expected, rel=1e-9)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import workbench as wb
 from tests.reference import blobs, make_pack
 from workbench.build import replica_bytes, validate
+from workbench.engine import pretraining
 from workbench.engine.checkpoint import read, write
 from workbench.engine.history import Record
 from workbench.engine.pretraining import Pretrainer, make_trainer
@@ -154,6 +155,25 @@ def test_a_replica_that_diverges_in_a_stage_leaves(tmp_path: Path) -> None:
     second.restore(read(tmp_path / "one.safetensors").snapshot)
     assert len(list(second.run(EPOCHS))) == len(records) - 3
     assert all(torch.equal(trainer.final[replica], second.final[replica]) for replica in (0, 1, 2))
+
+
+def test_a_replica_that_diverges_after_the_stages_has_its_step_counted_from_the_first() -> None:
+    """Two stages of two epochs lie before the epoch in which it left, whose steps are those before its record."""
+    pack = pack_of([0, 4])
+    pack = replace(pack, optimizer=make_pack(DATA, [0, 4], lr=[0.1, 1e308], momentum=0.9).optimizer)
+    trainer, records = trained(pack)
+    ((record, lost),) = [(record, one) for record in records for one in record.diverged]
+    assert (lost.replica, record.epoch) == (1, 5)
+    assert record.step - trainer.steps_per_epoch < lost.step <= record.step == 5 * trainer.steps_per_epoch
+
+
+def test_codes_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coded seven at a time, with a rest, examples and targets are the same."""
+    pack = pack_of([0], frozen_epochs=1)
+    whole, _ = trained(pack)
+    monkeypatch.setattr(pretraining, "CHUNK", 7)
+    chunked, _ = trained(pack)
+    torch.testing.assert_close(whole.final[0], chunked.final[0], rtol=1e-9, atol=1e-12)
 
 
 def test_dropped_replicas_leave_every_stage() -> None:

@@ -20,6 +20,8 @@ from workbench.nn.initializers import Scheme, constant, glorot, he
 from workbench.nn.model import Model
 from workbench.nn.optimizers import adam
 from workbench.nn.params import Params
+from workbench.nn.pretraining import autoencoder
+from workbench.nn.schedules import cosine, warmup
 from workbench.nodes import call, option
 from workbench.seeds import generator
 
@@ -224,7 +226,10 @@ def test_replicas_train_on_their_own_split() -> None:
 
 
 def test_selected_replicas_keep_what_is_theirs() -> None:
-    """The pack of some replicas holds their seeds, schemes, rates, decay and splits, in the order asked for."""
+    """The pack of some replicas holds their seeds, schemes, numbers and splits, in the order asked for.
+
+    Numbers are in the pack, in its optimizer and objective, and in a schedule that another one stands in.
+    """
     schemes = [Scheme(he(), constant(float(number))) for number in range(3)]
     pack = make_pack(
         blobs(60, 3, 4),
@@ -233,8 +238,16 @@ def test_selected_replicas_keep_what_is_theirs() -> None:
         weight_decay=[0.0, 0.5, 0.25],
         schemes=schemes,
         split_seeds=[1, 2, 1],
+        schedule=warmup(2, cosine(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))),
+        clip_norm=torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64),
     )
+    pack = replace(pack, pretraining=autoencoder(torch.tensor([0.4, 0.5, 0.6], dtype=torch.float64)))
     chosen = pack.select([2, 1])
+    assert torch.equal(chosen.learning_rates(0, 9, 9), pack.learning_rates(0, 9, 9)[:, [2, 1]])
+    assert chosen.clip_norm is not None
+    assert chosen.clip_norm.tolist() == [3, 2]
+    assert chosen.pretraining.lr is not None
+    assert chosen.pretraining.lr.tolist() == [0.6, 0.5]
     assert chosen.seeds == (12, 11)
     assert chosen.schemes == (schemes[2], schemes[1])
     assert chosen.optimizer.lr.tolist() == [0.3, 0.2]
