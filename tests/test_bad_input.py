@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.advised import assert_advice_works
 from tests.outer import SMALL, Answer
 from workbench.credentials import without_credentials
 from workbench.tracking.store import find_store
@@ -53,8 +54,8 @@ WRONG = [
         "++train.epoch=3",
         "train.epoch: unknown key; did you mean train.epochs? keys of train: batch_size, clip_norm, *",
     ),
-    ("activation.slope=1", "activation.slope: unknown key; keys of activation: none"),
-    ("architecture.n_in=3", "architecture.n_in: unknown key; keys of architecture: dropout, hidden"),
+    ("activation.slope=1", "activation.slope: unknown key; keys of activation: none; drop it"),
+    ("architecture.n_in=3", "architecture.n_in: unknown key; keys of architecture: dropout, hidden; drop it"),
     # values out of range
     ("optimizer.lr=true", "optimizer.lr: must be a valid number, got True; write for example optimizer.lr=0.1"),
     ("optimizer.lr=-1", "optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1"),
@@ -81,19 +82,19 @@ WRONG = [
     # values of another type
     ("optimizer.lr=high", "optimizer.lr: must be a valid number, * got 'high'; write for example optimizer.lr=0.1"),
     ("optimizer.lr=null", "optimizer.lr: must be a valid number, got None; write for example optimizer.lr=0.1"),
-    ("architecture.hidden=64", "architecture.hidden: must be a valid list, got 64; write for example *=[64,64]"),
+    ("architecture.hidden=64", "architecture.hidden: must be a valid list, got 64; write for example *=[64,64]'"),
     ("architecture.hidden=[2.5]", "architecture.hidden[0]: must be a valid integer, * got 2.5; write for example *"),
     ("train.epochs=x", "train.epochs: must be of type integer, got 'x'; write for example train.epochs=30"),
     ("train.epochs=1.5", "train.epochs: must be of type integer, got '1.5'; write for example train.epochs=30"),
     ("seed=one", "seed: must be of type integer, got 'one'; write for example seed=0"),
     ("train=1", "train: *Train*"),
-    ("activation=null", "activation=null: a group must name one of its options, got nothing"),
+    ("activation=null", "activation=null: a group must name one of its options, got nothing; write activation=relu"),
     ("activation=[relu]", "activation: must name one of its options, not a list, got ['relu']; write activation=relu"),
     ("tracking.experiment=", "tracking.experiment: must be a name, got ''; write for example *=workbench"),
     # what is missing
     ("bias=constant", "bias.value: must be given, it has no default; write bias.value=..."),
     ("~optimizer.lr", "optimizer.lr: must be given, it has no default; write for example optimizer.lr=0.1"),
-    ("~activation", "activation: must be given, it has no default; write activation=..."),
+    ("~activation", "activation: must be given, it has no default; write activation=relu"),
     ("activation", "'activation': must be key=value; write for example *"),
     # what does not fit together
     (
@@ -159,14 +160,32 @@ WRONG = [
         "-m data=wine,breast_cancer loss=binary_nll",
         "loss: binary_nll needs binary targets, but data=wine *",
     ),
-    ("-m seed=range(0)", "sweep: must have at least one run, got none; write for example seed=range(5)"),
-    ("-m sweep.on_error=continue,stop", "sweep.on_error: must be the same for all runs of a sweep, got continue, stop"),
-    ("-m tracking.experiment=a,b", "tracking.experiment: must be the same for all runs of a sweep, got a, b"),
+    ("-m seed=range(0)", "sweep: must have at least one run, got none; write for example 'seed=range(5)'"),
+    (
+        "-m sweep.on_error=continue,stop",
+        "sweep.on_error: must be the same for all runs of a sweep, got *; write *=continue",
+    ),
+    (
+        "-m tracking.experiment=a,b",
+        "tracking.experiment: must be the same for all runs of a sweep, got a, b; *=a",
+    ),
     ("-m seed=1,2 hydra/launcher=basic", "hydra/launcher: must be packed, *"),
     # Hydra's own options
     ("--config-name=other", "--config-name: there is no configuration 'other'; drop it"),
-    ("--config-dir=/no/folder", "--config-dir: there is no folder '/no/folder'; correct the path"),
+    ("--config-dir=/no/folder", "--config-dir: there is no folder '/no/folder'; correct the path, or drop it"),
 ]
+
+
+ONLY_THE_USER_KNOWS = {  # a path, or a function of their own: no line to paste
+    "data=idx",
+    "data=idx data.path=/no/folder",
+    "data=table data.path=/no/file data.target=y",
+    "activation._target_=os.system",
+    "activation._target_=nowhere.f",
+    "activation._target_=workbench.nn.losses.softmax_nll",
+    "data._target_=workbench.nn.activations.relu",
+    "tracking.uri=sqlite:////no/folder/x.db",
+}
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -183,6 +202,7 @@ def test_wrong_request_is_refused_before_it_starts(cli: Cli, folder: Path, overr
     assert matches(f"workbench: {message}", answer.err.removesuffix("\n"))
     assert answer.out == ""
     assert [path.name for path in folder.rglob("*") if path.is_file()] == []
+    assert_advice_works(cli, ["train", *overrides.split(" ")], answer.err, overrides in ONLY_THE_USER_KNOWS)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.advised import assert_advice_works
 from tests.outer import SMALL, Answer
 from workbench.errors import ConfigError
 from workbench.overrides import check_overrides, options_first
@@ -20,14 +21,16 @@ WRONG = [
     *("architecture.hidden=${architecture}", "hydra.run.dir=${nope}"),
     # names
     *("data=[-3]", "init=[[1],[2]]", "init=[]", "data=3", "data=true", "experiment=3", "optimizer=[adam,sgd]"),
+    *("data=[wine]", "init=[[1]]", "--dry-run", "--epochs 3", "--lr=0.5", "--activation tanh"),
     *("data={a:1}", "activation=null", "hydra/launcher=3", "hydra=1"),
     # numbers
     *(f"seed={'9' * 60}", f"seed={2**63}", "seed=-1", f"split.seed={'9' * 60}", f"train.epochs={'9' * 60}"),
     *(f"train.epochs={2**62}", f"train.batch_size={'9' * 60}", f"architecture.hidden=[{'9' * 60}]", "seed=0x10"),
     *(f"optimizer.lr={'9' * 400}", "optimizer.lr=1e400", "optimizer.lr=1e300", f"seed={'9' * 5000}"),
     *("sweep.pack_gib=1e400", "sweep.checkpoint_seconds=1e400", "train.clip_norm=1e300", "bias.value=1e39"),
+    *(f"train.epochs={2**60}", "architecture.hidden=[100000000]"),
     # options
-    *("--resolve", "--package x", "--run --multirun", "--experimental-rerun x", "--config-path /tmp", "-sc"),
+    *("--resolve", "--package train", "--run --multirun", "--experimental-rerun x", "--config-path /tmp", "-sc"),
     *("--config-dir /etc/passwd", "--cfg job --info", "--cfg job -p nope.x", "--config-name activation/relu"),
     # places
     *("hydra.run.dir=/proc/x", "hydra.run.dir=null", "hydra.output_subdir=/proc/y", "hydra.verbose=3"),
@@ -39,6 +42,13 @@ WRONG = [
     *("~hydra/sweeper", "~hydra.job", "hydra.job.env_set=${oc.decode:x}", "hydra.job.env_set={a:[1]}"),
     *("activation@x.y=relu", "-m seed=range(1,2,0)", "-m seed=range(1e18)", "-m seed=glob(*)", "-m seed=1,,2"),
 ]
+ONLY_THE_USER_KNOWS = {  # another place or plugin, or what Hydra said by itself above the message
+    "--cfg job -p nope.x",
+    "hydra.run.dir=/proc/x",
+    "hydra.output_subdir=/proc/y",
+    "-m hydra.sweeper._target_=os.getcwd",
+    "hydra.job.env_set=${oc.decode:x}",
+}
 TEXTS = (
     "~x",
     "a;b",
@@ -72,6 +82,7 @@ def test_wrong_request_is_one_message(cli: Cli, folder: Path, words: str) -> Non
     assert "HYDRA_FULL_ERROR" not in answer.err
     assert "Traceback" not in answer.err
     assert [file for file in folder.rglob("*") if file.is_file()] == []
+    assert_advice_works(cli, ["train", *options, *rest], answer.err, words in ONLY_THE_USER_KNOWS)
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -84,38 +95,6 @@ def test_quoted_form_that_is_given_is_read(text: str) -> None:
     key, _, value = pasted.partition("=")
     assert key == "tracking.experiment"
     assert value[1:-1].replace('\\"', '"') == text
-
-
-@pytest.mark.parametrize(
-    ("wrong", "asked", "right"),
-    [
-        ("+experiment=xor", "write experiment=NAME", "experiment=xor"),
-        ("++data=wine", "write data=wine", "data=wine"),
-        ("data=[wine]", "write data=wine", "data=wine"),
-        ("init=[[1]]", "write init=he", "init=he"),
-        ("data=3", "write data=digits", "data=digits"),
-        ("seed=-1", "write for example seed=0", "seed=0"),
-        ("sweep.pack_gib=1e400", "write for example sweep.pack_gib=0.5", "sweep.pack_gib=0.5"),
-        ("optimizer.lr=1e300", "write for example optimizer.lr=0.1", "optimizer.lr=0.1"),
-        ("train.epochs=${train.epochs}", "write train.epochs=30", "train.epochs=30"),
-        ("--resolve", "write --cfg job --resolve", "--cfg job --resolve"),
-        ("--dry-run", "write sweep.dry_run=true", "sweep.dry_run=true"),
-        ("--epochs 3", "write train.epochs=3", "train.epochs=3"),
-        ("--lr=0.5", "write optimizer.lr=0.5", "optimizer.lr=0.5"),
-        ("--activation tanh", "write activation=tanh", "activation=tanh"),
-        ("~data", "write data=digits", "data=digits"),
-        ("~train.epochs", "write for example train.epochs=30", "train.epochs=30"),
-        ("architecture.hidden=[100000000]", "such as architecture.hidden=[64,64]", "architecture.hidden=[64,64]"),
-        (f"train.epochs={2**60}", "write for example train.epochs=30", "train.epochs=30"),
-    ],
-)
-def test_advice_ends_the_complaint(cli: Cli, folder: Path, wrong: str, asked: str, right: str) -> None:
-    """The message gives what to write, and written so the command composes and is checked."""
-    refused = cli("train", "data=wine", "sweep.dry_run=true", *wrong.split(" "))
-    assert (refused.code, refused.out) == (2, "")
-    assert asked in refused.err
-    more = () if "experiment" in right else ("data=wine",)
-    assert cli("train", *more, "sweep.dry_run=true", *right.split(" ")).code == 0
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,13 @@ WORDS = ("null", "true", "false", "nan", "inf")  # which Hydra does not read as 
 
 
 def override(key: str, value: Any) -> str:
-    """``key=value`` for a text, a number, or a list of them."""
-    return shlex.quote(f"{key}={_literal(value)}")
+    """``key=value`` for a text, a number, or a list of them, as a shell takes it."""
+    return shlex.quote(plain_override(key, value))
+
+
+def plain_override(key: str, value: Any) -> str:
+    """The same as Hydra takes it, with no shell between."""
+    return f"{key}={_literal(value)}"
 
 
 def _literal(value: Any) -> str:

@@ -246,7 +246,7 @@ def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) 
         with suppress(OmegaConfBaseException):  # looking for what is missing resolves what cannot be
             for key in sorted(OmegaConf.missing_keys(job)):
                 raise missing(key) from error
-        raise reworded(error) from error
+        raise reworded(error, job) from error
     if not isinstance(typed, Config):
         raise ConfigError("config: must start from the schema; drop --config-name, or keep '- schema' first in it")
     for group in GROUPS:

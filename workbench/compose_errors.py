@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from workbench.advice import override
 from workbench.config import DEFAULTS, GROUPS
 from workbench.errors import ConfigError, closest, unknown_name
-from workbench.overrides import no_override
+from workbench.overrides import example_for, no_override
 
 READERS = ("hydra", "omegaconf", "antlr4", "yaml")
 OWN = ("workbench", "hydra_plugins")
@@ -56,12 +58,12 @@ def _is_hydras(error: BaseException) -> bool:
 def _unread(error: Exception) -> ConfigError:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if match := re.search(r"Config group override(?: deletion)? (?:must be|value type).*", text):
-        return ConfigError(f"a group must name one of its options, got nothing or a list: {match[0]}")
+        return ConfigError(f"a group must name one of its options, got nothing or a list: {match[0]}; name one")
     return ConfigError(f"Hydra cannot compose this ({type(error).__name__}: {text}); correct the overrides or files")
 
 
-def reworded(error: Exception) -> ConfigError:
-    """The error as key, rule, value and what to do."""
+def reworded(error: Exception, config: DictConfig | None = None) -> ConfigError:
+    """The error as key, rule, value and what to do; with the configuration, where a key only refers to a wrong one."""
     if isinstance(error, ConfigError):
         return error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -79,7 +81,8 @@ def reworded(error: Exception) -> ConfigError:
     if isinstance(cause, MissingMandatoryValue):
         return missing(str(cause.full_key))
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return _wrong_value(str(cause.full_key), str(cause.msg or cause).splitlines()[0])
+        key = str(cause.full_key)
+        return _wrong_value(_origin(config, key) if config else key, str(cause.msg or cause).splitlines()[0])
     if "To sweep over it" in str(error):
         asked = str(error).partition("'")[2].partition("'")[0]
         return ConfigError(f"{asked}: several values make a sweep; add -m, or quote them to mean one text")
@@ -95,30 +98,39 @@ def _of_hydra(text: str) -> ConfigError:
     if match := re.match(r"Multiple values for ([\w/@.]+)\.", first) or re.match(
         r"([\w/@.]+) appears more than", first
     ):
-        return ConfigError(f"{match[1]}: has a value already; write {match[1]}=NAME without +")
+        name = re.search(r"use 'override [^:]*: ([^']*)'", text)
+        chosen = override(match[1], name[1]) if name else example_for(match[1])
+        return ConfigError(f"{match[1]}: has a value already; write {chosen} without +")
     if match := re.match(r"force-add of config groups is not supported: '\+\+(.*)'", first):
         return ConfigError(f"++{match[1]}: a group has a value already; write {match[1]}")
     if match := re.match(r"Could not override '([^']*)'\. *$|Could not override '([^']*)'\.", first):
         asked = match[1] or match[2] or ""
-        _, at, place = asked.partition("@")
-        way = (
-            f"write +{asked}=NAME to add it at {place}"
-            if at and place
-            else "write a key that workbench train --help lists"
-        )
-        return ConfigError(f"{asked or '='}: there is no such choice to override; {way}")
+        return ConfigError(f"{asked or '='}: there is no such choice to override (workbench train --help); drop it")
     if match := re.match(r"Could not delete (?:from config\. )?'([^']*)'", first):
         return ConfigError(f"~{match[1]}: there is nothing of this name to delete; drop the override")
     if match := re.match(r"Override (\S+) looks like a config group override, but config group '(.*)' does", first):
-        return ConfigError(f"{match[1]}: there is no group {match[2]!r}; write one of {', '.join(GROUPS)}")
+        return ConfigError(f"{match[1]}: there is no group {match[2]!r}; drop it, or name one of {', '.join(GROUPS)}")
     rest = [line for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line and not line.startswith("full_key")]
     said = f"configuration: {' '.join(rest).removesuffix('.')}; correct that override, or drop it"
     return ConfigError(f"{said} (WORKBENCH_DEBUG=1 shows where it arose)")
 
 
+def _origin(config: DictConfig, key: str) -> str:
+    """The key whose interpolation cannot be resolved: that which another refers to, as ``split.seed`` to ``seed``."""
+
+    def text(name: str) -> str:
+        value: Any = OmegaConf.to_container(config, resolve=False)
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value if isinstance(value, str) else ""
+
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", text(key))
+    return reference[1] if reference and "${" in text(reference[1]) else key
+
+
 def missing(key: str) -> ConfigError:
     """A key without a default that was not given."""
-    return ConfigError(f"{key}: must be given, it has no default; write {key}=...")
+    return ConfigError(f"{key}: must be given, it has no default; write {example_for(key)}")
 
 
 def _wrong_value(key: str, message: str) -> ConfigError:
@@ -127,8 +139,9 @@ def _wrong_value(key: str, message: str) -> ConfigError:
         return ConfigError(f"{key}: must be of type {match[2].lower()}, got {match[1]!r}{example}")
     if match := re.match(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
         return unknown_name(key, match[1], match[2].split(", "))
-    example = f"{key}={DEFAULTS[key]}" if key in DEFAULTS else "a value in its place"
-    return ConfigError(f"{key}: {message}; write {example}")
+    inner = next((name for name in DEFAULTS if name == key or name.startswith(f"{key}.")), None)
+    way = f"write {inner}={DEFAULTS[inner]} in its place" if inner else "drop it, or give it a value"
+    return ConfigError(f"{key}: {message}; {way}")
 
 
 def unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:
@@ -137,4 +150,5 @@ def unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:
     prefix, _, last = full_key.rpartition(".")
     near = closest(last, keys)
     hint = f"did you mean {prefix + '.' if prefix else ''}{near}? " if near else ""
-    return ConfigError(f"{full_key}: unknown key; {hint}keys of {prefix or 'a run'}: {', '.join(keys) or 'none'}")
+    known = f"keys of {prefix or 'a run'}: {', '.join(keys) or 'none'}"
+    return ConfigError(f"{full_key}: unknown key; {hint}{known}{'' if near else '; drop it'}")

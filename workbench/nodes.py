@@ -6,7 +6,6 @@ Parameters marked `PerReplica` are one number in a node, and a tensor [R] where 
 """
 
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -258,6 +257,5 @@ def _example(key: str, node: Node) -> str:
         other = option(group, stem)
         value = other.get(name)
         if other.get(TARGET) == node[TARGET] and value not in (None, "???") and not is_node(value):
-            text = override(key, value) if isinstance(value, str) else f"{key}={json.dumps(value).replace(' ', '')}"
-            return f"; write for example {text}"
+            return f"; write for example {override(key, value)}"
     return ""

@@ -1,6 +1,7 @@
 """What stands on a command line of Hydra's, looked at before Hydra acts on it: its options, and each ``key=value``."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -35,6 +36,7 @@ EXAMPLES = {
 MOST_RUNS = 1_000_000
 OPTION_KEYS = {**EXAMPLES, **DEFAULTS, "optimizer.lr": 0.1, "architecture.hidden": "[64,64]", "sweep.dry_run": "true"}
 SPINE = tuple(one.name for one in fields(Config) if one.name not in GROUPS)
+KEY = re.compile(r"[A-Za-z_][\w./@]*")
 LONGEST = 4000  # characters of an override: numbers of more digits cannot be read
 
 
@@ -98,18 +100,28 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 def _check_options(options: argparse.Namespace) -> None:
     if options.experimental_rerun is not None:
-        raise ConfigError("--experimental-rerun: is not known here; write the command that workbench show RUN gives")
+        raise ConfigError("--experimental-rerun: is not known here; drop it (workbench show RUN gives the command)")
     if options.config_path is not None:
-        raise ConfigError("--config-path: would take the workbench's options away; write --config-dir to add your own")
+        beside = shlex.quote(f"--config-dir={options.config_path}")
+        raise ConfigError(f"--config-path: would take the workbench's options away; write {beside} in its place")
+    if options.config_name not in (None, "config"):
+        raise ConfigError(f"--config-name: there is no configuration {options.config_name!r}; drop it")
+    tasks = ("install=", "uninstall=", "query=")
+    if options.shell_completion and not any(line.startswith(tasks) for line in options.overrides):
+        raise ConfigError("--shell-completion: must be told for which shell; write -sc install=bash")
     if options.config_dir is not None and not (options.config_dir and Path(options.config_dir).is_dir()):
-        raise ConfigError(f"--config-dir: there is no folder {options.config_dir!r}; correct the path")
+        raise ConfigError(f"--config-dir: there is no folder {options.config_dir!r}; correct the path, or drop it")
     shown = {"--cfg": options.cfg, "--info": options.info, "--run": options.run, "--multirun": options.multirun}
     asked = [name for name, value in shown.items() if value]
     if len(asked) > 1:
         raise ConfigError(f"{asked[0]}: cannot go with {' and '.join(asked[1:])}; drop all but one")
-    for name, value in (("--resolve", options.resolve), ("--package", options.package)):
+    package = shlex.quote(f"--package={options.package}")
+    for name, value, written in (
+        ("--resolve", options.resolve, "--resolve"),
+        ("--package", options.package, package),
+    ):
         if value and not options.cfg and not options.help:
-            raise ConfigError(f"{name}: goes with --cfg only; write --cfg job {name}, or drop it")
+            raise ConfigError(f"{name}: goes with --cfg only; write --cfg job {written}, or drop it")
 
 
 def check_overrides(lines: Iterable[str]) -> None:
@@ -117,7 +129,7 @@ def check_overrides(lines: Iterable[str]) -> None:
     parser = OverridesParser.create()
     for line in lines:
         if len(line) > LONGEST:
-            raise ConfigError(f"{line[:40]}...: must have at most {LONGEST} characters; write less")
+            raise ConfigError(f"{line[:40]}...: must have at most {LONGEST} characters; drop it, or give less")
         try:
             (one,) = parser.parse_overrides([line])
         except (HydraException, ValueError, RecursionError) as error:  # ValueError: a number of too many digits
@@ -138,7 +150,7 @@ def _check_deletion(one: Override) -> None:
         raise ConfigError(f"{one.input_line}: there is none unless {first}=NAME chooses one; drop the override")
     if first in (*SPINE, "hydra"):
         inner = next((known for known in DEFAULTS if f"{known}.".startswith(f"{key}.")), None)
-        example = f"write for example {inner}={DEFAULTS[inner]} for another value, or " if inner else ""
+        example = f"write for example {inner}={DEFAULTS[inner]} in its place, or " if inner else ""
         raise ConfigError(f"{one.input_line}: a run must have it, with its default or another value; {example}drop it")
 
 
@@ -146,26 +158,44 @@ def _check_length(one: Override) -> None:
     """A range is counted before it is written out."""
     value = one.value()
     if isinstance(value, RangeSweep) and isinstance(value.start, int | float):
+        if not value.step:
+            by_one = shlex.quote(f"{one.key_or_group}=range({value.start},{value.stop})")
+            raise ConfigError(f"{one.input_line}: its step must not be 0; write {by_one}")
         count = (float(value.stop or 0) - float(value.start)) / float(value.step or 1)
         if count > MOST_RUNS:
-            raise ConfigError(f"{one.input_line}: must have at most {MOST_RUNS} values, got {count:.3g}; write fewer")
+            most = f"must have at most {MOST_RUNS} values"
+            raise ConfigError(f"{one.input_line}: {most}, got {count:.3g}; drop it, or give fewer")
 
 
 def no_override(line: str, error: Exception) -> ConfigError:
     """A text that Hydra does not read: what to paste into a shell in its place, where quotes mend it."""
     key, equals, value = line.partition("=")
     if "${" in value:
-        return ConfigError(f"{line!a}: its interpolation must be ${{a key}}, closed; write a value in its place")
+        return ConfigError(f"{line!a}: its interpolation must be ${{a key}}, closed; drop it, or give it a value")
+    if _reads(plain := re.sub(r",(?=[,\s]*(?:,|$))|(?<==),", "", line)) and plain != line:
+        return ConfigError(f"{line!a}: must have a value on each side of a comma; write {shlex.quote(plain)}")
     if equals and value.strip("\"'"):
         mended = override(key, value)
         if _is(shlex.split(mended)[0], key, value):
             return ConfigError(f"{line!a}: its value must be in quotes; write {mended}")
     if not equals:
-        return ConfigError(
-            f"{line!a}: must be key=value; write for example {line if line.isidentifier() else 'seed'}=..."
-        )
+        return ConfigError(f"{line!a}: must be key=value; write for example {example_for(line)} in its place")
     reason = str(error).splitlines()[0] if isinstance(error, HydraException) else "a value is too long or too deep"
-    return ConfigError(f"{line!a}: must be key=value, but {reason}; write for example train.epochs=3")
+    return ConfigError(f"{line!a}: must be key=value, but {reason}; write for example train.epochs=3 in its place")
+
+
+def example_for(key: str) -> str:
+    """What may be written to give this key a value; dots where only the user knows one."""
+    if not KEY.fullmatch(key):
+        return "seed=0"
+    return f"{key}={EXAMPLES.get(key, DEFAULTS.get(key, '...'))}"
+
+
+def _reads(line: str) -> bool:
+    try:
+        return bool(OverridesParser.create().parse_overrides([line]))
+    except (HydraException, ValueError, RecursionError):
+        return False
 
 
 def _is(line: str, key: str, value: str) -> bool:
@@ -181,12 +211,17 @@ def _check_name(one: Override) -> None:
     key, value = str(one.key_or_group), one.value()
     if one.is_delete() or one.is_sweep_override() or "${" in str(one.input_line):
         return
+    if key in ("", "hydra") or (key.startswith("hydra/") and not isinstance(value, str | list)):
+        raise ConfigError(f"{one.input_line}: must give a key a value, or a group one of its options; drop it")
+    if key == "hydra.verbose" and not isinstance(value, bool | str | list):
+        raise ConfigError(f"hydra.verbose: must be true, false or names of loggers, got {value!r}; drop it")
     if key not in (*GROUPS, *LISTS):
         return
     if value is None and key in LISTS:
         raise ConfigError(f"{one.input_line}: there is none unless {key}=NAME chooses one; drop the override")
     if value is None:
-        raise ConfigError(f"{one.input_line}: a group must name one of its options, got nothing")
+        given = str(one.input_line)
+        raise ConfigError(f"{given}: a group must name one of its options, got nothing; write {key}={EXAMPLES[key]}")
     several = isinstance(value, list) and key in LISTS and value and all(isinstance(name, str) for name in value)
     if isinstance(value, list) and not several:
         raise ConfigError(

@@ -369,7 +369,7 @@ REFUSED = [
     ("activation=relu,rellu", "activation: unknown name 'rellu'; did you mean 'relu'? *"),
     ("activation=interval(0,1)", "activation: interval(0,1) must be options to choose from; *"),
     ("loss=softmax_nll,softmax_mse", "hydra.sweeper.metric: must mean the same in all trials, *=valid/accuracy"),
-    ("sweep.pack_gib=1,2", "sweep.pack_gib: must be the same for all runs of a sweep, got 1.0, 2.0"),
+    ("sweep.pack_gib=1,2", "sweep.pack_gib: *, got 1.0, 2.0; write sweep.pack_gib=1.0"),
     ("hydra/launcher=basic", "hydra/launcher: must be one of packed, packed_..., to search; drop the override"),
     ("optimizer.lr=0.1", "hydra/sweeper=search: must have something to search, got fixed values; *"),
 ]

@@ -4,7 +4,6 @@ Two roads lead to trained runs. Tracked runs are kept in MLflow, those found the
 stay in memory: for thousands of tiny runs, or where their final parameters are looked into.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -14,6 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pandas as pd
 
+from workbench.advice import plain_override
 from workbench.build import build_pack, validate_all
 from workbench.claims.catalog import Entry
 from workbench.claims.record import TUNING_SEED, Claim
@@ -91,7 +91,7 @@ class Study:
         return self._specs(overrides, [{"seed": seed} for seed in (self.seeds if seeds is None else seeds)])
 
     def _specs(self, overrides: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[RunSpec]:
-        store = [] if self.store is None else [f"tracking.uri={_quoted(self.store)}"]
+        store = [] if self.store is None else [plain_override("tracking.uri", self.store)]
         base = [f"experiment={self.entry.name}", *store, *overrides]
         return configure_each(base, settings, self.entry.folder)
 
@@ -209,8 +209,3 @@ class Study:
         trained = self._train(specs, tracked)
         for (arm, rate), name in names.items():
             scores[arm][rate] = scored(trained, name, metric)
-
-
-def _quoted(text: str) -> str:
-    """A text as Hydra's grammar takes any: in quotes, with those in it escaped."""
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text) + "'"

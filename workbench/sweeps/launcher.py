@@ -34,7 +34,8 @@ def _check(executor: Executor) -> None:
     if not all(hasattr(executor, name) for name in ("run", "ready", "close")):
         got = type(executor).__name__
         raise ConfigError(
-            f"hydra.launcher.executor: must be an executor, got {got}; write hydra/launcher=packed_processes"
+            f"hydra.launcher.executor: must be an executor, got {got}; "
+            "write hydra/launcher=packed_processes in its place"
         )
 
 

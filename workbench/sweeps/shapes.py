@@ -32,7 +32,7 @@ def columns(overrides: Iterable[Override]) -> dict[str, list[str]]:
         if one.is_interval_sweep():
             raise ConfigError(
                 f"{one.key_or_group}: {_value(one)} must be searched, it has no list of values; add "
-                "hydra/sweeper=search, or write values as 0.1,0.2 or range(1,5)"
+                f"hydra/sweeper=search, or write for example {one.key_or_group}=0.1,0.2"
             )
         values = one.sweep_string_iterator() if one.is_sweep_override() else [one.get_value_element_as_str()]
         found[key] = list(values)
@@ -95,7 +95,7 @@ def read_rows(runs: Any, file: str | None) -> list[dict[str, str]]:
     if (runs is None) == (file is None):
         raise ConfigError(
             f"hydra/sweeper=listed: must have its runs in one place, got {'none' if runs is None else 'two'}; write "
-            "hydra.sweeper.file=runs.yaml or hydra.sweeper.runs=[{activation:relu}]"
+            "hydra.sweeper.file=runs.yaml or 'hydra.sweeper.runs=[{activation:relu}]'"
         )
     where = "hydra.sweeper.runs" if file is None else str(file)
     content = _read(where) if file else OmegaConf.to_container(runs) if OmegaConf.is_config(runs) else runs

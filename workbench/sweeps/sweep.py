@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from workbench import signals
+from workbench.advice import override
 from workbench.build import validate_all
 from workbench.config import NOT_RESULT, Config, OnError, Rerun, RunSpec
 from workbench.errors import ConfigError, StoreAway
@@ -266,11 +267,12 @@ def _check(specs: Sequence[RunSpec]) -> None:
 def check_together(specs: Sequence[RunSpec]) -> None:
     """Raise ConfigError for a sweep without runs, or over settings that belong to the sweep as a whole."""
     if not specs:
-        raise ConfigError("sweep: must have at least one run, got none; write for example seed=range(5)")
-    for key in specs[0].settings:
+        raise ConfigError("sweep: must have at least one run, got none; write for example 'seed=range(5)'")
+    for key, first in specs[0].settings.items():
         values = {str(spec.settings.get(key)) for spec in specs}
         if key.partition(".")[0] in NOT_RESULT and len(values) > 1:
-            raise ConfigError(f"{key}: must be the same for all runs of a sweep, got {', '.join(sorted(values))}")
+            shown, same = ", ".join(sorted(values)), override(key, first)
+            raise ConfigError(f"{key}: must be the same for all runs of a sweep, got {shown}; write {same}")
 
 
 def _not_begun(job: Job) -> Result:
@@ -284,11 +286,9 @@ def summary(finished: Finished) -> list[str]:
     counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
     lines = [counted] if counted else []
     for result in results:
-        if result.divergence:
-            where = (
-                f" in the {result.divergence.quantity} of {result.divergence.layer}" if result.divergence.layer else ""
-            )
-            lines.append(f"  diverged: {result.job.name} at step {result.divergence.step}{where}")
+        if gone := result.divergence:
+            where = f" in the {gone.quantity} of {gone.layer}" if gone.layer else ""
+            lines.append(f"  diverged: {result.job.name} at step {gone.step}{where}")
         elif result.error:
             lines.append(f"  {result.outcome.value}: {result.job.name}: {result.error}")
     return [*lines, *finished.notes, *disagreements((one.job.spec, one.job.name, one.disagreement) for one in results)]

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from workbench.advice import override
 from workbench.credentials import without_credentials
 from workbench.errors import TrackingError
 
@@ -108,7 +109,7 @@ def _database(uri: str) -> Path:
         named = uri.removesuffix(options[0])
         raise TrackingError(
             f"tracking.uri: must name a file and nothing else, got the options {options[0]!r} after it, which "
-            f"workbench sets by itself; write tracking.uri={named}"
+            f"workbench sets by itself; write {override('tracking.uri', named)}"
         )
     try:
         path = Path(text).expanduser().resolve()
@@ -120,8 +121,8 @@ def _database(uri: str) -> Path:
         ) from (error)
     if is_folder:
         raise TrackingError(
-            f"tracking.uri: must name a file after {SQLITE}, got {uri!r}; write for a database in this folder "
-            f"tracking.uri={sqlite_uri(path / DATABASE)}"
+            f"tracking.uri: must name a file after {SQLITE}, got {uri!r}; write "
+            f"{override('tracking.uri', sqlite_uri(path / DATABASE))} for a database in this folder"
         )
     if not is_in_folder:
         raise TrackingError(f"tracking.uri: the folder {path.parent} must exist; make it or name another")
