@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.outer import SMALL, Answer
+from workbench.config import packaged
+from workbench.config_files import LOADER
+from workbench.errors import ConfigError
+from workbench.yaml_text import parse_yaml
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -89,3 +93,33 @@ def test_own_option_that_is_none(
     assert message in answer.err
     assert "Traceback" not in answer.err
     assert not (folder / "mlflow.db").exists()
+
+
+TEXTS = [
+    *(file.read_bytes() for file in sorted(packaged("conf").rglob("*.yaml"))),
+    *(content for content, _ in FILES),
+    *(
+        b"a:\t1\n",
+        b"a: [b? c]\n",
+        b"a: [b ? c]\n",
+        b"a: >#-\n  b\n",
+        b"a: |2#\n  b\n",
+        b"a:\n- 1\n-\t2\n",
+        b"'a': \"\\u00e4\"",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_libyaml_reads_what_python_would(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same values or the same words of refusal, for all that comes with the workbench and for what is wrong."""
+
+    def read() -> str:
+        try:
+            return repr(parse_yaml(text, "own.yaml", LOADER))
+        except ConfigError as error:
+            return str(error)
+
+    fast = read()
+    monkeypatch.setattr("yaml.__with_libyaml__", False)
+    assert fast == read()

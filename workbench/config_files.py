@@ -19,13 +19,15 @@ from workbench.config import Config
 from workbench.errors import ConfigError
 from workbench.yaml_text import MOST_BYTES, MOST_VALUES, parse_yaml, read_bytes
 
+LOADER = get_yaml_loader()
+
 
 def read_values(file: Path, most_bytes: int = MOST_BYTES, most: int = MOST_VALUES) -> Any:
     """A yaml file as plain values, interpolations as they are written; None for an empty one.
 
     Raises ConfigError with file and line where it is not what it must be.
     """
-    return parse_yaml(read_bytes(file, most_bytes), str(file), get_yaml_loader(), most)
+    return parse_yaml(read_bytes(file, most_bytes), str(file), LOADER, most)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
