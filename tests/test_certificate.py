@@ -9,11 +9,11 @@ import torch
 import workbench as wb
 from tests.outer import Answer, replace_target
 from workbench import certificate
-from workbench.build import program_key
 from workbench.certificate import certify, survey
 from workbench.nn import activations
 from workbench.nodes import options
 from workbench.sweeps.identity import run_key
+from workbench.sweeps.packs import program_key
 
 pytest_plugins = ["tests.outer_fixtures"]
 

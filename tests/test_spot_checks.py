@@ -325,7 +325,7 @@ def test_numbers_that_are_none_are_survived() -> None:
 
 def test_more_replicas_are_looked_at_within_the_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first always; the others while a hundredth of the training time is left."""
-    monkeypatch.setattr("workbench.spot_checks.NUMBERS", 1)
+    monkeypatch.setattr("workbench.spot_checks.CHECK_NUMBERS", 1)
     looked: list[int] = []
 
     def points(pack: Pack, params: Params, rows: range) -> list[Any]:

@@ -19,7 +19,7 @@ from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.evaluate import CHUNK_NUMBERS, EXAMPLES
 from workbench.engine.replicas import Pack
 from workbench.errors import ConfigError, DataError
-from workbench.memory import available, gib
+from workbench.memory import available, gib, spot_check_bytes
 from workbench.nn.greedy import stages
 from workbench.nn.initializers import Scheme
 from workbench.nn.losses import Loss, Target
@@ -27,11 +27,10 @@ from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import Optimizer
 from workbench.nn.params import Layout
-from workbench.nodes import asks_for, call, call_stacked, option, options, per_replica_keys, targets
+from workbench.nodes import asks_for, call, call_stacked, option, options
 
 REPLICA_GROUPS = ("init", "bias")  # of each replica as a whole
 MIXED_GROUPS = ("optimizer", "schedule", "activation", "pretraining")  # of a pack, with per-replica values
-NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "certificate", "tracking", "sweep")  # of a pack
 STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
 EVALUATION_COPIES = 2.25  # of a chunk's activations, held at once where units are counted and layers are normalized
 FIXED_BYTES = 2**20
@@ -200,13 +199,20 @@ def build_pack(specs: Sequence[RunSpec]) -> Pack:
     )
 
 
+def free_bytes(spec: RunSpec) -> int:
+    """Memory that is free on the run's device."""
+    device = device_of(spec)
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()
+
+
 def refuse_too_large(spec: RunSpec) -> None:
     """Raise ConfigError where a run needs more memory than there is, by shapes alone: nothing is made to find out."""
-    device, config = device_of(spec), spec.config
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()
+    config, free = spec.config, free_bytes(spec)
+    net = replica_bytes(spec)
     needs = {
-        "architecture": (replica_bytes(spec), "write a smaller net, such as architecture.hidden=[64,64]"),
+        "architecture": (net + evaluation_bytes(spec, 1), "write a smaller net, such as architecture.hidden=[64,64]"),
         "train.epochs": (config.train.epochs * RECORD_BYTES, "write for example train.epochs=30"),
+        "certificate": (net + check_bytes(spec, 1), "write certificate=false, or choose a smaller net"),
         "data": (data_bytes(spec), "write split.limit=1000, or name a smaller file"),
     }
     for key, (count, way) in needs.items():
@@ -249,40 +255,34 @@ def validate_all(specs: Sequence[RunSpec]) -> None:
         validate(spec)
 
 
-def program_key(spec: RunSpec) -> str:
-    """What two runs must share to train in one pack, as text."""
-    varying = {key for group in MIXED_GROUPS for key in per_replica_keys(group, spec.resolved[group])}
-    kept = {
-        key: value
-        for key, value in spec.settings.items()
-        if key not in varying
-        and key.partition(".")[0] not in (*REPLICA_GROUPS, *NOT_IN_PROGRAM)
-        and key not in NOT_IN_PROGRAM
-    }
-    named = {group: list(targets(node)) for group, node in spec.resolved.items() if group not in REPLICA_GROUPS}
-    return json.dumps([kept, named], sort_keys=True)
-
-
 def replica_bytes(spec: RunSpec) -> int:
     """Memory one replica takes in a pack, about, beside its data.
 
     What is stored per parameter, one batch, and where it is pretrained the codes of two layers.
     """
-    products = list(build_model(spec, target_of(spec, loss_of(spec))).products())
-    layout = Layout({f"{number}.W": (fan_out, fan_in + 1) for number, (fan_out, fan_in) in enumerate(products)})
+    products, size = _net(spec)
     batch = min(spec.config.train.batch_size, len(dataset_of(spec).x)) * sum(
         4 * fan_out + fan_in for fan_out, fan_in in products
     )
     widest = max((fan_in for _, fan_in in products[1:]), default=0)
     codes = 2 * len(dataset_of(spec).x) * widest if spec.resolved["pretraining"].get("epochs") else 0
-    return (STORAGES * layout.size + batch + codes) * BYTES[getattr(torch, spec.config.dtype.name)]
+    return (STORAGES * size + batch + codes) * BYTES[getattr(torch, spec.config.dtype.name)]
+
+
+def _net(spec: RunSpec) -> tuple[list[tuple[int, int]], int]:
+    """(fan out, fan in) of each product, and the number of parameters."""
+    products = list(build_model(spec, target_of(spec, loss_of(spec))).products())
+    return products, Layout({f"{number}.W": (up, down + 1) for number, (up, down) in enumerate(products)}).size
+
+
+def check_bytes(spec: RunSpec, replicas: int) -> int:
+    """Memory that holding a trained pack's gradients against autograd takes beside it, about."""
+    return spot_check_bytes(_net(spec)[1], replicas) if spec.config.certificate else 0
 
 
 def evaluation_bytes(spec: RunSpec, replicas: int) -> int:
     """Memory that evaluating a pack of replicas takes beside them, about, with what a pack of any size takes."""
-    width = sum(
-        fan_in + 3 * fan_out for fan_out, fan_in in build_model(spec, target_of(spec, loss_of(spec))).products()
-    )
+    width = sum(fan_in + 3 * fan_out for fan_out, fan_in in _net(spec)[0])
     numbers = min(replicas * min(EXAMPLES, len(dataset_of(spec).x)) * width, max(CHUNK_NUMBERS, width))
     return FIXED_BYTES + int(EVALUATION_COPIES * numbers) * BYTES[getattr(torch, spec.config.dtype.name)]
 

@@ -67,7 +67,7 @@ class Tracking:
 
 @dataclass
 class Sweep:
-    """How a multirun is trained. A pack is split where its tensors would take more than `pack_gib` GiB.
+    """How a multirun is trained. A pack is split where it would take more than `pack_gib` GiB, or than is free.
 
     `rerun` says what of it is trained again: what is missing, also what failed, or all. A pack in training leaves a
     checkpoint every `checkpoint_seconds` (0: after each epoch, None: none), and `keep_weights` keeps final parameters.

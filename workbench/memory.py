@@ -10,6 +10,9 @@ from workbench.errors import DataError
 GIB = 2**30
 MOST = 10**9 * GIB  # above which a number of bytes is not spelled out
 COPIES = 3  # of a data set's inputs that are held at one time: as read, split, and as tensors
+CHECK_NUMBERS = 2_000_000  # parameters of the replicas whose gradients are checked together
+CHECK_COPIES = 14  # of them that are held at once meanwhile
+CHECKED_IN_FLOAT32 = 16_000_000  # parameters of a net that is checked in float32, smaller ones in float64
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -30,6 +33,12 @@ def require_memory(who: str, needed: int, then: str) -> None:
     free = available()
     if needed > free:
         raise DataError(f"{who} must fit into memory, but takes {gib(needed)} of the {gib(free)} that are free; {then}")
+
+
+def spot_check_bytes(parameters: int, replicas: int) -> int:
+    """What holding the gradients of replicas with so many parameters each against autograd takes, about."""
+    width = 8 if parameters < CHECKED_IN_FLOAT32 else 4
+    return CHECK_COPIES * width * min(replicas * parameters, max(CHECK_NUMBERS, parameters))
 
 
 def _bounds() -> Iterator[int]:

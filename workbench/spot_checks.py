@@ -11,6 +11,7 @@ import torch
 from workbench.config import RunSpec
 from workbench.engine.pretraining import AnyTrainer
 from workbench.engine.replicas import Pack
+from workbench.memory import CHECK_NUMBERS, CHECKED_IN_FLOAT32
 from workbench.nn.greedy import stages
 from workbench.nn.layers.base import Mode
 from workbench.nn.losses import squared_error
@@ -20,8 +21,6 @@ from workbench.nn.spot import Deviation, Point, deviations
 from workbench.tracking.base import CERTIFICATE_TAGS, CHECK_TAG, DISAGREES
 
 EXAMPLES = 16
-NUMBERS = 2_000_000  # parameters of the replicas that are looked at together
-LARGE = 16_000_000  # parameters of a net that is looked at in float32
 SHARE = 0.01  # of training time that more than the first look may take
 MOST_SAID = 8  # of what deviates
 SAID = 500  # characters of an error
@@ -79,7 +78,7 @@ class SpotChecks:
     def _look(self, pack: Pack, params: Params) -> tuple[list[str], float]:
         """What deviates, and the largest error: the first replicas always, the others while there is time."""
         late, found, worst = time.perf_counter() + self.credit, list[str](), 0.0
-        size = max(1, NUMBERS // params.layout.size)
+        size = max(1, CHECK_NUMBERS // params.layout.size)
         for first in range(0, len(pack), size):
             rows = range(first, min(first + size, len(pack)))
             for point in spot_points(pack, params, rows):
@@ -145,7 +144,7 @@ def disagreements(results: Iterable[tuple[RunSpec, str, str]]) -> list[str]:
 def spot_points(pack: Pack, params: Params, rows: Sequence[int]) -> Iterator[Point]:
     """Where the gradients of these replicas are looked at: of the whole net, and of the stages of its pretraining."""
     index = torch.tensor(rows, device=params.flat.device)
-    dtype = torch.float64 if params.layout.size < LARGE else torch.float32
+    dtype = torch.float64 if params.layout.size < CHECKED_IN_FLOAT32 else torch.float32
     own = params.with_flat(params.flat[index].to("cpu", dtype))
     one = replace(pack.select(rows), dtype=dtype, device=torch.device("cpu"))
     x, y = (tensor.to("cpu", dtype) for tensor in one.data.chunk(one.data.train, 0, EXAMPLES))

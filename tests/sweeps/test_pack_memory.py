@@ -1,14 +1,28 @@
 """What a pack is said to take beside what its tensors take, from its building to the end of an epoch."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from workbench.bench.memory import peak_bytes
-from workbench.build import build_pack, diagnostics_of
+from workbench.build import build_pack, diagnostics_of, validate_all
 from workbench.compose import configure_each
 from workbench.engine.pretraining import make_trainer
-from workbench.sweeps.packs import pack_bytes
+from workbench.errors import ConfigError
+from workbench.sweeps.packs import group, pack_bytes
+from workbench.tracking.store import Store
+
+pytest_plugins = ["tests.outer_fixtures"]
 
 MIB = 2**20
+PEAK = """
+import resource, sys
+from workbench.cli import main
+code = main(sys.argv[1:])
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
 
 
 @pytest.mark.parametrize("replicas", [1, 8])
@@ -28,7 +42,9 @@ MIB = 2**20
 )
 def test_a_pack_takes_no_more_than_is_said(overrides: list[str], replicas: int) -> None:
     """Nor is it said to take several times as much, but for the megabyte that the smallest are given."""
-    specs = configure_each([*overrides, "train.epochs=1"], [{"seed": seed} for seed in range(replicas)])
+    specs = configure_each(
+        [*overrides, "train.epochs=1", "certificate=false"], [{"seed": seed} for seed in range(replicas)]
+    )
     looking = diagnostics_of(specs[0])
 
     def train() -> None:
@@ -37,3 +53,49 @@ def test_a_pack_takes_no_more_than_is_said(overrides: list[str], replicas: int) 
 
     said, took = pack_bytes(specs, range(replicas)), peak_bytes(train)
     assert took <= said <= 3 * took + 2 * MIB
+
+
+def peak_of_process(folder: Path, replicas: int, *overrides: str) -> int:
+    """Bytes of a process that trains so many runs in an empty folder."""
+    command = ["train", "-m", f"seed=range({replicas})", "train.epochs=2", *overrides]
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *command], cwd=folder, capture_output=True, text=True, check=True
+    )
+    code, peak = done.stdout.splitlines()[-1].split()
+    assert code == "0", done.stderr
+    return int(peak)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("replicas", "hidden"), [(1, 560), (1, 1100), (8, 180), (64, 11)])
+def test_a_process_takes_what_is_said_above_a_small_nets(store: Store, replicas: int, hidden: int) -> None:
+    """As many runs of a net of two units are what a process takes anyway; gradients are checked in both."""
+    net = f"architecture.hidden=[{hidden},{hidden}]"
+    specs = configure_each([net], [{"seed": seed} for seed in range(replicas)])
+    small = peak_of_process(store.home.parent, replicas, "architecture.hidden=[2]")
+    large = peak_of_process(store.home.parent, replicas, net, "sweep.pack_gib=10")
+    assert large - small <= 1.5 * pack_bytes(specs, range(replicas))
+
+
+def test_packs_fit_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much `pack_gib` allows; where several are trained at once, all of them together."""
+    specs = configure_each(["architecture.hidden=[200,200]", "sweep.pack_gib=100"], [{"seed": n} for n in range(8)])
+    assert len(group(specs)) == 1
+    whole = pack_bytes(specs, range(8))
+    monkeypatch.setattr("workbench.build.available", lambda: int(0.6 * whole))
+    packs = group(specs)
+    assert len(packs) > 1
+    assert all(pack_bytes(specs, pack) <= 0.6 * whole for pack in packs)
+    assert all(pack_bytes(specs, pack) <= 0.3 * whole for pack in group(specs, parallel=2))
+
+
+def test_a_run_that_needs_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what checking its gradients takes too, which is left out where they are not checked."""
+    specs = configure_each(["architecture.hidden=[1000,1000]"], [{}])
+    monkeypatch.setattr("workbench.build.available", lambda: 100 * MIB)
+    with pytest.raises(ConfigError, match=r"certificate: one run would take .* write certificate=false"):
+        validate_all(specs)
+    validate_all(configure_each(["architecture.hidden=[1000,1000]", "certificate=false"], [{}]))
+    monkeypatch.setattr("workbench.build.available", lambda: 30 * MIB)
+    with pytest.raises(ConfigError, match="architecture: one run would take"):
+        validate_all(specs)
