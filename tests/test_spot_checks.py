@@ -189,9 +189,9 @@ def _planted(kind: type, change: Callable[..., None]) -> Callable[[pytest.Monkey
         right = kind.backward
 
         def wrong(
-            self: Any, params: Any, tape: Any, grad_out: Tensor, grads: Any, need_grad_in: bool = True
+            self: Any, params: Any, tape: Any, grad_out: Tensor, grads: Any, need_grad_in: bool = True, *more: Any
         ) -> Tensor | None:
-            grad_in = right(self, params, tape, grad_out.clone(), grads, need_grad_in)
+            grad_in = right(self, params, tape, grad_out.clone(), grads, need_grad_in, *more)
             change(self, grads)
             return grad_in if grad_in is None or kind in (Dense, Tied) else grad_in * 1.001
 
