@@ -14,7 +14,7 @@ from tests.bad.stage import Stage
 from tests.bad.survey import survey
 
 COUNTS = {"overrides": 240, "yaml": 200, "data": 160, "spool": 80, "checkpoints": 80, "paths": 120, "names": 120}
-FEW, PART = 8, 40  # cases of each kind in the usual run, and at a time in the long one
+FEW, PART = 4, 40  # cases of each kind in the usual run, and at a time in the long one
 PARTS = [(kind, part) for kind, count in COUNTS.items() for part in range(count // PART)]
 
 

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import ACTIVATION_TWINS, stems
@@ -76,6 +76,7 @@ def test_xor_is_the_worst_labeling_of_the_square() -> None:
     assert isinstance(exact.separate(exact.SQUARE, exact.AND), Solution)
 
 
+@settings(max_examples=40)  # up to 16 systems each
 @given(
     st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=4),
     st.sampled_from([(0, 1), (Fraction(1, 100), 1), (-1, 1), (1, 1)]),

@@ -62,17 +62,20 @@ def _problem(
     )
 
 
+NETS: dict[str, st.SearchStrategy[Any]] = {
+    "hidden": st.lists(st.integers(1, 6), max_size=3).map(tuple),
+    "n_in": st.integers(1, 6),
+    "batch": st.integers(1, 7),
+    "seed": st.integers(0, 2**31),
+    "decay": st.sampled_from([None, 1e-3, 0.5]),
+}
+
+
 @pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("loss", stems("loss"))
 @pytest.mark.parametrize("activation", stems("activation"))
-@settings(max_examples=5)
-@given(
-    hidden=st.lists(st.integers(1, 6), max_size=3).map(tuple),
-    n_in=st.integers(1, 6),
-    batch=st.integers(1, 7),
-    seed=st.integers(0, 2**31),
-    decay=st.sampled_from([None, 1e-3, 0.5]),
-)
+@settings(max_examples=2)
+@given(**NETS)
 def test_gradients_agree_with_autograd_and_differences(
     activation: str,
     loss: str,
@@ -91,6 +94,17 @@ def test_gradients_agree_with_autograd_and_differences(
         assert row.autograd_error < AUTOGRAD_TOLERANCE == 1e-10, row
         assert row.difference_error < DIFFERENCE_TOLERANCE == 1e-7, row
         assert row.compared + row.at_kinks == replicas * min(6, problem.params[row.name][0].numel())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("loss", stems("loss"))
+@pytest.mark.parametrize("activation", stems("activation"))
+@settings(max_examples=5)
+@given(**NETS)
+def test_gradients_agree_whatever_the_sizes(activation: str, loss: str, replicas: int, **net: Any) -> None:
+    """More nets of each kind."""
+    test_gradients_agree_with_autograd_and_differences.hypothesis.inner_test(activation, loss, replicas, **net)
 
 
 @pytest.mark.parametrize("activation", stems("activation"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import workbench as wb
 import workbench.engine.train as training
 import workbench.tracking.patience as patience
 import workbench.tracking.writer as writer
@@ -90,13 +91,13 @@ def contents(store: Store) -> dict[str, Any]:
     return {"runs": runs, "own": own.info.status, "every": sorted(run.info.status for run in all_runs(store))}
 
 
-@pytest.fixture
-def undisturbed(cli: Cli, tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> dict[str, Any]:
     """What a sweep leaves that is left alone."""
     other = tmp_path_factory.mktemp("alone")
     shutil.copy(empty_database, other / "mlflow.db")
     store = Store(f"sqlite:///{other}/mlflow.db")
-    assert cli(*SWEEP, f"tracking.uri={store.uri}").code == 0
+    wb.train(*SWEEP[1:], f"tracking.uri={store.uri}")
     return contents(store)
 
 
