@@ -61,6 +61,7 @@ def _few(group: str, every: Callable[[str], list[str]]) -> list[str]:
     return kept.get(group) or every(group)
 
 
+@pytest.mark.slow
 def test_survey_has_every_combination(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each activation stands with each architecture that takes one, and each loss with each architecture."""
     kept = {"activation": ["leaky_relu", "relu", "unit_step"], "norm": ["none", "batch"]}  # all take half a minute

@@ -97,12 +97,20 @@ def both(hydra_context: Any, lines: Sequence[str]) -> tuple[Any, Any]:
     return guarded(lambda: compose_runs(loader, config, [["seed=0"], lines, lines])[1]), guarded(hydras)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(lines=override_lists)
 def test_a_run_is_what_hydra_composes(hydra_context: Any, lines: list[str]) -> None:
     """Choices, values, interpolations, added and deleted keys: equal configuration or equal error."""
     ours, hydras = both(hydra_context, lines)
     assert ours == hydras
+
+
+@pytest.mark.slow
+@settings(max_examples=50, deadline=None)
+@given(lines=override_lists)
+def test_many_runs_are_what_hydra_composes(hydra_context: Any, lines: list[str]) -> None:
+    """More lists of overrides."""
+    test_a_run_is_what_hydra_composes.hypothesis.inner_test(hydra_context, lines)
 
 
 @pytest.mark.parametrize("line", [*GROUP_CHOICES, *VALUES])

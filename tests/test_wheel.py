@@ -71,6 +71,7 @@ def test_wheel_holds_code_conf_and_experiments(wheel: Path) -> None:
     assert "hydra_plugins/__init__.py" not in names  # a namespace package, which others share
 
 
+@pytest.mark.slow
 def test_installed_package_trains_and_finds_its_experiments(installed: Path, tmp_path: Path) -> None:
     """From an empty folder, with the checkout out of reach: train a sweep with its launcher, list the demos."""
     sweep = ["train", "-m", "data=wine", "activation=relu,tanh", "train.epochs=1"]
