@@ -16,18 +16,18 @@ SHORT = {"E1 corrected at the last hidden layer": "E1, mended", "E3 with deltas 
 
 def gradient(problem):
     """The formulas under test: the lecture's, corrected."""
-    return wb.exact.backpropagation.lecture(problem)
+    return wb.proofs.backpropagation.lecture(problem)
 
 
 def problems(study: wb.Study, name: str, nets: int, **where):
     """Random nets, a batch for each shape."""
     where = {"layers": study["layers"], "examples": study["examples"], **where}
-    return wb.exact.gradients.problems(study.rng(name), nets, **where)
+    return wb.proofs.gradients.problems(study.rng(name), nets, **where)
 
 
 def exactly(several, tolerance: float, error, *by) -> wb.Exact:
     """Evidence from the errors of all nets, with the worst of them as example."""
-    errors, example = wb.exact.gradients.errors(several, error, *by)
+    errors, example = wb.proofs.gradients.errors(several, error, *by)
     return wb.Exact.within(errors, tolerance, example, f"largest error {max(errors):.1e}")
 
 
@@ -39,7 +39,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def gradients(study: wb.Study) -> Iterator[wb.Cell]:
     """The formulas against both references, for every unit and loss."""
-    checks, nn = wb.exact.gradients, wb.exact.backpropagation
+    checks, nn = wb.proofs.gradients, wb.proofs.backpropagation
     for loss in nn.LOSSES:
         for activation in nn.ACTIVATIONS:
             cell, own = {"activation": activation, "loss": loss}, {"activations": [activation], "losses": [loss]}
@@ -52,24 +52,24 @@ def gradients(study: wb.Study) -> Iterator[wb.Cell]:
 
 def rounded(study: wb.Study) -> Iterator[wb.Cell]:
     """The formulas in float32 on many nets: it is few of them whose gradient is a difference that cancels."""
-    for loss in wb.exact.backpropagation.LOSSES:
+    for loss in wb.proofs.backpropagation.LOSSES:
         nets = (one.single() for one in problems(study, f"float32 {loss}", study["rounded"], losses=[loss]))
-        evidence = exactly(nets, 1e-4, wb.exact.gradients.from_double_precision, gradient)
+        evidence = exactly(nets, 1e-4, wb.proofs.gradients.from_double_precision, gradient)
         yield wb.Cell("single_precision", evidence, {"loss": loss})
 
 
 def forms(study: wb.Study) -> Iterator[wb.Cell]:
     """One gradient written as sums, vectors and matrices."""
-    nn, few = wb.exact.backpropagation, {"activations": ["tanh"], "examples": [2], "penalties": [0.1]}
+    nn, few = wb.proofs.backpropagation, {"activations": ["tanh"], "examples": [2], "penalties": [0.1]}
     pairs = {"sums and vectors": (nn.SUMS, nn.VECTORS, few), "vectors and matrices": (nn.VECTORS, nn.MATRICES, {})}
     for name, (one, other, where) in pairs.items():
         nets = problems(study, name, study["scalar"], **where)
-        yield wb.Cell("vectorized", exactly(nets, 1e-13, wb.exact.gradients.apart, one, other), {"forms": name})
+        yield wb.Cell("vectorized", exactly(nets, 1e-13, wb.proofs.gradients.apart, one, other), {"forms": name})
 
 
 def steps(study: wb.Study) -> Iterator[wb.Cell]:
     """The V of central differences, net by net; without hidden units J is a parabola: no truncation, no V."""
-    checks = wb.exact.gradients
+    checks = wb.proofs.gradients
     smooth = {"layers": range(3, 8), "activations": checks.SMOOTH, "examples": [2], "penalties": [0.0]}
     curves = checks.curves(problems(study, "steps", study["curves"], **smooth), gradient)
     yield wb.Cell("truncation", wb.PerSeed(tuple(curves.slope(-2, -4))))
@@ -84,7 +84,7 @@ def printed(study: wb.Study) -> Iterator[wb.Cell]:
     rows = []
     for part, declared in study.claim.parts.items():
         for name in declared.cells.get("erratum", ()):
-            found = wb.exact.misprinted.run(name, study.rng(name), study["misprinted"])
+            found = wb.proofs.misprinted.run(name, study.rng(name), study["misprinted"])
             yield wb.Cell(part, wb.Exact(found.nets, found.right, 0.0, found.example, found.proof), {"erratum": name})
             rows.append({"erratum": name, "nets": found.nets, "right": found.right})
             rows[-1] |= {"impossible": found.impossible, "least": found.least}
@@ -94,7 +94,7 @@ def printed(study: wb.Study) -> Iterator[wb.Cell]:
 def saturated(study: wb.Study) -> Iterator[wb.Cell]:
     """Where a − y, computed from a, is lost to rounding."""
     for dtype in study.claim.parts["saturated_output"].cells["dtype"]:
-        z, gone = wb.exact.gradients.first_lost_output(dtype)
+        z, gone = wb.proofs.gradients.first_lost_output(dtype)
         what = f"a − y = 0 from logit {z:.1f} on, where it should be −{gone:.2g}"
         yield wb.Cell("saturated_output", wb.Witness(z < np.inf, what, True, z), {"dtype": dtype})
 

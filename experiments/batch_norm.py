@@ -44,7 +44,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 def gradients(study: wb.Study) -> Iterator[wb.Cell]:
     """The factor per layer: never below 1, and as in nets."""
     models = {unit: study.pack(f"activation={unit}", hidden(1), seeds=[0]).objective.model for unit in UNITS}
-    factors = {unit: wb.exact.normalization.growth(model.layers[1].activation) for unit, model in models.items()}
+    factors = {unit: wb.proofs.normalization.growth(model.layers[1].activation) for unit, model in models.items()}
     below = [unit for unit, factor in factors.items() if factor < 1 - 1e-9]
     proof = "Gaussian Poincaré inequality: Var f(n) ≤ E f'(n)², with equality for linear f only"
     yield wb.Cell("never_less", wb.Exact(len(factors), len(below), 0.0, ", ".join(below), proof))
@@ -53,7 +53,7 @@ def gradients(study: wb.Study) -> Iterator[wb.Cell]:
             wide = ["init=he", "norm=batch", hidden(18, width)]
             pack = study.pack(f"activation={unit}", *wide, seeds=study.seeds[:WIDE_SEEDS])
             x, y = pack.data.chunk(pack.data.train, 0, 256)
-            grown = wb.exact.normalization.measured_growth(pack.objective, pack.initial_params(), x, y, settled=8)
+            grown = wb.proofs.normalization.measured_growth(pack.objective, pack.initial_params(), x, y, settled=8)
             yield wb.Cell(
                 "as_predicted", wb.PerSeed(tuple(grown - log(factors[unit]))), {"activation": unit, "width": width}
             )

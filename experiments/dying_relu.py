@@ -39,9 +39,9 @@ def random_nets(study: wb.Study) -> Iterator[wb.Cell]:
     """Constant before training: the first layers of deep nets stand for the shallower ones."""
     cells, nets, rows = study.claim.parts["in_bounds"].cells, study["nets"], []
     for width in cells["width"]:
-        died = wb.exact.born_dead.deaths(width, max(cells["depth"]) - 1, nets, stream(study, f"born dead {width}"))
+        died = wb.proofs.born_dead.deaths(width, max(cells["depth"]) - 1, nets, stream(study, f"born dead {width}"))
         for depth in cells["depth"]:
-            dead, (low, high) = int(died[depth - 2]), wb.exact.born_dead.bounds(width, depth)
+            dead, (low, high) = int(died[depth - 2]), wb.proofs.born_dead.bounds(width, depth)
             found, off = outside(dead / nets, low, high, nets)
             where = f"width {width}, {depth} layers: {dead / nets:.5f} ± {found:.5f}, from {low:.5f} to {high:.5f}"
             yield wb.Cell("in_bounds", wb.Exact(1, int(off), 0.0, where, where), {"width": width, "depth": depth})
@@ -64,7 +64,7 @@ def live_domain(study: wb.Study) -> Iterator[wb.Cell]:
     for width in cells["width"]:
         for depth in cells["depth"]:
             nets = stream(study, f"alive {width} {depth}")
-            shares = wb.exact.born_dead.live_shares(width, depth, biases, study["slopes"], nets)
+            shares = wb.proofs.born_dead.live_shares(width, depth, biases, study["slopes"], nets)
             gain = (shares[2] - shares[0]).view(GROUPS, -1).mean(1)
             yield wb.Cell("more_alive", wb.PerSeed(tuple(gain.tolist())), {"width": width, "depth": depth})
             constant = (shares == 0).double().mean(1)

@@ -53,9 +53,9 @@ def probes(trained, data: str) -> dict[str, list[list[float]]]:
     (_, misled), model = trained.final(f"{data}, labels drawn anew"), pack.objective.model
     nets = {"untrained": pack.initial_params(), "labels drawn anew": misled, "trained": params}
     return {
-        "pixels": [wb.exact.probes.of_pixels(pack.data)],
-        "components": [wb.exact.probes.of_pixels(pack.data, COMPONENTS)],
-        **{name: wb.exact.probes.of_layers(model, own, pack.data) for name, own in nets.items()},
+        "pixels": [wb.proofs.probes.of_pixels(pack.data)],
+        "components": [wb.proofs.probes.of_pixels(pack.data, COMPONENTS)],
+        **{name: wb.proofs.probes.of_layers(model, own, pack.data) for name, own in nets.items()},
     }
 
 

@@ -44,19 +44,19 @@ def exact(study: wb.Study) -> Iterator[wb.Cell]:
     rng = study.rng("logits")
     z = np.concatenate([-np.logspace(-8, 1.5, study["logits"]), np.logspace(-8, 1.5, study["logits"])])
     factors = {
-        "sigmoid": (wb.exact.losses.logistic_factor(z), 1 / 4, "f' = a(1 − a) ≤ 1/4"),
-        "softmax": (wb.exact.losses.softmax_factor(rng.normal(0, 5, (study["logits"], 10))), 1 / 10, "|Jv| ≤ |v|/2"),
+        "sigmoid": (wb.proofs.losses.logistic_factor(z), 1 / 4, "f' = a(1 − a) ≤ 1/4"),
+        "softmax": (wb.proofs.losses.softmax_factor(rng.normal(0, 5, (study["logits"], 10))), 1 / 10, "|Jv| ≤ |v|/2"),
     }
     for output, (found, bound, proof) in factors.items():
         wrong = (found.off > TOLERANCE) | (found.share > bound + TOLERANCE)
         largest = f"off by {found.off.max():.2g}, share {found.share.max():.3g} of {bound}"
         yield wb.Cell("factor", wb.Exact(len(wrong), int(wrong.sum()), 0.0, largest, proof), {"output": output})
     for decay in study.claim.parts["penalty"].cells["λ"]:
-        off = [max(wb.exact.losses.penalty(decay, seed)) for seed in range(study["nets"])]
+        off = [max(wb.proofs.losses.penalty(decay, seed)) for seed in range(study["nets"])]
         proof = f"equal to {max(off):.1g}"
         yield wb.Cell("penalty", wb.Exact.within(off, TOLERANCE, f"off by {max(off):.3g}", proof), {"λ": decay})
     for output, ends in RANGES.items():
-        best = wb.exact.losses.best_r2(*ends)
+        best = wb.proofs.losses.best_r2(*ends)
         what = f"values from {ends[0]} to {ends[1]}: R² is {float(best):.3f} at best"
         yield wb.Cell("bounded_output", wb.Exact(1, int(best > 0), 0.0, what, what), {"output": output})
 

@@ -23,7 +23,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def decided(study: wb.Study) -> Iterator[wb.Cell]:
     """The unit step and σ > ½ on random neurons, on a logarithmic grid, and on every number where they may part."""
-    exact = wb.exact.decisions
+    exact = wb.proofs.decisions
     for name in study.claim.parts["decisions"].cells["dtype"]:
         dtype = getattr(torch, name)
         band = exact.find_band(dtype)
@@ -58,7 +58,7 @@ def trained(study: wb.Study) -> Iterator[wb.Cell]:
 
 def costs(study: wb.Study, z: torch.Tensor, y: torch.Tensor, at_edge: tuple[str, ...]) -> Iterator[wb.Cell]:
     """What thresholds cost on test examples z and labels y [R, B] of the logistic neurons, by ratio of costs."""
-    exact, parts, rows = wb.exact.decisions, study.claim.parts, []
+    exact, parts, rows = wb.proofs.decisions, study.claim.parts, []
     for ratio in parts["equal_costs"].cells["ratio"]:
         r, threshold = Fraction(ratio), best_threshold(ratio)
         checked, smaller = exact.cheaper(z, threshold, r)
@@ -94,7 +94,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     near, paid = figure.subplots(1, 2)
     units = torch.linspace(-2, 3, 1001, dtype=torch.float64)
     for name, style in (("float32", "-"), ("float64", "--")):
-        near.plot(units, wb.exact.decisions.rounded_excess(units, getattr(torch, name)), style, label=name)
+        near.plot(units, wb.proofs.decisions.rounded_excess(units, getattr(torch, name)), style, label=name)
     near.plot(units, units / 4, ":", color="gray", label="exactly")
     near.axvspan(0, 0.75, color="gray", alpha=0.2, label="z > 0, σ(z) = ½")
     near.set(xlabel="z / eps", ylabel="(computed σ(z) - ½) / eps")

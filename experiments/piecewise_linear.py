@@ -35,7 +35,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
         yield wb.Cell("smooth", bent_nets(unit, "identity", study["nets"]), {"unit": unit})
     for output in parts["output"].cells["output"]:
         yield wb.Cell("output", bent_nets("relu", output, study["nets"]), {"output": output})
-    wrong = [depth for depth in DEPTHS if not wb.exact.lines.is_sawtooth(depth, sawtooth_pieces(depth))]
+    wrong = [depth for depth in DEPTHS if not wb.proofs.lines.is_sawtooth(depth, sawtooth_pieces(depth))]
     yield wb.Cell("sawtooth", wb.Exact(len(DEPTHS), len(wrong), example=f"depths {wrong}"))
     yield from at_initialization(study)
     yield from on_digits(study)
@@ -43,14 +43,14 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def straight_cells(unit: str, nets: int) -> wb.Exact:
     """Cells between breakpoints; a counterexample is one in which the net bends, or is not its affine function."""
-    off = wb.exact.lines.deviations(unit, nets)
+    off = wb.proofs.lines.deviations(unit, nets)
     example = f"a cell of a {unit} net deviates by {max(off):.3g} of its largest value"
     return wb.Exact.within(off, STRAIGHT, example, f"{WHY}; largest deviation {max(off):.1g}")
 
 
 def bent_nets(unit: str, output: str, nets: int) -> wb.Exact:
     """Nets that move along their line; a counterexample is one that is straight between its breakpoints."""
-    bends = wb.exact.lines.bends(unit, output, nets, MOVES)
+    bends = wb.proofs.lines.bends(unit, output, nets, MOVES)
     example = f"a {unit} net with {output} output is straight between all its breakpoints"
     straight = sum(bend <= STRAIGHT for bend in bends)
     return wb.Exact(len(bends), straight, min(bends), example, f"the least of their largest bends is {min(bends):.1g}")
@@ -58,8 +58,10 @@ def bent_nets(unit: str, output: str, nets: int) -> wb.Exact:
 
 def at_initialization(study: wb.Study) -> Iterator[wb.Cell]:
     """Pieces on the whole real line of nets of one input, by shape and seed; a regression over shapes for each seed."""
-    counts = wb.exact.lines.initial_pieces(SHAPES, study.seeds)
-    for part, slopes in zip(("pieces_per_unit", "pieces_by_depth"), wb.exact.lines.trends(counts, SHAPES), strict=True):
+    counts = wb.proofs.lines.initial_pieces(SHAPES, study.seeds)
+    for part, slopes in zip(
+        ("pieces_per_unit", "pieces_by_depth"), wb.proofs.lines.trends(counts, SHAPES), strict=True
+    ):
         yield wb.Cell(part, wb.PerSeed(tuple(slopes)))
     rows = []
     for shape, found in zip(SHAPES, counts.T.tolist(), strict=True):
@@ -76,8 +78,8 @@ def on_digits(study: wb.Study) -> Iterator[wb.Cell]:
         pairs = study.rng("segments").integers(0, pack.data.test.size, (SEGMENTS, 2)).tolist()
         inputs = [pack.data.test.x[split].double() for split in pack.data.split_of]
         for when, params in (("before", pack.initial_params()), ("after", final)):
-            nets = [wb.exact.regions.Net.of(pack.objective.model, params, replica) for replica in range(len(pack))]
-            means = [wb.exact.lines.breakpoints_per_unit(*one, pairs) for one in zip(nets, inputs, strict=True)]
+            nets = [wb.proofs.regions.Net.of(pack.objective.model, params, replica) for replica in range(len(pack))]
+            means = [wb.proofs.lines.breakpoints_per_unit(*one, pairs) for one in zip(nets, inputs, strict=True)]
             rows += [{"depth": depth, "when": when, "breakpoints per unit": mean} for mean in means]
             yield wb.Cell("typical", wb.PerSeed(tuple(means)), {"when": when, "depth": depth})
     study.keep("digits", rows)
@@ -88,10 +90,10 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     curve, counts, digits = figure.subplots(1, 3)
     t = torch.linspace(0, 1, 1001, dtype=torch.float64)
     for unit, color in (("relu", "C0"), ("tanh", "C1")):
-        net, line, pieces = next(wb.exact.lines.random_lines(unit, 1))
+        net, line, pieces = next(wb.proofs.lines.random_lines(unit, 1))
         curve.plot(t, net.curve(*line)(t)[:, 0], color=color, label=unit)
         if unit == "relu":
-            knots = wb.exact.regions.breakpoints(pieces)
+            knots = wb.proofs.regions.breakpoints(pieces)
             curve.plot(knots, pieces.at(knots)[:, 0], "o", markersize=4, color=color, label="its breakpoints")
     curve.set(xlabel="t on the line", ylabel="output")
     for shape, rows in study.tables["initialization"].groupby("shape", sort=False):

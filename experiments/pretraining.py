@@ -54,14 +54,14 @@ def starts(study: wb.Study) -> Iterator[wb.Cell]:
     first = study.seeds.start
     rows = []
     for at in study.claim.parts["gradient_factor"].grid:
-        found = wb.exact.initial.gradient_factors(**at, seeds=range(first, first + study["nets"]), **FACTOR_SIZE)
-        predicted = log(wb.exact.initial.weight_factor(at["init"], FACTOR_SIZE["width"]))
+        found = wb.proofs.initial.gradient_factors(**at, seeds=range(first, first + study["nets"]), **FACTOR_SIZE)
+        predicted = log(wb.proofs.initial.weight_factor(at["init"], FACTOR_SIZE["width"]))
         yield wb.Cell("gradient_factor", wb.PerSeed(tuple(found - predicted)), at)
         rows.append({**at, "measured": exp(found.mean()), "predicted": exp(predicted)})
     study.keep("factors", rows)
     seeds = range(first, first + study["jacobians"])
     for part, init in (("jacobian_standard", "uniform_fan_in"), ("jacobian_normalized", "glorot")):
-        values = wb.exact.initial.mean_singular_values("tanh", init, seeds, **JACOBIAN_SIZE)
+        values = wb.proofs.initial.mean_singular_values("tanh", init, seeds, **JACOBIAN_SIZE)
         yield wb.Cell(part, wb.PerSeed(tuple(values)))
 
 

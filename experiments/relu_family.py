@@ -25,10 +25,10 @@ def best_error(k: int) -> Fraction:
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """Identities, fits, the contradiction, training."""
-    exact, parts = wb.exact.maxout, study.claim.parts
+    exact, parts = wb.proofs.maxout, study.claim.parts
     z = exact.inputs_away_from_ties(study["z"], 0)
     for name in parts["identities"].cells["identity"]:
-        off = wb.exact.identities.deviations(name, z)
+        off = wb.proofs.identities.deviations(name, z)
         yield wb.Cell("identities", equal(off, name), {"identity": name})
     for unit, scales in PIECES.items():
         off = [max(exact.containment(unit, scales, seed).values()) for seed in range(study["layers"])]
@@ -52,15 +52,15 @@ def equal(off: list[float], what: str) -> wb.Exact:
 
 def weight_vectors(k: int, units: int) -> wb.Exact:
     """How many weights there are, and how many pieces they make: lifted tangents make all k."""
-    made, found = wb.exact.maxout.pieces_made(k, units)
-    wrong = sum(pieces > k for pieces in found) + (made != k) + (wb.exact.maxout.weight_vectors(k) != k)
+    made, found = wb.proofs.maxout.pieces_made(k, units)
+    wrong = sum(pieces > k for pieces in found) + (made != k) + (wb.proofs.maxout.weight_vectors(k) != k)
     why = "between two breakpoints one of k affine functions is the largest, and each on one interval, by convexity"
     return wb.Exact(units + 2, wrong, 0.0, f"k = {k}: {made} pieces constructed, up to {max(found)}", why)
 
 
 def square(k: int) -> wb.Exact:
     """Upper bound, lower bound and layer against the formula."""
-    exact, claimed = wb.exact.maxout, best_error(k)
+    exact, claimed = wb.proofs.maxout, best_error(k)
     upper, lower = exact.square_error(exact.square_fit(k)), exact.square_bound(k)
     layer = exact.attained(exact.CONVEX["x²"], exact.best_fit(exact.CONVEX["x²"], k))
     wrong = (upper != claimed) + (lower != claimed) + (abs(layer - claimed) > TOLERANCE)
@@ -70,7 +70,7 @@ def square(k: int) -> wb.Exact:
 
 def convex(name: str) -> wb.Exact:
     """The best error, found on equal errors, is what the layer has, and falls as the law says."""
-    law = wb.exact.maxout.law(wb.exact.maxout.CONVEX[name], FEW_AND_MANY)
+    law = wb.proofs.maxout.law(wb.proofs.maxout.CONVEX[name], FEW_AND_MANY)
     wrong = sum(value > 1e-9 for value in law.off) + (abs(law.scaled - law.limit) > 0.05 * law.limit + 1e-9)
     found = f"16 k² error is {law.scaled:.4g} at k = 64, its limit {law.limit:.4g}"
     return wb.Exact(len(law.off) + 1, wrong, 0.0, f"{name}: {found}", found)
@@ -92,14 +92,14 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
 def draw(figure: wb.Figure, study: wb.Study) -> None:
     """Three pieces on x², errors by pieces, accuracy by arm."""
     fit, errors, accuracy = figure.subplots(1, 3)
-    x, functions = np.linspace(-1, 1, 400), wb.exact.maxout.CONVEX
-    best = wb.exact.maxout.best_fit(functions["x²"], 3)
+    x, functions = np.linspace(-1, 1, 400), wb.proofs.maxout.CONVEX
+    best = wb.proofs.maxout.best_fit(functions["x²"], 3)
     fit.plot(x, x * x, label="x²")
     fit.plot(x, np.max([s * x + c for s, c in zip(best.slopes, best.offsets, strict=True)], 0), label="three pieces")
     fit.set(xlabel="x", ylabel="value")
     fit.legend(fontsize="small", loc="upper center")
     for name, function in functions.items():
-        shown = [max(wb.exact.maxout.best_fit(function, 2**power).error, 1e-6) for power in range(7)]
+        shown = [max(wb.proofs.maxout.best_fit(function, 2**power).error, 1e-6) for power in range(7)]
         errors.loglog(2 ** np.arange(7), shown, "o-", markersize=3, label=name)
     errors.set(xlabel="pieces k", ylabel="best error (at least 1e-6)", ylim=(5e-7, 50))
     errors.legend(fontsize="small")

@@ -31,14 +31,14 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def proofs(study: wb.Study) -> Iterator[wb.Cell]:
     """What needs no training."""
-    rings, separation = wb.exact.annuli, wb.exact.separation
+    rings, separation = wb.proofs.annuli, wb.proofs.separation
     cartesian, polar = {"circles": [([(1, 0), (2, 0), (-2, 0)], [0, 1, 1])]}, {"circles": [([(1, 0), (2, 0)], [0, 1])]}
     for n in SIZES:
         cartesian[f"n={n}"] = [rings.sample("cartesian", seed, n) for seed in study.seeds]
         polar[f"n={n}"] = [rings.sample("polar", seed, n) for seed in study.seeds]
     for name, several in cartesian.items():
         found = [separation.separate(*one) for one in several]
-        lines = [str(one) for one in found if isinstance(one, wb.exact.farkas.Solution)]
+        lines = [str(one) for one in found if isinstance(one, wb.proofs.farkas.Solution)]
         proof = "a point of the inner ring inside a triangle of outer ones, by rational multipliers for every sample"
         if name == "circles" and not lines:
             proof = f"(1, 0) lies between (2, 0) and (−2, 0); {found[0]}"
@@ -73,7 +73,7 @@ def learning(study: wb.Study) -> Iterator[wb.Cell]:
     study.keep("accuracy", [{"arm": arm, "accuracy": one} for arm in arms for one in trained.values(arm, ACCURACY)])
     for units in study.claim.parts["untrained"].cells["units"]:
         rng, polar = study.rng("untrained"), trained.values("polar n=400", ACCURACY)
-        random = [wb.exact.annuli.random_relu_accuracy(rng, units, 400, 4000, seed) for seed in study.seeds]
+        random = [wb.proofs.annuli.random_relu_accuracy(rng, units, 400, 4000, seed) for seed in study.seeds]
         yield wb.Cell("untrained", wb.PerSeed(tuple(np.subtract(random, polar))), {"units": units})
     yield from looked_into(study, {arm: tuned[arm] for arm in ("linear n=400", *(f"tanh {h} n=400" for h in HIDDEN))})
 
@@ -83,11 +83,11 @@ def looked_into(study: wb.Study, arms) -> Iterator[wb.Cell]:
     again = study.train(arms, tracked=False)
     for units in HIDDEN:
         pack, params = again.final(f"tanh {units} n=400")
-        gain = wb.exact.annuli.radius_gain(pack.objective.model, params, pack.initial_params(), pack.data)
+        gain = wb.proofs.annuli.radius_gain(pack.objective.model, params, pack.initial_params(), pack.data)
         yield wb.Cell("radius", wb.PerSeed(tuple(gain), again.at_edge), {"hidden": units})
     pack, params = again.final("linear n=400")
     x, _ = pack.data.chunk(pack.data.test, 0, pack.data.test.size)
-    errors = wb.exact.annuli.affine_error(pack.objective.model, params, x, layers=3)
+    errors = wb.proofs.annuli.affine_error(pack.objective.model, params, x, layers=3)
     proof = "W⁽³⁾(W⁽²⁾(W⁽¹⁾x + b⁽¹⁾) + b⁽²⁾) + b⁽³⁾ multiplied out"
     yield wb.Cell("one_affine_map", wb.Exact.within(errors, 1e-5, f"off by {errors.max():.2g}", proof))
 
@@ -96,7 +96,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     """The rings in both coordinates, and accuracy over hidden units."""
     left, middle, right = figure.subplots(1, 3)
     for panel, coordinates in ((left, "cartesian"), (middle, "polar")):
-        points, labels = (np.array(one) for one in wb.exact.annuli.sample(coordinates, 0, 400))
+        points, labels = (np.array(one) for one in wb.proofs.annuli.sample(coordinates, 0, 400))
         for ring, marker in ((0, "o"), (1, "s")):
             panel.plot(*points[labels == ring].T, marker, ms=3, label=f"ring {ring + 1}")
     left.set(xlabel="x", ylabel="y", aspect="equal", title="Cartesian")

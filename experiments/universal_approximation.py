@@ -31,13 +31,13 @@ def constructed(study: wb.Study) -> Iterator[wb.Cell]:
         for activation, eps in product(cells["activation"], cells["eps"]):
             yield wb.Cell(part, reaches(activation, eps), {"activation": activation, "eps": eps})
     for activation in study.claim.parts["recommended"].cells["activation"]:
-        lacks, close = wb.exact.approximation.violated(activation), reaches(activation, 0.01)
+        lacks, close = wb.proofs.approximation.violated(activation), reaches(activation, 0.01)
         what = f"not {' and not '.join(lacks)}" if lacks else "meets every hypothesis"
         evidence = wb.Exact(1 + close.checked, (not lacks) + close.counterexamples, close.worst, what, what)
         yield wb.Cell("recommended", evidence, {"activation": activation})
     rows = []
     for activation in study.claim.parts["bound"].cells["activation"]:
-        found = list(wb.exact.built.by_size(activation, SIZES))
+        found = list(wb.proofs.built.by_size(activation, SIZES))
         ratios, above = [one.error / one.bound for one in found], [one for one in found if one.error > one.bound]
         evidence = wb.Exact.within(ratios, 1, f"{above[:1]}", "the weights of the knots sum to 1")
         yield wb.Cell("bound", evidence, {"activation": activation})
@@ -47,7 +47,7 @@ def constructed(study: wb.Study) -> Iterator[wb.Cell]:
 
 def reaches(activation: str, eps: float) -> wb.Exact:
     """Of the targets, those whose network of the size that was proved to suffice is not within eps."""
-    errors, proof = wb.exact.built.named(activation, eps)
+    errors, proof = wb.proofs.built.named(activation, eps)
     missed = [name for name, error in errors.items() if not error < eps]
     return wb.Exact(len(errors), len(missed), max(errors.values()), f"{missed} above {eps}", proof)
 
@@ -56,24 +56,24 @@ def random_units(study: wb.Study) -> Iterator[wb.Cell]:
     """Hidden units at random, the outer weights fitted: rates of success, and the plateau of polynomials."""
     cells, degrees = study.claim.parts["random_units"].cells, study.claim.parts["polynomial"].cells["degree"]
     names = [*cells["activation"], *study["shown"], *(f"z^{degree}" for degree in degrees)]
-    rows = list(wb.exact.fitted.random_networks(partial(study.rng, "hidden units"), names, SIZES, study.seeds))
+    rows = list(wb.proofs.fitted.random_networks(partial(study.rng, "hidden units"), names, SIZES, study.seeds))
     table = study.keep("random_units", rows)
     worst = table[table["units"] == SIZES[-1]].groupby(["activation", "seed"])["error"].max()
     for activation, eps in product(cells["activation"], cells["eps"]):
         yield wb.Cell("random_units", wb.Rate.of(worst[activation] < eps), {"activation": activation, "eps": eps})
     for degree in degrees:
-        ratios, proof = wb.exact.fitted.against_polynomials(rows, degree)
+        ratios, proof = wb.proofs.fitted.against_polynomials(rows, degree)
         below = sum(ratio < 1 - 1e-9 for ratio in ratios)
         yield wb.Cell("polynomial", wb.Exact(len(ratios), below, min(ratios), proof, proof), {"degree": degree})
 
 
 def trained(study: wb.Study) -> Iterator[wb.Cell]:
     """Training from random weights: seeds whose nets are within eps of all three targets."""
-    errors, targets = {}, wb.exact.approximation.TARGETS
+    errors, targets = {}, wb.proofs.approximation.TARGETS
     for arm, name in product(study.claim.arms, targets):
         pack = study.pack(*study.claim.arms[arm], f"data.target={name}")
         net = pack.objective.model, study.descend(pack, study["steps"]), pack.data.train
-        errors[arm, name] = wb.exact.fitted.largest_trained_errors(*net, targets[name].f)
+        errors[arm, name] = wb.proofs.fitted.largest_trained_errors(*net, targets[name].f)
     study.keep("trained", [{"activation": a, "target": t, "error": e} for (a, t), es in errors.items() for e in es])
     for arm, eps in product(study.claim.arms, study.claim.parts["trained"].cells["eps"]):
         worst = np.max([errors[arm, name] for name in targets], axis=0)
@@ -82,7 +82,7 @@ def trained(study: wb.Study) -> Iterator[wb.Cell]:
 
 def rates(study: wb.Study) -> Iterator[wb.Cell]:
     """Greedy networks of a wave in d dimensions, along its own frequency and across it."""
-    greedy, rows, n = wb.exact.greedy, [], np.arange(1, UNITS[-1] + 1)
+    greedy, rows, n = wb.proofs.greedy, [], np.arange(1, UNITS[-1] + 1)
     for d in study.claim.parts["barron_rate"].cells["dimension"]:
         size = d, study["points"], study["candidates"], len(n)
         several = [greedy.built(np.random.default_rng([seed, d]), *size) for seed in study.seeds]

@@ -27,7 +27,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def impossible(study: wb.Study) -> Iterator[wb.Cell]:
     """No half-space holds just the ones, and an activation said to be monotone does not fall."""
-    exact, weights = wb.exact.separation, wb.exact.farkas.Solution
+    exact, weights = wb.proofs.separation, wb.proofs.farkas.Solution
     proof = exact.separate(exact.SQUARE, exact.XOR)
     certificate = f"{proof}, where row i is s(w·x + b) ≥ 1 for point i, s = ±1 its label"
     for activation in study.claim.parts["limit"].cells["activation"]:
@@ -48,7 +48,7 @@ def impossible(study: wb.Study) -> Iterator[wb.Cell]:
 
 def possible(study: wb.Study) -> Iterator[wb.Cell]:
     """Weights, evaluated by the package's own layers."""
-    exact = wb.exact.separation
+    exact = wb.proofs.separation
     x, y = (torch.tensor(table, dtype=torch.float64) for table in (exact.SQUARE, exact.XOR))
     for activation in study.claim.parts["two_hidden_units"].cells["activation"]:
         z = exact.two_hidden_units(activation, x)

@@ -74,7 +74,7 @@ class SearchSweeper(GridSweeper):
         self.replicate, self.settings = replicate, settings
 
     def sweep(self, arguments: list[str]) -> Any:
-        from workbench.errors import ConfigError
+        from workbench.core.errors import ConfigError
 
         if not isinstance(self.launcher, PackedLauncher):
             raise ConfigError("hydra/launcher: must be one of packed, packed_..., to search; drop the override")

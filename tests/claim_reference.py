@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.claims.catalog import choose
-from workbench.claims.record import parse_claim
+from workbench.claims.claim import parse_claim
 from workbench.claims.study import Study
 from workbench.claims.verdict import PartVerdict, judge
-from workbench.config_files import read_yaml
+from workbench.config.yaml_files import read_yaml
 from workbench.engine.threads import one_thread
 
 

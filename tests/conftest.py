@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import config, install_import_hook
 
-PACKAGES_WITH_SHAPES = ["workbench.axes", "workbench.nn", "workbench.data", "workbench.diagnostics", "workbench.engine"]
+PACKAGES_WITH_SHAPES = [f"workbench.{name}" for name in ("core.axes", "nn", "data", "diagnostics", "engine")]
 install_import_hook(PACKAGES_WITH_SHAPES, "beartype.beartype")  # before anything imports them
 
 import torch  # noqa: E402

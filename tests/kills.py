@@ -29,10 +29,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import workbench.engine.checkpoint as checkpoint
 import workbench.engine.train as training
-import workbench.tracking.writer as writer
+import workbench.tracking.writer_thread as writer
 from tests.shown import ShownSweep, differences, shown
 from workbench.cli import main
-from workbench.tracking.bulk import Bulk
+from workbench.tracking.bulk_backend import Bulk
 
 SWEEP = [
     *("train", "-m", "data=wine", "activation=relu,tanh", "architecture.hidden=[7]", "norm=batch"),

@@ -16,8 +16,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from workbench.config.targets import resolve_target
 from workbench.sweeps.sweep import Finished
-from workbench.targets import resolve_target
 from workbench.tracking.reader import kept_runs
 from workbench.tracking.store import Store
 

@@ -17,7 +17,7 @@ import workbench as wb
 from tests.outer import finish, start, wait_for
 from tests.ray_nodes import cluster
 from tests.servers import free_port
-from workbench.sweeps.packs import group
+from workbench.sweeps.packing import group
 from workbench.tracking.client import connect, search_all
 from workbench.tracking.store import Store
 

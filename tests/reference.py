@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests import data_files
+from workbench.config.instantiate import call, option, options
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
@@ -20,7 +21,6 @@ from workbench.nn.objective import Objective
 from workbench.nn.optimizers import Optimizer, sgd
 from workbench.nn.params import Params
 from workbench.nn.schedules import Schedule
-from workbench.nodes import call, option, options
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {  # where a value is ???
     ("bias", "constant"): {"value": 0.25},

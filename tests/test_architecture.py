@@ -15,65 +15,42 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEVELS = {
-    "errors": 0,
-    "advice": 0,
-    "memory": 0,
-    "places": 0,
-    "axes": 0,
-    "credentials": 0,
-    "plain_text": 0,
-    "terminal": 0,
-    "seeds": 0,
-    "signals": 0,
-    "yaml_text": 0,
+    "core": 0,
     "nn": 1,
     "data": 1,
-    "stats": 1,
     "tracking.base": 1,
     "nn.layers": 2,
     "nn.model": 3,
     "nn.builders": 3,
-    "nn.greedy": 3,
+    "nn.pretraining_stages": 3,
     "nn.lsuv": 3,
-    "nn.twin": 3,
     "nn.objective": 3,
-    "nn.gradcheck": 3,
-    "nn.spot": 3,
-    "nn.textbook": 3,
-    "nn.counterexamples": 3,
-    "nn.misprints": 3,
-    "nn.errata": 3,
+    "nn.check": 3,
+    "lecture": 3,
     "diagnostics": 4,
-    "exact": 4,
+    "proofs": 4,
+    "config.schema": 5,
+    "config.arms": 5,
+    "config.quoting": 0,
     "engine": 5,
     "claims": 6,
+    "tracking": 6,
+    "config": 7,
+    "lecture.slides": 6,
+    "runs": 8,
+    "certificates": 8,
+    "lecture.explain": 9,
+    "sweeps": 9,
+    "bench": 9,
+    "inspect": 9,
     "claims.catalog": 8,
-    "claims.trained": 9,
+    "claims.trained_arms": 9,
     "claims.study": 9,
     "claims.reproduce": 9,
     "claims.command": 10,
-    "tracking": 6,
-    "config": 5,
-    "arms": 5,
-    "compose": 7,
-    "config_files": 7,
-    "compose_errors": 7,
-    "nodes": 7,
-    "overrides": 7,
-    "targets": 7,
-    "variants": 7,
-    "build": 7,
-    "outbox": 8,
-    "run": 8,
-    "sweeps": 9,
-    "bench": 9,
-    "explain": 9,
-    "reading": 9,
-    "reading.options": 0,
-    "reading.command": 10,
-    "certificate": 8,
-    "spot_checks": 8,
-    "forward_check": 8,
+    "inspect.options": 0,
+    "inspect.command": 10,
+    "lecture.explain.command": 10,
     "commands": 10,
     "repair": 10,
     "cli": 10,
@@ -81,31 +58,11 @@ LEVELS = {
 }
 FENCES = {
     # library: the modules (or packages) that may import it
-    "hydra": (
-        "config",
-        "config_files",
-        "compose",
-        "compose_errors",
-        "overrides",
-        "run",
-        "sweeps",
-        "cli",
-        "bench.usual",
-    ),
-    "omegaconf": (
-        "variants",
-        "config",
-        "config_files",
-        "compose",
-        "compose_errors",
-        "nodes",
-        "run",
-        "sweeps",
-        "bench.usual",
-    ),
+    "hydra": ("config", "runs", "sweeps", "cli", "bench.usual"),
+    "omegaconf": ("config", "runs", "sweeps", "bench.usual"),
     "mlflow": ("tracking", "bench.usual"),
-    "pandas": ("claims", "reading", "commands", "data"),  # the users' own tables
-    "matplotlib": ("", "claims", "reading", "commands"),  # the package itself names Figure for claims to draw on
+    "pandas": ("claims", "inspect", "commands", "data"),  # the users' own tables
+    "matplotlib": ("", "claims", "inspect", "commands"),  # the package itself names Figure for claims to draw on
     "optuna": ("sweeps.pruning",),
     "ray": ("sweeps.executors",),
     "submitit": ("sweeps.executors",),
@@ -116,7 +73,7 @@ PLACED = {  # torch's functions whose last bits depend on where a number lies, o
     *("bmm", "baddbmm", "matmul", "einsum"),
 }
 TRAINING = ("nn.activations", "nn.losses", "nn.layers", "nn.optimizers", "nn.schedules", "nn.objective", "engine")
-AUTOGRAD = ("nn.gradcheck", "nn.spot", "bench.rivals", "bench.usual.__main__")
+AUTOGRAD = ("nn.check.gradcheck", "nn.check.spot_check", "bench.rivals", "bench.usual.__main__")
 
 
 def _module(file: Path) -> str:
@@ -198,9 +155,9 @@ def test_numpy_stays_out_of_the_mathematics() -> None:
 
 
 def test_the_schema_imports_no_torch() -> None:
-    """`workbench.config` describes runs without loading what trains them."""
-    assert "torch" not in _libraries("config")
-    assert not _neighbors("config") - {"errors"}
+    """`workbench.config.schema` describes runs without loading what trains them."""
+    assert "torch" not in _libraries("config.schema")
+    assert not _neighbors("config.schema") - {"core.errors", "config", "core"}
 
 
 def _uses_of_autograd(tree: ast.AST) -> Iterator[str]:
@@ -260,7 +217,7 @@ def test_the_package_itself_imports_lazily() -> None:
     ("module", "absent"),
     [
         ("workbench.cli", ["torch", "mlflow", "hydra", "omegaconf", "numpy", "pandas"]),
-        ("workbench.config", ["torch", "mlflow", "numpy"]),
+        ("workbench.config.schema", ["torch", "mlflow", "numpy"]),
         ("workbench.engine.train", ["mlflow", "hydra", "omegaconf", "matplotlib"]),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 
 from tests.advised import assert_advice_works
 from tests.outer import SMALL, Answer
-from workbench.credentials import without_credentials
+from workbench.core.credentials import without_credentials
 from workbench.tracking.store import find_store
 
 pytest_plugins = ["tests.outer_fixtures"]

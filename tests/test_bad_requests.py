@@ -8,8 +8,8 @@ import pytest
 
 from tests.advised import assert_advice_works
 from tests.outer import SMALL, Answer
-from workbench.errors import ConfigError
-from workbench.overrides import check_overrides, options_first
+from workbench.config.overrides import check_overrides, options_first
+from workbench.core.errors import ConfigError
 
 pytest_plugins = ["tests.outer_fixtures"]
 

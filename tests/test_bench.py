@@ -17,7 +17,7 @@ from workbench.bench import steps as bench
 from workbench.bench.memory import peak_bytes
 from workbench.bench.steps import Case, Timing
 from workbench.bench.sweeps import Beside, Taken
-from workbench.errors import WorkbenchError
+from workbench.core.errors import WorkbenchError
 
 pytest_plugins = ["tests.outer_fixtures"]
 

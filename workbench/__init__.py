@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from workbench import exact
+    from workbench import proofs
     from workbench.claims.command import reproduce
     from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Rates, Witness
     from workbench.claims.study import Study
     from workbench.commands import check, compare, train
-    from workbench.compose import configure
+    from workbench.config.compose import configure
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     "check",
     "compare",
     "configure",
-    "exact",
+    "proofs",
     "reproduce",
     "train",
 ]
@@ -43,7 +43,7 @@ _HOMES = {
     "reproduce": "workbench.claims.command",
     "Study": "workbench.claims.study",
     "Figure": "matplotlib.figure",
-    "configure": "workbench.compose",
+    "configure": "workbench.config.compose",
 }
 
 
@@ -51,8 +51,8 @@ def __getattr__(name: str) -> Any:
     """Import on first use: the command line answers ``--help`` without torch."""
     from importlib import import_module
 
-    if name == "exact":
-        return import_module("workbench.exact")
+    if name == "proofs":
+        return import_module("workbench.proofs")
     if name not in _HOMES:
         raise AttributeError(f"module 'workbench' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(_HOMES[name]), name)

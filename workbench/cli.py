@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from workbench import __version__, signals
-from workbench.errors import WorkbenchError
-from workbench.plain_text import finish_output, give_up_output, prepare, printable, say
-from workbench.reading import options as reading
+from workbench import __version__
+from workbench.core import signals
+from workbench.core.errors import WorkbenchError
+from workbench.core.plain_text import finish_output, give_up_output, prepare, printable, say
+from workbench.inspect import options as reading
 
 OVERRIDE_COMMANDS = ("train", "check", "explain")
 EPILOG = """examples:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     prepare()
-    if spool := sys.modules.get("workbench.tracking.spool"):
+    if spool := sys.modules.get("workbench.tracking.unsent_files"):
         spool.used.clear()
     if sqlite := sys.modules.get("workbench.tracking.sqlite"):
         sqlite.seen.clear()
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ended(given: list[str]) -> int:
     """The command's exit code, once everything is in the store that can be."""
     code = _answered(given)
-    if (spool := sys.modules.get("workbench.tracking.spool")) and spool.used:
+    if (spool := sys.modules.get("workbench.tracking.unsent_files")) and spool.used:
         from workbench.repair import send_rest
 
         return send_rest(code)
@@ -66,7 +67,7 @@ def _ended(given: list[str]) -> int:
 def _close() -> int:
     """The exit code of a command that a signal ended, which leaves no run open."""
     say(f"workbench: {signals.word()}; runs in training are marked KILLED")
-    if (spool := sys.modules.get("workbench.tracking.spool")) and spool.used:
+    if (spool := sys.modules.get("workbench.tracking.unsent_files")) and spool.used:
         from workbench.repair import end_own, send_rest
 
         end_own()
@@ -105,7 +106,7 @@ def _dispatch(given: list[str]) -> int:
     if given and given[0] in ("-sc", "--shell-completion"):
         return _complete(given)
     if given and given[0] == "explain":
-        from workbench.explain.command import explain_command
+        from workbench.lecture.explain.command import explain_command
 
         return explain_command(given[1:])
     if given and given[0] in OVERRIDE_COMMANDS:  # Hydra parses what follows, --help included
@@ -120,7 +121,7 @@ def _dispatch(given: list[str]) -> int:
     if options.command in ("claims", "reproduce", "new"):
         return _claims(options)
     if options.command in reading.COMMANDS:
-        from workbench.reading.command import run
+        from workbench.inspect.command import run
 
         return run(options)
     if options.command in ("doctor", "recover"):

@@ -12,21 +12,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from workbench.certificate import Certificate, certificate_table, certify, curve_line, survey, survey_table
-from workbench.compose import command_line
-from workbench.config import RunSpec, packaged
+from workbench.certificates.certificate import Certificate, certificate_table, certify, curve_line, survey, survey_table
+from workbench.certificates.forward import forward_table
+from workbench.config.compose import command_line
+from workbench.config.schema import RunSpec, packaged
+from workbench.core.errors import ConfigError, unknown_name
+from workbench.core.places import check_file
+from workbench.core.plain_text import say
+from workbench.core.terminal import plain_console
 from workbench.engine.threads import one_thread
-from workbench.errors import ConfigError, unknown_name
-from workbench.forward_check import forward_table
-from workbench.places import check_file
-from workbench.plain_text import say
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search
-from workbench.sweeps.searching import rehearse_search, train_search
+from workbench.sweeps.search_loop import rehearse_search, train_search
 from workbench.sweeps.sweep import Finished, rehearse, summary, train_one, train_sweep
-from workbench.terminal import plain_console
+from workbench.tracking.mlflow_environment import not_followed
 from workbench.tracking.store import UI_PORT, find_store, ui_base
-from workbench.tracking.usual import not_followed
 
 SHOWN = (
     "test/accuracy",
@@ -144,8 +144,8 @@ def compare(
     `by` names parameters to make arms of. With `kind` (csv, parquet, latex, markdown) or a file for the `table`, only
     the table is written; else figures too, to `out`. The files written.
     """
-    from workbench.reading.comparing import Comparison
-    from workbench.reading.comparing import compare as compared
+    from workbench.inspect.comparison import Comparison
+    from workbench.inspect.comparison import compare as compared
 
     return compared(Comparison(sweeps, uri, by, metrics, kind, table, out), plain_console())
 

@@ -8,16 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
-from workbench import __version__, signals
-from workbench.errors import ConfigError, StoreAway, TrackingError
-from workbench.plain_text import say
+from workbench import __version__
+from workbench.core import signals
+from workbench.core.errors import ConfigError, StoreAway, TrackingError
+from workbench.core.plain_text import say
 from workbench.sweeps.checkpoints import Abandoned, abandoned
-from workbench.tracking import doctor, spool
+from workbench.tracking import store_checks, unsent_files
 from workbench.tracking.base import Outcome
-from workbench.tracking.doctor import Finding
 from workbench.tracking.recover import recover
-from workbench.tracking.spool import unsent
 from workbench.tracking.store import DATABASE, Store, find_store
+from workbench.tracking.store_checks import Finding
+from workbench.tracking.unsent_files import unsent
 
 SECONDS_AT_THE_END = 5.0  # for a store to come back before a command leaves what it could not send
 NOT_ALL_SENT, INTERRUPTED = 3, 130  # exit codes
@@ -27,21 +28,21 @@ def doctor_command(options: argparse.Namespace) -> int:
     """Say what was found; exit code 1 where something is left to do, 2 where the store does not answer."""
     store = find_store(options.uri)
     if options.end:
-        _say(doctor.end_runs(store, options.end))
+        _say(store_checks.end_runs(store, options.end))
         return 0
     return _say(_examine(store, options.dry_run))
 
 
 def _examine(store: Store, dry_run: bool) -> list[Finding]:
     try:
-        found = doctor.health(store)
+        found = store_checks.health(store)
         away = False
     except StoreAway as error:
         found, away = [Finding(str(error), "start it, or name another with --uri")], True
     is_well = not away and not any(one.todo for one in found)
     if is_well:
-        found += doctor.places(store, dry_run)
-        found += doctor.open_runs(store, dry_run)
+        found += store_checks.places(store, dry_run)
+        found += store_checks.open_runs(store, dry_run)
     return found + _unsent(store) + _checkpoints(store if is_well else None, store)
 
 
@@ -65,10 +66,10 @@ def _unsent(store: Store) -> list[Finding]:
             owner = f"process {one.owner.get('pid')} on {one.owner.get('host')}"
             todo = f"{owner} sends it if it lives; else: {_recovery(store)} {shlex.quote(str(one.file))}"
             found.append(Finding(f"{says}; left alone, for {owner} may live", todo))
-    for file in spool.damaged(store):
+    for file in unsent_files.damaged(store):
         says = f"{file} cannot be sent: its first line does not say for which store and experiment it is"
         found.append(Finding(says, f"mend that line, or remove the file: rm {shlex.quote(str(file))}"))
-    for file in spool.refused(store):
+    for file in unsent_files.refused(store):
         says = f"{file} holds lines that could not be sent"
         found.append(Finding(says, f"look what they are, then remove them: rm {shlex.quote(str(file))}"))
     return found
@@ -94,7 +95,7 @@ def _what_to_do(one: Abandoned, answering: Store | None) -> str:
     if one.about["version"] != __version__:
         return f"remove it: version {one.about['version']} made it, {__version__} cannot go on with it"
     runs = [run for run in one.about["runs"] if run]
-    command = doctor.repeats(answering, runs[0]) if answering and runs else ""
+    command = store_checks.repeats(answering, runs[0]) if answering and runs else ""
     return f"go on with it: {command}" if command else "go on with it by the command that left it, or remove it"
 
 
@@ -118,20 +119,20 @@ def recover_command(options: argparse.Namespace) -> int:
             f"left alone: {other.file}, for process {other.owner.get('pid')} on {other.owner.get('host')} may live",
             sys.stdout,
         )
-    damaged = [] if named else spool.damaged(store)
+    damaged = [] if named else unsent_files.damaged(store)
     for file in damaged:
         say(f"not sent: {file}: its first line does not say for which store and experiment it is", sys.stdout)
     if not sent and not others and not damaged:
-        say(f"{store.home / spool.UNSENT} holds nothing for {store.shown}", sys.stdout)
+        say(f"{store.home / unsent_files.UNSENT} holds nothing for {store.shown}", sys.stdout)
     return int(any(one.error or one.aside for one in sent) or bool((others or damaged) and not named))
 
 
 def end_own() -> None:
     """End what this process has left open in the stores that it wrote to, as far as they answer."""
     outcome = Outcome.interrupted if signals.code() == INTERRUPTED else Outcome.killed
-    for store in list(spool.used):
+    for store in list(unsent_files.used):
         with suppress(TrackingError):
-            doctor.end_own(store, outcome)
+            store_checks.end_own(store, outcome)
 
 
 def send_rest(code: int) -> int:
@@ -140,7 +141,7 @@ def send_rest(code: int) -> int:
     What this process and its workers could not send is tried for some seconds more.
     """
     late = monotonic() + SECONDS_AT_THE_END
-    for store in list(spool.used):
+    for store in list(unsent_files.used):
         while any(one.is_free for one in unsent(store)):
             sent = recover(store)
             for one in sent:

@@ -114,17 +114,17 @@ def _prepared() -> Callable[[Sequence[str]], int]:
 
     import workbench.claims.command
     import workbench.commands
-    import workbench.explain.command
-    import workbench.reading.comparing
-    import workbench.reading.diagnose
-    import workbench.reading.drawing
-    import workbench.reading.export
-    import workbench.reading.show
-    import workbench.reading.verify
+    import workbench.inspect.comparison
+    import workbench.inspect.diagnose
+    import workbench.inspect.export
+    import workbench.inspect.run_figures
+    import workbench.inspect.show
+    import workbench.inspect.verify
+    import workbench.lecture.explain.command
     import workbench.repair
-    import workbench.tracking.mlflow
+    import workbench.tracking.mlflow_sink
     import workbench.tracking.models
-    import workbench.tracking.view  # noqa: F401
+    import workbench.tracking.saved_view  # noqa: F401
     from workbench.cli import main
 
     torch.set_num_threads(1)

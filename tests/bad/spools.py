@@ -10,7 +10,7 @@ from tests.bad.corpus import CORPUS
 from tests.bad.stage import TINY
 from workbench.tracking.base import DatasetInfo, Ended, File, Opened, Outcome, Reopened, Rows, RunInfo, Tagged
 from workbench.tracking.liveness import owner_tags
-from workbench.tracking.spool import line_of
+from workbench.tracking.unsent_files import line_of
 
 RUNS = ("a" * 32, "b" * 32)
 GONE = 4_194_999  # a number that no process has

@@ -7,8 +7,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from workbench.claims.claim import Claim
 from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Witness
-from workbench.claims.record import Claim
 from workbench.claims.verdict import Reproduction, Sweep, judge, overall
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" [red]|[/red] <b>`code`</b> *a* _b_ ]]> \\ {{ 7 * 7 }} &lt; 1. x"

@@ -7,8 +7,8 @@ import pytest
 
 from tests.claims.small import EXACT, PROVES, TRAINS, entry, write
 from workbench.claims.catalog import catalog, choose
-from workbench.config import packaged
-from workbench.errors import ConfigError, UnknownNameError
+from workbench.config.schema import packaged
+from workbench.core.errors import ConfigError, UnknownNameError
 
 
 def test_shipped_claims_have_code_that_measures_and_draws() -> None:

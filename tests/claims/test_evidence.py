@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from workbench.claims.evidence import Estimate, Exact, PerSeed, Rate, Rates, Sample
-from workbench.stats import bca_interval, newcombe, sign_flip, skewed_t, wilson
+from workbench.core.stats import bca_interval, newcombe, sign_flip, skewed_t, wilson
 
 SKEWED = (0.1, 0.2, 0.4, 0.9, 2.0, 5.3, 0.3)
 SAMPLES: list[Sample] = [PerSeed(SKEWED), Rate(7, 20), Rates(7, 20, 3, 15), Estimate(0.35, 0.1, 8, 10)]

@@ -13,11 +13,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tests.claims import made_up
-from workbench.claims import words
-from workbench.claims.lecture import slide_by_slide
+from workbench.claims import wording
 from workbench.claims.report import PAGES, html_report, markdown_report, write_report
 from workbench.claims.rules import Label
 from workbench.claims.verdict import Reproduction
+from workbench.lecture.slides import slide_by_slide
 
 EVERYTHING = made_up.everything()
 FIGURES = {"xor_limit": made_up.drawn("png"), "relu_faster": made_up.drawn()}
@@ -155,18 +155,18 @@ def claim_texts(one: Reproduction) -> list[str]:
         one.rule_hash,
         f"Version of the rule {one.version}",
         one.date,
-        words.cost(one),
-        words.settings(one),
-        f"{words.sentence(one)}.",
-        *(text for part in one.parts for text in (part.says, part.measure, part.rule, words.ROLES[part.role])),
-        *(text for part in one.parts if len(part.cells) > 1 for text in (words.legend(part), f"Map of {part.name}")),
+        wording.cost(one),
+        wording.settings(one),
+        f"{wording.sentence(one)}.",
+        *(text for part in one.parts for text in (part.says, part.measure, part.rule, wording.ROLES[part.role])),
+        *(text for part in one.parts if len(part.cells) > 1 for text in (wording.legend(part), f"Map of {part.name}")),
         *(part.deciding.where for part in one.parts),
-        *(cell.where for part in one.parts if words.cell_map(part) is None for cell in part.cells),
+        *(cell.where for part in one.parts if wording.cell_map(part) is None for cell in part.cells),
         *(judgment.found for judgment in judgments),
         *(part.deciding.judgment.reason for part in one.parts),
         *(f"The lecture contradicts itself: {part.says}" for part in one.contradictions),
         *(f"{anchor.source}: {anchor.says}" for anchor in one.anchors),
-        *(words.EVIDENCE[anchor.evidence] for anchor in one.anchors),
+        *(wording.EVIDENCE[anchor.evidence] for anchor in one.anchors),
         *(sweep.id for sweep in one.sweeps),
         *(text for item in one.tuning.items() for text in item),
         *(text for item in one.environment.items() for text in item),
@@ -191,7 +191,7 @@ def test_verdicts_are_symbols_and_words() -> None:
     badges = [
         element.text.strip() for element in PAGE.all("span") if "badge" in (element.attributes.get("class") or "")
     ]
-    assert set(badges) == {f"{words.SYMBOLS[label]} {label}" for label in Label}
+    assert set(badges) == {f"{wording.SYMBOLS[label]} {label}" for label in Label}
     cells = [element for element in PAGE.all("td") if element.parents[-3].attributes.get("class") == "map"]
     assert len(cells) == 4 + 15 + 2
     assert all((element.attributes["class"] or "").split()[0].replace("_", " ") in element.text for element in cells)

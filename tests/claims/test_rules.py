@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from workbench.claims.evidence import Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
 from workbench.claims.rules import Above, Always, AnyRule, Below, Exists, Judgment, Label, OfASample, Rule, Within
-from workbench.stats import minimum_detectable
+from workbench.core.stats import minimum_detectable
 
 S, R, OPEN = Label.supported, Label.refuted, Label.inconclusive
 T_8 = 2.306004  # two-sided 95 % point of Student's t with 8 degrees of freedom

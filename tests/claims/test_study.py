@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from tests.claims.small import entry
-from workbench.build import build_pack
-from workbench.claims.record import TUNING_SEED
+from workbench.claims.claim import TUNING_SEED
 from workbench.claims.rules import Above, Label
 from workbench.claims.study import Study
-from workbench.claims.trained import Trained, best_rate, beyond
-from workbench.config import RunSpec
+from workbench.claims.trained_arms import Trained, best_rate, beyond
+from workbench.config.prepare import build_pack
+from workbench.config.schema import RunSpec
+from workbench.core.errors import ConfigError, NumericsError, UnknownNameError
 from workbench.engine.evaluate import evaluate
-from workbench.errors import ConfigError, NumericsError, UnknownNameError
 
 Score = Callable[[str, float, int], Mapping[str, float]]
 

@@ -11,7 +11,7 @@ from tests.claims.made_up import claim, part, reproduced
 from workbench.claims.evidence import Cell, Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict, Reproduction, corrected, judge, overall
-from workbench.errors import ConfigError
+from workbench.core.errors import ConfigError
 
 S, R, OPEN = Label.supported, Label.refuted, Label.inconclusive
 GRID = {"depth": [1, 2]}

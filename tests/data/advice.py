@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from workbench.config.instantiate import call, option
+from workbench.core.errors import WorkbenchError
 from workbench.data.datasets import Dataset
-from workbench.errors import WorkbenchError
-from workbench.nodes import call, option
 
 
 def ways_out(message: str) -> list[dict[str, Any]]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.reference import build
-from workbench.build import split_of
-from workbench.compose import configure
+from workbench.config.compose import configure
+from workbench.config.prepare import split_of
 from workbench.data.datasets import Dataset
 
 

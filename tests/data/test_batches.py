@@ -6,9 +6,9 @@ import torch
 from torch import Generator, Tensor
 
 from tests.reference import blobs
+from workbench.core.seeds import generator
 from workbench.data.batches import PackData, choose_target, encode, pack_data
 from workbench.data.splits import Split, split
-from workbench.seeds import generator
 
 CPU = torch.device("cpu")
 DATASET = blobs(60, 3, 4)

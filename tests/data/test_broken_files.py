@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data_files import idx_arrays, write_idx, write_idx_folder
-from workbench import memory
+from workbench.core import memory
+from workbench.core.errors import ConfigError, DataError
 from workbench.data import arrays, files
 from workbench.data.datasets import Dataset
 from workbench.data.files import IDX_NAMES, idx, npz
-from workbench.errors import ConfigError, DataError
 
 IMAGES = f"{IDX_NAMES[0]}.gz"
 MIB = 2**20

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.data.advice import read
 from tests.data.test_broken_files import FUZZ, MIB, NO_FILES, mutations, outcome, peak_below
-from workbench import memory
+from workbench.core import memory
 from workbench.data import delimited
 
 LINES = [f"{place}.5,{'ab'[place % 2]}ü,{place // 2 % 2}" for place in range(12)]

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference import blobs, build
-from workbench.build import build_pack
-from workbench.compose import configure
+from workbench.config.compose import configure
+from workbench.config.prepare import build_pack
+from workbench.core.errors import ConfigError, DataError
 from workbench.data.splits import Change, Split, split
-from workbench.errors import ConfigError, DataError
 
 PLAIN = split(blobs(), 0, 0.2, 0.2, False)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.reference import blobs, build, stems
+from workbench.core.errors import DataError
 from workbench.data.datasets import CURVES, Dataset
-from workbench.errors import DataError
 
 NAMES = stems("data")
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.data_files import idx_arrays, write_idx, write_idx_folder
+from workbench.core.errors import DataError
 from workbench.data.arrays import IDX_TYPES, read_idx
 from workbench.data.files import IDX_NAMES, idx, npz
 from workbench.data.splits import split
-from workbench.errors import DataError
 
 IMAGES = IDX_NAMES[0]
 CASES = st.sampled_from(sorted(IDX_TYPES)).flatmap(
@@ -184,7 +184,7 @@ def test_npz_that_cannot_be_used(tmp_path: Path, content: dict[str, Any], task: 
         Exception, match=rf"^data.path: .*own.npz.*: ?{message}|^data.path: .*own.npz {message}"
     ) as said:
         npz(str(tmp_path / "own.npz"), task)
-    assert type(said.value).__module__ == "workbench.errors"
+    assert type(said.value).__module__ == "workbench.core.errors"
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])

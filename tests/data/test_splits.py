@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.reference import blobs, build
+from workbench.core.errors import DataError
 from workbench.data.datasets import Dataset
 from workbench.data.splits import Split, split
-from workbench.errors import DataError
 
 
 def _numbered(n: int = 200, classes: int | None = 4) -> Dataset:

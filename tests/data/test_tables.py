@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from tests.data_files import openml_answers, write_openml
+from workbench.core.errors import DataError, WorkbenchError
 from workbench.data import tables
-from workbench.errors import DataError, WorkbenchError
 
 LINES = ["size,color,sure,kind,price", "1.5,red,True,b,10", "2.5,blue,False,a,20.5", "-1,red,True,b,30", "0,,False,c,4"]
 COLUMNS = [("a", "NUMERIC"), ("code", "{1,2}"), ("kind", "{0,1}")]

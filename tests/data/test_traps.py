@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.advice import done, read, refused, ways_out
+from workbench.core.errors import WorkbenchError
 from workbench.data.notation import Notation, number
-from workbench.errors import WorkbenchError
 
 STREAM = np.random.default_rng(3)
 SIZES = np.round(STREAM.normal(2000, 900, 40), 2)

@@ -1,6 +1,6 @@
 """A diagnostic as a user writes it."""
 
-from workbench.diagnostics.snapshot import Quantity
+from workbench.diagnostics.observed_step import Quantity
 
 
 def largest() -> Quantity:

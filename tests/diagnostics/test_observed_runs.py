@@ -14,20 +14,20 @@ from torch import Tensor
 import workbench as wb
 from tests.engine.test_train import SIZES, _to_device
 from tests.reference import blobs, build, make_pack, stems
+from workbench.config.instantiate import call, option
 from workbench.diagnostics.histograms import frame
 from workbench.diagnostics.life import born, lived
+from workbench.diagnostics.observed_step import snapshot_of
 from workbench.diagnostics.plan import Diagnostics
-from workbench.diagnostics.snapshot import snapshot_of
 from workbench.engine.checkpoint import read
+from workbench.engine.diagnostic_tables import signal_table
 from workbench.engine.history import Record
-from workbench.engine.keeper import Keeper
-from workbench.engine.tables import signal_table
 from workbench.engine.train import Trainer, step
 from workbench.nn.layers.base import Recorder
 from workbench.nn.model import Model
 from workbench.nn.params import Params
-from workbench.nodes import call, option
-from workbench.run import Job, train_pack
+from workbench.runs.checkpoint_writer import Keeper
+from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink
 
 FULL: Diagnostics = call("diagnostics", {**option("diagnostics", "full"), "budget": None, "spacing": 1})

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 import workbench as wb
 from tests.reference import blobs, build, make_pack, stems
-from workbench.build import build_pack, diagnostics_of
+from workbench.config.instantiate import call, option
+from workbench.config.prepare import build_pack, diagnostics_of
+from workbench.diagnostics.observed_step import Signal, Snapshot
 from workbench.diagnostics.plan import Diagnostics
-from workbench.diagnostics.snapshot import Signal, Snapshot
-from workbench.engine.plan import Plan
+from workbench.engine.epoch_plan import Plan
 from workbench.engine.train import Trainer
+from workbench.nn.check.torch_twin import copy_into, twin
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import Layer
 from workbench.nn.layers.dense import Dense
@@ -24,8 +26,6 @@ from workbench.nn.layers.maxout import Maxout
 from workbench.nn.layers.residual import Residual
 from workbench.nn.model import Model
 from workbench.nn.params import Layout, Params
-from workbench.nn.twin import copy_into, twin
-from workbench.nodes import call, option
 
 FULL: Diagnostics = call("diagnostics", option("diagnostics", "full"))
 LR = 0.1

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack
+from workbench.config.instantiate import call, option
 from workbench.diagnostics.quadrature import legendre, normal_mean
 from workbench.diagnostics.signal import expected, fixed_point, fixed_points
-from workbench.engine.tables import SIGNAL
+from workbench.engine.diagnostic_tables import SIGNAL
 from workbench.engine.train import Trainer
 from workbench.nn.activations import Activation, identity, relu, tanh
 from workbench.nn.builders import highway_mlp, maxout_mlp, mlp, residual_mlp
@@ -33,7 +34,6 @@ from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.residual import Residual
 from workbench.nn.model import Model
 from workbench.nn.params import Params
-from workbench.nodes import call, option
 
 
 def _mean(f: Any, mean: float, variance: float, kinks: tuple[float, ...] = ()) -> float:

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.reference import blobs, build, make_pack
+from workbench.core.seeds import generator
 from workbench.engine.history import Record
-from workbench.engine.pretraining import AnyTrainer, make_trainer
 from workbench.engine.replicas import Pack
+from workbench.engine.stages import AnyTrainer, make_trainer
 from workbench.nn.builders import mlp
-from workbench.nn.greedy import stages
 from workbench.nn.optimizers import Optimizer, adam, sgd
 from workbench.nn.pretraining import autoencoder
+from workbench.nn.pretraining_stages import stages
 from workbench.nn.schedules import Schedule, constant, cosine, step, warmup
-from workbench.seeds import generator
 
 EPOCHS, BATCH, SEEDS = 3, 13, (5, 8)
 LR, PRETRAINING_LR = (0.1, 0.03), (0.02, 0.05)

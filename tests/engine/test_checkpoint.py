@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from tests.reference import blobs, build, make_pack, stems
-from workbench.engine import keeper as keeping
+from workbench.config.instantiate import call_stacked, option
+from workbench.core.errors import NumericsError
 from workbench.engine.checkpoint import read, read_about, weights_digest, weights_of, write
 from workbench.engine.history import Record
-from workbench.engine.keeper import Keeper
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
-from workbench.errors import NumericsError
 from workbench.nn.builders import mlp
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.model import Model
 from workbench.nn.optimizers import Optimizer
 from workbench.nn.params import Layout, Params
-from workbench.nodes import call_stacked, option
+from workbench.runs import checkpoint_writer as keeping
+from workbench.runs.checkpoint_writer import Keeper
 
 EPOCHS = 4
 ODD = blobs(100, 7, 5)  # sizes in multiples of 16 would give a replica the same bits in any pack

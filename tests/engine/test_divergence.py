@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from tests.reference import blobs, make_pack
+from workbench.core.seeds import generator
 from workbench.data.datasets import Dataset
+from workbench.engine.epoch_plan import Plan
 from workbench.engine.failure import first_failures
 from workbench.engine.history import Divergence, History, Record
-from workbench.engine.plan import Plan
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
 from workbench.nn.initializers import Initializer, Scheme, constant, normal_noise
-from workbench.seeds import generator
 
 HUGE = 1e200
 

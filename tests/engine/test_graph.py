@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.engine.test_train import _to_device
 from tests.reference import blobs, make_pack
+from workbench.engine.epoch_plan import Batch
 from workbench.engine.graph import GraphedSteps, Slots, capture, undone
-from workbench.engine.plan import Batch
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer, step
 from workbench.nn.activations import relu

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.reference import blobs, build, make_pack
-from workbench.build import validate
-from workbench.engine.plan import batch_sizes
-from workbench.engine.pretraining import make_trainer
+from workbench.config.prepare import validate
+from workbench.core.errors import ConfigError, ShapeError
+from workbench.engine.epoch_plan import batch_sizes
 from workbench.engine.replicas import Pack
+from workbench.engine.stages import make_trainer
 from workbench.engine.train import Trainer
-from workbench.errors import ConfigError, ShapeError
 from workbench.nn.builders import mlp, residual_mlp
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.base import Mode
 from workbench.nn.layers.batch_norm import BatchNorm, batch_norm
 from workbench.nn.params import Params
 from workbench.nn.pretraining import Pretraining
-from workbench.run import Job, train_pack
+from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack, stems
-from workbench.engine.pretraining import make_trainer
+from workbench.config.instantiate import call_stacked, option
 from workbench.engine.replicas import Pack
+from workbench.engine.stages import make_trainer
 from workbench.engine.threads import one_thread
 from workbench.nn.activations import Activation
 from workbench.nn.builders import highway_mlp, maxout_mlp, mlp, residual_mlp
@@ -21,7 +22,6 @@ from workbench.nn.layers.norms import Norm
 from workbench.nn.model import Model
 from workbench.nn.pretraining import Pretraining
 from workbench.nn.schedules import cosine, step, warmup
-from workbench.nodes import call_stacked, option
 
 WIDTHS = [1, 2, 3, 5, 7, 9, 13, 16, 17, 31, 33, 48, 65]
 BATCHES = [1, 2, 3, 5, 7, 11, 16, 27, 32]

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from tests.reference import LOSS_TWINS, Twin, blobs, build, make_pack, stems
+from workbench.config.instantiate import call, option
+from workbench.core.seeds import generator
 from workbench.data.batches import PARTS, PackData
 from workbench.data.splits import split
-from workbench.diagnostics.snapshot import norms
+from workbench.diagnostics.observed_step import norms
 from workbench.engine.evaluate import evaluate
 from workbench.engine.history import Record
 from workbench.engine.replicas import Pack
@@ -22,8 +24,6 @@ from workbench.nn.optimizers import adam
 from workbench.nn.params import Params
 from workbench.nn.pretraining import autoencoder
 from workbench.nn.schedules import cosine, warmup
-from workbench.nodes import call, option
-from workbench.seeds import generator
 
 DATA_OF = {
     "softmax_nll": "digits",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack, stems
+from workbench.config.instantiate import call_stacked, option
 from workbench.engine.history import History
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer
@@ -18,7 +19,6 @@ from workbench.nn.layers.batch_norm import batch_norm
 from workbench.nn.layers.layer_norm import layer_norm
 from workbench.nn.model import Model
 from workbench.nn.schedules import cosine, inverse_time, step, warmup
-from workbench.nodes import call_stacked, option
 
 REPLICAS = 8
 LEAKY = build("activation", "leaky_relu")

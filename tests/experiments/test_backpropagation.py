@@ -11,11 +11,11 @@ from torch import Tensor
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
-from workbench.exact.backpropagation import MATRICES, Problem, formula, gradient
-from workbench.exact.misprinted import MISPRINTS, Misprint
-from workbench.nn.misprints import WeightsOfTheNextLayerIfAny
+from workbench.lecture.misprints import WeightsOfTheNextLayerIfAny
+from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net
 from workbench.nn.params import Params
-from workbench.nn.textbook import ByLayer, Gradients, ManyExamples, Net
+from workbench.proofs.backpropagation import MATRICES, Problem, formula, gradient
+from workbench.proofs.misprinted import MISPRINTS, Misprint
 
 SMALL = {"nets": 1, "rounded": 1, "differenced": 1, "scalar": 1, "curves": 2, "misprinted": 1}
 MEASURED = {
@@ -98,7 +98,7 @@ def test_a_planted_mistake_refutes(wrong: Any) -> None:
 
 def test_forms_that_differ_refute_vectorized(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sum over examples is not their mean."""
-    monkeypatch.setattr("workbench.exact.backpropagation.MATRICES", formula(Sum()))
+    monkeypatch.setattr("workbench.proofs.backpropagation.MATRICES", formula(Sum()))
     assert only("forms")["vectorized"].label is Label.refuted
 
 

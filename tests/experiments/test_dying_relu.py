@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-import workbench.exact.born_dead as born_dead
+import workbench.proofs.born_dead as born_dead
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 

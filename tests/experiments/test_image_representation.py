@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
-from workbench.exact import probes
+from workbench.proofs import probes
 
 SMALL = {"seeds": 8}  # with fewer seeds none of two cells can refute alone
 PARTS = ("learned", "layer_by_layer", "over_pixels", "over_components", "by_labels", "random_first", "random_deeper")

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
-from workbench.exact import losses
 from workbench.nn import objective
 from workbench.nn.losses import binary_nll
 from workbench.nn.params import Params
+from workbench.proofs import losses
 
 SMALL = {"seeds": 8, "nets": 3, "logits": 50}  # with fewer seeds none of two cells can refute alone
 EXACT = ("factor", "penalty", "bounded_output")

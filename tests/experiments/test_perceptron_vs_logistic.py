@@ -11,8 +11,8 @@ from workbench.claims.catalog import choose
 from workbench.claims.rules import Label
 from workbench.claims.study import Study
 from workbench.claims.verdict import PartVerdict
-from workbench.exact import decisions
 from workbench.nn.activations import Activation
+from workbench.proofs import decisions
 
 SMALL = {"seeds": 2}
 FULL_STOP = Activation(lambda z: (z > 0).to(z.dtype), lambda z, a: torch.zeros_like(z), (0.0, 1.0), max_slope=0.0)

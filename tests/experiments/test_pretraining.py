@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
-from workbench.exact import initial
+from workbench.proofs import initial
 
 SMALL = {"seeds": 8, "nets": 10, "jacobians": 8}  # with fewer seeds none of three cells can refute alone
 STARTS = ("gradient_factor", "jacobian_standard", "jacobian_normalized")

@@ -10,7 +10,7 @@ import pytest
 from tests.claim_reference import judged, studied
 from workbench.claims.evidence import Cell, PerSeed
 from workbench.claims.rules import Label
-from workbench.exact import identities, maxout
+from workbench.proofs import identities, maxout
 
 SMALL = {"layers": 5, "z": 500, "seeds": 2}
 

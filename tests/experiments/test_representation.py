@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
-from workbench.exact import annuli as rings
+from workbench.proofs import annuli as rings
 
 SMALL = {"seeds": 8}
 PROVED = ("no_line", "polar_line", "best_line", "one_affine_map", "folded_angle")

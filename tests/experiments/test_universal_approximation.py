@@ -8,7 +8,7 @@ import pytest
 from tests.claim_reference import judged as judged_at_size
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
-from workbench.exact import approximation, greedy, polynomials
+from workbench.proofs import approximation, greedy, polynomials
 
 SMALL = {"seeds": 8, "steps": 2, "points": 256, "candidates": 128}
 

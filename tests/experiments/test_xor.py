@@ -10,7 +10,7 @@ from tests.claim_reference import judged
 from workbench.claims.catalog import choose
 from workbench.claims.rules import Label
 from workbench.claims.study import Study
-from workbench.exact import separation
+from workbench.proofs import separation
 
 SMALL = {"inits": 20, "steps": 1, "hidden": [1, 8]}  # proofs need no training
 

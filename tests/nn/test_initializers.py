@@ -7,13 +7,13 @@ import torch
 from scipy import stats
 
 from tests.reference import blobs, build, make_pack, stems
+from workbench.core.seeds import generator
 from workbench.engine.replicas import Pack
 from workbench.nn.initializers import BiasInitializer, Initializer, Scheme, constant, normal_noise, uniform_noise
 from workbench.nn.layers.dense import Dense
 from workbench.nn.lsuv import TOLERANCE, to_unit_variance
 from workbench.nn.model import Model
 from workbench.nn.params import Params
-from workbench.seeds import generator
 
 NAMES = stems("init")
 DRAWN = [name for name in NAMES if name != "constant"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.reference import build, stems
-from workbench.errors import ConfigError, ShapeError
+from workbench.core.errors import ConfigError, ShapeError
 from workbench.nn.builders import mlp
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tests.reference import LOSS_TWINS, build, stems, targets
-from workbench.errors import ConfigError
+from workbench.core.errors import ConfigError
 from workbench.nn.activations import identity, relu, sigmoid, tanh, unit_step
 from workbench.nn.builders import perceptron as perceptron_model
 from workbench.nn.losses import (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.reference import build, stems, targets
 from workbench.nn.activations import tanh
-from workbench.nn.gradcheck import Agreement, gradcheck
+from workbench.nn.check.gradcheck import Agreement, gradcheck
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder

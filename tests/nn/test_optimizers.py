@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from tests.reference import stems
-from workbench.nn.gradcheck import relative_error
-from workbench.nn.lengths import norm
+from workbench.nn.check.gradcheck import relative_error
 from workbench.nn.losses import add_l2_gradient
 from workbench.nn.optimizers import Adagrad, Optimizer, adagrad, adam, clip_by_norm, rmsprop, sgd
 from workbench.nn.params import Layout, Params
+from workbench.nn.vector_norm import norm
 
 LR = [0.3, 0.03, 0.1, 0.01]
 MOMENTUM = [0.9, 0.0, 0.5, 0.99]

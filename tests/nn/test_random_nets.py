@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import build, stems, targets
-from workbench.nn.gradcheck import AUTOGRAD_TOLERANCE, against_autograd
+from workbench.nn.check.gradcheck import AUTOGRAD_TOLERANCE, against_autograd
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import EVALUATION, Layer, Mode

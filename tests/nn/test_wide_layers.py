@@ -10,10 +10,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from tests.reference import build, stems
-from workbench.errors import ConfigError, ShapeError
+from workbench.core.errors import ConfigError, ShapeError
 from workbench.nn.activations import relu, tanh
 from workbench.nn.builders import autoencoder, highway_mlp, maxout_mlp, mlp, residual_mlp
-from workbench.nn.gradcheck import relative_error
+from workbench.nn.check.gradcheck import relative_error
+from workbench.nn.check.torch_twin import copy_into, twin
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import EVALUATION, Layer, Mode
@@ -27,7 +28,6 @@ from workbench.nn.layers.norms import Norm, none
 from workbench.nn.layers.residual import Residual
 from workbench.nn.model import Model
 from workbench.nn.params import Params
-from workbench.nn.twin import copy_into, twin
 
 CPU = torch.device("cpu")
 SCHEME = Scheme(he(), constant(0.1))

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 import workbench as wb
 from tests.outer import SMALL, Answer, all_runs, client_of, runs_of
 from tests.sweeps.test_resume import ONE_PACK, Stop, left_in, weights
-from workbench.config import Sweep
+from workbench.config.schema import Sweep
+from workbench.core.errors import DamagedError
 from workbench.engine import checkpoint
 from workbench.engine.checkpoint import Snapshot, read, write
-from workbench.engine.keeper import Keeper
-from workbench.errors import DamagedError
-from workbench.run import Job, train_pack
+from workbench.runs.checkpoint_writer import Keeper
+from workbench.runs.train_pack import Job, train_pack
 from workbench.sweeps.checkpoints import Checkpoints, abandoned
 from workbench.tracking.base import MemorySink
 from workbench.tracking.reader import read_sweep

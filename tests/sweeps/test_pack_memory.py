@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from workbench.bench.memory import peak_bytes
-from workbench.build import build_pack, diagnostics_of, validate_all
-from workbench.compose import configure_each
-from workbench.engine.pretraining import make_trainer
-from workbench.errors import ConfigError
-from workbench.sweeps.packs import group, pack_bytes
+from workbench.config.compose import configure_each
+from workbench.config.prepare import build_pack, diagnostics_of, validate_all
+from workbench.core.errors import ConfigError
+from workbench.engine.stages import make_trainer
+from workbench.sweeps.packing import group, pack_bytes
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -82,7 +82,7 @@ def test_packs_fit_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = configure_each(["architecture.hidden=[200,200]", "sweep.pack_gib=100"], [{"seed": n} for n in range(8)])
     assert len(group(specs)) == 1
     whole = pack_bytes(specs, range(8))
-    monkeypatch.setattr("workbench.build.available", lambda: int(0.6 * whole))
+    monkeypatch.setattr("workbench.config.prepare.available", lambda: int(0.6 * whole))
     packs = group(specs)
     assert len(packs) > 1
     assert all(pack_bytes(specs, pack) <= 0.6 * whole for pack in packs)
@@ -92,10 +92,10 @@ def test_packs_fit_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_that_needs_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what checking its gradients takes too, which is left out where they are not checked."""
     specs = configure_each(["architecture.hidden=[1000,1000]"], [{}])
-    monkeypatch.setattr("workbench.build.available", lambda: 100 * MIB)
+    monkeypatch.setattr("workbench.config.prepare.available", lambda: 100 * MIB)
     with pytest.raises(ConfigError, match=r"certificate: one run would take .* write certificate=false"):
         validate_all(specs)
     validate_all(configure_each(["architecture.hidden=[1000,1000]", "certificate=false"], [{}]))
-    monkeypatch.setattr("workbench.build.available", lambda: 30 * MIB)
+    monkeypatch.setattr("workbench.config.prepare.available", lambda: 30 * MIB)
     with pytest.raises(ConfigError, match="architecture: one run would take"):
         validate_all(specs)

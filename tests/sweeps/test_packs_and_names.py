@@ -11,17 +11,17 @@ from rich.console import Console
 
 import workbench as wb
 from tests.outer import SMALL
-from workbench.arms import PALETTE
-from workbench.build import GIB, data_bytes, dataset_of, evaluation_bytes, replica_bytes
-from workbench.config import RunSpec
+from workbench.config.arms import PALETTE
+from workbench.config.instantiate import resolve_target
+from workbench.config.prepare import GIB, data_bytes, dataset_of, evaluation_bytes, replica_bytes
+from workbench.config.schema import RunSpec
 from workbench.nn.activations import relu
-from workbench.nodes import resolve_target
-from workbench.run import Job, PackResult, train_pack
-from workbench.sweeps import identity, packs, progress
+from workbench.runs.train_pack import Job, PackResult, train_pack
+from workbench.sweeps import identity, packing, progress
 from workbench.sweeps.identity import _code, run_key
 from workbench.sweeps.jobs import in_sweep, make_jobs
 from workbench.sweeps.naming import arm_names, run_names
-from workbench.sweeps.packs import group, pack_bytes
+from workbench.sweeps.packing import group, pack_bytes
 from workbench.sweeps.progress import SweepProgress
 from workbench.tracking.base import MemorySink
 
@@ -153,7 +153,7 @@ def test_packs_of_a_cpu_fit_its_cache(hidden: str, sizes: list[int], monkeypatch
     """The larger the net, the fewer its replicas, but at least eight; a GPU takes them all."""
     specs = [spec_of(f"data=digits architecture.hidden={hidden} sweep.pack_gib=100")] * 30
     assert [len(pack) for pack in group(specs)] == sizes
-    monkeypatch.setattr(packs, "device_of", lambda spec: torch.device("cuda"))
+    monkeypatch.setattr(packing, "device_of", lambda spec: torch.device("cuda"))
     assert [len(pack) for pack in group(specs)] == [30]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import workbench as wb
 from tests.outer import SMALL, Answer, client_of, runs_of
-from workbench.compose import configure_each
+from workbench.config.compose import configure_each
 from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.preflight import Forecast, forecast, lines, measure
 from workbench.tracking.store import Store, find_store

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from workbench.compose import configure
+from workbench.config.compose import configure
 from workbench.engine.history import Record
 from workbench.engine.train import Metrics, Trainer
-from workbench.run import Job
+from workbench.runs.train_pack import Job
 from workbench.sweeps.executors.base import PackTask, Worker
 from workbench.tracking.base import MemorySink
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.outer import Answer, runs_of, trials_of
 from workbench.engine.history import Record
-from workbench.run import Job, train_pack
+from workbench.runs.train_pack import Job, train_pack
 from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import MemorySink, Outcome

@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from tests.outer import SMALL, Answer, all_runs, assert_same_runs, end, finish, runs_of, start, wait_for
 from tests.ray_nodes import Cluster, cluster
 from tests.servers import free_port
-from workbench.errors import ConfigError
+from workbench.core.errors import ConfigError
 from workbench.sweeps.executors.ray_cluster import Ray
 from workbench.sweeps.executors.remote import check_reach
 from workbench.tracking.reader import read_sweep

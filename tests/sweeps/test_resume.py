@@ -15,12 +15,12 @@ import workbench as wb
 from tests.kills import EACH_EPOCH, SWEEP, look
 from tests.outer import Answer, all_runs, client_of, end, environment, finish, runs_of, start, wait_for
 from tests.shown import assert_same_sweep, shown
-from tests.sweeps.test_ledger import workers_of
-from workbench.config import Rerun, Sweep
-from workbench.run import Job, Result
+from tests.sweeps.test_finished_runs import workers_of
+from workbench.config.schema import Rerun, Sweep
+from workbench.runs.train_pack import Job, Result
 from workbench.sweeps.checkpoints import FOLDER as CHECKPOINTS
 from workbench.sweeps.checkpoints import Checkpoints
-from workbench.sweeps.packs import WORTHWHILE, group
+from workbench.sweeps.packing import WORTHWHILE, group
 from workbench.tracking.base import Outcome
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.reader import read_sweep
@@ -341,9 +341,9 @@ def test_of_two_that_go_on_one_gets_the_checkpoint(folder: Path) -> None:
 
 def save(keeper: object) -> None:
     """A checkpoint of some pack."""
-    from workbench.build import build_pack
-    from workbench.engine.keeper import Keeper
+    from workbench.config.prepare import build_pack
     from workbench.engine.train import Trainer
+    from workbench.runs.checkpoint_writer import Keeper
 
     assert isinstance(keeper, Keeper)
     specs = [wb.configure([*SMALL, f"seed={seed}"]) for seed, _ in enumerate(keeper.about["runs"])]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.outer import SMALL, Answer, runs_of
-from workbench.errors import ConfigError
+from workbench.core.errors import ConfigError
 from workbench.sweeps.shapes import as_list, grid, listed, read_rows, zipped
 from workbench.tracking.store import Store
 

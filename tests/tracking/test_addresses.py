@@ -14,10 +14,10 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
 from tests.outer import SMALL, Answer
-from workbench.credentials import bare, hidden, without_credentials
-from workbench.errors import StoreAway, TrackingError
+from workbench.core.credentials import bare, hidden, without_credentials
+from workbench.core.errors import StoreAway, TrackingError
 from workbench.tracking.client import kept_by
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.sqlite import engine_uri, store_at
 from workbench.tracking.store import Store, find_store, sqlite_uri
 

@@ -13,10 +13,10 @@ from tests.outer import Answer, end, finish, start, wait_for
 from tests.servers import MlflowServer, mlflow_server
 from tests.shown import ShownSweep, assert_same_sweep, shown
 from tests.tracking.test_recover import code_of
-from workbench.tracking import mlflow as sinks
-from workbench.tracking import patience
+from workbench.tracking import mlflow_sink as sinks
+from workbench.tracking import resilient_backend
 from workbench.tracking.client import connect
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -32,7 +32,7 @@ GATED = """
 import sys, time
 from pathlib import Path
 
-import workbench.tracking.patience as patience
+import workbench.tracking.resilient_backend as patience
 from tests.tracking.test_away import at_moments
 from workbench.cli import main
 
@@ -41,9 +41,9 @@ def stand_still(moment):
     late = time.monotonic() + 300
     while not Path(f"{moment}.go").exists() and time.monotonic() < late:
         time.sleep(0.05)
-    time.sleep(patience.LONGEST + 0.1)  # now it may be tried again
+    time.sleep(resilient_backend.LONGEST + 0.1)  # now it may be tried again
 
-patience.LONGEST = 0.5
+resilient_backend.LONGEST = 0.5
 at_moments(stand_still, setattr)
 sys.exit(main(sys.argv[1:]))
 """
@@ -141,8 +141,8 @@ def test_database_is_away(
     with monkeypatch.context() as patch:
         if way == "calls":
             patch.setattr(sinks, "engine_of", lambda client: None)
-        patch.setattr(patience, "SHORTEST", 0.0)
-        patch.setattr(patience, "LONGEST", 0.0)
+        patch.setattr(resilient_backend, "SHORTEST", 0.0)
+        patch.setattr(resilient_backend, "LONGEST", 0.0)
         patch.setattr("workbench.repair.SECONDS_AT_THE_END", 0)
         at_moments(act, patch.setattr)
         answer = cli(*SWEEP)

@@ -17,14 +17,14 @@ from sqlalchemy import create_engine, event
 import workbench as wb
 from tests.outer import SMALL, Answer, Trained, all_runs, client_of, runs_of
 from workbench import __version__
-from workbench.arms import PALETTE
-from workbench.build import dataset_of
-from workbench.run import Job, train_pack
+from workbench.config.arms import PALETTE
+from workbench.config.prepare import dataset_of
+from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink, Outcome, Rows, RunInfo
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.mlflow_sink import MlflowSink
+from workbench.tracking.mlflow_tables import ended_runs
 from workbench.tracking.reader import KeptRun, kept_runs, read_sweep, series
 from workbench.tracking.store import Store, run_link, runs_filter, sweep_link
-from workbench.tracking.tables import ended_runs
 
 pytest_plugins = ["tests.outer_fixtures"]
 

@@ -12,8 +12,8 @@ import pytest
 
 import workbench as wb
 import workbench.engine.train as training
-import workbench.tracking.patience as patience
-import workbench.tracking.writer as writer
+import workbench.tracking.resilient_backend as patience
+import workbench.tracking.writer_thread as writer
 from tests.outer import SMALL, Answer, all_runs, runs_of
 from workbench import repair
 from workbench.tracking.reader import read_sweep

@@ -13,14 +13,14 @@ import pytest
 from filelock import FileLock
 
 from tests.outer import SMALL, Answer, Trained, all_runs, client_of
-from workbench.errors import TrackingError
+from workbench.core.errors import TrackingError
 from workbench.tracking import locks
 from workbench.tracking.base import RunInfo
+from workbench.tracking.find_run import find_run
 from workbench.tracking.liveness import alone
 from workbench.tracking.locks import locked, private, runtime_folder
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.reader import artifact
-from workbench.tracking.single import find_run
 from workbench.tracking.store import Store, find_store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -57,7 +57,7 @@ def test_files_of_any_experiment_stay_beside_the_database(
 ) -> None:
     """Each in a folder of its own name or of its own, and they are read back."""
     if way == "calls":
-        monkeypatch.setattr("workbench.tracking.mlflow.engine_of", lambda client: None)
+        monkeypatch.setattr("workbench.tracking.mlflow_sink.engine_of", lambda client: None)
     runs = {name: one_run(store, name) for name in ODD}
     for name, run in runs.items():
         (file,) = folder.glob(f"mlartifacts/*/{run}/artifacts/config.yaml")

@@ -27,7 +27,7 @@ pytest_plugins = ["tests.outer_fixtures"]
 
 FREQUENT = """
 import sys
-import workbench.tracking.writer as writer
+import workbench.tracking.writer_thread as writer
 from workbench.cli import main
 
 writer.SECONDS_BETWEEN_WRITES = 0.1

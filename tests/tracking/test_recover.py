@@ -12,14 +12,14 @@ import pytest
 from tests.outer import SMALL, Answer, all_runs, end, finish, runs_of, start, wait_for
 from tests.servers import PASSWORD, MlflowServer, mlflow_server
 from tests.shown import assert_same_sweep, shown
-from workbench.errors import StoreAway, TrackingError
+from workbench.core.errors import StoreAway, TrackingError
 from workbench.tracking.base import DatasetInfo, Ended, Event, File, Opened, Outcome, Reopened, Rows, RunInfo, Tagged
 from workbench.tracking.client import connect
-from workbench.tracking.lines import event_of, line_of
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.event_lines import event_of, line_of
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.recover import recover
-from workbench.tracking.spool import Head, Spool, read, unsent
 from workbench.tracking.store import Store
+from workbench.tracking.unsent_files import Head, Spool, read, unsent
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -87,7 +87,7 @@ def test_recover_sends_once(
 ) -> None:
     """Also where it is repeated over a file that was sent already, by either way; the file goes last."""
     if way == "calls":
-        monkeypatch.setattr("workbench.tracking.mlflow.engine_of", lambda client: None)
+        monkeypatch.setattr("workbench.tracking.mlflow_sink.engine_of", lambda client: None)
     spooled(store)
     answer = cli("recover")
     assert (answer.code, answer.err) == (0, "")
@@ -102,7 +102,7 @@ def test_recover_sends_once(
 
 def test_recover_goes_on_after_an_interruption(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that goes away in the middle costs nothing: the file stays."""
-    from workbench.tracking.bulk import Bulk
+    from workbench.tracking.bulk_backend import Bulk
 
     spooled(store)
     right = Bulk.write
@@ -137,7 +137,7 @@ def test_what_a_living_process_keeps_is_left_to_it(cli: Callable[..., Answer], s
 
 def test_store_that_goes_and_comes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is moved away while runs are begun, written and ended, and back: nothing is lost, nothing raised."""
-    monkeypatch.setattr("workbench.tracking.patience.SHORTEST", 0.0)
+    monkeypatch.setattr("workbench.tracking.resilient_backend.SHORTEST", 0.0)
     assert store.file is not None
     sink = MlflowSink(store, "e")
     (first,) = sink.open([INFO])
@@ -201,7 +201,7 @@ SECONDS_AWAY = 30
 TABLE = Path(__file__).parents[2] / "docs/states.md"
 QUICK = """
 import sys
-import workbench.tracking.writer as writer
+import workbench.tracking.writer_thread as writer
 from workbench.cli import main
 
 writer.SECONDS_BETWEEN_WRITES = 0.2

@@ -14,7 +14,7 @@ import pytest
 from tests.outer import Answer, all_runs, end, finish, runs_of, start, wait_for
 from workbench.tracking.base import Outcome
 from workbench.tracking.client import connect
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 TABLE = (Path(__file__).parents[2] / "docs/states.md").read_text()
 FREQUENT = """
 import sys
-import workbench.tracking.writer as writer
+import workbench.tracking.writer_thread as writer
 from workbench.cli import main
 
 writer.SECONDS_BETWEEN_WRITES = 0.1
@@ -193,7 +193,7 @@ def test_folder_that_cannot_be_written(disk: Path) -> None:
 
 def test_pruned_is_an_end(store: Store) -> None:
     """A search's word: MLflow shows a run that finished."""
-    from tests.tracking.test_doctor import opened
+    from tests.tracking.test_store_checks import opened
 
     run = opened(store, "given up")
     MlflowSink(store, "e").close(run, Outcome.pruned, {"pruned.epoch": "3"})

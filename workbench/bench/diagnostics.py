@@ -13,9 +13,9 @@ from time import thread_time
 
 from rich.table import Table
 
-from workbench.build import build_pack, diagnostics_of
-from workbench.compose import configure
-from workbench.config import RunSpec
+from workbench.config.compose import configure
+from workbench.config.prepare import build_pack, diagnostics_of
+from workbench.config.schema import RunSpec
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer
 

@@ -16,17 +16,17 @@ import torch
 from rich.table import Table
 
 from workbench.bench.steps import LR, Case, floor
-from workbench.build import build_pack
-from workbench.compose import configure_each
-from workbench.config import RunSpec
+from workbench.config.compose import configure_each
+from workbench.config.prepare import build_pack
+from workbench.config.schema import RunSpec
+from workbench.engine.epoch_plan import Plan
 from workbench.engine.evaluate import evaluate
-from workbench.engine.plan import Plan
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
-from workbench.run import train_pack
+from workbench.runs.train_pack import train_pack
 from workbench.sweeps.jobs import make_jobs
-from workbench.sweeps.packs import group
-from workbench.tracking.mlflow import MlflowSink
+from workbench.sweeps.packing import group
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.store import Store
 
 EPOCHS, REPLICAS, ROUNDS = 20, 100, 5

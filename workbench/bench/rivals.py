@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
+from workbench.nn.check.torch_twin import twin
 from workbench.nn.model import Model
-from workbench.nn.twin import twin
 
 Step = Callable[[], object]
 

@@ -29,8 +29,8 @@ from workbench.bench import rivals
 from workbench.bench.memory import peak_bytes
 from workbench.bench.rivals import Step
 from workbench.data.batches import PackData, Part
+from workbench.engine.epoch_plan import Batch
 from workbench.engine.graph import GraphedSteps
-from workbench.engine.plan import Batch
 from workbench.engine.replicas import Pack
 from workbench.engine.threads import one_thread
 from workbench.engine.train import step

@@ -16,7 +16,7 @@ from time import perf_counter
 
 from rich.table import Table
 
-from workbench.errors import WorkbenchError
+from workbench.core.errors import WorkbenchError
 
 OURS = (
     *("workbench", "train", "-m", "architecture.hidden=[64,64]", "optimizer.lr=0.05", "train.epochs=20", "device=cpu"),

@@ -14,9 +14,9 @@ from time import perf_counter, process_time
 from rich.table import Table
 
 from workbench.tracking.base import Backend, DatasetInfo, Ended, Event, File, Opened, Outcome, Rows, RunInfo
-from workbench.tracking.bulk import Bulk
-from workbench.tracking.calls import Calls
+from workbench.tracking.bulk_backend import Bulk
 from workbench.tracking.client import connect
+from workbench.tracking.client_backend import Calls
 from workbench.tracking.store import Store
 
 ROUNDS = 5

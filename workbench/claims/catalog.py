@@ -12,10 +12,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from workbench.claims.record import Claim, parse_claim
-from workbench.config import packaged
-from workbench.config_files import read_yaml
-from workbench.errors import ConfigError, unknown_name
+from workbench.claims.claim import Claim, parse_claim
+from workbench.config.schema import packaged
+from workbench.config.yaml_files import read_yaml
+from workbench.core.errors import ConfigError, unknown_name
 
 NEEDED = ("measure", "draw")
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from workbench.claims.card import card, claims_table
 from workbench.claims.catalog import catalog, choose
-from workbench.claims.kept import last_verdicts
 from workbench.claims.report import suffix
 from workbench.claims.request import Request
+from workbench.claims.stored_verdicts import last_verdicts
+from workbench.claims.terminal_card import card, claims_table
 from workbench.claims.verdict import Reproduction, corrected
-from workbench.errors import ConfigError
-from workbench.places import check_folder
-from workbench.plain_text import say
-from workbench.terminal import plain_console
-from workbench.tracking.names import segment
+from workbench.core.errors import ConfigError
+from workbench.core.places import check_folder
+from workbench.core.plain_text import say
+from workbench.core.terminal import plain_console
+from workbench.tracking.safe_names import segment
 from workbench.tracking.store import find_store
 
 if TYPE_CHECKING:

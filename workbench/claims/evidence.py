@@ -11,7 +11,7 @@ from math import isfinite
 
 from scipy import optimize, stats
 
-from workbench.stats import EXACT, Interval, bca_interval, newcombe, sign_flip, skewed_t, t_interval, wilson
+from workbench.core.stats import EXACT, Interval, bca_interval, newcombe, sign_flip, skewed_t, t_interval, wilson
 
 Coordinate = str | int | float
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from workbench.claims import words
-from workbench.claims.lecture import slide_by_slide
+from workbench.claims import wording
 from workbench.claims.rules import Label
 from workbench.claims.verdict import Reproduction
-from workbench.tracking.names import segment
+from workbench.lecture.slides import slide_by_slide
+from workbench.tracking.safe_names import segment
 
 PAGES = Path(__file__).parent / "pages"
 PNG = b"\x89PNG"
@@ -66,7 +66,7 @@ def _environment(html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"words": words, "Label": Label, "slide_by_slide": slide_by_slide}
+    environment.globals |= {"words": wording, "Label": Label, "slide_by_slide": slide_by_slide}
     environment.filters["code"] = _code
     return environment
 

@@ -22,23 +22,23 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from workbench.arms import PALETTE
+from workbench.certificates.trained import disagreements
 from workbench.claims.catalog import Entry, choose
-from workbench.claims.figures import STYLE
-from workbench.claims.kept import VERDICT, read_kept
+from workbench.claims.comparison_figures import STYLE
 from workbench.claims.request import SEED_OFFSET, Request
+from workbench.claims.stored_verdicts import VERDICT, read_kept
 from workbench.claims.study import Study
 from workbench.claims.verdict import Reproduction, Sweep, judge, overall
-from workbench.config import Rerun, RunSpec
+from workbench.config.arms import PALETTE
+from workbench.config.schema import Rerun, RunSpec
+from workbench.core.errors import ConfigError, unknown_name
 from workbench.engine.threads import one_thread
-from workbench.errors import ConfigError, unknown_name
-from workbench.spot_checks import disagreements
+from workbench.sweeps.finished_runs import make_ledger
 from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
-from workbench.sweeps.ledger import make_ledger
 from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
 from workbench.tracking.artifacts import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs, read_verdicts
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 

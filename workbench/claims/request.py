@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.claims.record import TUNING_SEED, Claim
-from workbench.errors import ConfigError
+from workbench.claims.claim import TUNING_SEED, Claim
+from workbench.core.errors import ConfigError
 
 SEED_OFFSET = "seed_offset"  # among a study's settings, where it is not 0
 

@@ -32,7 +32,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.claims.evidence import Evidence, Exact, PerSeed, Sample, Witness, enough, least_p
-from workbench.stats import Interval, minimum_detectable
+from workbench.core.stats import Interval, minimum_detectable
 
 
 class Label(StrEnum):

@@ -13,21 +13,21 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pandas as pd
 
-from workbench.advice import plain_override
-from workbench.build import build_pack, validate_all
+from workbench.certificates.trained import SpotChecks, disagreements
 from workbench.claims.catalog import Entry
-from workbench.claims.record import TUNING_SEED, Claim
+from workbench.claims.claim import TUNING_SEED, Claim
 from workbench.claims.request import SEED_OFFSET
-from workbench.claims.trained import Arms, Score, Trained, Tuned, best_rate, beyond, scored
-from workbench.compose import configure_each
-from workbench.config import RunSpec
+from workbench.claims.trained_arms import Arms, Score, Trained, Tuned, best_rate, beyond, scored
+from workbench.config.compose import configure_each
+from workbench.config.prepare import build_pack, validate_all
+from workbench.config.quoting import plain_override
+from workbench.config.schema import RunSpec
+from workbench.core.errors import ConfigError, unknown_name
 from workbench.engine.replicas import Pack
 from workbench.engine.train import step
-from workbench.errors import ConfigError, unknown_name
 from workbench.nn.params import Params
-from workbench.run import Job, PackResult, train_pack
-from workbench.spot_checks import SpotChecks, disagreements
-from workbench.sweeps.packs import group
+from workbench.runs.train_pack import Job, PackResult, train_pack
+from workbench.sweeps.packing import group
 from workbench.tracking.base import MemorySink
 
 EXTENSIONS = 2  # of a grid of learning rates whose best is at an end

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
+from workbench.claims.claim import Anchor, Claim, Part, Role
 from workbench.claims.evidence import Cell, Coordinate
-from workbench.claims.record import Anchor, Claim, Part, Role
 from workbench.claims.rules import Judgment, Label, Record
-from workbench.errors import ConfigError
-from workbench.stats import holm
+from workbench.core.errors import ConfigError
+from workbench.core.stats import holm
 
 
 class CellVerdict(Record):

@@ -18,9 +18,9 @@ from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
+from workbench.core.errors import DataError
 from workbench.data.datasets import Array
 from workbench.data.sources import opening, shown
-from workbench.errors import DataError
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_AXES = 32

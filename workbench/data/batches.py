@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Generator, Tensor
 
-from workbench.axes import Outputs, Units
+from workbench.core.axes import Outputs, Units
 from workbench.data.splits import PartArrays, Split
 from workbench.nn.losses import Target
 

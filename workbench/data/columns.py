@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from workbench.advice import override
+from workbench.config.quoting import override
+from workbench.core.errors import DataError
 from workbench.data.datasets import Array
 from workbench.data.notation import PLAIN, TRUTH, Notation, are_sizes, is_like_number, is_time, number, readings
 from workbench.data.sources import rows_of, shown
-from workbench.errors import DataError
 
 MANY_VALUES = 50  # of a column that becomes one column for each of them
 ENOUGH = 8  # rows from which a column that counts them, or repeats the target, does so by no chance

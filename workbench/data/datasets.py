@@ -17,11 +17,11 @@ from annotated_types import Ge, Gt, Interval
 from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
 
-from workbench.axes import PositiveInt
+from workbench.core.axes import PositiveInt
+from workbench.core.errors import DataError
+from workbench.core.memory import COPIES, require_memory
+from workbench.core.seeds import stream_seed
 from workbench.data.sources import finite
-from workbench.errors import DataError
-from workbench.memory import COPIES, require_memory
-from workbench.seeds import stream_seed
 
 Array = NDArray[Any]
 CURVES: Mapping[str, Callable[[Array], Array]] = {

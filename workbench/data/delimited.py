@@ -20,11 +20,11 @@ from zipfile import ZipFile
 
 import pandas as pd
 
-from workbench.advice import override
+from workbench.config.quoting import override
+from workbench.core.errors import DataError
+from workbench.core.memory import available, gib, require_memory
 from workbench.data.notation import PLAIN, Notation, number
 from workbench.data.sources import opening, shown
-from workbench.errors import DataError
-from workbench.memory import available, gib, require_memory
 
 HEAD = 2**24  # characters in which the header must end
 MOST_COLUMNS = 100_000

@@ -8,11 +8,11 @@ from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
+from workbench.core.errors import DataError, unknown_name
+from workbench.core.memory import COPIES, require_memory
 from workbench.data.arrays import Header, idx_header, npy_header, npy_rows, read_idx, read_npy
 from workbench.data.datasets import Array, Dataset
 from workbench.data.sources import finite, opening, regular_file, shown
-from workbench.errors import DataError, unknown_name
-from workbench.memory import COPIES, require_memory
 
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IDX_SOURCES = (

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import DataError
+from workbench.core.errors import DataError
 
 LARGEST = {"f4": 1e38, "f8": 1e150}  # whose squares can be summed in float64, and differences taken in their own type
 BLOCK = 2**22  # numbers looked at in one go

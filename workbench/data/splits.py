@@ -12,9 +12,9 @@ import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.preprocessing import StandardScaler
 
+from workbench.core.errors import DataError
+from workbench.core.seeds import stream_seed
 from workbench.data.datasets import Array, Dataset
-from workbench.errors import DataError
-from workbench.seeds import stream_seed
 
 
 class PartArrays(NamedTuple):

@@ -19,15 +19,15 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 from sklearn.datasets import fetch_openml
 
-from workbench.axes import PositiveInt
+from workbench.core.axes import PositiveInt
+from workbench.core.errors import ConfigError, DataError, unknown_name
+from workbench.core.memory import COPIES, require_memory
 from workbench.data.columns import MANY_VALUES, Asked, Column, Otherwise, column_of, refuse_leaks, written_otherwise
 from workbench.data.datasets import Array, Dataset
 from workbench.data.delimited import RULE, Form, read_rows
 from workbench.data.files import FEWER, Task, classes_of
 from workbench.data.notation import Notation
 from workbench.data.sources import finite, opening, regular_file, shown
-from workbench.errors import ConfigError, DataError, unknown_name
-from workbench.memory import COPIES, require_memory
 
 MANY_NUMBERS = 10_000_000  # of a table whose inputs are kept in float32
 SECONDS = 4.0  # that openml.org may be silent

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.axes import Units
-from workbench.diagnostics.snapshot import Signal
+from workbench.core.axes import Units
+from workbench.diagnostics.observed_step import Signal
 
 BINS = 101
 SCALE = {"z": 1e-2, "a": 1e-2, "delta": 1e-8}

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
-from workbench.axes import PositiveInt
+from workbench.core.axes import PositiveInt
+from workbench.diagnostics.observed_step import OfGradients, Quantity
 from workbench.diagnostics.quantities import grad_norm
-from workbench.diagnostics.snapshot import OfGradients, Quantity
 
 At = Literal["epochs", "steps", "geometric"]
 Share = Annotated[float, Gt(0), Lt(1)]

@@ -19,8 +19,8 @@ Var[dCost/dz] of their equation 6; sparsity is that of Glorot, Bordes and Bengio
 
 import torch
 
-from workbench.axes import PerReplicaTensor
-from workbench.diagnostics.snapshot import WEIGHTS, OfGradients, Quantity, Snapshot, norms
+from workbench.core.axes import PerReplicaTensor
+from workbench.diagnostics.observed_step import WEIGHTS, OfGradients, Quantity, Snapshot, norms
 
 
 def act_norm() -> Quantity:

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from workbench.axes import PerReplicaTensor, Units
+from workbench.core.axes import PerReplicaTensor, Units
 from workbench.diagnostics.quadrature import normal_mean
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme

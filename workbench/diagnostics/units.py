@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from workbench.axes import PerReplicaTensor, Units
+from workbench.core.axes import PerReplicaTensor, Units
 from workbench.nn.activations import Activation
 
 SATURATED_BELOW = 0.05

@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor
 
+from workbench.core.errors import DamagedError
 from workbench.engine.history import Divergence, Record
-from workbench.errors import DamagedError
 from workbench.nn.optimizers import State
 from workbench.nn.params import Layout, Params
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from workbench.axes import PerReplicaTensor
+from workbench.core.axes import PerReplicaTensor
 from workbench.data.batches import PackData, Part
 from workbench.diagnostics.life import Mask
 from workbench.diagnostics.units import UnitCounts, count, joined

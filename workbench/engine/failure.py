@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from workbench.axes import Flags
-from workbench.engine.plan import Batch, Plan
+from workbench.core.axes import Flags
+from workbench.engine.epoch_plan import Batch, Plan
 from workbench.engine.replicas import Pack
 from workbench.nn.layers.base import Recorder
 from workbench.nn.optimizers import State

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.axes import PerReplicaTensor
-from workbench.engine.plan import Batch
+from workbench.core.axes import PerReplicaTensor
+from workbench.engine.epoch_plan import Batch
 from workbench.engine.replicas import Pack
 from workbench.nn.optimizers import State
 from workbench.nn.params import Params

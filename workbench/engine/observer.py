@@ -8,13 +8,13 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from workbench.axes import PerReplicaTensor
+from workbench.core.axes import PerReplicaTensor
 from workbench.diagnostics.life import Mask
+from workbench.diagnostics.observed_step import OfGradients, Snapshot
 from workbench.diagnostics.plan import Diagnostics, stride_for
-from workbench.diagnostics.snapshot import OfGradients, Snapshot
+from workbench.engine.diagnostic_tables import Columns, Notes, Tables
 from workbench.engine.meter import ALL, MARKS, MOMENTS, PARTS, TABLES, Meter
 from workbench.engine.replicas import Pack
-from workbench.engine.tables import Columns, Notes, Tables
 from workbench.nn.params import Params
 
 Metrics = dict[str, PerReplicaTensor]

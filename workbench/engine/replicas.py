@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from workbench.axes import Keys, PerReplicaTensor
+from workbench.core.axes import Keys, PerReplicaTensor
+from workbench.core.seeds import stream_seed
 from workbench.data.batches import PackData
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import Mode
@@ -20,7 +21,6 @@ from workbench.nn.optimizers import Optimizer, State, clip_by_norm
 from workbench.nn.params import Params
 from workbench.nn.pretraining import NO_PRETRAINING, Pretraining
 from workbench.nn.schedules import Schedule, constant
-from workbench.seeds import stream_seed
 
 CONSTANT = constant()
 

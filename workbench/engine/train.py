@@ -12,23 +12,23 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.axes import Outputs, PerReplicaTensor, Units
+from workbench.core.axes import Outputs, PerReplicaTensor, Units
+from workbench.core.errors import NumericsError
+from workbench.core.seeds import generator
+from workbench.diagnostics.observed_step import snapshot_of
 from workbench.diagnostics.plan import LIGHT, Diagnostics
-from workbench.diagnostics.snapshot import snapshot_of
 from workbench.engine.checkpoint import Snapshot, layout_digest
+from workbench.engine.epoch_plan import Batch, Plan, batch_sizes
 from workbench.engine.evaluate import evaluate, measure
 from workbench.engine.failure import Failure, first_failures
 from workbench.engine.graph import GraphedSteps
 from workbench.engine.history import Divergence, Record
 from workbench.engine.meter import ALL, COPIES
 from workbench.engine.observer import Metrics, Observer
-from workbench.engine.plan import Batch, Plan, batch_sizes
 from workbench.engine.replicas import Pack
-from workbench.errors import NumericsError
 from workbench.nn.layers.base import Recorder
 from workbench.nn.optimizers import State
 from workbench.nn.params import Params
-from workbench.seeds import generator
 
 _STOPPED = "stopped"
 

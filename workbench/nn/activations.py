@@ -34,7 +34,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
-from workbench.axes import PER_REPLICA, Positive, PositiveInt, Units
+from workbench.core.axes import PER_REPLICA, Positive, PositiveInt, Units
 from workbench.nn.elementwise import log_one_plus_exp, logistic, power
 
 Forward = Callable[..., Units]

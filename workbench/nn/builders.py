@@ -7,8 +7,8 @@ activation is the loss's.
 from collections.abc import Callable
 from typing import Literal
 
-from workbench.axes import Fraction, PositiveInt
-from workbench.errors import ConfigError
+from workbench.core.axes import Fraction, PositiveInt
+from workbench.core.errors import ConfigError
 from workbench.nn.activations import Activation
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import Layer

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor
 
-from workbench.axes import NonNegative, Positive
+from workbench.core.axes import NonNegative, Positive
 
 Noise = Callable[[Generator, tuple[int, int]], Tensor]
 Weights = Float64[Tensor, "O I"]

@@ -27,8 +27,8 @@ from annotated_types import Interval
 from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.axes import Outputs, PerReplicaTensor, per_replica
-from workbench.errors import ConfigError
+from workbench.core.axes import Outputs, PerReplicaTensor, per_replica
+from workbench.core.errors import ConfigError
 from workbench.nn.activations import IDENTITY, Activation, unit_step
 from workbench.nn.elementwise import log_one_plus_exp, logistic
 from workbench.nn.params import Params

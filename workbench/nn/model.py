@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from workbench.axes import Outputs, Units
+from workbench.core.axes import Outputs, Units
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 
 ModelTape = tuple[Any, ...]

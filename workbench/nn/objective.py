@@ -5,7 +5,7 @@ J(params) = (1/B) Σ_B c(model(x), y) + (λ/2) Σ W²
 
 from dataclasses import dataclass
 
-from workbench.axes import Outputs, PerReplicaTensor, Units
+from workbench.core.axes import Outputs, PerReplicaTensor, Units
 from workbench.nn.layers.base import EVALUATION, Mode, Recorder
 from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
 from workbench.nn.model import Model

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workbench.axes import (
+from workbench.core.axes import (
     FractionPerReplica,
     NonNegativePerReplica,
     PerReplicaTensor,
     PositivePerReplica,
     per_replica,
 )
-from workbench.nn.lengths import share_within
 from workbench.nn.params import Params
+from workbench.nn.vector_norm import share_within
 
 State = dict[str, Tensor]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import Tensor
 
-from workbench.axes import Fraction, PositiveInt, PositivePerReplica
+from workbench.core.axes import Fraction, PositiveInt, PositivePerReplica
 
 
 @dataclass(frozen=True)

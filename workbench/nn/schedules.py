@@ -21,7 +21,7 @@ from annotated_types import Interval
 from jaxtyping import Float64
 from torch import Tensor
 
-from workbench.axes import PER_REPLICA, NonNegativePerReplica, PositiveInt, PositivePerReplica
+from workbench.core.axes import PER_REPLICA, NonNegativePerReplica, PositiveInt, PositivePerReplica
 
 Steps = Float64[Tensor, "T 1"]
 Factors = Float64[Tensor, "T _"]

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench import __version__
-from workbench.config import Rerun, Sweep
+from workbench.config.schema import Rerun, Sweep
+from workbench.core.errors import DamagedError
 from workbench.engine.checkpoint import Checkpoint, read, read_about
-from workbench.engine.keeper import ASIDE, Keeper, set_aside
-from workbench.errors import DamagedError
-from workbench.outbox import Ending
-from workbench.run import Result
+from workbench.runs.checkpoint_writer import ASIDE, Keeper, set_aside
+from workbench.runs.run_writer import Ending
+from workbench.runs.train_pack import Result
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.store import Store
 

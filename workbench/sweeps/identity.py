@@ -6,9 +6,9 @@ from functools import lru_cache
 from hashlib import sha256
 
 from workbench import __version__
-from workbench.config import NOT_RESULT, RunSpec
-from workbench.nodes import targets
-from workbench.targets import resolve_target
+from workbench.config.instantiate import targets
+from workbench.config.schema import NOT_RESULT, RunSpec
+from workbench.config.targets import resolve_target
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
-from workbench.compose import Bases, compose_runs, multirun
-from workbench.errors import ConfigError
+from workbench.config.compose import Bases, compose_runs, multirun
+from workbench.core.errors import ConfigError
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.search import Search, make_settings
 from workbench.sweeps.shapes import as_list

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.arms import SEEDS, arms_of, brief
-from workbench.config import RunSpec
+from workbench.config.arms import SEEDS, arms_of, brief
+from workbench.config.schema import RunSpec
 
 QUIET = ("tracking", "sweep", "debug")
 

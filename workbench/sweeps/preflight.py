@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from workbench.build import GIB, build_pack, diagnostics_of
-from workbench.config import RunSpec
+from workbench.config.prepare import GIB, build_pack, diagnostics_of
+from workbench.config.schema import RunSpec
+from workbench.engine.epoch_plan import Batch, Plan
 from workbench.engine.evaluate import evaluate
-from workbench.engine.plan import Batch, Plan
-from workbench.engine.pretraining import KEPT
+from workbench.engine.stages import KEPT
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
-from workbench.nn.greedy import stages
-from workbench.run import Job, is_small
-from workbench.sweeps.packs import by_program, group, pack_bytes
+from workbench.nn.pretraining_stages import stages
+from workbench.runs.train_pack import Job, is_small
+from workbench.sweeps.packing import by_program, group, pack_bytes
 
 MANY = 20  # runs: more than these are announced in full
 SECONDS = 1.0  # of steps that are measured for a whole sweep, at most

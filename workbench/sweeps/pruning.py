@@ -7,9 +7,9 @@ from statistics import fmean
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
+from workbench.core.errors import ConfigError
 from workbench.engine.history import Record
-from workbench.errors import ConfigError
-from workbench.run import Job
+from workbench.runs.train_pack import Job
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from workbench.build import dataset_of, n_classes_of, validate
-from workbench.config import RunSpec
-from workbench.errors import ConfigError, TrackingError, unknown_name
+from workbench.config.prepare import dataset_of, n_classes_of, validate
+from workbench.config.schema import RunSpec
+from workbench.core.errors import ConfigError, TrackingError, unknown_name
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.pruning import Direction, load_optuna
 from workbench.sweeps.shapes import Runs

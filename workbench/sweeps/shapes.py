@@ -13,9 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Transformer
 from omegaconf import OmegaConf
 
-from workbench.config_files import read_values
-from workbench.errors import ConfigError, unknown_name
-from workbench.targets import names_in
+from workbench.config.targets import names_in
+from workbench.config.yaml_files import read_values
+from workbench.core.errors import ConfigError, unknown_name
 
 Columns = Mapping[str, Sequence[str]]
 Runs = list[list[str]]

@@ -12,8 +12,8 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-from workbench.config import GROUPS
-from workbench.errors import ConfigError, unknown_name
+from workbench.config.schema import GROUPS
+from workbench.core.errors import ConfigError, unknown_name
 from workbench.sweeps.pruning import load_optuna
 from workbench.sweeps.shapes import Columns, Runs, by_key, columns, grid
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from workbench import signals
-from workbench.advice import override
-from workbench.build import validate_all
-from workbench.config import NOT_RESULT, Config, OnError, Rerun, RunSpec
-from workbench.errors import ConfigError, StoreAway
-from workbench.run import Job, Result
-from workbench.spot_checks import disagreements
+from workbench.certificates.trained import disagreements
+from workbench.config.prepare import validate_all
+from workbench.config.quoting import override
+from workbench.config.schema import NOT_RESULT, Config, OnError, Rerun, RunSpec
+from workbench.core import signals
+from workbench.core.errors import ConfigError, StoreAway
+from workbench.runs.train_pack import Job, Result
 from workbench.sweeps import preflight
+from workbench.sweeps.concurrent_runs import wait
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
+from workbench.sweeps.finished_runs import make_ledger, sweep_key
 from workbench.sweeps.jobs import in_sweep, make_jobs, sweep_info
-from workbench.sweeps.ledger import make_ledger, sweep_key
-from workbench.sweeps.others import wait
 from workbench.sweeps.progress import SweepProgress
 from workbench.sweeps.pruning import Pruning
 from workbench.sweeps.tasks import make_tasks
@@ -34,7 +34,7 @@ from workbench.tracking.liveness import alone, owner_tags
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 if TYPE_CHECKING:
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
     from workbench.tracking.reader import KeptRun
 
 INLINE = Inline()
@@ -145,7 +145,7 @@ def train_members(
 
 def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
     """The sink that keeps runs like this one, once the store has what others have left for it."""
-    from workbench.tracking.mlflow import MlflowSink  # seconds of imports, once everything is checked
+    from workbench.tracking.mlflow_sink import MlflowSink  # seconds of imports, once everything is checked
     from workbench.tracking.recover import recover
     from workbench.tracking.sqlite import seen
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from workbench.run import Job, Result
+from workbench.runs.train_pack import Job, Result
 from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.executors.base import PackTask
-from workbench.sweeps.packs import group
+from workbench.sweeps.packing import group
 from workbench.sweeps.pruning import Pruning
 
 if TYPE_CHECKING:
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
 
 
 def make_tasks(

@@ -14,9 +14,9 @@ from mlflow.store.tracking.dbmodels import models
 from mlflow.utils import file_utils, uri
 from sqlalchemy import Connection, update
 
-from workbench.errors import TrackingError
+from workbench.core.errors import TrackingError
 from workbench.tracking.client import connect, kept_by
-from workbench.tracking.names import segment, within
+from workbench.tracking.safe_names import segment, within
 from workbench.tracking.sqlite import is_read_only, store_at
 from workbench.tracking.store import ARTIFACTS, Store
 

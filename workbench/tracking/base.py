@@ -13,7 +13,7 @@ from enum import Enum
 from math import isfinite
 from typing import Protocol
 
-from workbench.errors import Terminated
+from workbench.core.errors import Terminated
 
 
 class Outcome(Enum):

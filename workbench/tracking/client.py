@@ -33,9 +33,9 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from sqlalchemy import NullPool, create_engine  # noqa: E402
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
 
-from workbench.credentials import hidden  # noqa: E402
-from workbench.errors import StoreAway, TrackingError  # noqa: E402
-from workbench.signals import SIGNALS  # noqa: E402
+from workbench.core.credentials import hidden  # noqa: E402
+from workbench.core.errors import StoreAway, TrackingError  # noqa: E402
+from workbench.core.signals import SIGNALS  # noqa: E402
 from workbench.tracking.locks import locked  # noqa: E402
 from workbench.tracking.sqlite import (  # noqa: E402
     check_access,

@@ -16,7 +16,7 @@ from tempfile import gettempdir
 
 from filelock import FileLock, Timeout
 
-from workbench.errors import TrackingError
+from workbench.core.errors import TrackingError
 from workbench.tracking.store import Store
 
 SECONDS_TO_WAIT = 120

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from workbench.arms import arms_of
-from workbench.errors import TrackingError, unknown_name
-from workbench.plain_text import one_line
+from workbench.config.arms import arms_of
+from workbench.core.errors import TrackingError, unknown_name
+from workbench.core.plain_text import one_line
 from workbench.tracking.artifacts import read
 from workbench.tracking.base import CERTIFICATE_TAGS, Outcome, disagreement_of
 from workbench.tracking.client import connect, kept_by, search_all
-from workbench.tracking.mlflow import VIEW_TAG
-from workbench.tracking.series import series_of_runs
+from workbench.tracking.metric_series import series_of_runs
+from workbench.tracking.mlflow_environment import usual_experiments
+from workbench.tracking.mlflow_sink import VIEW_TAG
+from workbench.tracking.mlflow_tables import EndedRun, ended_runs, engine_of, stored_runs
 from workbench.tracking.store import Store, member_tag, sweep_link
-from workbench.tracking.stored import StoredRun, doubts, whole_number
-from workbench.tracking.tables import EndedRun, ended_runs, engine_of, stored_runs
-from workbench.tracking.usual import usual_experiments
+from workbench.tracking.stored_run import StoredRun, doubts, whole_number
 
 SWEEP_KINDS = ("sweep", "verdict")  # own runs of sweeps, and verdicts that trained runs
 OUTCOMES = {outcome.value for outcome in Outcome}

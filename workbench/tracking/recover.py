@@ -8,14 +8,14 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from workbench.errors import StoreAway, TrackingError
+from workbench.core.errors import StoreAway, TrackingError
 from workbench.tracking.base import Backend, Ended, Event, Opened, Rows
 from workbench.tracking.client import kept_by, search_all
-from workbench.tracking.lines import line_of
-from workbench.tracking.missing import way_out
-from workbench.tracking.mlflow import DONE, ERROR_TAG, MlflowSink, backend_of
-from workbench.tracking.spool import Unsent, aside, read, set_aside, unsent
+from workbench.tracking.event_lines import line_of
+from workbench.tracking.missing_database import way_out
+from workbench.tracking.mlflow_sink import DONE, ERROR_TAG, MlflowSink, backend_of
 from workbench.tracking.store import Store, member_tag
+from workbench.tracking.unsent_files import Unsent, aside, read, set_aside, unsent
 
 MEMBER = member_tag("")
 GONE = "its process "  # how the reason begins that others gave for the end of such a run

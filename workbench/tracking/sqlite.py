@@ -15,7 +15,7 @@ from weakref import WeakSet
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
-from workbench.errors import TrackingError
+from workbench.core.errors import TrackingError
 from workbench.tracking.store import Store, sqlite_uri
 
 _engines: WeakSet[Engine] = WeakSet()

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from workbench.advice import override
-from workbench.credentials import without_credentials
-from workbench.errors import TrackingError
+from workbench.config.quoting import override
+from workbench.core.credentials import without_credentials
+from workbench.core.errors import TrackingError
 
 DATABASE = "mlflow.db"
 UI_PORT = 5000

@@ -9,8 +9,8 @@ import urllib.request
 from collections.abc import Callable
 from urllib.error import URLError
 
-from workbench import signals
-from workbench.errors import TrackingError
+from workbench.core import signals
+from workbench.core.errors import TrackingError
 from workbench.tracking.sqlite import engine_uri
 from workbench.tracking.store import Store
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from workbench.axes import Units, per_replica
+from workbench.core.axes import Units, per_replica
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder, UnitTape

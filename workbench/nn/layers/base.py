@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from workbench.axes import Keys, Units
-from workbench.errors import ConfigError
+from workbench.core.axes import Keys, Units
+from workbench.core.errors import ConfigError
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme
 

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.axes import Fraction, Positive, Units
-from workbench.errors import ShapeError
+from workbench.core.axes import Fraction, Positive, Units
+from workbench.core.errors import ShapeError
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.norms import Norm, affine_backward, affine_init

@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.errors import ShapeError
+from workbench.core.errors import ShapeError
+from workbench.core.seeds import generator
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.products import product, product_into
-from workbench.seeds import generator
 
 NARROW = 16  # outputs: fewer do not fill a vector register, so that the examples lie along it
 COPIED = 2**13  # weights: for fewer, torch's loop over replicas that writes in their place is dearer than a copy

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.axes import Keys, Units
-from workbench.errors import ShapeError
+from workbench.core.axes import Keys, Units
+from workbench.core.errors import ShapeError
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 
 WORD = 2**32

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from workbench.axes import Units
+from workbench.core.axes import Units
 from workbench.nn.activations import Activation
 from workbench.nn.elementwise import logistic
 from workbench.nn.initializers import Scheme

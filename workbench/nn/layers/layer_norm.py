@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.axes import Positive, Units
+from workbench.core.axes import Positive, Units
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.norms import Norm, affine_backward, affine_init

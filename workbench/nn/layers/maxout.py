@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from workbench.axes import Units
+from workbench.core.axes import Units
+from workbench.core.seeds import generator
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.dense import Dense, DenseTape
-from workbench.seeds import generator
 
 
 class MaxoutTape(NamedTuple):

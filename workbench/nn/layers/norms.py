@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workbench.axes import Units
+from workbench.core.axes import Units
 from workbench.nn.layers.base import Arrays, Layer
 
 

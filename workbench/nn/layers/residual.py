@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from workbench.axes import Units
-from workbench.errors import ShapeError
+from workbench.core.axes import Units
+from workbench.core.errors import ShapeError
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 
 

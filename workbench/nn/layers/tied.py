@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from workbench.axes import Units
+from workbench.core.axes import Units
+from workbench.core.seeds import generator
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.layers.dense import Dense
 from workbench.nn.products import product
-from workbench.seeds import generator
 
 
 class TiedTape(NamedTuple):

@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from workbench.certificates.trained import SpotChecks
 from workbench.engine.history import Record
-from workbench.engine.keeper import Keeper
-from workbench.run import Job, Result, train_pack
-from workbench.spot_checks import SpotChecks
+from workbench.runs.checkpoint_writer import Keeper
+from workbench.runs.train_pack import Job, Result, train_pack
 from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import Sink

@@ -14,15 +14,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
-from workbench import signals
-from workbench.errors import ConfigError, Terminated
-from workbench.run import Result
+from workbench.core import signals
+from workbench.core.errors import ConfigError, Terminated
+from workbench.runs.train_pack import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
 from workbench.sweeps.executors.remote import SECONDS_TO_END, Place, brief, full, settle, shared
 from workbench.tracking.base import Sink
 
 if TYPE_CHECKING:
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
 
 
 def cores() -> int:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from workbench import signals
-from workbench.errors import ConfigError, WorkbenchError
+from workbench.core import signals
+from workbench.core.errors import ConfigError, WorkbenchError
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
 from workbench.sweeps.executors.ray_board import Board
 from workbench.sweeps.executors.remote import (
@@ -34,7 +34,7 @@ from workbench.tracking.base import Sink
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_WITHOUT_NODE = 60.0

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 import torch
 
-from workbench.errors import ConfigError, TrackingError
-from workbench.run import Result
+from workbench.core.errors import ConfigError, TrackingError
+from workbench.runs.train_pack import Result
 from workbench.sweeps.executors.base import PackTask, Worker
-from workbench.sweeps.ledger import as_result
+from workbench.sweeps.finished_runs import as_result
 from workbench.tracking.base import Outcome, Sink
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
 
 Brief = tuple[Any, ...]
 SECONDS_TO_END = 20.0  # for workers to close their runs
@@ -39,7 +39,7 @@ class Place:
 
 @lru_cache(maxsize=1)
 def _worker(place: Place) -> Worker:
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
 
     store = Store(place.uri)
     if store.file is not None and not store.file.exists():  # it would be made, and nobody would look there
@@ -52,7 +52,7 @@ def _worker(place: Place) -> Worker:
 
 def shared(sink: Sink, who: str) -> "MlflowSink":
     """The sink, if other processes can open its store too; else raise TrackingError."""
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
 
     if not isinstance(sink, MlflowSink):
         raise TrackingError(f"{who}: needs a store that several processes can write to")
@@ -83,9 +83,9 @@ def full(task: PackTask, answer: Sequence[Brief]) -> list[Result]:
 
 def settle(sink: "MlflowSink", task: PackTask, reason: str) -> list[Result]:
     """What the store knows of a pack whose worker is gone: its runs are ended, and not done is failed."""
-    from workbench.tracking import lost
+    from workbench.tracking import lost_runs
 
-    runs = lost.settle(sink, _sweep_of(task), _keys_of(task), reason)
+    runs = lost_runs.settle(sink, _sweep_of(task), _keys_of(task), reason)
     results = []
     for job in task.jobs:
         tries = runs.get(job.tags["key"])
@@ -100,10 +100,10 @@ def settle(sink: "MlflowSink", task: PackTask, reason: str) -> list[Result]:
 
 def end_all(sink: "MlflowSink", tasks: Iterable[PackTask], reason: str) -> None:
     """End every run of these tasks, which are of one sweep, that is still open."""
-    from workbench.tracking import lost
+    from workbench.tracking import lost_runs
 
     tasks = list(tasks)
-    lost.settle(sink, _sweep_of(tasks[0]), set().union(*map(_keys_of, tasks)), reason)
+    lost_runs.settle(sink, _sweep_of(tasks[0]), set().union(*map(_keys_of, tasks)), reason)
 
 
 def _sweep_of(task: PackTask) -> str:

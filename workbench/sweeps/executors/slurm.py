@@ -12,9 +12,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from workbench import signals
-from workbench.errors import ConfigError, Terminated
-from workbench.run import Result
+from workbench.core import signals
+from workbench.core.errors import ConfigError, Terminated
+from workbench.runs.train_pack import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
 from workbench.sweeps.executors.remote import (
     SECONDS_TO_END,
@@ -32,7 +32,7 @@ from workbench.tracking.locks import private
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
-    from workbench.tracking.mlflow import MlflowSink
+    from workbench.tracking.mlflow_sink import MlflowSink
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "sinfo")
 OF_SUBMITIT = ("array_parallelism", "setup", "additional_parameters")  # no options of sbatch

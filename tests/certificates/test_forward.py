@@ -1,0 +1,168 @@
+"""The independent forward pass: it agrees with all there is, and with nothing that was broken once."""
+
+from dataclasses import replace
+from inspect import signature
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+import workbench as wb
+from tests.outer import replace_target
+from workbench.certificates.certificate import certify
+from workbench.certificates.forward import Forward, Nodes, forward_rows
+from workbench.certificates.trained import spot_points
+from workbench.config.instantiate import options
+from workbench.config.prepare import build_pack
+from workbench.nn import activations, builders, losses
+from workbench.nn.check import reference_forward
+from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.batch_norm import BatchNorm
+from workbench.nn.layers.dense import Dense
+from workbench.nn.layers.dropout import Dropout
+from workbench.nn.layers.highway import Highway
+from workbench.nn.layers.layer_norm import LayerNorm
+from workbench.nn.layers.maxout import Maxout
+from workbench.nn.layers.residual import Residual
+from workbench.nn.layers.tied import Tied
+
+DATA = {"squared_error": "diabetes", "binary_nll": "breast_cancer", "perceptron": "breast_cancer"}
+NETS: dict[str, list[str]] = {
+    "perceptron": ["architecture=perceptron"],
+    "mlp": ["architecture.hidden=[4,3]", "architecture.dropout=0.3", "optimizer.weight_decay=0.1"],
+    "maxout_mlp": ["architecture=maxout_mlp", "architecture.hidden=[4,3]"],
+    "residual_mlp": ["architecture=residual_mlp", "architecture.width=4", "architecture.scale=sqrt_depth"],
+    "highway_mlp": ["architecture=highway_mlp", "architecture.width=4", "architecture.depth=2"],
+    "autoencoder": ["architecture=autoencoder", "architecture.hidden=[4,3]", "target=input", "loss=squared_error"],
+}
+
+
+def _rows(*overrides: str, data: str = "wine") -> list[Forward]:
+    """The forward pass of two replicas of an untrained net."""
+    specs = [wb.configure([f"data={data}", *overrides, f"seed={seed}"]) for seed in (0, 1)]
+    pack = build_pack(specs)
+    whole, *before = spot_points(pack, pack.initial_params(), range(2))
+    return forward_rows(Nodes.of(specs[0].resolved), whole, before)
+
+
+def _wrong(rows: list[Forward]) -> list[str]:
+    return [row.part for row in rows if not row.agrees]
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+@pytest.mark.parametrize("net", NETS)
+def test_every_architecture_agrees(net: str, norm: str) -> None:
+    """With every norm, in training and in evaluation, layer by layer."""
+    rows = _rows(*NETS[net], f"norm={norm}")
+    assert not _wrong(rows)
+    assert all(row.error is not None for row in rows)
+    assert {"output: z", "output: h(z)", "loss C"} <= {row.part for row in rows}
+
+
+def test_everything_has_a_second_form() -> None:
+    """A new activation, loss, norm or architecture of the workbench's own needs one."""
+    assert sorted(reference_forward.ACTIVATIONS) == options("activation")
+    assert sorted(reference_forward.LOSSES) == options("loss")
+    assert sorted(reference_forward.ARCHITECTURES) == options("architecture")
+    assert len(reference_forward.NORMS) == len(options("norm"))
+
+
+@pytest.mark.parametrize("name", options("activation"))
+def test_a_wrong_activation_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Right it agrees; off by a millionth it does not, in a hidden layer or as output."""
+    right = getattr(activations, name)
+    hidden = ["architecture.hidden=[3]", "loss=squared_error", f"activation={name}"]
+    outer = ["architecture=perceptron", "loss=squared_error", f"activation@loss.output={name}"]
+    cases = [(one, part) for one, part in ((hidden, "activation f(z)"), (outer, "output: h(z)")) if name != "unit_step"]
+    for overrides, _ in cases:
+        assert not _wrong(_rows(*overrides, data="diabetes"))
+
+    def wrong(**values: Any) -> activations.Activation:
+        made: activations.Activation = right(**values)
+        return replace(made, forward=lambda z, *rest: made.forward(z, *rest) + 1e-6 * (1 + z * z))
+
+    monkeypatch.setattr(wrong, "__signature__", signature(right), raising=False)
+    monkeypatch.setattr(wrong, "__annotations__", right.__annotations__)
+    replace_target(monkeypatch, f"workbench.nn.activations.{name}", wrong)
+    for overrides, part in cases:
+        assert part in _wrong(_rows(*overrides, data="diabetes")), overrides
+
+
+@pytest.mark.parametrize("name", options("loss"))
+def test_a_wrong_loss_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Its value, and what it predicts."""
+    words = ["architecture=perceptron", f"loss={name}"]
+    data = DATA.get(name, "wine")
+    assert not _wrong(_rows(*words, data=data))
+    pack = build_pack([wb.configure([f"data={data}", *words])])
+    spec = wb.configure([f"data={data}", *words])
+    (point,) = spot_points(pack, pack.initial_params(), range(1))
+    right = point.objective.loss
+    scaled = replace(right, measure=lambda z, y: (right.measure(z, y)[0] * 1.000001, right.measure(z, y)[1]))
+    turned = replace(right, predict=lambda z: right.predict(z) + 1e-6)
+    for loss, part in ((scaled, "loss C"), (turned, "output: h(z)")):
+        broken = replace(point, objective=replace(point.objective, loss=loss))
+        assert part in _wrong(forward_rows(Nodes.of(spec.resolved), broken))
+
+
+BROKEN: list[tuple[type, list[str]]] = [
+    (Dense, ["architecture.hidden=[3]"]),
+    (Activate, ["architecture.hidden=[3]"]),
+    (BatchNorm, ["architecture.hidden=[3]", "norm=batch"]),
+    (LayerNorm, ["architecture.hidden=[3]", "norm=layer"]),
+    (Dropout, ["architecture.hidden=[3]", "architecture.dropout=0.3"]),
+    (Highway, NETS["highway_mlp"]),
+    (Residual, NETS["residual_mlp"]),
+    (Maxout, NETS["maxout_mlp"]),
+    (Tied, ["architecture.hidden=[3]", "pretraining=autoencoder", "pretraining.tied=true"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "overrides"), BROKEN, ids=[kind.__name__ for kind, _ in BROKEN])
+def test_a_wrong_layer_is_found(monkeypatch: pytest.MonkeyPatch, kind: Any, overrides: list[str]) -> None:
+    """Whatever it is off by, and wherever it stands; autograd through the same forward pass would follow it."""
+    right = kind.forward
+    assert not _wrong(_rows(*overrides))
+
+    def wrong(self: Any, params: Any, x: Tensor, *mode: Any) -> Any:
+        out, tape = right(self, params, x, *mode)
+        return out * 1.00001, tape
+
+    monkeypatch.setattr(kind, "forward", wrong)
+    assert _wrong(_rows(*overrides))
+
+
+def test_a_wrong_penalty_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """λ in place of λ/2."""
+    words = ["architecture.hidden=[3]", "optimizer.weight_decay=0.1"]
+    monkeypatch.setattr("workbench.nn.objective.l2_penalty", lambda params, decay: 2 * losses.l2_penalty(params, decay))
+    assert _wrong(_rows(*words)) == ["J = C + penalty"]
+
+
+def test_a_wrong_architecture_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A net without the activation of its first layer; `check` says where, and disagrees."""
+    right = builders.mlp
+
+    def wrong(**values: Any) -> Any:
+        model = right(**values)
+        return replace(model, layers=tuple(one for place, one in enumerate(model.layers) if place != 1))
+
+    monkeypatch.setattr(wrong, "__signature__", signature(right), raising=False)
+    monkeypatch.setattr(wrong, "__annotations__", right.__annotations__)
+    replace_target(monkeypatch, "workbench.nn.builders.mlp", wrong)
+    found = certify(wb.configure(["data=wine", "architecture.hidden=[4,3]"]))
+    assert all(row.agrees for row in found.rows)
+    assert not found.agrees
+    assert "l2: z" in _wrong(found.forward)
+
+
+def test_what_is_the_users_own_is_said_not_to_be_compared() -> None:
+    """Its layers still are."""
+    spec = wb.configure(["data=wine", "architecture.hidden=[3]"])
+    pack = build_pack([spec])
+    points = list(spot_points(pack, pack.initial_params(), range(1)))
+    nodes = replace(Nodes.of(spec.resolved), activation={"_target_": "mine.relu"})
+    found = {row.part: row.error for row in forward_rows(nodes, points[0])}
+    assert found["activation (none: a function of your own)"] is None
+    assert found["l1: z"] is not None
+    assert all(error is None or error < 1e-10 for error in found.values())

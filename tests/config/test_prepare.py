@@ -1,0 +1,146 @@
+"""From a configuration to a pack: what does not fit together is refused, nodes inside nodes, values per replica."""
+
+import pytest
+import torch
+
+import workbench as wb
+from workbench.config import prepare
+from workbench.config.compose import configure_each
+from workbench.config.prepare import build_pack, loss_of, target_of, validate, validate_all
+from workbench.core.errors import ConfigError
+from workbench.nn.schedules import Cosine, Warmup
+
+SMALL = ("data=wine", "architecture.hidden=[4]")
+REFUSED = [
+    ("activation=unit_step", "activation: must have a slope, but f' of unit_step is 0 everywhere: no gradient reaches"),
+    (
+        "loss=squared_error activation@loss.output=unit_step",
+        "loss.output: must have a slope, but f' of this one is 0 everywhere and no gradient passes it; "
+        "write loss=perceptron for the unit step, or activation@loss.output=sigmoid",
+    ),
+    (
+        "norm=batch train.batch_size=1",
+        "train.batch_size: must be at least 2 for norm=batch, whose statistics are those of the batch, got 1; "
+        "write train.batch_size=32 or norm=layer",
+    ),
+    ("train.clip_norm=-1", "train.clip_norm: must be above 0, or null, got -1.0; write for example train.clip_norm=1"),
+    ("train.clip_norm=0", "train.clip_norm: must be above 0, or null, got 0.0"),
+    ("train.clip_norm=inf", "train.clip_norm: must be at most 3.4e+38, got inf; write for example train.clip_norm=1"),
+    (
+        "data=breast_cancer loss=binary_nll target=input",
+        "loss: binary_nll needs binary targets, but target=input has real targets; write loss=squared_error",
+    ),
+    (
+        "loss=squared_error activation@loss.output=leaky_relu loss.output.slope=5",
+        "loss.output.slope: must be less than or equal to 1, got 5",
+    ),
+    (
+        "schedule=warmup schedule@schedule.then=cosine schedule.then.floor=2",
+        "schedule.then.floor: must be less than or equal to 1, got 2",
+    ),
+    ("schedule=warmup schedule.steps=0", "schedule.steps: must be greater than or equal to 1, got 0"),
+    ("schedule=step schedule.factor=0", "schedule.factor: must be greater than 0, got 0"),
+    ("architecture.dropout=1", "architecture.dropout: must be less than 1, got 1"),
+    ("loss.smoothing=1", "loss.smoothing: must be less than 1, got 1"),
+    ("activation=leaky_relu activation.slope=2", "activation.slope: must be less than or equal to 1, got 2"),
+    ("optimizer=adam optimizer.beta1=1", "optimizer.beta1: must be less than 1, got 1"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), REFUSED, ids=[overrides for overrides, _ in REFUSED])
+def test_what_does_not_fit_is_refused(overrides: str, message: str) -> None:
+    """The error names the dotted key, the rule, what came and what to write."""
+    with pytest.raises(ConfigError) as caught:
+        validate(wb.configure([*SMALL, *overrides.split()]))
+    assert str(caught.value).startswith(message)
+
+
+def test_an_autoencoder_of_labels_is_refused() -> None:
+    """Three classes are no eight inputs."""
+    spec = wb.configure(["data=wine", "architecture=autoencoder", "target=label", "loss=softmax_nll"])
+    with pytest.raises(ConfigError, match="an autoencoder must give back its 13 inputs, got 3 outputs to learn; write"):
+        validate(spec)
+
+
+def test_an_autoencoder_learns_its_inputs() -> None:
+    """It brings target and loss along; targets are the standardized inputs of the same examples."""
+    spec = wb.configure(["data=wine", "architecture=autoencoder"])
+    assert (spec.config.target.name, spec.choices["loss"]) == ("input", "squared_error")
+    pack = build_pack([spec])
+    assert torch.equal(pack.data.train.x, pack.data.train.y)
+    assert pack.data.n_classes is None
+
+
+def test_a_unit_step_alone_is_a_perceptron() -> None:
+    """Where no layer lies below it the activation is not asked for, and the perceptron rule trains it."""
+    spec = wb.configure(["data=breast_cancer", "architecture=perceptron", "loss=perceptron", "activation=unit_step"])
+    validate(spec)
+    assert target_of(spec, loss_of(spec)) == "binary"
+
+
+def test_nodes_inside_nodes_are_built() -> None:
+    """`activation@loss.output` and `schedule@schedule.then` choose the parts of a loss and of a schedule."""
+    spec = wb.configure([*SMALL, "loss=squared_error", "activation@loss.output=tanh"])
+    z = torch.tensor([[[0.5]]])
+    assert torch.equal(loss_of(spec).predict(z), torch.tanh(z))
+    plain = wb.configure([*SMALL, "loss=squared_error"])
+    assert torch.equal(loss_of(plain).predict(z), z)
+    pack = build_pack(
+        [
+            wb.configure([*SMALL, "schedule=warmup", "schedule@schedule.then=cosine", f"schedule.then.floor={floor}"])
+            for floor in (0.25, 0.5)
+        ]
+    )
+    assert isinstance(pack.schedule, Warmup)
+    assert isinstance(pack.schedule.then, Cosine)
+    assert pack.schedule.then.floor.tolist() == [0.25, 0.5]
+    assert pack.schedule.steps == 100
+
+
+def test_parts_are_settings_of_the_run() -> None:
+    """The names and the values of parts stand beside those of groups, under their dotted keys."""
+    spec = wb.configure([*SMALL, "loss=squared_error", "activation@loss.output=leaky_relu", "loss.output.slope=0.2"])
+    settings = spec.settings
+    assert (settings["loss"], settings["loss.output"], settings["loss.output.slope"]) == (
+        "squared_error",
+        "leaky_relu",
+        0.2,
+    )
+    assert settings["activation"] == "relu"
+
+
+def test_values_of_replicas_are_stacked() -> None:
+    """Cuts (infinite where a run has none), slopes and optimizer's values are one per replica, in the runs' order."""
+    rows = ["train.clip_norm=2 activation.slope=0.1", "activation.slope=0.2 optimizer.lr=0.5", "train.clip_norm=3"]
+    specs = [wb.configure([*SMALL, "activation=leaky_relu", *row.split()]) for row in rows]
+    pack = build_pack(specs)
+    assert pack.clip_norm is not None
+    assert pack.clip_norm.tolist() == [2, float("inf"), 3]
+    assert pack.optimizer.lr.tolist() == pytest.approx([0.1, 0.5, 0.1])
+    assert pack.initial_params()["l1.slope"].tolist() == pytest.approx([0.1, 0.2, 0.01])
+    assert build_pack(specs[1:2]).clip_norm is None
+
+
+def test_decoupled_decay_is_no_part_of_the_objective() -> None:
+    """adamw's λ stays with the optimizer; adam's is a penalty."""
+    objectives = {
+        name: build_pack([wb.configure([*SMALL, f"optimizer={name}", "optimizer.weight_decay=0.1"])]).objective
+        for name in ("adam", "adamw")
+    }
+    assert objectives["adam"].weight_decay is not None
+    assert objectives["adamw"].weight_decay is None
+
+
+def test_runs_that_differ_in_seeds_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each distinct run is looked at, the first of those that differ in seeds alone stands for them."""
+    seen: list[tuple[int, float]] = []
+    monkeypatch.setattr(
+        prepare, "validate", lambda spec: seen.append((spec.config.seed, spec.resolved["optimizer"]["lr"]))
+    )
+    settings = [{"seed": seed, "optimizer.lr": lr} for lr in (0.1, 0.2) for seed in (3, 4, 5)]
+    validate_all(configure_each(SMALL, settings))
+    assert seen == [(3, 0.1), (3, 0.2)]
+    settings += [{"seed": 3, "optimizer.lr": 0.1, "split.test": 0.2}]
+    seen.clear()
+    validate_all(configure_each(SMALL, settings))
+    assert seen == [(3, 0.1), (3, 0.2), (3, 0.1)]

@@ -1,0 +1,40 @@
+"""The memory that is free: the least of what machine, control groups and the process's own limit leave."""
+
+from pathlib import Path
+
+import pytest
+
+from workbench.core import memory
+from workbench.core.memory import GIB, available, gib
+
+
+def test_it_is_that_of_this_machine() -> None:
+    """More than nothing, and no more than there is."""
+    total = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemTotal:")
+    )
+    assert 0 < available() <= total
+
+
+@pytest.mark.parametrize(("limit", "free"), [("1000000", 1000000 - 400000 + 50000), ("300000", 0)])
+def test_a_control_group_bounds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, free: int) -> None:
+    """Limit less use, the cache of files not counted; of the group above too."""
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    for name, text in (("max", limit), ("current", "400000"), ("stat", "anon 1\ninactive_file 50000\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert available() == free
+    (tmp_path / "memory.max").write_text("max")
+    assert available() > 10 * free
+
+
+def test_the_process_own_limit_bounds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `ulimit -v` sets it."""
+    monkeypatch.setattr(memory, "getrlimit", lambda which: (memory._own_size() + 10_000_000, -1))
+    assert available() == pytest.approx(10_000_000, abs=5_000_000)
+
+
+def test_bytes_for_a_message() -> None:
+    """Two digits of what is small."""
+    assert (gib(GIB / 8), gib(1.5 * GIB), gib(100 * GIB)) == ("0.12 GiB", "1.5 GiB", "100 GiB")

@@ -1,0 +1,508 @@
+"""Intervals and tests against published tables, statsmodels, scipy's own, enumeration and simulation."""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.api import OLS, add_constant
+from statsmodels.duration.survfunc import survdiff
+from statsmodels.stats import contingency_tables
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+from statsmodels.stats.weightstats import ttost_paired
+
+from workbench.core.stats import (
+    EXACT,
+    RESAMPLES,
+    bca_interval,
+    holm,
+    log_rank,
+    mcnemar,
+    mean_interval,
+    minimum_detectable,
+    newcombe,
+    sign_flip,
+    skewed_t,
+    t_interval,
+    tost,
+    wilson,
+)
+
+CONFIDENCES = st.floats(0.5, 0.999)
+FRACTIONS = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+# the differences in height of crossed and self-fertilized maize, in eighths of an inch
+DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+# weeks of remission in leukemia under 6-MP, whether the relapse was seen, and under placebo, where all were
+TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
+RELAPSED = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+PLACEBO = [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23]
+
+
+def test_interval_worked_by_hand() -> None:
+    """1 … 5: mean 3, s = √2.5, so s/√5 = √½; t(0.975, 4) = 2.776 from the printed tables."""
+    interval = mean_interval([1, 2, 3, 4, 5])
+    assert interval.mean == 3
+    assert interval.n == 5
+    assert interval.half_width == pytest.approx(2.776 * math.sqrt(0.5), abs=5e-4)
+    assert interval.low == pytest.approx(3 - 1.963, abs=5e-4)
+    assert interval.high == pytest.approx(3 + 1.963, abs=5e-4)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
+@pytest.mark.parametrize("n", [2, 3, 30])
+def test_interval_equals_scipys(n: int, confidence: float) -> None:
+    """The interval that belongs to the one-sample t test."""
+    values = np.random.default_rng(n).normal(3, 2, n)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+    interval = mean_interval(values.tolist(), confidence)
+    assert interval.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), rel=1e-10)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    """Of 2000 intervals at 90 % over five normal values, the share that holds the mean is 0.9 ± 4 standard errors."""
+    draws = np.random.default_rng(0).normal(7, 3, (2000, 5))
+    intervals = [mean_interval(row.tolist(), 0.9) for row in draws]
+    covered = np.mean([one.low <= 7 <= one.high for one in intervals])
+    assert abs(covered - 0.9) < 4 * math.sqrt(0.9 * 0.1 / 2000)
+
+
+def test_interval_of_one_value_has_no_ends() -> None:
+    """One seed says nothing of the spread."""
+    interval = mean_interval([2.5])
+    assert (interval.mean, interval.n) == (2.5, 1)
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+
+
+def test_interval_of_nothing() -> None:
+    """No value, no mean, and no warning from numpy."""
+    interval = mean_interval([])
+    assert interval.n == 0
+    assert math.isnan(interval.mean)
+
+
+def test_interval_of_equal_values_is_a_point() -> None:
+    """No spread, no width."""
+    assert mean_interval([4.0, 4.0, 4.0])[:3] == (4, 4, 4)
+
+
+def test_interval_of_a_slope_equals_statsmodels() -> None:
+    """scipy's linregress gives the slope and its standard error, the interval needs nothing else."""
+    x, noise = np.arange(9.0), np.random.default_rng(0).normal(0, 1, 9)
+    line = stats.linregress(x, 2 * x + noise)
+    expected = OLS(2 * x + noise, add_constant(x)).fit().conf_int(0.1)[1]
+    interval = t_interval(line.slope, line.stderr, 7, 9, 0.9)
+    assert (interval.low, interval.high) == pytest.approx(expected, rel=1e-10)
+    assert (interval.mean, interval.n) == (line.slope, 9)
+
+
+def _bca_by_enumeration(values: list[float], confidence: float) -> list[float]:
+    """Efron's formula over all nⁿ resamples, the acceleration from the values' own skewness."""
+    deviations = np.array(values) - np.mean(values)
+    means = np.round(np.mean(list(itertools.product(values, repeat=len(values))), axis=1), 9)
+    center = np.round(np.mean(values), 9)
+    z0 = stats.norm.ppf(((means < center).mean() + (means <= center).mean()) / 2)
+    a = (deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5)
+    tails = z0 + stats.norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
+    ends: list[float] = np.quantile(means, stats.norm.cdf(z0 + tails / (1 - a * tails))).tolist()
+    return ends
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("values", [[0.1, 0.2, 0.4, 0.9, 2.0, 5.3], [-3.1, -0.4, 0.3, 0.35, 0.5, 0.9]])
+def test_bootstrap_equals_the_enumerated_one(values: list[float], confidence: float) -> None:
+    """On skewed values, where the percentile interval lies elsewhere."""
+    low, high = _bca_by_enumeration(values, confidence)
+    interval = bca_interval(values, confidence)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.03 * (high - low))
+    assert interval.mean == pytest.approx(np.mean(values), rel=1e-12)
+    assert interval.n == 6
+    assert interval.half_width == (interval.high - interval.low) / 2 != interval.high - interval.mean
+    resamples = np.mean(list(itertools.product(values, repeat=6)), axis=1)
+    percentile = np.quantile(resamples, [(1 - confidence) / 2, (1 + confidence) / 2])
+    assert np.abs(percentile - (low, high)).max() > 0.06 * (high - low), "this reference tells the two apart"
+
+
+def test_bootstrap_of_values_with_ties_is_symmetric() -> None:
+    """Means that differ by rounding only count as equal, or the correction for bias would see a bias here."""
+    interval = bca_interval([-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3])
+    assert interval.low == pytest.approx(-interval.high, abs=0.01)
+
+
+def test_bootstrap_covers_about_as_often_as_it_says() -> None:
+    """Of 400 intervals over 20 normal values; known to fall a little short of 0.95 for so few."""
+    draws = np.random.default_rng(1).normal(7, 3, (400, 20))
+    intervals = [bca_interval(row.tolist()) for row in draws]
+    covered = np.mean([one.low <= 7 <= one.high for one in intervals])
+    assert 0.89 < covered < 0.96
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12), st.floats(0.5, 0.99))
+@example([0.0, 1e-120], 0.95)
+@example([0.0, 5e-324], 0.95)
+@example([0.1, 0.1, 0.1, math.nextafter(0.1, 1)], 0.95)
+@example([0.0] * 60 + [1.0], 0.9999)
+@example([1e300, -1e300], 0.95)
+def test_bootstrap_stays_within_the_values(values: list[float], confidence: float) -> None:
+    """However lopsided, close together or far apart they are, without a warning, and in whatever order."""
+    interval = bca_interval(values, confidence)
+    slack = 1e-11 * (max(values) - min(values)) + 1e-15 * max(map(abs, values))
+    assert min(values) - slack <= interval.low <= interval.high <= max(values) + slack
+    assert interval[1:] == bca_interval(sorted(values), confidence)[1:]
+
+
+def test_bootstrap_moves_and_grows_with_the_values() -> None:
+    """Fahrenheit or Celsius; and a higher confidence is wider at both ends."""
+    values = [0.3, 1.2, -0.4, 2.5, 0.9, 0.1, 4.0]
+    interval = bca_interval(values)
+    moved = bca_interval([32 + 1.8 * value for value in values])
+    assert (moved.low, moved.high) == pytest.approx((32 + 1.8 * interval.low, 32 + 1.8 * interval.high), rel=1e-9)
+    wider = bca_interval(values, 0.99)
+    assert wider.low < interval.low < interval.mean < interval.high < wider.high
+
+
+def test_bootstrap_without_spread() -> None:
+    """A point where all values are equal, though 0.1 + 0.1 + 0.1 over 3 is not 0.1; no ends for one value."""
+    assert bca_interval([0.1, 0.1, 0.1])[1:] == (0.1, 0.1, 3)
+    assert bca_interval([2.0, 2.0])[:3] == (2, 2, 2)
+    alone = bca_interval([2.5])
+    assert (alone.mean, alone.n) == (2.5, 1)
+    assert math.isnan(alone.low)
+    assert math.isnan(alone.high)
+
+
+def test_sign_flip_gives_fishers_number_for_darwins_maize() -> None:
+    """863 of 2¹⁵ sign patterns reach the sum of 314, 28 of them exactly (Fisher 1935, section 21)."""
+    assert sign_flip(DARWIN) == 863 / 2**15
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=8), st.integers(-2, 2))
+def test_sign_flip_equals_brute_force(tenths: list[int], than: int) -> None:
+    """Counted in whole numbers, so ties are ties; the function gets them as tenths, with their rounding."""
+    deviations = [value - than for value in tenths]
+    signed = itertools.product(*[(one, -one) for one in deviations])
+    expected = sum(sum(pattern) >= sum(deviations) for pattern in signed) / 2 ** len(deviations)
+    assert sign_flip([value / 10 for value in tenths], than / 10) == expected
+
+
+def test_sign_flip_is_exact_up_to_its_limit() -> None:
+    """The smallest p-value there is: one pattern of all, then one sample of all."""
+    assert sign_flip([1.0 + i for i in range(EXACT)]) == 2.0**-EXACT
+    assert sign_flip([1.0 + i for i in range(EXACT + 1)]) == 1 / (1 + RESAMPLES)
+
+
+@pytest.mark.parametrize("than", [0, 2, 6])
+def test_sampled_sign_flip_is_near_the_exact_one(than: int) -> None:
+    """25 whole numbers, their signed sums counted one by one; within 4 standard errors, and the same every time."""
+    values = np.random.default_rng(0).integers(-9, 20, 25).tolist()
+    law = Counter({0: 1})
+    for value in values:
+        grown: Counter[int] = Counter()
+        for total, count in law.items():
+            grown[total + value - than] += count
+            grown[total - value + than] += count
+        law = grown
+    exact = sum(count for total, count in law.items() if total >= sum(values) - 25 * than) / 2**25
+    p = sign_flip(values, than)
+    assert abs(p - exact) < 4 * math.sqrt(exact * (1 - exact) / RESAMPLES) + 1 / RESAMPLES
+    assert sign_flip(values, than) == p
+
+
+@pytest.mark.parametrize("n", [7, EXACT + 1])
+def test_sign_flip_of_what_equals_the_bound_proves_nothing(n: int) -> None:
+    """Every pattern ties."""
+    assert sign_flip([0.1 + 0.2] * n, 0.3) == 1
+    assert sign_flip([0.7] * n, 0.7) == 1
+
+
+@pytest.mark.parametrize("around", [0.0, 0.2])
+@pytest.mark.parametrize("margin", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize("shift", [-0.3, 0.0, 0.4])
+def test_equivalence_equals_statsmodels(shift: float, margin: float, around: float) -> None:
+    """With differences within and beyond the margin, on either side."""
+    first, other = np.random.default_rng(3).normal(0, 1, (2, 12))
+    expected = ttost_paired(first + shift, other, around - margin, around + margin)[0]
+    assert tost((first + shift - other).tolist(), margin, around) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=2, max_size=9), st.floats(0.01, 3), st.floats(0.01, 0.4))
+def test_equivalence_holds_where_the_interval_is_inside(values: list[float], margin: float, level: float) -> None:
+    """P < α iff the interval at 1 - 2α lies strictly within the margin."""
+    interval = mean_interval(values, 1 - 2 * level)
+    room = margin - max(-interval.low, interval.high)
+    if abs(room) > 1e-9:
+        assert (tost(values, margin) < level) == (room > 0)
+
+
+def test_equivalence_without_spread() -> None:
+    """Certain inside, hopeless at the margin or outside; one value has no spread to compare with."""
+    assert tost([0.5, 0.5], 0.6) == 0
+    assert tost([0.1, 0.1, 0.1], 0.6) == 0
+    assert tost([0.5, 0.5], 0.5) == 1
+    assert tost([0.5, 0.5], 0.1, 0.5) == 0
+    assert tost([-0.5, -0.5], 0.4) == 1
+    assert math.isnan(tost([0.5], 1))
+
+
+@pytest.mark.parametrize(("confidence", "power"), [(0.95, 0.8), (0.99, 0.9), (0.9, 0.5)])
+@pytest.mark.parametrize("n", [5, 10, 60])
+def test_detectable_shift_equals_statsmodels(n: int, confidence: float, power: float) -> None:
+    """Which counts the wrong tail too, hence the tolerance; and it scales with the deviation."""
+    expected = TTestPower().solve_power(nobs=n, alpha=1 - confidence, power=power)
+    assert minimum_detectable(1, n, confidence, power) == pytest.approx(expected, rel=1e-3)
+    assert minimum_detectable(2.5, n, confidence, power) == pytest.approx(2.5 * expected, rel=1e-3)
+
+
+def test_detectable_shift_is_detected_as_often_as_it_says() -> None:
+    """Of 20 000 t tests of three values, 0.9 ± 4 standard errors find it."""
+    shift = minimum_detectable(2, 3, 0.99, 0.9)
+    draws = np.random.default_rng(0).normal(5 + shift, 2, (20_000, 3))
+    found = np.mean(stats.ttest_1samp(draws, 5, axis=1).pvalue < 0.01)
+    assert abs(found - 0.9) < 4 * math.sqrt(0.9 * 0.1 / 20_000)
+
+
+def test_detectable_shift_at_the_ends() -> None:
+    """Two values by the noncentral t itself; many by the printed 1.960 + 0.842; a power below the level needs none."""
+    shift = minimum_detectable(1, 2)
+    assert stats.nct.sf(stats.t.isf(0.025, 1), 1, shift * math.sqrt(2)) == pytest.approx(0.8, abs=1e-6)
+    assert minimum_detectable(1, 40_000) == pytest.approx((1.960 + 0.842) / 200, rel=1e-3)
+    assert minimum_detectable(1, 5, power=0.01) == 0
+    assert minimum_detectable(0, 5) == 0
+
+
+SKEWED = (0.1, 0.2, 0.4, 0.9, 2.0, 5.3, 0.3)
+
+
+def _hall(values: tuple[float, ...], than: float) -> float:
+    """Hall's formula as he writes it, with the unbiased skewness from its definition."""
+    x, n = np.array(values), len(values)
+    s = x.std(ddof=1)
+    g = n / (n - 1) / (n - 2) * (((x - x.mean()) / s) ** 3).sum()
+    t = math.sqrt(n) * (x.mean() - than) / s
+    corrected = t + g * t**2 / (3 * math.sqrt(n)) + g**2 * t**3 / (27 * n) + g / (6 * math.sqrt(n))
+    return float(stats.t(n - 1).sf(corrected))
+
+
+@pytest.mark.parametrize("values", [SKEWED[3:6], SKEWED, SKEWED * 6], ids=len)
+@pytest.mark.parametrize("than", [-3.0, 0.0, 1.2, 2.0, 9.0])
+def test_skewed_t_is_halls_formula(values: tuple[float, ...], than: float) -> None:
+    """To the right of skewed values and to the left of them, of three, seven and forty-two values."""
+    assert skewed_t(values, than) == pytest.approx(_hall(values, than), rel=1e-9)
+    mirrored = tuple(-value for value in values)
+    assert skewed_t(mirrored, than) == pytest.approx(_hall(mirrored, than), rel=1e-9)
+
+
+@pytest.mark.parametrize("than", [-1.0, 0.5, 2.0])
+@pytest.mark.parametrize("values", [(1.0, 2.0, 3.0, 4.0), (0.5, 2.0)])
+def test_skewed_t_of_values_without_skewness_is_students(values: tuple[float, ...], than: float) -> None:
+    """Symmetric values have none, two values are too few to have one."""
+    expected = stats.ttest_1samp(values, than, alternative="greater").pvalue
+    assert skewed_t(values, than) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "than", "p"), [([2.0, 2.0], 1.0, 0.0), ([2.0, 2.0], 2.0, 1.0), ([2.0], 1.0, 0.0), ([2.0], 3.0, 1.0)]
+)
+def test_skewed_t_without_spread(values: list[float], than: float, p: float) -> None:
+    """Equal values leave no doubt."""
+    assert skewed_t(values, than) == p
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=9), st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_skewed_t_grows_with_the_bound(values: list[float], than: float, more: float) -> None:
+    """A higher bound is never easier to pass, whatever the skewness; numbers of any size are numbers."""
+    below, above = skewed_t(values, than), skewed_t(values, than + more)
+    assert 0 <= below <= above + 1e-9
+    assert above <= 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_as_printed(successes: int, n: int, low: float, high: float) -> None:
+    """Newcombe 1998, Interval estimation for the single proportion, table I, method 3."""
+    interval = wilson(successes, n)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+    assert (interval.mean, interval.n) == (successes / n, n)
+
+
+@given(FRACTIONS, CONFIDENCES)
+def test_wilson_equals_statsmodels(fraction: tuple[int, int], confidence: float) -> None:
+    """And holds the proportion, within 0 and 1."""
+    interval = wilson(*fraction, confidence)
+    expected = proportion_confint(*fraction, 1 - confidence, method="wilson")
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-12)
+    assert 0 <= interval.low <= interval.mean <= interval.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "other_successes", "other_n", "low", "high"),
+    [
+        (56, 70, 48, 80, 0.0524, 0.3339),
+        (9, 10, 3, 10, 0.1705, 0.8090),
+        (6, 7, 2, 7, 0.0582, 0.8062),
+        (5, 56, 0, 29, -0.0381, 0.1926),
+        (0, 10, 0, 20, -0.1611, 0.2775),
+        (0, 10, 0, 10, -0.2775, 0.2775),
+        (10, 10, 0, 20, 0.6791, 1),
+        (10, 10, 0, 10, 0.6075, 1),
+    ],
+)
+def test_newcombe_as_printed(
+    successes: int, n: int, other_successes: int, other_n: int, low: float, high: float
+) -> None:
+    """Newcombe 1998, Interval estimation for the difference between independent proportions, table II, method 10."""
+    interval = newcombe(successes, n, other_successes, other_n)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=6e-5)
+    assert interval.mean == pytest.approx(successes / n - other_successes / other_n, abs=1e-15)
+    assert interval.n == n + other_n
+
+
+@given(FRACTIONS, FRACTIONS, CONFIDENCES)
+def test_newcombe_equals_statsmodels(first: tuple[int, int], other: tuple[int, int], confidence: float) -> None:
+    """Within -1 and 1, and the other way round with the sign changed."""
+    interval = newcombe(*first, *other, confidence)
+    expected = confint_proportions_2indep(*first, *other, method="newcomb", compare="diff", alpha=1 - confidence)
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-12)
+    assert -1 <= interval.low <= interval.mean <= interval.high <= 1
+    turned = newcombe(*other, *first, confidence)
+    assert (turned.low, turned.high) == pytest.approx((-interval.high, -interval.low), abs=1e-12)
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+@example(0, 0)
+def test_mcnemar_equals_statsmodels(only_first: int, only_second: int) -> None:
+    """The pairs where both or none succeeded do not count; without any others there is nothing to tell."""
+    p = mcnemar(only_first, only_second)
+    if only_first + only_second:
+        table = [[7, only_first], [only_second, 5]]
+        assert p == pytest.approx(min(1, contingency_tables.mcnemar(table, exact=True).pvalue), rel=1e-9)
+    else:
+        assert p == 1
+
+
+def test_mcnemar_worked_by_hand() -> None:
+    """1 of 10 coins: 2 (1 + 10) / 2¹⁰."""
+    assert mcnemar(1, 9) == mcnemar(9, 1) == pytest.approx(22 / 1024, rel=1e-12)
+
+
+def test_log_rank_gives_the_printed_statistic_for_the_leukemia_trial() -> None:
+    """χ² = 16.79 (Freireich 1963, as Kleinbaum and Klein work it)."""
+    p = log_rank(TREATED, RELAPSED, PLACEBO, [1] * 21)
+    assert stats.chi2.isf(p, 1) == pytest.approx(16.79, abs=5e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_log_rank_equals_statsmodels(seed: int) -> None:
+    """Groups of unlike size with ties and censored times; either may come first."""
+    rng = np.random.default_rng(seed)
+    times, observed = rng.integers(1, 12, 23), rng.random(23) < 0.7
+    group = np.arange(23) < 9
+    arguments = [part.tolist() for one in (group, ~group) for part in (times[one], observed[one])]
+    p = log_rank(*arguments)
+    assert p == pytest.approx(survdiff(times, observed, group)[1], rel=1e-9)
+    assert log_rank(*arguments[2:], *arguments[:2]) == pytest.approx(p, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("times", "observed", "other_times", "other_observed"),
+    [
+        ([1, 2], [0, 0], [3], [0]),  # no event
+        ([1] * 49, [1] * 49, [1] * 3, [1] * 3),  # all at once
+        ([1, 2], [0, 0], [3, 4], [1, 1]),  # nobody left to compare with
+        ([5], [1], [5], [1]),
+    ],
+)
+def test_log_rank_where_nothing_tells_the_groups_apart(
+    times: list[float], observed: list[bool], other_times: list[float], other_observed: list[bool]
+) -> None:
+    """The statistic is 0/0 there, without a warning."""
+    assert log_rank(times, observed, other_times, other_observed) == 1
+
+
+def test_holm_worked_by_hand() -> None:
+    """4 · 0.005; 3 · 0.01; 2 · 0.03, which 0.04 may not undercut; and an empty family."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02], rel=1e-12)
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 10])
+def test_holm_equals_statsmodels(m: int) -> None:
+    """With ties, in the order given."""
+    p_values = np.random.default_rng(m).integers(0, 20, m) / 100
+    assert holm(p_values.tolist()) == pytest.approx(multipletests(p_values, method="holm")[1], rel=1e-12)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_monotone(p_values: list[float]) -> None:
+    """Never below the p-value, above Bonferroni's or above 1; larger p-values stay larger."""
+    adjusted = holm(p_values)
+    assert all(p <= one <= min(1, len(p_values) * p) for p, one in zip(p_values, adjusted, strict=True))
+    ranked = [one for _, one in sorted(zip(p_values, adjusted, strict=True))]
+    assert ranked == sorted(adjusted)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: wilson(4, 3), "successes must lie in 0 … n with n at least 1, got 4 of 3"),
+        (lambda: wilson(-1, 3), "got -1 of 3"),
+        (lambda: wilson(0, 0), "got 0 of 0"),
+        (lambda: newcombe(1, 3, 5, 4), "got 5 of 4"),
+        (lambda: mcnemar(-1, 3), "counts must be at least 0, got -1 and 3"),
+        (lambda: mcnemar(3, -1), "got 3 and -1"),
+        (lambda: holm([0.1, math.nan]), r"p-values must be numbers from 0 to 1, got \[0.1, nan\]"),
+        (lambda: holm([1.1]), "p-values"),
+        (lambda: holm([-0.1]), "p-values"),
+        (lambda: tost([1, 2], 0), "margin must be finite and above 0, got 0"),
+        (lambda: tost([1, 2], math.inf), "margin"),
+        (lambda: tost([1, 2], math.nan), "margin"),
+        (lambda: tost([], 1), r"values must be finite numbers, at least one, got \[\]"),
+        (lambda: bca_interval([]), "values"),
+        (lambda: bca_interval([1, math.nan]), r"values must be .* got \[1, nan\]"),
+        (lambda: bca_interval([1, math.inf]), "values"),
+        (lambda: sign_flip([]), "values"),
+        (lambda: sign_flip([1, math.nan]), "values"),
+        (lambda: sign_flip([1, 2], math.nan), "values"),
+        (lambda: log_rank([], [], [1], [1]), "values"),
+        (lambda: log_rank([1], [1], [2, 3], [1]), "observed must have one entry per time, got 1 for 2 times"),
+        (lambda: t_interval(1, -1, 3, 4), "standard_error must be at least 0 and df above 0, got -1 and 3"),
+        (lambda: t_interval(1, 1, 0, 2), "got 1 and 0"),
+        (lambda: minimum_detectable(-1, 5), "standard_deviation must be at least 0 and n at least 2, got -1 and 5"),
+        (lambda: minimum_detectable(1, 1), "got 1 and 1"),
+        (lambda: minimum_detectable(math.nan, 5), "got nan and 5"),
+        (lambda: minimum_detectable(1, 5, power=1), "power must lie strictly between 0 and 1, got 1"),
+    ],
+)
+def test_bad_arguments_are_refused(call: Callable[[], object], message: str) -> None:
+    """With the value and the rule."""
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("confidence", [0, 1, -0.5, 95, math.nan])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda confidence: t_interval(1, 1, 1, 3, confidence),
+        lambda confidence: mean_interval([1, 2], confidence),
+        lambda confidence: bca_interval([1, 2], confidence),
+        lambda confidence: wilson(1, 2, confidence),
+        lambda confidence: newcombe(1, 2, 1, 3, confidence),
+        lambda confidence: minimum_detectable(1, 3, confidence),
+    ],
+)
+def test_confidence_is_a_fraction(call: Callable[[float], object], confidence: float) -> None:
+    """Not a percentage, and neither nothing nor certainty."""
+    with pytest.raises(ValueError, match=f"confidence must lie strictly between 0 and 1, got {confidence}"):
+        call(confidence)

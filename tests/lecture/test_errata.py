@@ -1,0 +1,138 @@
+"""Each erratum of the lecture, run as printed: rejected, or shown harmless where it says so."""
+
+from itertools import product
+from math import pi
+from pathlib import Path
+
+import pytest
+import torch
+
+from workbench.data.datasets import diabetes
+from workbench.lecture import errata
+from workbench.lecture.counterexamples import best_r2, bump_approximation, relu_approximation
+from workbench.lecture.errata import ERRATA, GRADIENT, HARMLESS_BELOW, Case
+from workbench.lecture.misprints import Problem, SkippedLayer, WeightsOfTheNextLayer, problem, run
+from workbench.lecture.textbook import ManyExamples, OneExample, Scalar, softmax
+from workbench.nn.activations import identity, relu, sigmoid, softplus, tanh
+
+PAGE = Path(__file__).parents[2] / "docs" / "errata.md"
+CLEARLY_WRONG = 1e-2  # five orders of magnitude above the gradient check's 1e-7
+GRADIENTS = [
+    pytest.param(case, id=f"{erratum.id} {case.where}")
+    for erratum in ERRATA
+    for case in erratum.cases
+    if case.unit == GRADIENT
+]
+MOST_LOGISTIC_R2 = -(184.5**2) / (321**2 / 12 * 102 / 100)  # h = 1 everywhere; variance of 101 even steps below it
+ENTRIES = range(-2, 3)
+PRODUCTS = [w1 * x1 + w2 * x2 for w1, w2, x1, x2 in product(ENTRIES, repeat=4)]
+
+# (erratum, position of the case) -> what a hand or a proof gives
+EXPECTED = {
+    ("E5", 0): pi,  # just below the negative x axis: 0.5° for -179.5°
+    ("E5", 1): 0.5,  # every folded point stands for as many above the axis as below
+    ("E8", 0): MOST_LOGISTIC_R2,
+    ("E8", 2): 0.5,  # the half of the targets below 0 stays at 0
+    ("E8", 3): 1,
+    ("E9", 0): PRODUCTS.count(0) / 625,
+    ("E9", 1): 0,
+    ("E9", 2): PRODUCTS.count(-1) / 625,  # w·x + 1 reaches the step's 1, w·x stays below
+    ("E11", 0): 0,
+    ("E11", 1): 1,
+}
+
+
+@pytest.mark.parametrize("case", GRADIENTS)
+def test_printed_formula_is_rejected_or_harmless(case: Case) -> None:
+    """As printed it clashes in shape, lacks a term or gives a gradient clearly off; a harmless case is exact."""
+    outcome = case.outcome()
+    if case.harmless:
+        assert isinstance(outcome, float)
+        assert outcome < HARMLESS_BELOW
+    else:
+        assert outcome in (errata.SHAPES_CLASH, errata.NOT_THERE) or float(outcome) > CLEARLY_WRONG
+
+
+@pytest.mark.parametrize("key", sorted(EXPECTED), ids=lambda key: f"{key[0]} case {key[1] + 1}")
+def test_demonstration_gives_the_number_worked_by_hand(key: tuple[str, int]) -> None:
+    """Errata about no gradient: angles, ranges, ties and XOR come out as a proof or a count says."""
+    (erratum,) = (one for one in ERRATA if one.id == key[0])
+    assert erratum.cases[key[1]].outcome() == pytest.approx(EXPECTED[key], rel=1e-12)
+
+
+def test_every_erratum_is_run() -> None:
+    """E1 to E12 in order, each with a case that shows the harm or a number of its own."""
+    assert [erratum.id for erratum in ERRATA] == [f"E{number}" for number in range(1, 13)]
+    for erratum in ERRATA:
+        assert any(case.unit != GRADIENT or not case.harmless for case in erratum.cases)
+
+
+@pytest.mark.parametrize("approximate", [relu_approximation, bump_approximation])
+@pytest.mark.parametrize("units", [16, 64, 256])
+def test_excluded_units_approximate_at_the_rate_of_interpolation(approximate: object, units: int) -> None:
+    """Units outside the theorem's hypotheses reach max|f''| h²/8 = (2π)²/(8 n²), the error of n straight pieces."""
+    assert callable(approximate)
+    pieces = units if approximate is relu_approximation else units - 1
+    bound = (2 * pi) ** 2 / (8 * pieces**2)
+    assert 0.9 * bound < approximate(units) <= bound
+
+
+def test_theorem_excludes_what_the_lecture_recommends() -> None:
+    """Bounded holds for logistic and tanh only; relu and softplus grow without end."""
+    bounded = {f.__name__: all(abs(end) < float("inf") for end in f().bounds) for f in (sigmoid, tanh, relu, softplus)}
+    assert bounded == {"sigmoid": True, "tanh": True, "relu": False, "softplus": False}
+
+
+def test_logistic_output_cannot_fit_diabetes() -> None:
+    """On the raw targets of diabetes, h in (0, 1) is worse than their mean whatever the weights; identity is not."""
+    y = torch.as_tensor(diabetes().y)
+    spread = (y - y.mean()).square().sum()
+    assert float(1 - (y - y.clamp(*sigmoid().bounds)).square().sum() / spread) < 0
+    assert best_r2(identity(), 25.0, 346.0) == 1
+
+
+def test_skipped_layer_is_harmless_up_to_two_layers_before_the_softmax() -> None:
+    """The printed loop is right for n_l = 2 and lacks a delta for every deeper net tried."""
+    for n_l in range(2, 7):
+        given = problem(*[3] * n_l, 3, output=softmax())
+        if n_l == 2:
+            assert run(SkippedLayer(), given) < HARMLESS_BELOW
+        else:
+            with pytest.raises(KeyError, match=str(n_l - 1)):
+                run(SkippedLayer(), given)
+
+
+@pytest.mark.parametrize("hidden_layers", [1, 2, 3])
+def test_next_layers_weights_never_exist_at_the_last_hidden_layer(hidden_layers: int) -> None:
+    """Step 3 for m examples asks for W⁽ⁿ⁾ (n = n_l) at once in any net with hidden units, whatever the widths."""
+    with pytest.raises(KeyError, match=str(hidden_layers + 2)):
+        run(WeightsOfTheNextLayer(), problem(*[4] * (hidden_layers + 2)))
+
+
+@pytest.mark.parametrize("form", [Scalar(), OneExample(), ManyExamples()], ids=lambda form: type(form).__name__)
+def test_reference_confirms_the_correct_forms(form: OneExample) -> None:
+    """Central differences agree with each correct form to 1e-9, so that what they reject is the printed formula."""
+    nets: list[Problem] = [
+        problem(3, 4, 5, 2, lam=0.1),
+        problem(3, 4, 2, f=sigmoid),
+        problem(3, 4, 3, output=softmax()),
+    ]
+    for given in nets:
+        assert run(form, given) < 1e-9
+
+
+def test_outcome_reports_what_it_does_not_expect() -> None:
+    """Only clashes of shape and missing terms are results; any other error is one."""
+
+    def broken() -> float:
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError, match="out of luck"):
+        Case("anywhere", broken).outcome()
+
+
+def test_page_holds_the_numbers_computed_now() -> None:
+    """docs/errata.md is what ``python -m workbench.lecture.errata`` writes today."""
+    assert PAGE.read_text(encoding="utf-8") == errata.markdown(), (
+        "run: python -m workbench.lecture.errata > docs/errata.md"
+    )

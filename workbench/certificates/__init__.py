@@ -1,0 +1,1 @@
+"""Agreement of the hand-written passes with independent ones, measured for a configuration or a trained pack."""

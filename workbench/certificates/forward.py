@@ -1,0 +1,187 @@
+"""The forward pass against an independent one: which activation, layer or loss computes what it should not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from workbench.nn.check import reference_forward
+from workbench.nn.check.spot_check import GRID, Point
+from workbench.nn.layers.base import EVALUATION, Mode, UnitTape
+from workbench.nn.losses import l2_penalty
+
+TOLERANCE = 1e-10
+NONE = "none: a function of your own"
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A part of the forward pass with its error; None where there is nothing independent to hold it against."""
+
+    part: str
+    error: float | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is confirmed, as far as it can be."""
+        return self.error is None or self.error < TOLERANCE
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of a configuration that a forward pass is made of."""
+
+    architecture: Mapping[str, Any]
+    activation: Mapping[str, Any]
+    norm: Mapping[str, Any]
+    loss: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, resolved: Mapping[str, Any]) -> "Nodes":
+        """Those of a resolved configuration."""
+        return cls(*(resolved[group] for group in ("architecture", "activation", "norm", "loss")))
+
+
+def forward_rows(nodes: Nodes, point: Point, stages: Sequence[Point] = ()) -> list[Forward]:
+    """Activation, layers in both modes, loss and J at a point, and what the stages of a pretraining give back."""
+    found: dict[str, float | None] = {}
+    given_back = (pair for number, stage in enumerate(stages, start=1) for pair in _stage(nodes, stage, number))
+    for part, error in (*_activation(nodes, point), *_layers(nodes, point), *_loss(nodes, point), *given_back):
+        before = found.get(part, 0.0)
+        found[part] = None if error is None or before is None else max(before, error)
+    return [Forward(part, error) for part, error in found.items()]
+
+
+def _error(ours: Tensor, theirs: Tensor) -> float:
+    """‖ours - theirs‖ / ‖theirs‖ over all that is finite there."""
+    known = theirs.isfinite()
+    ours, theirs = ours[known], theirs[known]
+    off = float((ours - theirs).norm())
+    error = off / max(float(theirs.norm()), 1e-300) if off else 0.0
+    return error if isfinite(error) else float("inf")
+
+
+def _constants(node: Mapping[str, Any], values: Mapping[str, Any], point: Point, replica: int) -> dict[str, Any]:
+    """The values of an activation, those that a replica has for itself as the net keeps them."""
+    own = {name.partition(".")[2]: point.params[name] for name in point.params.layout.buffers}
+    return {name: float(own[name][replica]) if name in own else value for name, value in values.items()}
+
+
+def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
+    _, tape = point.objective.model.forward(point.params, point.x, EVALUATION)
+    units = next(point.objective.model.units(tape), None)
+    if units is None:
+        return
+    second = reference_forward.own("activations", reference_forward.ACTIVATIONS, nodes.activation)
+    if second is None:
+        yield f"activation ({NONE})", None
+        return
+    z = GRID.to(point.x.dtype).expand(len(point.x), 1, -1)
+    ours = units.activation.forward(z.clone(), *units.constants)
+    for replica in range(len(z)):
+        values = _constants(nodes.activation, second[1], point, replica)
+        a = second[0](z[replica], **values)
+        yield "activation f(z)", float(((ours[replica] - a).abs() / (1 + a.abs())).nan_to_num(torch.inf).max())
+
+
+def _layers(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
+    """z and a of each layer, in training and in evaluation."""
+    build = reference_forward.own("builders", reference_forward.ARCHITECTURES, nodes.architecture)
+    if build is None or reference_forward.own("layers", reference_forward.NORMS, nodes.norm) is None:
+        yield f"layers ({NONE})", None
+        return
+    model = point.objective.model
+    for mode in (point.mode, EVALUATION):
+        z, tape = model.forward(point.params, point.x, mode)
+        ours = {(name.removesuffix(".W"), "z"): one for name, one in model.preactivations(tape)}
+        ours |= {(name, "a"): a for name, _, a in model.activity(tape)}
+        for replica in range(len(point.x)):
+            net = _net(nodes, point, replica, mode)
+            theirs = build[0](net, point.x[replica], **build[1])
+            for place, value in net.seen.items():
+                if place in ours:
+                    yield f"{place[0]}: {place[1]}", _error(ours[place][replica], value)
+            yield "output: z", _error(z[replica], theirs)
+
+
+def _stage(nodes: Nodes, stage: Point, number: int) -> Iterator[tuple[str, float | None]]:
+    """What an auto-encoder of one layer gives back."""
+    norm = reference_forward.own("layers", reference_forward.NORMS, nodes.norm)
+    if f"d{number}.b" not in stage.params or norm is None:
+        return
+    z, _ = stage.objective.model.forward(stage.params, stage.x, EVALUATION)
+    for replica in range(len(z)):
+        theirs = reference_forward.autoencoded(_net(nodes, stage, replica, EVALUATION), stage.x[replica], number)
+        yield f"pretraining {number}: output", _error(z[replica], theirs)
+
+
+def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forward.Net:
+    """The second form of one replica; an activation of the user's is taken as it is, to see the layers."""
+    own = {name: value[replica] for name, value in point.params.items()}
+    second = reference_forward.own("activations", reference_forward.ACTIVATIONS, nodes.activation)
+    norm = reference_forward.own("layers", reference_forward.NORMS, nodes.norm)
+    assert norm is not None
+    if second is not None:
+        f = partial(second[0], **_constants(nodes.activation, second[1], point, replica))
+    else:
+        _, tape = point.objective.model.forward(point.params, point.x, EVALUATION)
+        units = next(point.objective.model.units(tape), None)
+        f = partial(_as_it_is, units, replica)
+    key = 0 if mode.keys is None else int(mode.keys[replica])
+    return reference_forward.Net(own, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key)
+
+
+def _as_it_is(units: UnitTape | None, replica: int, z: Tensor) -> Tensor:
+    assert units is not None  # or nobody asks
+    constants = [one[replica : replica + 1] for one in units.constants]
+    return units.activation.forward(z.unsqueeze(0), *constants).squeeze(0)
+
+
+def _loss(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
+    """h, C and J at the net's own output and far from it."""
+    loss, params = point.objective.loss, point.params
+    second = reference_forward.own("losses", reference_forward.LOSSES, nodes.loss)
+    output = None
+    if second is not None:
+        output = reference_forward.OUTPUTS.get(str(nodes.loss["_target_"]).rpartition(".")[2])
+        if "output" in second[1]:
+            given = reference_forward.own("activations", reference_forward.ACTIVATIONS, second[1].pop("output"))
+            output = None if given is None else partial(given[0], **given[1])
+    if second is None or output is None:
+        yield f"loss ({NONE})", None
+    z, _ = point.objective.model.forward(params, point.x, EVALUATION)
+    if second is not None and output is not None:
+        for scale in (1.0, 10.0):
+            ours, h = loss.value(z * scale, point.y), loss.predict(z * scale)
+            for replica in range(len(z)):
+                theirs = output(z[replica] * scale)
+                yield "output: h(z)", _error(h[replica], theirs)
+                value = second[0](z[replica] * scale, point.y[replica], theirs, **second[1])
+                yield "loss C", _error(ours[replica], value)
+    decay = point.objective.weight_decay
+    if decay is not None:
+        ours = l2_penalty(params, decay)
+        weights = [params[name] for name in params.layout.shapes if name.endswith(".W")]
+        theirs = sum((one.flatten(1).square().sum(1) for one in weights), torch.zeros_like(ours)) * decay / 2
+        yield "penalty λ/2 Σ W²", _error(ours, theirs)
+        whole = point.objective.value(params, point.x, point.y, EVALUATION)
+        yield "J = C + penalty", _error(whole, loss.value(z, point.y) + theirs)
+
+
+def forward_table(rows: Sequence[Forward]) -> Table:
+    """A row per part."""
+    table = Table(
+        title="forward pass against an independent one",
+        caption="relative errors, in training and in evaluation; independent: torch.nn.functional and textbook forms",
+    )
+    for heading, justify in (("part", "left"), ("error", "right"), ("", "left")):
+        table.add_column(heading, justify="right" if justify == "right" else "left")
+    for row in rows:
+        shown = "-" if row.error is None else f"{row.error:.1e}"
+        table.add_row(row.part, shown, "not compared" if row.error is None else "agrees" if row.agrees else "DISAGREES")
+    return table

@@ -1,0 +1,160 @@
+"""A claim as data: what its yaml says under the key ``claim``.
+
+claim:
+  title: XOR                          # of the card
+  statement: What the lecture says.   # its sentence
+  slides: [Perceptron vs. Logistic Neuron]
+  version: 1                          # goes up when a rule changes
+  parts:                              # sentences that a measurement can decide, each with its rule
+    limit:
+      says: No neuron with a monotone activation computes XOR.
+      measure: points of four that the best one decides wrongly
+      rule: {kind: always}
+      cells: {activation: [sigmoid, tanh]}
+  anchors:                            # published numbers, with the evidence for them
+    - {source: Glorot and Bengio 2010, says: Table 1 ..., evidence: read}
+  arms: {relu: [activation=relu]}     # overrides by name, where runs are trained
+  learning_rates: [0.01, 0.03, 0.1, 0.3, 1.0]
+  figure: What the figure shows, in a sentence for those who cannot see it.
+  profiles:
+    quick: {seeds: 10}
+    full: {seeds: 50}
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from workbench.claims.evidence import Coordinate
+from workbench.claims.rules import AnyRule, OfASample, Record
+from workbench.core.errors import ConfigError
+
+Role = Literal["primary", "secondary", "contradiction", "extension"]
+Text = Annotated[str, Field(min_length=1)]
+TUNING_SEED = 1_000_000  # tuning seeds count from here, those of the verdict from 0
+LEAST_RATES = 5
+SEEDS = "seeds"  # a profile's key
+
+
+class Anchor(Record):
+    """A published result. `evidence`: ``read`` in the primary text, ``secondary`` source, or ``computed`` here."""
+
+    source: Text
+    says: Text
+    evidence: Literal["read", "secondary", "computed"]
+
+
+class Part(Record):
+    """A sentence with the rule that decides it, in the cells of a map.
+
+    `role`: a ``primary`` part decides the claim; a ``secondary`` one and an ``extension`` (what the lecture does not
+    say) are judged and shown; a ``contradiction``, where it is supported, shows that the lecture contradicts itself.
+    `decided_by` is ``all`` cells, ``any`` cell, or the coordinates of one. `n` says how many values, one per seed, its
+    rule judges: a number, or a key of the profiles; null where it judges other evidence.
+    """
+
+    says: Text
+    measure: Text
+    rule: AnyRule
+    role: Role = "primary"
+    cells: dict[str, list[Coordinate]] = Field(default_factory=dict)
+    decided_by: Literal["all", "any"] | dict[str, Coordinate] = "all"
+    slides: list[Text] = Field(default_factory=list)
+    n: int | str | None = SEEDS
+
+    @property
+    def grid(self) -> list[dict[str, Coordinate]]:
+        """The coordinates of every cell that must be measured; a part without a map has one cell without any."""
+        return [dict(zip(self.cells, values, strict=True)) for values in product(*self.cells.values())]
+
+    @model_validator(mode="after")
+    def _decidable(self) -> "Part":
+        if isinstance(self.decided_by, dict) and self.decided_by not in self.grid:
+            raise ValueError(f"decided_by must be a cell of the map, got {self.decided_by}")
+        return self
+
+
+class Claim(Record):
+    """A statement of the lecture with everything that is fixed before the first run."""
+
+    title: Text
+    statement: Text
+    slides: list[Text] = Field(min_length=1)
+    version: int = Field(ge=1)
+    parts: dict[str, Part] = Field(min_length=1)
+    anchors: list[Anchor] = Field(default_factory=list)
+    figure: Text
+    profiles: dict[str, dict[str, Any]] = Field(min_length=1)
+    arms: dict[str, list[str]] = Field(default_factory=dict)
+    learning_rates: list[float] = Field(default_factory=list)
+    tuning_seeds: int = Field(3, ge=1)
+    notes: list[Text] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Claim":
+        if not any(part.role == "primary" for part in self.parts.values()):
+            raise ValueError("parts must hold one whose role is primary")
+        if self.learning_rates and (
+            len(self.learning_rates) < LEAST_RATES or sorted(set(self.learning_rates)) != self.learning_rates
+        ):
+            raise ValueError(f"learning_rates must be at least {LEAST_RATES}, rising, got {self.learning_rates}")
+        return self
+
+    @property
+    def rule_text(self) -> str:
+        """All that decides the verdict, as text that is the same exactly when the rule is."""
+        fixed = self.model_dump(mode="json", exclude={"title", "anchors", "figure", "notes", "version"})
+        for name, part in self.parts.items():
+            del fixed["parts"][name]["n"]  # the profiles hold it
+            fixed["parts"][name]["decides"] = part.rule.says  # what the rule's kind means is a part of the rule
+        return json.dumps(fixed, indent=1, sort_keys=True, ensure_ascii=False)
+
+    @property
+    def rule_hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of `rule_text`."""
+        return sha256(self.rule_text.encode()).hexdigest()[:16]
+
+
+def parse_claim(file: Path, node: Mapping[str, Any]) -> Claim:
+    """The claim of a yaml file.
+
+    Raises ConfigError with file, key, rule and value where it is not one.
+    """
+    try:
+        claim = Claim.model_validate(node)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(["claim", *(str(part) for part in first["loc"])])
+        rule = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        raise ConfigError(f"{file}: {place}: {rule}, got {str(first['input'])[:80]!r}") from error
+    for name, part in claim.parts.items():
+        for profile in claim.profiles:
+            _refuse_undecidable(file, claim, name, part, profile)
+    return claim
+
+
+def _refuse_undecidable(file: Path, claim: Claim, name: str, part: Part, profile: str) -> None:
+    """Raise ConfigError for a part of which a profile has too few seeds for any verdict but an open one."""
+    if not isinstance(part.rule, OfASample) or part.n is None:
+        return
+    settings, key = claim.profiles[profile], f"parts.{name}.n"
+    n: Any = part.n
+    if isinstance(part.n, str):
+        if part.n == SEEDS and SEEDS not in settings:
+            return
+        key, n = f"profiles.{profile}.{part.n}", settings.get(part.n)
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ConfigError(
+                f"{file}: claim.{key}: must be how many values part {name} is judged by, got {n!r}; write for example "
+                f"{part.n}: 10 there, or n: null in the part if it is not judged by one value per seed"
+            )
+    if few := part.rule.too_few(n):
+        raise ConfigError(
+            f"{file}: claim.{key}: part {name} could only stay open, got {n}: {few}; write so many, or n: null in the "
+            "part if it is not judged by one value per seed (but by a Rate, an Estimate, ...)"
+        )

@@ -1,0 +1,293 @@
+"""Hydra, called from one place: command line -> composed configuration."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import is_dataclass, replace
+from enum import Enum
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from workbench.config.compose_errors import in_our_words, missing, reworded, unknown_key
+from workbench.config.overrides import check_arguments, check_overrides, options_first
+from workbench.config.schema import GROUPS, Config, RunSpec, packaged
+from workbench.config.targets import refuse_foreign
+from workbench.config.variants import Copies, Variants, copy_of
+from workbench.config.yaml_files import literal, register
+from workbench.core.errors import ConfigError
+
+VERSION_BASE = "1.3"
+Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is composed by Hydra, by its choices of groups
+Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
+multirun: ContextVar[Many] = ContextVar("multirun")
+KEPT = "config.yaml"  # in a run's files
+SCHEMA = OmegaConf.structured(Config)
+
+
+def configure(overrides: Sequence[str]) -> RunSpec:
+    """The configuration of one run from overrides as on the command line.
+
+    Raises ConfigError for unknown names and keys and for values of the wrong type.
+    """
+    (spec,) = configure_each(overrides, [{}])
+    return spec
+
+
+def configure_each(
+    overrides: Sequence[str], settings: Sequence[Mapping[str, Any]], folder: Path | None = None
+) -> list[RunSpec]:
+    """Runs that share `overrides`: composed once, then each given its own values by dotted key (of no group).
+
+    `folder` holds options beside those that come with the workbench. Raises as `configure` does.
+    """
+    register()
+    check_overrides(overrides)
+    path = [] if folder is None else [f"hydra.searchpath=[file://{folder.resolve()}]"]
+    with in_our_words():
+        with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
+            config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
+        base, choices, written = _without_hydra(config), _choices(config.hydra), _task_overrides(config.hydra)
+        jobs: Copies = {}
+        specs = [_refined(copy_of(base, jobs, (), values), choices, written, values) for values in settings]
+        return [replace(spec, folder=str(folder.resolve())) for spec in specs] if folder else specs
+
+
+def _refined(job: DictConfig, choices: dict[str, str], written: tuple[str, ...], values: Mapping[str, Any]) -> RunSpec:
+    for key, value in values.items():
+        OmegaConf.update(job, key, value)
+    return _spec(job, choices, (*written, *(f"{key}={value}" for key, value in values.items())))
+
+
+def compose_runs(
+    loader: ConfigLoader, config: DictConfig, runs: Sequence[Sequence[str]], bases: Bases | None = None
+) -> list[RunSpec]:
+    """The configuration of every run of a multirun, as Hydra composes it, from its list of overrides.
+
+    Hydra composes once for each distinct choice of groups; values are then set in a copy, as Hydra sets them. A run
+    that adds or deletes keys, or refers to Hydra's own, is composed by Hydra alone. Several calls may share `bases`.
+    """
+    reader = _Reader(loader)
+    bases = {} if bases is None else bases
+    jobs: Copies = {}
+    variants, specs = Variants(), []
+    for lines in runs:
+        overrides = [reader.parsed(line) for line in lines]
+        values = [one for one in overrides if not reader.chooses(one)]
+        if any(map(_needs_hydra, values)):
+            own = loader.load_sweep_config(config, list(lines))
+            specs.append(spec_of(own, own.hydra))
+            continue
+        chosen = tuple(str(one.input_line) for one in overrides if one not in values)
+        if chosen not in bases:
+            base = loader.load_sweep_config(config, list(chosen))
+            bases[chosen] = _without_hydra(base), _choices(base.hydra)
+        base, choices = bases[chosen]
+        plain = {one.key_or_group: one.value() for one in values}
+        job = copy_of(base, jobs, chosen, plain)
+        ConfigLoaderImpl._apply_overrides_to_config(values, job)
+        whole = partial(_spec, job, choices, tuple(lines))
+        specs.append(variants.spec(job, chosen, plain, tuple(lines), whole))
+    folder = _folder(config.hydra)
+    return [replace(spec, folder=folder) for spec in specs] if folder else specs
+
+
+class _Reader:
+    """Reads overrides, each text once: parsing one takes longer than setting it."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        parser = OverridesParser.create(config_loader=loader)
+        exists = loader.repository.group_exists  # type: ignore[attr-defined]
+        self.parsed: Callable[[str], Override] = cache(lambda line: parser.parse_overrides([line])[0])
+        self.is_group: Callable[[str], bool] = cache(exists)
+
+    def chooses(self, override: Override) -> bool:
+        """Whether an override chooses an option of a group."""
+        return self.is_group(override.key_or_group) and not isinstance(override.value(), dict)
+
+
+def _needs_hydra(override: Override) -> bool:
+    plain = not (override.is_add() or override.is_force_add() or override.is_delete() or override.package)
+    return not plain or override.is_hydra_override() or "${hydra" in str(override.input_line)
+
+
+def command_line(
+    arguments: Sequence[str],
+    one: Callable[[RunSpec], Any],
+    many: Many | None = None,
+) -> None:
+    """Hydra's own command line: a single configuration calls `one`, the runs of ``-m`` together call `many`.
+
+    ``--help``, ``--cfg``, ``--config-dir`` and shell completion are Hydra's.
+    """
+    register()
+    arguments = options_first(arguments)
+    check_arguments(arguments)
+    acted: list[BaseException] = []
+    multirun.set(_noting(many or _refuse_many, acted))
+    composed: list[tuple[RunSpec, Any]] = []
+    refused: list[ConfigError] = []
+
+    @hydra.main(config_path=str(packaged("conf")), config_name="config", version_base=VERSION_BASE)
+    def main(config: DictConfig) -> None:
+        settings: Any = HydraConfig.get()
+        try:
+            with in_our_words():
+                composed.append((spec_of(config, settings), OmegaConf.select(settings, "sweeper.params")))
+        except ConfigError as error:  # raised outside of Hydra, which would comment on it
+            refused.append(error)
+
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [sys.argv[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise where it would print a traceback and exit
+    try:
+        with in_our_words(acted):
+            main()
+    finally:
+        sys.argv = before[0]
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before[1] is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before[1]
+        GlobalHydra.instance().clear()
+    if len(composed) > 1:
+        raise ConfigError("hydra/launcher: must be packed, which trains all runs of -m together; drop the override")
+    for error in refused:
+        raise error
+    for spec, swept in composed:  # outside Hydra, which would comment on what training raises
+        if many and swept:
+            names = ", ".join(map(str, swept))
+            logging.getLogger(__name__).warning("one run: what is chosen would sweep %s; with -m it does", names)
+        one(spec)
+
+
+def _noting(many: Many, raised: list[BaseException]) -> Many:
+    """`many`, with what it raises noted: it is no error in composing, though Hydra calls it."""
+
+    def noting(runs: Any, executor: Any) -> list[dict[str, float]]:
+        try:
+            return many(runs, executor)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    return noting
+
+
+def spec_of(config: DictConfig, settings: Any) -> RunSpec:
+    """The typed configuration of one run; `settings` is Hydra's own node, which `config` may still hold."""
+    spec = _spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
+    return replace(spec, folder=_folder(settings))
+
+
+def _folder(settings: Any) -> str | None:
+    """The folder of ``--config-dir``; `settings` is Hydra's own node."""
+    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    return str(given[0]) if given else None
+
+
+def spec_from(resolved: Any, choices: Mapping[str, str], allowed: Sequence[str] = ()) -> RunSpec:
+    """A run from what was kept of one: its `resolved` configuration and the names chosen in its groups.
+
+    What was kept is data: no interpolation in it is resolved, and of functions it may name those of the workbench and
+    of `allowed` modules. Groups that came after it have their defaults. Raises ConfigError for others, and for keys
+    and values that the schema of today does not know.
+    """
+    if not isinstance(resolved, Mapping) or not all(isinstance(key, str) for key in resolved):
+        raise ConfigError(f"{KEPT}: must hold keys with values, got {type(resolved).__name__}")
+    refuse_foreign(KEPT, resolved, allowed)
+    later = [group for group in GROUPS if group not in resolved]
+    usual = configure([]) if later else RunSpec(Config(), {}, {}, ())
+    added: dict[Any, Any] = {group: usual.resolved[group] for group in later}
+    choices = {**choices, **{group: usual.choices[group] for group in later}}
+    added |= resolved
+    try:
+        job = OmegaConf.merge(SCHEMA, literal(added))
+    except OmegaConfBaseException as error:
+        raise reworded(error) from error
+    assert isinstance(job, DictConfig)
+    return _spec(job, dict(choices), ())
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    job = config.copy()
+    with open_dict(job):
+        job.pop("hydra", None)
+        job.claim = None
+    return job
+
+
+def _choices(settings: Any) -> dict[str, str]:
+    return {str(group): str(name) for group, name in settings.runtime.choices.items()}
+
+
+def _task_overrides(settings: Any) -> tuple[str, ...]:
+    """As they were written: reading them one by one would resolve the interpolations in them."""
+    written: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
+    return tuple(written)
+
+
+def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) -> RunSpec:
+    try:
+        typed = OmegaConf.to_object(job)
+    except OmegaConfBaseException as error:
+        with suppress(OmegaConfBaseException):  # looking for what is missing resolves what cannot be
+            for key in sorted(OmegaConf.missing_keys(job)):
+                raise missing(key) from error
+        raise reworded(error, job) from error
+    if not isinstance(typed, Config):
+        raise ConfigError("config: must start from the schema; drop --config-name, or keep '- schema' first in it")
+    for group in GROUPS:
+        if group not in choices:
+            raise ConfigError(f"{group}: must name one of its options, not a list")
+    resolved = _plain(typed)
+    _refuse_additions(resolved, _known(), "")
+    resolved.pop("claim")
+    return RunSpec(typed, resolved, choices, overrides)
+
+
+def _plain(value: Any) -> Any:
+    """An object of the schema as dicts, options of an Enum by their names."""
+    if isinstance(value, Enum):
+        return value.name
+    if is_dataclass(value):
+        value = vars(value)  # also what the schema does not know
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+@cache
+def _known() -> dict[str, Any]:
+    """The keys of the schema's spine, as dicts in dicts."""
+
+    def keys(node: DictConfig) -> dict[str, Any]:
+        inner = {key: None if OmegaConf.is_missing(node, key) else node[key] for key in list(node)}
+        return {str(key): keys(value) if isinstance(value, DictConfig) else {} for key, value in inner.items()}
+
+    return keys(SCHEMA)
+
+
+def _refuse_additions(node: dict[str, Any], known: dict[str, Any], prefix: str) -> None:
+    """Raise for keys of the spine that the schema lacks: ``+train.epoch=3`` would be a value that nothing reads."""
+    for key, value in node.items():
+        if key not in known:
+            raise unknown_key(prefix + key, list(known))
+        if isinstance(value, dict) and key not in GROUPS:
+            _refuse_additions(value, known[key], f"{prefix}{key}.")
+
+
+def _refuse_many(specs: list[RunSpec], executor: Any) -> list[dict[str, float]]:
+    raise ConfigError(f"check: takes one configuration, got {len(specs)}; drop -m")

@@ -1,0 +1,117 @@
+"""What a ``_target_`` names: a function of a module, known by the type it returns before it is called.
+
+A configuration of this command line may name any module: whoever writes it runs Python here anyway. One that was kept
+in a store is data, and names functions of the workbench's own leaves only, and of modules that the command allows.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from importlib import import_module
+from inspect import Parameter, isclass, isroutine, signature
+from typing import Any, get_origin, get_type_hints
+
+from workbench.config.schema import TARGET
+from workbench.core.errors import ConfigError
+
+PACKAGE = "workbench"
+LEAVES = ("workbench.nn", "workbench.data", "workbench.diagnostics")
+EXAMPLE = "def sine() -> Activation"
+
+
+@lru_cache(maxsize=256)
+def resolve_target(key: str, target: str) -> Any:
+    """The function, or class, that a ``_target_`` names by its module and its name there.
+
+    Raises ConfigError where there is none.
+    """
+    wrong = f"{key}: {TARGET} {target!r} cannot be used"
+    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise ConfigError(f"{wrong}: it must be MODULE.FUNCTION; write for example {TARGET}: my_module.sine")
+    try:
+        home = import_module(module)
+    except ModuleNotFoundError as error:
+        where = "add its folder to PYTHONPATH, or correct the name"
+        raise ConfigError(f"{wrong}: there is no module {error.name!r}; {where}") from error
+    except (Exception, SystemExit) as error:  # whatever a user's module does when it is imported
+        raise ConfigError(f"{wrong}: importing {module} raised {error!r}; mend the module") from error
+    if not hasattr(home, name):
+        raise ConfigError(f"{wrong}: module {module} has no {name!r}; correct the name")
+    function = getattr(home, name)
+    if not (isclass(function) or isroutine(function)):
+        raise ConfigError(f"{wrong}: it must be a function, got {type(function).__name__}; name one")
+    return function
+
+
+def typed_target(key: str, target: str, kind: Any) -> Any:
+    """The function a ``_target_`` names, which says that it returns a `kind` and takes its values by name.
+
+    Raises ConfigError before anything of it is called.
+    """
+    function = resolve_target(key, target)
+    wanted = named(kind)
+    try:
+        given = function if isclass(function) else hints_of(function).get("return")
+    except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as error:
+        raise ConfigError(
+            f"{key}: {target} must have annotations that can be read, but: {error}; write for example {EXAMPLE}"
+        ) from error
+    if given is None:
+        raise ConfigError(f"{key}: {target} must say that it returns {wanted}; write '-> {wanted}', or name another")
+    if not _is_kind(given, kind):
+        raise ConfigError(f"{key}: {target} must return {wanted}, got {named(given)}; name another")
+    for one in parameters_of(function).values():
+        if one.kind is Parameter.POSITIONAL_ONLY:
+            raise ConfigError(f"{key}: {target} must take {one.name!r} by name; drop the '/' from its parameters")
+    return function
+
+
+def named(kind: Any) -> str:
+    """A type in a message."""
+    return str(getattr(kind, "__name__", kind))
+
+
+def _is_kind(given: Any, kind: Any) -> bool:
+    """Whether values of one annotation are of another."""
+    one, other = get_origin(given) or given, get_origin(kind) or kind
+    return isclass(one) and isclass(other) and issubclass(one, other)
+
+
+@lru_cache(maxsize=256)
+def parameters_of(function: Any) -> Mapping[str, Parameter]:
+    """The parameters that a value can be given to by name."""
+    several = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return {name: one for name, one in signature(function).parameters.items() if one.kind not in several}
+
+
+@lru_cache(maxsize=256)
+def hints_of(function: Any) -> dict[str, Any]:
+    """Its annotations with what they hold beside types; a class's are those of its constructor."""
+    own = function.__init__ if isclass(function) else function
+    return get_type_hints(own, include_extras=True)
+
+
+def names_in(value: Any) -> Iterator[Any]:
+    """Every ``_target_`` at any depth of a configuration, whatever it is."""
+    if isinstance(value, Mapping):
+        if TARGET in value:
+            yield value[TARGET]
+        for inner in value.values():
+            yield from names_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from names_in(inner)
+
+
+def refuse_foreign(who: str, resolved: Mapping[str, Any], allowed: Collection[str] = ()) -> None:
+    """Raise ConfigError where a configuration that was kept names a function of a module that may not be imported.
+
+    Those of the workbench's leaves may be, and modules that are `allowed`, with the modules in them.
+    """
+    for target in names_in(resolved):
+        module = target.rpartition(".")[0] if isinstance(target, str) else ""
+        if not any(module == place or module.startswith(f"{place}.") for place in (*LEAVES, *allowed)):
+            raise ConfigError(
+                f"{who}: its configuration names {target!r}, which is none of the workbench's options and is not run "
+                f"from a store; if you trust it, add --allow {module or 'MODULE'}"
+            )

@@ -1,0 +1,75 @@
+"""The yaml files of configurations: what Hydra reads, and what is read beside it, by the same rules."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from omegaconf import OmegaConf
+from omegaconf._utils import get_yaml_loader
+from omegaconf.errors import OmegaConfBaseException
+
+from workbench.config.schema import Config
+from workbench.core.bounded_yaml import MOST_BYTES, MOST_VALUES, parse_yaml, read_bytes
+from workbench.core.errors import ConfigError
+
+LOADER = get_yaml_loader()
+
+
+def read_values(file: Path, most_bytes: int = MOST_BYTES, most: int = MOST_VALUES) -> Any:
+    """A yaml file as plain values, interpolations as they are written; None for an empty one.
+
+    Raises ConfigError with file and line where it is not what it must be.
+    """
+    return parse_yaml(read_bytes(file, most_bytes), str(file), LOADER, most)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """A yaml file of keys with values, as plain values; raises as `read_values` does, and for other content."""
+    content = read_values(file)
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        got = "keys that are no text" if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise ConfigError(f"{file}: must hold keys with values, got {got}; write for example _target_: my_module.sine")
+    return content
+
+
+def literal(value: Any) -> Any:
+    """Texts of a value so that OmegaConf takes them as they are, without resolving what looks like an interpolation."""
+    if isinstance(value, Mapping):
+        return {key: literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [literal(inner) for inner in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's source of files, which reads them as `read_yaml` does."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """As Hydra's own."""
+        file = Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path))))
+        if not file.exists():
+            raise ConfigLoadError(f"Config not found : {file}")
+        content = read_yaml(file)
+        try:
+            header = ConfigSource._get_header_dict(read_bytes(file)[:512].decode("utf-8-sig", "ignore"))
+            config = OmegaConf.create(content)
+        except (OmegaConfBaseException, ValueError) as error:
+            said = str(error).splitlines()[0]
+            raise ConfigError(f"{file}: must be a configuration, but: {said}; correct it") from error
+        return ConfigResult(config=config, path=f"{self.scheme()}://{self.path}", provider=self.provider, header=header)
+
+
+def register() -> None:
+    """Make Hydra know the schema, and read files by these rules."""
+    ConfigStore.instance().store("schema", node=Config)
+    Plugins.instance()  # brings Hydra's own source
+    SourcesRegistry.instance().types["file"] = FileConfigSource

@@ -1,0 +1,1 @@
+"""What every part of the workbench uses: axes, seeds, errors, statistics, and the terminal."""

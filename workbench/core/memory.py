@@ -1,0 +1,81 @@
+"""How much memory this process may still take, for those who ask before they allocate."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+
+from workbench.core.errors import DataError
+
+GIB = 2**30
+MOST = 10**9 * GIB  # above which a number of bytes is not spelled out
+COPIES = 3  # of a data set's inputs that are held at one time: as read, split, and as tensors
+CHECK_NUMBERS = 2_000_000  # parameters of the replicas whose gradients are checked together
+CHECK_COPIES = 14  # of them that are held at once meanwhile
+CHECKED_IN_FLOAT32 = 16_000_000  # parameters of a net that is checked in float32, smaller ones in float64
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available() -> int:
+    """Bytes that are free: of the machine, of the control groups of this process, and below its own limit."""
+    return max(0, min(_bounds()))
+
+
+def gib(count: float) -> str:
+    """A number of bytes for a message."""
+    if count > MOST:
+        return "more than 1e9 GiB"
+    return f"{count / GIB:.2g} GiB" if count < 10 * GIB else f"{count / GIB:.0f} GiB"
+
+
+def require_memory(who: str, needed: int, then: str) -> None:
+    """Raise DataError where so many bytes are more than there are."""
+    free = available()
+    if needed > free:
+        raise DataError(f"{who} must fit into memory, but takes {gib(needed)} of the {gib(free)} that are free; {then}")
+
+
+def spot_check_bytes(parameters: int, replicas: int) -> int:
+    """What holding the gradients of replicas with so many parameters each against autograd takes, about."""
+    width = 8 if parameters < CHECKED_IN_FLOAT32 else 4
+    return CHECK_COPIES * width * min(replicas * parameters, max(CHECK_NUMBERS, parameters))
+
+
+def _bounds() -> Iterator[int]:
+    yield _of_machine()
+    yield from _of_groups()
+    limit = getrlimit(RLIMIT_AS)[0]
+    if limit != RLIM_INFINITY:
+        yield limit - _own_size()
+
+
+def _of_machine() -> int:
+    """What can be had without swapping; half of all memory where the system does not say."""
+    for line in _text(Path("/proc/meminfo")).splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _of_groups() -> Iterator[int]:
+    """Limit less use, without what is cached of files, of each control group (version 2) that holds this process."""
+    own = next((line[3:] for line in _text(Path("/proc/self/cgroup")).splitlines() if line.startswith("0::")), "/")
+    folder = CGROUPS / own.strip("/")
+    for group in (folder, *folder.parents):
+        if not group.is_relative_to(CGROUPS):
+            return
+        limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
+        if limit.isdecimal() and used.isdecimal():
+            cached = dict(line.split() for line in _text(group / "memory.stat").splitlines())
+            yield int(limit) - int(used) + int(cached.get("inactive_file", 0))
+
+
+def _own_size() -> int:
+    return int((_text(Path("/proc/self/statm")) or "0").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

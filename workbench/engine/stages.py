@@ -1,0 +1,211 @@
+"""Greedy layer-wise pretraining, then training of the whole net, as stages of one run.
+
+Every stage is a pack of its own with its own trainer: the same replicas, a smaller model, and as data the codes that
+the layers below make. Records go on counting steps and epochs from one stage to the next; a stage's own have the
+metrics ``pretrain.1/loss`` and ``pretrain.1/valid_loss``.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from workbench.data.batches import PackData, Part
+from workbench.diagnostics.plan import LIGHT, OFF, Diagnostics
+from workbench.engine.checkpoint import Snapshot
+from workbench.engine.history import Record
+from workbench.engine.observer import Observer
+from workbench.engine.replicas import CONSTANT, Pack
+from workbench.engine.train import Trainer
+from workbench.nn.losses import squared_error
+from workbench.nn.model import Model
+from workbench.nn.objective import Objective
+from workbench.nn.params import Params
+from workbench.nn.pretraining_stages import Stage, stages
+
+WHOLE = "whole."  # in a snapshot's state: the whole net's parameters, under the number of the stage in training
+KEPT = {"train/loss": "loss", "valid/loss": "valid_loss"}
+CHUNK = 512  # examples coded at once
+
+
+def make_trainer(pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> "AnyTrainer":
+    """What trains a pack: with stages before it where it asks for pretraining."""
+    kind = Pretrainer if pack.pretraining.epochs else Trainer
+    return kind(pack, batch_size, diagnostics)
+
+
+class Pretrainer:
+    """A pack whose layers are trained one by one before the whole net is, with the interface of a Trainer.
+
+    Diagnostics are the whole net's, and their tables count steps from where its training begins.
+    """
+
+    def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
+        self.whole = Trainer(pack, batch_size, diagnostics)
+        self.stages = stages(pack.objective.model, pack.pretraining)
+        self.batch_size, self.sizes = self.whole.batch_size, self.whole.sizes
+        self.steps_per_epoch = self.whole.steps_per_epoch
+        self._number = 0
+        self._part: _StageTrainer | None = None
+        self._enter(0)
+
+    @property
+    def pack(self) -> Pack:
+        """The whole net's pack, of the replicas still training."""
+        return self.whole.pack
+
+    @property
+    def observer(self) -> Observer:
+        """The whole net's."""
+        return self.whole.observer
+
+    @property
+    def params(self) -> Params:
+        """The whole net's."""
+        return self.whole.params
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """The numbers of those still training."""
+        return self.whole.replicas
+
+    @property
+    def final(self) -> dict[int, Tensor]:
+        """The whole net's parameters [P] of each replica that has left or ended."""
+        return self.whole.final
+
+    @property
+    def mark(self) -> Snapshot:
+        """What the epoch in training began with."""
+        return self._part.mark if self._part else self._counted(self.whole.mark)
+
+    def run(self, epochs: int) -> Iterator[Record]:
+        """Every stage in turn, then the whole net; after `restore`, only what comes after its records."""
+        while self._part:
+            yield from self._pretrain(self._part)
+            if not self.replicas:
+                return
+            self._adopt(self._part)
+            self._enter(self._number + 1)
+        for record in self.whole.run(epochs):
+            yield self._shifted(record)
+
+    def snapshot(self) -> Snapshot:
+        """What training goes on from, between two records of `run`."""
+        return self._part.snapshot() if self._part else self._counted(self.whole.snapshot())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of the same pack, in whatever stage it was taken."""
+        number = next((int(name.removeprefix(WHOLE)) for name in snapshot.state if name.startswith(WHOLE)), None)
+        if number is None:
+            self._part, self._number = None, len(self.stages)
+            self.whole.restore(replace(snapshot, recorded=snapshot.recorded - self._records))
+            return
+        own = snapshot.copied(self.params.flat.device)
+        self.whole.drop(set(self.replicas) - set(own.replicas))
+        self.whole.final = dict(own.final)
+        self.params.flat.copy_(own.state[f"{WHOLE}{number}"])
+        self._enter(number)
+        assert self._part is not None
+        self._part.restore(snapshot)
+
+    def drop(self, replicas: Collection[int]) -> None:
+        """Go on without these replicas, which keep the parameters that they have: between two records of `run`."""
+        if self._part:
+            self._part.drop(replicas)
+        self.whole.drop(replicas)
+
+    def _enter(self, number: int) -> None:
+        """Begin a stage; past the last one, the whole net."""
+        self._number = number
+        if number < len(self.stages):
+            self._part = _StageTrainer(self.whole, self.stages[number], number, self._records)
+        else:
+            self.whole.mark = self.whole.snapshot().copied()
+            self._part = None
+
+    def _pretrain(self, part: "_StageTrainer") -> Iterator[Record]:
+        """The records of a stage: one before it and one after each epoch, none of a test."""
+        name, epochs = part.task.name, part.task.epochs
+        for record in islice(part.run(epochs), epochs + 1 - part.recorded):
+            if record.diverged:
+                self.whole.drop({one.replica for one in record.diverged})
+            metrics = {f"{name}/{own}": record.metrics[given] for given, own in KEPT.items()}
+            yield self._shifted(replace(record, metrics=metrics))
+
+    def _adopt(self, part: "_StageTrainer") -> None:
+        """Let the whole net have what the stage has learned."""
+        for name, values in part.params.items():
+            if name in self.params:
+                self.params[name].copy_(values)
+
+    @property
+    def _records(self) -> int:
+        """How many there are before the stage in training."""
+        return sum(stage.epochs + 1 for stage in self.stages[: self._number])
+
+    def _counted(self, snapshot: Snapshot) -> Snapshot:
+        return replace(snapshot, recorded=snapshot.recorded + self._records)
+
+    def _shifted(self, record: Record) -> Record:
+        epochs = sum(stage.epochs for stage in self.stages[: self._number])
+        steps = epochs * self.steps_per_epoch
+        diverged = tuple(replace(one, step=one.step + steps) for one in record.diverged)
+        return replace(record, step=record.step + steps, epoch=record.epoch + epochs, diverged=diverged)
+
+
+AnyTrainer = Trainer | Pretrainer
+
+
+class _StageTrainer(Trainer):
+    """The trainer of one stage, whose snapshots hold the whole net's parameters too."""
+
+    def __init__(self, whole: Trainer, task: Stage, number: int, before: int) -> None:
+        self.whole, self.task, self.before, self.key = whole, task, before, f"{WHOLE}{number}"
+        super().__init__(stage_pack(whole.pack, whole.params, task), whole.batch_size, OFF, whole.sizes)
+        self.replicas = whole.replicas
+        self.mark = self.snapshot().copied()
+
+    def snapshot(self) -> Snapshot:
+        own = super().snapshot()
+        state = {**own.state, self.key: self.whole.params.flat}
+        return replace(own, recorded=own.recorded + self.before, state=state, final=dict(self.whole.final))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        super().restore(replace(snapshot, recorded=snapshot.recorded - self.before))
+        del self.state[self.key]
+
+
+def stage_pack(pack: Pack, params: Params, stage: Stage) -> Pack:
+    """The pack that a stage trains, where the whole net has these parameters."""
+    loss = pack.objective.loss if stage.supervised else squared_error()
+    rates = pack.optimizer.lr if stage.supervised else pack.pretraining.lr
+    return replace(
+        pack,
+        objective=Objective(stage.model, loss, pack.objective.weight_decay),
+        optimizer=replace(pack.optimizer, lr=rates),  # type: ignore[type-var]  # every optimizer is a dataclass
+        schedule=CONSTANT,
+        data=codes(pack.data, params, stage),
+    )
+
+
+def codes(data: PackData, params: Params, stage: Stage) -> PackData:
+    """A stage's data: codes and, as targets, these again or the data's own; every replica has its own codes."""
+    if not (stage.below.layers or stage.supervised):
+        train, valid = (Part(part.x, part.x) for part in (data.train, data.valid))
+        return PackData(train, valid, valid, data.split_of, None)
+    train, valid = (_coded(data, part, params, stage) for part in (data.train, data.valid))
+    own = torch.arange(len(data.split_of), device=data.split_of.device)
+    return PackData(train, valid, valid, own, data.n_classes if stage.supervised else None)
+
+
+def _coded(data: PackData, part: Part, params: Params, stage: Stage) -> Part:
+    chunks = [data.chunk(part, start, start + CHUNK) for start in range(0, part.size, CHUNK)]
+    x = torch.cat([_code(stage.below, params, own) for own, _ in chunks], 1)
+    return Part(x, torch.cat([y for _, y in chunks], 1) if stage.supervised else x)
+
+
+def _code(below: Model, params: Params, x: Tensor) -> Tensor:
+    return below.forward(params, x)[0]

@@ -1,0 +1,142 @@
+"""``workbench compare``: a sweep by arm, or two sweeps side by side, as a table, figures, or a file."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from workbench.claims.arm_summary import arms_table, as_text, columns_for, written
+from workbench.core.errors import unknown_name
+from workbench.core.places import check_file, check_folder, writing
+from workbench.inspect import paired_sweeps
+from workbench.inspect.regroup import by_params, in_common
+from workbench.inspect.table_export import as_bytes, format_of
+from workbench.tracking.reader import ReadSweep, read_sweep
+from workbench.tracking.safe_names import segment
+from workbench.tracking.store import Store, find_store, sweep_link, ui_base
+
+FIGURES = Path("figures")
+WAY = "write for example --out figures"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is asked: up to two sweeps (none: the newest), by which parameters, which metrics, and what to write."""
+
+    sweeps: Sequence[str] = ()
+    uri: str | None = None
+    by: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    kind: str | None = None
+    file: str | None = None
+    out: str | None = None
+
+    @property
+    def is_export(self) -> bool:
+        """Whether the table alone is wanted, as a file or as text to go on with."""
+        return self.kind is not None or self.file is not None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The tables of a comparison: `numbers` for programs, `text` for files, `shown` for a terminal."""
+
+    numbers: pd.DataFrame
+    text: pd.DataFrame
+    shown: Table
+
+
+def compare(asked: Comparison, console: Console) -> list[Path]:
+    """Print the table, save it with figures and keep both with the sweep's run, or write the table alone; the files.
+
+    Raises UnknownNameError for sweeps, parameters, metrics and formats that are not there.
+    """
+    kind = format_of(asked.kind, asked.file) if asked.is_export else ""
+    if asked.file is not None:
+        check_file("compare --table", asked.file, f"write for example -o table.{kind}")
+    elif not asked.is_export and len(asked.sweeps) < 2:
+        check_folder("compare --out", asked.out or FIGURES, WAY)
+    store = find_store(asked.uri)
+    names: Sequence[str | None] = asked.sweeps or [None]
+    if asked.is_export or len(names) > 1:
+        found = [_grouped(read_sweep(store, name, histories=False), asked) for name in names]
+    else:
+        from workbench.claims.comparison_figures import is_drawn
+
+        found = [_grouped(read_sweep(store, names[0], wanted=is_drawn), asked)]
+    compared = _two(found, asked) if len(found) > 1 else _one(found[0], asked)
+    if asked.is_export:
+        return _export(compared, kind, asked.file, console)
+    console.print(compared.shown)
+    for doubt in dict.fromkeys(line for sweep in found for line in sweep.doubts):
+        console.print(doubt, highlight=False, markup=False, soft_wrap=True)
+    if len(found) > 1:
+        return []
+    return _keep(found[0], compared, store, asked, console)
+
+
+def _grouped(sweep: ReadSweep, asked: Comparison) -> ReadSweep:
+    known = {name for run in sweep.runs for name in run.metrics}
+    for metric in asked.metrics:
+        if metric not in known:
+            raise unknown_name("compare --metric", metric, known)
+    return replace(sweep, runs=by_params(sweep.runs, asked.by)) if asked.by else sweep
+
+
+def _one(sweep: ReadSweep, asked: Comparison) -> Compared:
+    table = arms_table(sweep.runs)
+    if asked.metrics:
+        table = table[table["metric"].isin([*asked.metrics, ""])]
+    over = "seeds" if not asked.by else "runs: seeds, and all that varies beside what the arms are named for"
+    shown = as_text(table, _title(sweep), asked.metrics, over)
+    return Compared(table, written(table, columns_for(table, asked.metrics)), shown)
+
+
+def _two(sweeps: Sequence[ReadSweep], asked: Comparison) -> Compared:
+    keys = asked.by or [key for sweep in sweeps for key in sweep.keys]
+    first, second = in_common([sweep.runs for sweep in sweeps], list(dict.fromkeys(keys)))
+    metrics = asked.metrics
+    table = paired_sweeps.differences(first, second, metrics)
+    text = paired_sweeps.written(table, columns_for(table, metrics), [sweep.id for sweep in sweeps])
+    return Compared(table, text, paired_sweeps.as_text(text, " and ".join(map(_title, sweeps))))
+
+
+def _title(sweep: ReadSweep) -> str:
+    return f"{sweep.name} ({sweep.id})"
+
+
+def _export(compared: Compared, kind: str, file: str | None, console: Console) -> list[Path]:
+    content = as_bytes(kind, compared.numbers, compared.text)
+    if file is None:
+        sys.stdout.write(content.decode())
+        return []
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_bytes(content)
+    console.print(f"table: {file}", highlight=False, markup=False, soft_wrap=True)
+    return [Path(file)]
+
+
+def _keep(sweep: ReadSweep, compared: Compared, store: Store, asked: Comparison, console: Console) -> list[Path]:
+    from workbench.claims.comparison_figures import save_figures
+    from workbench.tracking.artifacts import attach
+
+    folder = Path(asked.out or FIGURES / segment(sweep.id))
+    with writing("compare --out", "a folder", folder, WAY):
+        files = save_figures(sweep.runs, folder, _title(sweep))
+        files.append(folder / "arms.csv")
+        files[-1].write_text(compared.numbers.to_csv(index=False))  # pandas itself would expand a ~
+    if not sweep.run:
+        also = "the sweep's own run is gone from the store"
+    elif attach(store, sweep.run, files, "compare"):
+        also = "also with the sweep's run"
+    else:
+        also = "not with the sweep's run: the store may only be read"
+    console.print(f"figures and table: {folder}/ ({also})", highlight=False, markup=False, soft_wrap=True)
+    link = sweep_link(ui_base(store), sweep.experiment_id, sweep.id, sweep.saved_view)
+    before = "" if store.is_server else "workbench ui serves "
+    console.print(f"runs and charts: {before}{link}", highlight=False, markup=False, soft_wrap=True)
+    return files

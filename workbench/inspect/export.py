@@ -1,0 +1,81 @@
+"""A trained run as a model that needs nothing of the workbench: raw inputs in, the network's output out.
+
+The network is traced through its own layers into torch's `ExportedProgram` (a ``.pt2`` file: a graph of operations on
+tensors with its weights, no pickled code), between the scaling of its inputs and, for regression, that of its outputs.
+MLflow keeps it as a pytorch model with a signature, which ``mlflow.pyfunc.load_model`` loads.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from workbench.config.prepare import learns_inputs, split_of
+from workbench.config.schema import RunSpec
+from workbench.core.errors import ConfigError
+from workbench.data.datasets import Array
+from workbench.engine.replicas import Pack
+from workbench.nn.layers.base import EVALUATION
+from workbench.nn.params import Params
+
+EXAMPLES = 4  # in the traced batch; any other number may come later
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """scaled = (raw - shift) / scale, for each feature."""
+
+    shift: Array
+    scale: Array
+
+
+class Standalone(nn.Module):
+    """Raw inputs [B, I] in float32 -> the output activation [B, O], for regression in the data's own unit."""
+
+    def __init__(self, pack: Pack, params: Params, inputs: Scaling, outputs: Scaling | None) -> None:
+        super().__init__()
+        self.objective, self.names = pack.objective, list(params)
+        for number, name in enumerate(self.names):
+            self.register_buffer(f"p{number}", params[name][:1].detach().cpu().clone())
+        self.scales_back = outputs is not None
+        for key, of in (("x", inputs), ("y", outputs or inputs)):
+            for part in ("shift", "scale"):
+                self.register_buffer(f"{key}_{part}", torch.tensor(getattr(of, part), dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale, forward pass, output activation, scale back."""
+        params = {name: self.get_buffer(f"p{number}") for number, name in enumerate(self.names)}
+        shift, scale = self.get_buffer("x_shift"), self.get_buffer("x_scale")
+        scaled = ((x.double() - shift) / scale).to(self.get_buffer("p0").dtype)
+        z, _ = self.objective.model.forward(params, scaled.unsqueeze(0), EVALUATION)
+        a: Tensor = self.objective.loss.predict(z)[0]
+        if self.scales_back:
+            a = a.double() * self.get_buffer("y_scale") + self.get_buffer("y_shift")
+        return a.float()
+
+
+def standalone(spec: RunSpec, pack: Pack, params: Params) -> tuple[Standalone, Array, Array]:
+    """The model of a run, and raw test inputs [N, I] with what is to be learned of them.
+
+    Raises ConfigError where the inputs are not scaled by a line, and so cannot be given raw.
+    """
+    raw = split_of(replace(spec, config=replace(spec.config, split=replace(spec.config.split, standardize=False))))
+    ours = split_of(spec)
+    inputs = _scaling(raw.train.x, ours.train.x)
+    is_real = pack.data.n_classes is None
+    outputs = inputs if learns_inputs(spec) else _scaling(raw.train.y, ours.train.y) if is_real else None
+    return Standalone(pack, params, inputs, outputs).eval(), raw.test.x, raw.test.y
+
+
+def _scaling(raw: Array, scaled: Array) -> Scaling:
+    """Of each feature, from its least and its largest value; a feature that does not vary is shifted alone."""
+    low, high = raw.argmin(0), raw.argmax(0)
+    columns = np.arange(raw.shape[1])
+    span = raw[high, columns] - raw[low, columns]
+    spread = scaled[high, columns] - scaled[low, columns]
+    scale = np.where((span > 0) & (spread > 0), span / np.where(spread > 0, spread, 1.0), 1.0)
+    shift = raw[low, columns] - scale * scaled[low, columns]
+    if not np.allclose((raw - shift) / scale, scaled, rtol=1e-6, atol=1e-6):
+        raise ConfigError("export: inputs must be scaled by a line each, but this run's are not (split.binarize?)")
+    return Scaling(shift, scale)

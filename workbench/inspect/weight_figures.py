@@ -1,0 +1,139 @@
+"""Figures of what a trained net does: regions of 2-D data, the function of 1-D data, first weights of pictures."""
+
+from collections.abc import Iterator
+from math import isqrt
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from workbench.config.arms import PALETTE
+from workbench.config.prepare import dataset_of
+from workbench.config.schema import RunSpec
+from workbench.data.datasets import Array, Dataset
+from workbench.engine.replicas import Pack
+from workbench.inspect.export import Standalone, standalone
+from workbench.inspect.figure_style import canvas, legend
+from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.dense import Dense
+from workbench.nn.params import Params
+
+SIDE = 240  # points of a grid along one axis
+MOST_POINTS = 600  # of the data that are drawn
+MOST_FILTERS = 64
+LEAST_PIXELS = 16
+LIGHT = 0.45  # how much of a class's color its region has
+
+
+def has_weight_figure(spec: RunSpec) -> bool:
+    """Whether there is a figure that needs the run's weights."""
+    return bool(_kind(dataset_of(spec)))
+
+
+def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Iterator[tuple[str, Figure]]:
+    """The figure that suits the data, if any, with its name."""
+    dataset = dataset_of(spec)
+    kind = _kind(dataset)
+    if kind == "filters":
+        first = pack.objective.model.layers[0]
+        if isinstance(first, Dense):
+            yield "first_weights", _filters(params[f"{first.name}.W"][0].cpu().numpy(), title)
+    elif kind:
+        module, _, _ = standalone(spec, pack, params)
+        draw = {"boundary": _boundary, "function": _function}[kind]
+        yield f"decision_{kind}" if kind == "boundary" else "fitted_function", draw(dataset, module, title)
+
+
+def _kind(dataset: Dataset) -> str:
+    features, side = dataset.x.shape[1], isqrt(dataset.x.shape[1])
+    if features == 2 and dataset.n_classes is not None:
+        return "boundary"
+    if features == 1 and dataset.n_classes is None:
+        return "function"
+    return "filters" if dataset.same_unit and side * side == features >= LEAST_PIXELS else ""
+
+
+def _outputs(module: Standalone, x: Array) -> Array:
+    with torch.no_grad():
+        found: Array = module(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))).numpy()
+    return found
+
+
+def _boundary(dataset: Dataset, module: Standalone, title: str) -> Figure:
+    """The class that the net says at every point, the data, and the line z = 0 of each unit of the first layer."""
+    figure, (axes,) = canvas(title)
+    low, high = dataset.x.min(0), dataset.x.max(0)
+    low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    one, other = (np.linspace(low[axis], high[axis], SIDE) for axis in (0, 1))
+    outputs = _outputs(module, np.stack(np.meshgrid(one, other), -1).reshape(-1, 2))
+    said = (outputs[:, 0] > 0.5).astype(int) if outputs.shape[1] == 1 else outputs.argmax(1)
+    colors = [PALETTE[number % len(PALETTE)] for number in range(dataset.n_classes or 2)]
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    axes.imshow(
+        said.reshape(SIDE, SIDE),
+        extent=extent,
+        origin="lower",
+        aspect="auto",
+        cmap=ListedColormap(colors),
+        vmin=-0.5,
+        vmax=len(colors) - 0.5,
+        alpha=LIGHT,
+        interpolation="nearest",
+    )
+    for number, color in enumerate(colors):
+        points = dataset.x[dataset.y == number][: MOST_POINTS // len(colors)]
+        axes.scatter(
+            points[:, 0], points[:, 1], s=12, color=color, edgecolors="white", linewidths=0.4, label=f"class {number}"
+        )
+    _unit_lines(axes, module, one)
+    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel="x₁", ylabel="x₂")
+    axes.grid(visible=False)
+    legend(figure, axes)
+    return figure
+
+
+def _unit_lines(axes: Axes, module: Standalone, x: Array) -> None:
+    """w₁ x₁ + w₂ x₂ + b = 0 in raw coordinates, where units are applied to z itself."""
+    layers = module.objective.model.layers
+    if len(layers) < 2 or not (isinstance(layers[0], Dense) and isinstance(layers[1], Activate)):
+        return
+    parts = dict(zip(module.names, (module.get_buffer(f"p{n}")[0] for n in range(len(module.names))), strict=True))
+    shift, scale = (module.get_buffer(f"x_{part}").numpy() for part in ("shift", "scale"))
+    W = parts[f"{layers[0].name}.W"].numpy() / scale
+    b = parts[f"{layers[0].name}.b"].numpy() - W @ shift
+    for number, (w, c) in enumerate(zip(W, b, strict=True)):
+        label = "z = 0 of a unit of layer 1" if number == 0 else None
+        if abs(w[1]) > 1e-12:
+            axes.plot(x, -(w[0] * x + c) / w[1], color="black", linewidth=0.6, alpha=0.6, label=label)
+        elif abs(w[0]) > 1e-12:
+            axes.axvline(-c / w[0], color="black", linewidth=0.6, alpha=0.6, label=label)
+
+
+def _function(dataset: Dataset, module: Standalone, title: str) -> Figure:
+    """The net's output along x, over the data."""
+    figure, (axes,) = canvas(title)
+    x = np.linspace(dataset.x.min(), dataset.x.max(), 4 * SIDE)[:, None]
+    axes.scatter(dataset.x[:, 0], dataset.y[:, 0], s=9, color=PALETTE[5], label="data")
+    axes.plot(x[:, 0], _outputs(module, x)[:, 0], color=PALETTE[1], label="network")
+    axes.set(xlabel="x", ylabel="y")
+    legend(figure, axes)
+    return figure
+
+
+def _filters(W: Array, title: str) -> Figure:
+    """The weights of each unit of the first layer as a picture; one scale for all, white is 0."""
+    shown = W[:MOST_FILTERS]
+    side, columns = isqrt(W.shape[1]), min(16, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(0.5 * columns + 1.2, 0.5 * rows + 0.9), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    largest = float(np.abs(shown).max()) or 1.0
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for axes, w in zip(panels.flat, shown, strict=False):
+        image = axes.imshow(w.reshape(side, side), cmap="RdBu_r", vmin=-largest, vmax=largest)
+    figure.colorbar(image, ax=panels.ravel().tolist(), label="weight (scaled inputs)", shrink=0.9)
+    figure.suptitle(title)
+    return figure

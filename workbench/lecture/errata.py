@@ -1,0 +1,281 @@
+"""Corrections to the lecture's slides, each with what the printed formula does when it is run.
+
+`ERRATA` is the table that the tests run; ``python -m workbench.lecture.errata > docs/errata.md`` writes the page. All numbers
+are float64 with fixed seeds. A case that is not about a gradient has its own measure, named in the case.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workbench.lecture.counterexamples import (
+    absolute_value_wrong_on_xor,
+    best_r2,
+    bump_approximation,
+    folded_angle_best_accuracy,
+    folded_angle_error,
+    monotone_wrong_on_xor,
+    relu_approximation,
+    step_and_rule_disagree,
+)
+from workbench.lecture.misprints import (
+    AverageOfEachColumn,
+    InputEverywhere,
+    SkippedLayer,
+    SkippedLayerInZeros,
+    WeightsOfTheNextLayer,
+    WeightsOfTheNextLayerIfAny,
+    problem,
+    run,
+    slope_of_the_hidden_units,
+    softmax_bias_left_out,
+    softmax_weights_unpenalized,
+    without_penalty,
+)
+from workbench.lecture.textbook import ManyExamples, OneExample, softmax
+from workbench.nn.activations import identity, relu, sigmoid, tanh
+
+GRADIENT = "relative error of the gradient"
+HARMLESS_BELOW = 1e-8
+SHAPES_CLASH = "cannot run: shapes clash"
+NOT_THERE = "cannot run: a term it needs does not exist"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: where, what is measured, and whether the printed formula does no harm there."""
+
+    where: str
+    measure: Callable[[], float]
+    unit: str = GRADIENT
+    harmless: bool = False
+
+    def outcome(self) -> float | str:
+        """The measured number, or why the formula cannot be run."""
+        try:
+            return self.measure()
+        except KeyError:  # an index of a layer that has no such W or delta
+            return NOT_THERE
+        except RuntimeError as error:
+            if not any(word in str(error) for word in ("shape", "size")):
+                raise
+            return SHAPES_CLASH
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """What a slide prints, what it must be, and the runs that show the difference."""
+
+    id: str
+    slide: str
+    printed: str
+    correct: str
+    cases: tuple[Case, ...]
+
+
+SOFTMAX = softmax()
+
+ERRATA = (
+    Erratum(
+        "E1",
+        "Backpropagation Algorithm: Vectorization for Dataset of m Examples",
+        "δ⁽ˡ⁾ = ((W⁽ˡ⁺¹⁾)ᵀ δ⁽ˡ⁺¹⁾) • f′(z⁽ˡ⁾)",
+        "δ⁽ˡ⁾ = ((W⁽ˡ⁾)ᵀ δ⁽ˡ⁺¹⁾) • f′(z⁽ˡ⁾)",
+        (
+            Case("3-4-2, as printed: W⁽³⁾ is asked for", lambda: run(WeightsOfTheNextLayer(), problem(3, 4, 2))),
+            Case(
+                "3-4-5-2, as printed where W⁽ˡ⁺¹⁾ exists, W⁽ˡ⁾ elsewhere",
+                lambda: run(WeightsOfTheNextLayerIfAny(), problem(3, 4, 5, 2)),
+            ),
+            Case(
+                "4-4-4-4, as printed where W⁽ˡ⁺¹⁾ exists, W⁽ˡ⁾ elsewhere",
+                lambda: run(WeightsOfTheNextLayerIfAny(), problem(4, 4, 4, 4)),
+            ),
+            Case("4-4-4-4, corrected", lambda: run(ManyExamples(), problem(4, 4, 4, 4)), harmless=True),
+        ),
+    ),
+    Erratum(
+        "E2",
+        "Vectorization for Dataset of m Examples; Softmax for Dataset of m Examples",
+        "∇J by W⁽ˡ⁾ = δ⁽ˡ⁺¹⁾(a⁽ˡ⁾)ᵀ / m",
+        "∇J by W⁽ˡ⁾ = δ⁽ˡ⁺¹⁾(a⁽ˡ⁾)ᵀ / m + λW⁽ˡ⁾ for the J(W, b) that is minimized",
+        (
+            Case("3-4-2, squared error, λ = 0.01", lambda: without_penalty(problem(3, 4, 2, lam=0.01))),
+            Case("3-4-2, squared error, λ = 0.1", lambda: without_penalty(problem(3, 4, 2, lam=0.1))),
+            Case("3-4-3, softmax, λ = 0.1", lambda: without_penalty(problem(3, 4, 3, output=SOFTMAX, lam=0.1))),
+            Case("3-4-2, squared error, λ = 0", lambda: without_penalty(problem(3, 4, 2)), harmless=True),
+            Case("3-4-2, λ = 0.1, corrected", lambda: run(ManyExamples(), problem(3, 4, 2, lam=0.1)), harmless=True),
+        ),
+    ),
+    Erratum(
+        "E3",
+        "Backpropagation Algorithm: Softmax for 1 Example",
+        "for l = n_l, n_l − 2, n_l − 3, …, 2",
+        "for l = n_l, n_l − 1, n_l − 2, …, 2",
+        (
+            Case("n_l = 2 (3-4-3)", lambda: run(SkippedLayer(), problem(3, 4, 3, output=SOFTMAX)), harmless=True),
+            Case(
+                "n_l = 3 (3-4-4-3): δ⁽²⁾ is never computed",
+                lambda: run(SkippedLayer(), problem(3, 4, 4, 3, output=SOFTMAX)),
+            ),
+            Case(
+                "n_l = 4 (3-4-4-4-3): δ⁽³⁾ is never computed",
+                lambda: run(SkippedLayer(), problem(3, 4, 4, 4, 3, output=SOFTMAX)),
+            ),
+            Case(
+                "n_l = 3, deltas that start as zeros",
+                lambda: run(SkippedLayerInZeros(), problem(3, 4, 4, 3, output=SOFTMAX)),
+            ),
+            Case(
+                "n_l = 4, deltas that start as zeros",
+                lambda: run(SkippedLayerInZeros(), problem(3, 4, 4, 4, 3, output=SOFTMAX)),
+            ),
+            Case(
+                "n_l = 4, corrected", lambda: run(OneExample(), problem(3, 4, 4, 4, 3, output=SOFTMAX)), harmless=True
+            ),
+        ),
+    ),
+    Erratum(
+        "E4",
+        "Inference: Forward Propagation",
+        "z_i⁽ˡ⁾ = Σ_j W_ij⁽ˡ⁾ x_j + b_i⁽ˡ⁾",
+        "z_i⁽ˡ⁺¹⁾ = Σ_j W_ij⁽ˡ⁾ a_j⁽ˡ⁾ + b_i⁽ˡ⁾, j = 1, …, s_l",
+        (
+            Case("3-2, no hidden layer", lambda: run(InputEverywhere(), problem(3, 2)), harmless=True),
+            Case("3-4-2", lambda: run(InputEverywhere(), problem(3, 4, 2))),
+            Case("4-4-2: x fits in place of a⁽²⁾", lambda: run(InputEverywhere(), problem(4, 4, 2))),
+            Case("4-4-2, corrected", lambda: run(ManyExamples(), problem(4, 4, 2)), harmless=True),
+        ),
+    ),
+    Erratum(
+        "E5",
+        "From Cartesian to Polar Coordinates",
+        "θ = tan⁻¹|y/x|",
+        "θ = atan2(y, x); the printed map holds in the first quadrant, as the slide notes, and needs x ≠ 0",
+        (
+            Case("360 points of the unit circle", folded_angle_error, "largest error of θ, radians"),
+            Case("the same points", folded_angle_best_accuracy, "best accuracy of telling y > 0 from (r, θ)"),
+        ),
+    ),
+    Erratum(
+        "E6",
+        "NN Learning: Softmax Regression; Learning: Backpropagation for Regression",
+        "n_l is the input of the softmax, while the penalty sums over l = 1, …, n_l − 1",
+        "the penalty runs over every weight: l = 1, …, n_l with the softmax slides' n_l",
+        (
+            Case("3-4-3, λ = 0.01", lambda: softmax_weights_unpenalized(problem(3, 4, 3, output=SOFTMAX, lam=0.01))),
+            Case("3-4-3, λ = 0.1", lambda: softmax_weights_unpenalized(problem(3, 4, 3, output=SOFTMAX, lam=0.1))),
+            Case("3-4-3, λ = 0", lambda: softmax_weights_unpenalized(problem(3, 4, 3, output=SOFTMAX)), harmless=True),
+        ),
+    ),
+    Erratum(
+        "E7",
+        "Backpropagation Algorithm: Softmax (1) and (2)",
+        "a gradient for W⁽ⁿ⁾ of the softmax layer, none for b⁽ⁿ⁾ (n = n_l)",
+        "∇J by b⁽ⁿ⁾ = a⁽ⁿ⁺¹⁾ − y",
+        (
+            Case("3-4-3, b⁽²⁾ never moves", lambda: softmax_bias_left_out(problem(3, 4, 3, output=SOFTMAX))),
+            Case("3-4-3, corrected", lambda: run(OneExample(), problem(3, 4, 3, output=SOFTMAX)), harmless=True),
+        ),
+    ),
+    Erratum(
+        "E8",
+        "Learning: Backpropagation for Regression; Backpropagation Algorithm",
+        "h = f(z) at the output of a regression, with the hidden units' f",
+        "h = z, so that step 2 is δ = h − y",
+        (
+            Case("f logistic, targets from 25 to 346", lambda: best_r2(sigmoid(), 25.0, 346.0), "largest R² possible"),
+            Case("f = tanh, targets from −2 to 2", lambda: best_r2(tanh(), -2.0, 2.0), "largest R² possible"),
+            Case("f = relu, targets from −2 to 2", lambda: best_r2(relu(), -2.0, 2.0), "largest R² possible"),
+            Case("f(z) = z, targets from −2 to 2", lambda: best_r2(identity(), -2.0, 2.0), "largest R² possible"),
+            Case(
+                "3-4-2, h = z, step 2 keeps the logistic f′",
+                lambda: slope_of_the_hidden_units(problem(3, 4, 2, f=sigmoid)),
+            ),
+            Case(
+                "3-4-2, h = z, step 2 keeps f′ of f(z) = z",
+                lambda: slope_of_the_hidden_units(problem(3, 4, 2, f=identity)),
+                harmless=True,
+            ),
+        ),
+    ),
+    Erratum(
+        "E9",
+        "Activation Functions; Perceptron vs. Logistic Neuron",
+        "unit step f(0) = 1, but the decision is 1 only if wᵀx > 0; no bias",
+        "one of the two at 0, and wᵀx + b in the rule",
+        (
+            Case("integer w and x in {−2, …, 2}²", lambda: step_and_rule_disagree(0.0), "share decided apart"),
+            Case("the same, wᵀx ≠ 0", lambda: step_and_rule_disagree(0.0, off_ties=True), "share decided apart"),
+            Case("the same with b = 1", lambda: step_and_rule_disagree(1.0, off_ties=True), "share decided apart"),
+        ),
+    ),
+    Erratum(
+        "E10",
+        "Universal Approximation Theorem",
+        "σ nonconstant, bounded, increasing and continuous",
+        "sufficient, not necessary: unbounded units and units that are not monotone approximate too",
+        (
+            Case("sin 2πx by 16 relu units", lambda: relu_approximation(16), "largest error on [0, 1]"),
+            Case("sin 2πx by 64 relu units", lambda: relu_approximation(64), "largest error on [0, 1]"),
+            Case("sin 2πx by 64 bumps max(0, 1 − |z|)", lambda: bump_approximation(64), "largest error on [0, 1]"),
+        ),
+    ),
+    Erratum(
+        "E11",
+        "Neuron Function; Perceptron vs. Logistic Neuron; ReLU and Generalizations",
+        "a monotonic f; one neuron cannot represent XOR",
+        "|z| and maxout are not monotone, and one |x₁ − x₂| is XOR; the limit is that of monotone units",
+        (
+            Case("one unit |x₁ − x₂|", absolute_value_wrong_on_xor, "XOR points decided wrongly"),
+            Case("one monotone unit, best of 9³", monotone_wrong_on_xor, "XOR points decided wrongly"),
+        ),
+    ),
+    Erratum(
+        "E12",
+        "Vectorization for Dataset of m Examples; Softmax for Dataset of m Examples",
+        "∇J by b⁽ˡ⁾ = δ⁽ˡ⁺¹⁾.col_avg()",
+        "the mean of the columns, [s_{l+1}]; the average of each column is [m]",
+        (
+            Case("3-4-2, m = 6, average of each column", lambda: run(AverageOfEachColumn(), problem(3, 4, 2))),
+            Case("4-4-4, m = 4: [m] fits b", lambda: run(AverageOfEachColumn(), problem(4, 4, 4, m=4))),
+            Case("3-4-2, m = 1: [1] broadcasts", lambda: run(AverageOfEachColumn(), problem(3, 4, 2, m=1))),
+            Case("1-1-1, m = 1", lambda: run(AverageOfEachColumn(), problem(1, 1, 1, m=1)), harmless=True),
+            Case("3-4-2, m = 6, mean of the columns", lambda: run(ManyExamples(), problem(3, 4, 2)), harmless=True),
+        ),
+    ),
+)
+
+HEAD = """# Errata of the lecture
+
+What its slides print, what it must be, and what happens when the printed formula is run. Written by
+`python -m workbench.lecture.errata > docs/errata.md`; the tests recompute every number.
+
+A relative error of the gradient is the worst parameter's ‖printed − true‖ / max(‖printed‖, ‖true‖), where the true
+gradient is a central difference of J; "none" is an error below 1e-8, as far as differences can tell. A net 3-4-2 has
+3 inputs, 4 hidden units (tanh unless the line says otherwise) and 2 outputs. There are m = 6 examples where the line
+does not say otherwise, in float64 with fixed seeds.
+"""
+
+
+def shown(case: Case, outcome: float | str) -> str:
+    """A case's result to three digits."""
+    if isinstance(outcome, str):
+        return outcome
+    return "none" if case.harmless and outcome < HARMLESS_BELOW else f"{outcome:.3g}"
+
+
+def markdown() -> str:
+    """The page ``docs/errata.md``, with every number computed now."""
+    lines = [HEAD]
+    for erratum in ERRATA:
+        lines += [f"## {erratum.id}: {erratum.slide}", "", f"- printed: {erratum.printed}"]
+        lines += [f"- correct: {erratum.correct}", "", "| case | measured | result |", "|---|---|---|"]
+        for case in erratum.cases:
+            cells = (case.where.replace("|", "\\|"), case.unit, shown(case, case.outcome()))
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

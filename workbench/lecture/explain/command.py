@@ -1,0 +1,83 @@
+"""The command ``workbench explain``: its own options, and Hydra's overrides for the rest."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.config.compose import command_line
+from workbench.config.schema import RunSpec
+from workbench.core.errors import ConfigError
+from workbench.core.places import check_file, writing
+from workbench.lecture.explain.content import steps, title
+from workbench.lecture.explain.render import RENDERERS, SUFFIXES
+from workbench.lecture.explain.worked import work
+
+XOR = ("data=xor", "split.standardize=false", "loss=binary_nll")  # the lecture's four points and their loss
+SMALL = ("architecture.hidden=[2]", "activation=sigmoid", "init=glorot", "bias=small_positive", "optimizer.lr=0.5")
+WAY = "write for example --out step.html"
+EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR.
+
+examples:
+  workbench explain
+  workbench explain architecture.hidden=[3] activation=tanh optimizer.weight_decay=0.1 --example 3
+  workbench explain data=diabetes loss=squared_error --out step.html
+"""
+
+
+def with_defaults(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with overrides for a net small enough to read before the first one of the user's.
+
+    A default yields to an override of its key or its group, those of XOR to another data set, all to an experiment.
+    """
+    given = {argument.lstrip("+~").partition("=")[0].partition("@")[0] for argument in arguments}
+    if "experiment" in given:
+        return list(arguments)
+    defaults = SMALL if "data" in given else (*XOR, *SMALL)
+    keys = [(default, default.partition("=")[0]) for default in defaults]
+    added = [default for default, key in keys if not {key, key.partition(".")[0]} & given]
+    return [*added, *arguments]
+
+
+def explain_command(arguments: Sequence[str]) -> int:
+    """Work one training step in the lecture's notation and print it, or write it to a file."""
+    options, overrides = _parser().parse_known_args(arguments)
+    form = options.format or SUFFIXES.get(Path(options.out or "").suffix, "text")
+
+    if options.out is not None:
+        check_file("explain --out", options.out, WAY)
+
+    def one(spec: RunSpec) -> None:
+        worked = work(spec, options.example)
+        _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
+
+    command_line(with_defaults(overrides), one, _refuse_many)
+    return 0
+
+
+def _deliver(page: str, out: str | None) -> None:
+    if out is None:
+        print(page, end="")
+        return
+    with writing("explain --out", "a file", Path(out), WAY):
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(page, encoding="utf-8")
+    print(f"explanation: {out}")
+
+
+def _refuse_many(specs: list[RunSpec], executor: object) -> list[dict[str, float]]:
+    raise ConfigError(f"explain: takes one configuration, got {len(specs)}; drop -m")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workbench explain",
+        description="Work one training step of a small net by hand: forward, cost, backward, gradients, update.",
+        usage="workbench explain [--example K] [--format FORMAT] [--out FILE] [OVERRIDE ...]",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--example", type=int, default=2, metavar="K", help="training example, from 1 (default: 2)")
+    parser.add_argument("--format", choices=sorted(RENDERERS), help="default: by the suffix of --out, else text")
+    parser.add_argument("--out", metavar="FILE", help="write to a file")
+    return parser

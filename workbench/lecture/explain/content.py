@@ -1,0 +1,222 @@
+"""What an explanation says: headings, sentences and equations with their numbers, to be rendered in any way.
+
+The order is that of the slide "Backpropagation Algorithm: Vectorization for 1 Example": forward, delta of the output,
+delta of the hidden layers, partial derivatives. The penalty is that of "Learning: Backpropagation for Regression".
+"""
+# ruff: noqa: E741 - l is the lecture's index of layers
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from workbench.config.schema import RunSpec
+from workbench.lecture.explain.worked import WEIGHT_DIGITS, Worked
+
+LOSSES = "workbench.nn.losses."
+LOGISTIC = "1/(1 + exp(−z))"
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+Matrix = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The title of a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Equation:
+    """symbol = formula = filled = value, without the parts that are empty; `filled` is the formula with numbers."""
+
+    symbol: str
+    formula: str
+    value: Matrix
+    filled: tuple[str | Matrix, ...] = ()
+
+
+Step = Heading | Text | Equation
+
+
+def title(spec: RunSpec, worked: Worked) -> str:
+    """What is explained, in a line."""
+    data = spec.choices["data"]
+    return f"One training step of a {worked.sizes} net on example {worked.example} of {worked.examples} of {data}"
+
+
+def steps(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    """The whole explanation."""
+    yield from _net(spec, worked)
+    yield from _forward(worked)
+    yield from _cost(spec, worked)
+    yield from _backward(spec, worked)
+    yield from _gradients(worked)
+    yield from _update(worked)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output layer in words: h(z), the cost of one example, and delta; `targets` is what y becomes, if anything."""
+
+    h: str
+    cost: str
+    delta: str
+    targets: str = ""
+    smoothing: float = 0.0
+
+
+def output_of(spec: RunSpec) -> Output:
+    """The lecture's formulas for the run's loss; of a loss of the user's, what they stand for."""
+    node, name = spec.resolved["loss"], spec.choices["loss"]
+    kind, smoothing = str(node["_target_"]).removeprefix(LOSSES), float(node.get("smoothing", 0.0))
+    y = "ỹ" if smoothing else "y"
+    match kind if kind == name else "":
+        case "squared_error":
+            f = str(spec.settings.get("loss.output", "identity"))
+            shapes = {"identity": "z", "sigmoid": LOGISTIC}
+            delta = "h − y" if f == "identity" else "(h − y) ∘ h′(z)"
+            return Output(shapes.get(f, f"{f}(z)"), "½‖h − y‖²", delta)
+        case "softmax_mse":
+            return Output("softmax(z)", "1/K ‖h − y‖²", "2/K h ∘ (e − Σ h e)")
+        case "binary_nll":
+            targets = "(1 − s) y + s/2" if smoothing else ""
+            return Output(LOGISTIC, f"−[{y} ln h + (1 − {y}) ln(1 − h)]", f"h − {y}", targets, smoothing)
+        case "softmax_nll":
+            targets = "(1 − s) y + s/K" if smoothing else ""
+            return Output("softmax(z)", f"−Σ {y} ln h", f"h − {y}", targets, smoothing)
+        case "perceptron":
+            return Output("1 if z ≥ 0 else 0", "(h − y) z", "h − y")
+    return Output("h(z)", f"{name}(z, y)", "")
+
+
+def _net(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    yield Heading("The net")
+    output = output_of(spec)
+    objective = f"J = C + P with P = λ/2 Σ W², λ = {worked.lam:.4g}" if worked.lam else "J = C, as λ = 0"
+    yield Text(
+        f"Layer 1 is the input, layer {worked.last} the output with h = {output.h}; "
+        + (f"hidden units have f = {spec.choices['activation']}. " if worked.last > 2 else "there is no hidden layer. ")
+        + f"The cost of one example is C = {output.cost}, and {objective}."
+    )
+    yield Text(
+        f"Initial parameters: seed={spec.config.seed}, init={spec.choices['init']}, bias={spec.choices['bias']}, "
+        f"rounded to {WEIGHT_DIGITS} digits. Everything after them is computed in float64 and shown to 4 digits."
+    )
+    yield Equation("x", "", _column(worked.a[1]))
+    yield Equation("y", "", _column(worked.y))
+    for l, W in worked.W.items():
+        yield Equation(_at("W", l), "", _rows(W))
+        yield Equation(_at("b", l), "", _column(worked.b[l]))
+
+
+def _forward(worked: Worked) -> Iterator[Step]:
+    yield Heading("Forward")
+    yield Equation(_at("a", 1), "x", _column(worked.a[1]))
+    for l, W in worked.W.items():
+        z, f = _at("z", l + 1), "f" if l + 1 < worked.last else "h"
+        filled = (_rows(W), _column(worked.a[l]), "+", _column(worked.b[l]))
+        yield Equation(z, f"{_at('W', l)} {_at('a', l)} + {_at('b', l)}", _column(worked.z[l + 1]), filled)
+        yield Equation(_at("a", l + 1), f"{f}({z})", _column(worked.a[l + 1]))
+    yield Equation("h", _at("a", worked.last), _column(worked.a[worked.last]))
+
+
+def _cost(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    yield Heading("Cost")
+    output = output_of(spec)
+    if output.targets:
+        yield Equation("ỹ", f"{output.targets}, s = {output.smoothing:.4g}", _column(_moved(worked, output)))
+    yield Equation("C", output.cost, _scalar(worked.C))
+    if worked.lam:
+        yield Equation("P", "λ/2 Σ W²", _scalar(worked.J - worked.C))
+    yield Equation("J", "C + P" if worked.lam else "C", _scalar(worked.J))
+
+
+def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
+    yield Heading("Backward")
+    last = worked.last
+    yield from _output_delta(output_of(spec), worked)
+    for l in range(last - 1, 1, -1):
+        slope = _column(worked.slope[l])
+        yield Equation(f"f′({_at('z', l)})", "", slope)
+        yield Equation(
+            _at("δ", l),
+            f"({_at('W', l)})ᵀ {_at('δ', l + 1)} ∘ f′({_at('z', l)})",
+            _column(worked.delta[l]),
+            (_rows(worked.W[l].T), _column(worked.delta[l + 1]), "∘", slope),
+        )
+
+
+def _output_delta(output: Output, worked: Worked) -> Iterator[Step]:
+    """delta of the output layer, with numbers filled in where it is made of h and y."""
+    last = worked.last
+    delta, h, y = _at("δ", last), worked.a[last], _moved(worked, output)
+    error = (_column(h), "−", _column(y))
+    if output.delta.startswith("2/K"):
+        yield Equation("e", "h − y", _column(h - y), error)
+        yield Equation(delta, output.delta, _column(worked.delta[last]))
+    elif "h′" in output.delta and worked.output_slope is not None:
+        slope = _column(worked.output_slope)
+        formula = output.delta.replace("(z)", f"({_at('z', last)})")
+        yield Equation(f"h′({_at('z', last)})", "", slope)
+        yield Equation(delta, formula, _column(worked.delta[last]), (_column(h - y), "∘", slope))
+    elif output.delta:
+        yield Equation(delta, output.delta, _column(worked.delta[last]), error)
+    else:
+        yield Equation(delta, f"∂C/∂{_at('z', last)}", _column(worked.delta[last]))
+
+
+def _moved(worked: Worked, output: Output) -> Tensor:
+    """The targets, moved toward equal shares where they are smoothed."""
+    share = 2 if len(worked.y) == 1 else len(worked.y)
+    return worked.y * (1 - output.smoothing) + output.smoothing / share
+
+
+def _gradients(worked: Worked) -> Iterator[Step]:
+    yield Heading("Gradients")
+    for l, W in worked.W.items():
+        formula = f"{_at('δ', l + 1)} ({_at('a', l)})ᵀ"
+        filled: tuple[str | Matrix, ...] = (_column(worked.delta[l + 1]), _rows(worked.a[l][None]))
+        if worked.lam:
+            formula += f" + λ {_at('W', l)}"
+            filled += (f"+ {worked.lam:.4g}", _rows(W))
+        yield Equation(f"∂J/∂{_at('W', l)}", formula, _rows(worked.dW[l]), filled)
+        yield Equation(f"∂J/∂{_at('b', l)}", _at("δ", l + 1), _column(worked.db[l]))
+
+
+def _update(worked: Worked) -> Iterator[Step]:
+    yield Heading(f"One step of gradient descent, η = {worked.lr:.4g}")
+    for l in worked.W:
+        for symbol, old, gradient, new in (
+            (_at("W", l), _rows(worked.W[l]), _rows(worked.dW[l]), _rows(worked.new_W[l])),
+            (_at("b", l), _column(worked.b[l]), _column(worked.db[l]), _column(worked.new_b[l])),
+        ):
+            yield Equation(f"new {symbol}", f"{symbol} − η ∂J/∂{symbol}", new, (old, f"− {worked.lr:.4g}", gradient))
+    yield Equation("J before", "", _scalar(worked.J))
+    yield Equation("J after", "", _scalar(worked.J_after))
+    yield Equation("change", "J after − J before", _scalar(worked.J_after - worked.J))
+
+
+def _at(symbol: str, layer: int) -> str:
+    """The symbol of a layer: W⁽¹⁾."""
+    return f"{symbol}⁽{str(layer).translate(SUPERSCRIPTS)}⁾"
+
+
+def _rows(values: Tensor) -> Matrix:
+    return tuple(tuple(row) for row in values.tolist())
+
+
+def _column(values: Tensor) -> Matrix:
+    return tuple((value,) for value in values.tolist())
+
+
+def _scalar(value: float) -> Matrix:
+    return ((value,),)

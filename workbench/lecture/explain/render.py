@@ -1,0 +1,148 @@
+"""An explanation as text for a terminal, as Markdown, and as one HTML page that needs nothing else.
+
+Numbers have four significant digits everywhere.
+"""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+
+from workbench.lecture.explain.content import Equation, Heading, Matrix, Step, Text
+
+WIDTH = 110
+Block = list[str]  # lines of equal width
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+.equation { display: flex; flex-wrap: wrap; align-items: center; gap: .4em; margin: .9em 0; overflow-x: auto; }
+table { border-spacing: 0; border: solid; border-width: 0 2px; border-radius: .5em; }
+td { padding: 0 .5em; text-align: right; font-variant-numeric: tabular-nums; }
+.value { font-weight: bold; }
+"""
+
+
+def number(value: float) -> str:
+    """Four significant digits; no negative zero."""
+    return f"{value:.4g}".replace("-", "−") if value else "0"
+
+
+def as_text(title: str, steps: Sequence[Step]) -> str:
+    """For a terminal: brackets are drawn with characters."""
+    lines = [title, "=" * len(title)]
+    for step in steps:
+        if isinstance(step, Equation):
+            lines += _drawn(step)
+        elif isinstance(step, Heading):
+            lines += ["", step.text, "-" * len(step.text)]
+        else:
+            lines += _wrapped(step.text)
+    return "\n".join(lines) + "\n"
+
+
+def as_markdown(title: str, steps: Sequence[Step]) -> str:
+    """Headings and paragraphs as Markdown, equations as preformatted text."""
+    lines = [f"# {title}", ""]
+    for kind, group in groupby(steps, type):
+        lines += ["```text"] if kind is Equation else []
+        for step in group:
+            if isinstance(step, Equation):
+                lines += _drawn(step)
+            else:
+                lines += [f"## {step.text}" if isinstance(step, Heading) else step.text, ""]
+        lines += ["```", ""] if kind is Equation else []
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def as_html(title: str, steps: Sequence[Step]) -> str:
+    """One page with its style inside and nothing to load."""
+    tags = {Heading: "h2", Text: "p"}
+    body = [
+        f'<div class="equation">{"".join(_html_parts(step))}</div>'
+        if isinstance(step, Equation)
+        else f"<{tags[type(step)]}>{escape(step.text)}</{tags[type(step)]}>"
+        for step in steps
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _sides(equation: Equation) -> Iterator[tuple[str | Matrix, ...]]:
+    """What stands between the equals signs; a single number as the result needs no brackets."""
+    yield (equation.symbol,)
+    if equation.formula:
+        yield (equation.formula,)
+    if equation.filled:
+        yield equation.filled
+    value = equation.value
+    yield (number(value[0][0]) if len(value) == len(value[0]) == 1 else value,)
+
+
+def _html_parts(equation: Equation) -> Iterator[str]:
+    sides = list(_sides(equation))
+    for index, side in enumerate(sides):
+        style = ' class="value"' if index == len(sides) - 1 else ""
+        if index:
+            yield "<span>=</span>"
+        for part in side:
+            if isinstance(part, str):
+                yield f"<span{style}>{escape(part)}</span>"
+            else:
+                rows = "".join(f"<tr>{''.join(f'<td>{number(entry)}</td>' for entry in row)}</tr>" for row in part)
+                yield f"<table{style}>{rows}</table>"
+
+
+def _drawn(equation: Equation) -> Block:
+    """The equation on one line of blocks, or on several where it is wider than a terminal."""
+    first, *others = (_beside([_block(part) for part in side]) for side in _sides(equation))
+    indent = [" " * len(first[0])]
+    lines: Block = []
+    current = first
+    for side in others:
+        longer = _beside([current, ["="], side])
+        if len(longer[0]) > WIDTH and current is not first:
+            lines += current
+            longer = _beside([indent, ["="], side])
+        current = longer
+    return [line.rstrip() for line in lines + current]
+
+
+def _block(part: str | Matrix) -> Block:
+    if isinstance(part, str):
+        return [part]
+    cells = [[number(entry) for entry in row] for row in part]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rows = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    if len(rows) == 1:
+        return [f"[{rows[0]}]"]
+    left, right = (top + middle * (len(rows) - 2) + bottom for top, middle, bottom in ("⎡⎢⎣", "⎤⎥⎦"))
+    return [f"{left[index]} {row} {right[index]}" for index, row in enumerate(rows)]
+
+
+def _beside(blocks: Sequence[Block]) -> Block:
+    """Blocks next to each other, centered on one line."""
+    height = max(map(len, blocks))
+    padded = []
+    for block in blocks:
+        empty = [" " * len(block[0])]
+        above = (height - len(block)) // 2
+        padded.append(empty * above + block + empty * (height - len(block) - above))
+    return [" ".join(row) for row in zip(*padded, strict=True)]
+
+
+def _wrapped(text: str) -> list[str]:
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > WIDTH:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".lstrip()
+    return lines
+
+
+RENDERERS = {"text": as_text, "markdown": as_markdown, "html": as_html}
+SUFFIXES = {".md": "markdown", ".html": "html", ".htm": "html"}

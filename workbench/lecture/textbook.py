@@ -1,0 +1,235 @@
+"""The lecture's own slow forms of forward and backward propagation, to be read beside its slides.
+
+Layers are numbered from 1 (the input) to `last` (the output). W⁽ˡ⁾ [s_{l+1}, s_l] and b⁽ˡ⁾ [s_{l+1}] lead from layer l
+to layer l+1, so l runs from 1 to last - 1. Of layer l: z⁽ˡ⁾, a⁽ˡ⁾ and delta⁽ˡ⁾ = ∂J/∂z⁽ˡ⁾. For regression `last` is
+the lecture's n_l; its softmax slides call the layer before the output n_l, so there `last` is n_l + 1.
+
+| form | x, z, a, delta | slides |
+|---|---|---|
+| Scalar | [s_l], sums over i and j written out | "Inference: Forward Propagation", "Backpropagation Algorithm" |
+| OneExample | [s_l] | "Forward Propagation", "... Vectorization for 1 Example", "... Softmax for 1 Example" |
+| ManyExamples | [s_l, m], examples in columns | "... for Dataset of m Examples", with and without softmax |
+
+The forms differ in four formulas, which are their methods; `forward`, `deltas`, `gradients` and `objective` are what
+they share. The printed formulas that had to be corrected are in `workbench.lecture.errata`.
+"""
+# ruff: noqa: E741 - l is the lecture's index of layers
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from workbench.nn.activations import Activation
+
+ByLayer = dict[int, Tensor]
+
+
+def value(f: Activation, z: Tensor) -> Tensor:
+    """f(z), element by element, whatever the shape."""
+    return f.forward(z.reshape(1, 1, -1)).reshape(z.shape)
+
+
+def slope(f: Activation, z: Tensor) -> Tensor:
+    """f'(z), element by element, whatever the shape."""
+    row = z.reshape(1, 1, -1)
+    return f.derivative(row, f.forward(row)).reshape(z.shape)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The last layer: h = h(z), its cost(h, y) summed over the output units, and delta(h, y, z) = ∂cost/∂z.
+
+    Each takes one example [s] or one example per column [s, m]; the cost is then a number or [m].
+    """
+
+    h: Callable[[Tensor], Tensor]
+    cost: Callable[[Tensor, Tensor], Tensor]
+    delta: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def regression(f: Activation) -> Output:
+    """h = f(z), ½‖h - y‖², delta = (h - y) f'(z); slide "Backpropagation: δ_i", which starts at the output layer.
+
+    Targets of any size need f(z) = z, where f' = 1.
+    """
+    return Output(
+        partial(value, f),
+        lambda h, y: (h - y).square().sum(0) / 2,
+        lambda h, y, z: (h - y) * slope(f, z),
+    )
+
+
+def softmax() -> Output:
+    """h = softmax(z), -ln p(y) with y one-hot, delta = h - y; slides "Backpropagation Algorithm: Softmax ..."."""
+    return Output(
+        lambda z: z.exp() / z.exp().sum(0),
+        lambda h, y: -torch.xlogy(y, h).sum(0),
+        lambda h, y, z: h - y,
+    )
+
+
+def logistic() -> Output:
+    """h = 1/(1 + exp(-z)), -ln p(y) with y in {0, 1}, delta = h - y; "Backpropagation: Logistic Regression"."""
+    return Output(
+        lambda z: 1 / (1 + (-z).exp()),
+        lambda h, y: -(torch.xlogy(y, h) + torch.xlogy(1 - y, 1 - h)).sum(0),
+        lambda h, y, z: h - y,
+    )
+
+
+@dataclass(frozen=True)
+class Net:
+    """Parameters W⁽ˡ⁾ and b⁽ˡ⁾ by l, the activation f of the hidden layers, and the output layer."""
+
+    W: ByLayer
+    b: ByLayer
+    f: Activation
+    output: Output
+
+    @property
+    def last(self) -> int:
+        """The number of the output layer."""
+        return len(self.W) + 1
+
+
+class Gradients(NamedTuple):
+    """J and its partial derivatives by l."""
+
+    J: Tensor
+    dW: ByLayer
+    db: ByLayer
+
+
+class OneExample:
+    """Vectors: slides "Forward Propagation" and "Backpropagation Algorithm: Vectorization for 1 Example"."""
+
+    def z(self, net: Net, a: ByLayer, l: int) -> Tensor:
+        """z⁽ˡ⁺¹⁾ = W⁽ˡ⁾ a⁽ˡ⁾ + b⁽ˡ⁾."""
+        return net.W[l] @ a[l] + net.b[l]
+
+    def layers_backward(self, net: Net) -> Iterable[int]:
+        """The hidden layers l = last - 1, last - 2, ..., 2."""
+        return range(net.last - 1, 1, -1)
+
+    def dJ_da(self, net: Net, delta: ByLayer, l: int) -> Tensor:
+        """∂J/∂a⁽ˡ⁾ = (W⁽ˡ⁾)ᵀ delta⁽ˡ⁺¹⁾."""
+        return net.W[l].T @ delta[l + 1]
+
+    def dW(self, delta: ByLayer, a: ByLayer, l: int) -> Tensor:
+        """∇J by W⁽ˡ⁾ = delta⁽ˡ⁺¹⁾ (a⁽ˡ⁾)ᵀ."""
+        return torch.outer(delta[l + 1], a[l])
+
+    def db(self, delta: ByLayer, l: int) -> Tensor:
+        """∇J by b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾."""
+        return delta[l + 1]
+
+    def parts(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The examples (x⁽ᵏ⁾, y⁽ᵏ⁾) of a data set in columns, one by one."""
+        yield from zip(x.T, y.T, strict=True)
+
+
+class Scalar(OneExample):
+    """Numbers: slides "Inference: Forward Propagation" and "Backpropagation Algorithm"."""
+
+    def z(self, net: Net, a: ByLayer, l: int) -> Tensor:
+        """z_i⁽ˡ⁺¹⁾ = Σ_j W_ij⁽ˡ⁾ a_j⁽ˡ⁾ + b_i⁽ˡ⁾."""
+        W, b = net.W[l], net.b[l]
+        return _each(len(W), lambda i: _sum(W[i, j] * a[l][j] for j in range(W.shape[1])) + b[i])
+
+    def dJ_da(self, net: Net, delta: ByLayer, l: int) -> Tensor:
+        """∂J/∂a_i⁽ˡ⁾ = Σ_j W_ji⁽ˡ⁾ delta_j⁽ˡ⁺¹⁾."""
+        W = net.W[l]
+        return _each(W.shape[1], lambda i: _sum(W[j, i] * delta[l + 1][j] for j in range(len(W))))
+
+    def dW(self, delta: ByLayer, a: ByLayer, l: int) -> Tensor:
+        """∂J/∂W_ij⁽ˡ⁾ = a_j⁽ˡ⁾ delta_i⁽ˡ⁺¹⁾."""
+        return _each(len(delta[l + 1]), lambda i: _each(len(a[l]), lambda j: a[l][j] * delta[l + 1][i]))
+
+
+class ManyExamples(OneExample):
+    """Matrices with examples in columns: the slides "... for Dataset of m Examples"."""
+
+    def z(self, net: Net, a: ByLayer, l: int) -> Tensor:
+        """z⁽ˡ⁺¹⁾ = W⁽ˡ⁾ a⁽ˡ⁾ + b⁽ˡ⁾, the bias added to every column."""
+        return net.W[l] @ a[l] + net.b[l][:, None]
+
+    def dW(self, delta: ByLayer, a: ByLayer, l: int) -> Tensor:
+        """∇J by W⁽ˡ⁾ = delta⁽ˡ⁺¹⁾ (a⁽ˡ⁾)ᵀ / m."""
+        return delta[l + 1] @ a[l].T / a[l].shape[1]
+
+    def db(self, delta: ByLayer, l: int) -> Tensor:
+        """∇J by b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾.col_avg(): the mean of the columns."""
+        return delta[l + 1].mean(1)
+
+    def parts(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The whole data set at once."""
+        yield x, y
+
+
+def forward(form: OneExample, net: Net, x: Tensor) -> tuple[ByLayer, ByLayer]:
+    """z⁽ˡ⁾ and a⁽ˡ⁾ of all layers, with a⁽¹⁾ = x; slide "Forward Propagation"."""
+    z: ByLayer = {}
+    a = {1: x}
+    for l in range(1, net.last):
+        z[l + 1] = form.z(net, a, l)
+        a[l + 1] = net.output.h(z[l + 1]) if l + 1 == net.last else value(net.f, z[l + 1])
+    return z, a
+
+
+def deltas(form: OneExample, net: Net, z: ByLayer, a: ByLayer, y: Tensor) -> ByLayer:
+    """delta⁽ˡ⁾ of all layers but the input; steps 2 and 3 of "Backpropagation Algorithm"."""
+    delta = {net.last: net.output.delta(a[net.last], y, z[net.last])}
+    for l in form.layers_backward(net):
+        delta[l] = form.dJ_da(net, delta, l) * slope(net.f, z[l])
+    return delta
+
+
+def gradients(form: OneExample, net: Net, x: Tensor, y: Tensor) -> Gradients:
+    """J(W, b, x, y) and its gradient: all four steps of "Backpropagation Algorithm", l = 1, ..., last - 1 in step 4."""
+    z, a = forward(form, net, x)
+    delta = deltas(form, net, z, a, y)
+    return Gradients(
+        net.output.cost(a[net.last], y).mean(),
+        {l: form.dW(delta, a, l) for l in net.W},
+        {l: form.db(delta, l) for l in net.b},
+    )
+
+
+def cost(form: OneExample, net: Net, x: Tensor, y: Tensor, lam: float = 0.0) -> Tensor:
+    """J(W, b) = (1/m) Σ_k J(W, b, x⁽ᵏ⁾, y⁽ᵏ⁾) + (λ/2) Σ_l Σ_ij (W_ij⁽ˡ⁾)²; "Learning: Backpropagation for Regression".
+
+    Here and in `objective`, x [s_1, m] and y [s_last, m] hold an example in each column for every form.
+    """
+    each = [net.output.cost(forward(form, net, one)[1][net.last], target).mean() for one, target in form.parts(x, y)]
+    return _mean(each) + penalty(net, lam)
+
+
+def penalty(net: Net, lam: float) -> Tensor:
+    """(λ/2) Σ_l Σ_ij (W_ij⁽ˡ⁾)²: every weight that has an l, no bias."""
+    return lam / 2 * _sum(W.square().sum() for W in net.W.values())
+
+
+def objective(form: OneExample, net: Net, x: Tensor, y: Tensor, lam: float = 0.0) -> Gradients:
+    """J(W, b) and its gradient, which gains λW⁽ˡ⁾ for every weight and nothing for a bias; same slide as `cost`."""
+    each = [gradients(form, net, one, target) for one, target in form.parts(x, y)]
+    return Gradients(
+        _mean([one.J for one in each]) + penalty(net, lam),
+        {l: _mean([one.dW[l] for one in each]) + lam * W for l, W in net.W.items()},
+        {l: _mean([one.db[l] for one in each]) for l in net.b},
+    )
+
+
+def _each(size: int, entry: Callable[[int], Tensor]) -> Tensor:
+    return torch.stack([entry(i) for i in range(size)])
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum(0)
+
+
+def _mean(terms: list[Tensor]) -> Tensor:
+    return _sum(terms) / len(terms)

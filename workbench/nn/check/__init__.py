@@ -1,0 +1,1 @@
+"""References for the hand-written passes: autograd, central differences, torch modules, textbook forms."""

@@ -1,0 +1,230 @@
+"""Searching: batches of trials are chosen, trained as runs of one sweep, and told.
+
+What is told of a trial is kept as a tag of the sweep's own run, from which a search goes on.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
+from math import isfinite
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from workbench.config.prepare import validate
+from workbench.config.schema import OnError, Rerun, RunSpec
+from workbench.core.errors import ConfigError
+from workbench.runs.train_pack import Result
+from workbench.sweeps import preflight
+from workbench.sweeps.executors.base import Executor
+from workbench.sweeps.jobs import environment_tags, make_jobs
+from workbench.sweeps.naming import label
+from workbench.sweeps.pruning import TRIAL, Pruning
+from workbench.sweeps.search import Search, Trial, read_trial
+from workbench.sweeps.sweep import INLINE, Finished, begin, in_own_run, open_sink, train_members
+from workbench.tracking.base import Outcome, RunInfo
+from workbench.tracking.store import find_store, sweep_link, ui_base
+
+if TYPE_CHECKING:
+    from workbench.tracking.mlflow_sink import MlflowSink
+
+TOLD = "trial."  # begins the tags of a search's own run that hold its trials
+SWEEPER = ("hydra/sweeper", "hydra.sweeper")
+SAID = 500  # characters of an error
+ENDED = (Outcome.finished, Outcome.diverged, Outcome.pruned)
+
+
+def train_search(search: Search, command: Sequence[str], console: Console, executor: Executor = INLINE) -> Finished:
+    """Search, as one sweep; the same search as one before goes on with that one."""
+    from workbench.tracking.reader import read_sweep
+
+    spec = search.corners[0][0]
+    store = find_store(spec.config.tracking.uri)
+    executor.ready(store)
+    sink = open_sink(store, spec)
+    known = sink.done() if spec.config.sweep.rerun is Rerun["all"] else frozenset()
+    sweep, own = begin(sink, spec.config, search.key, lambda sweep: _info(search, sweep, command))
+    with in_own_run(sink, own) as results:
+        going = _Going(search, sweep, own, sink, console, executor, known)
+        results += going.run()
+        notes = going.notes(command)
+        sink.tag([own], "best", "; ".join(line.strip() for line in notes[-2:]))
+        runs = read_sweep(store, sweep, histories=False).runs
+        saved = sink.save_view(own, sweep, {name for run in runs for name in run.metrics})
+    link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
+    return Finished(sweep, sink.experiment_id, store, results, link, notes)
+
+
+def rehearse_search(search: Search, console: Console, executor: Executor = INLINE) -> None:
+    """Say what a search will take; check it as if it were begun, but train and write nothing."""
+    find_store(search.corners[0][0].config.tracking.uri)
+    settings = search.settings
+    for line in preflight.search_lines(search.corners, settings.trials, settings.batch, executor.parallel):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+@dataclass
+class _Going:
+    """A search under way in a sweep; `told` are its trials that have ended."""
+
+    search: Search
+    sweep: str
+    own: str
+    sink: "MlflowSink"
+    console: Console
+    executor: Executor
+    known: frozenset[str] = frozenset()
+    told: dict[int, Trial] = field(default_factory=dict)
+    marks: dict[int, dict[int, float]] = field(default_factory=dict)
+
+    def run(self) -> list[Result]:
+        """Choose, train and tell until there are enough trials; the results of the runs."""
+        from workbench.tracking.reader import tags_of
+
+        tags = tags_of(self.sink.store, self.own)
+        space = self.search.space
+        kept = [read_trial(name, text, space) for name, text in sorted(tags.items()) if name.startswith(TOLD)]
+        tried_again = self.search.corners[0][0].config.sweep.rerun is not Rerun["missing"]
+        again = [Trial(one.number, one.values) for one in kept if one.state == "FAIL" and tried_again]
+        self.told = {one.number: one for one in kept if one.state != "FAIL" or not tried_again}
+        if self.told:
+            self.console.print(f"going on after {len(self.told)} trials", highlight=False)
+        results: list[Result] = []
+        while batch := self._next(again):
+            again = []
+            found = self._train(batch)
+            results += found
+            if (best := self.best()) is not None:
+                line = f"{len(self.told)} of {self.search.settings.trials} trials; {self._said(best)}"
+                self.console.print(line, highlight=False, soft_wrap=True)
+            if self.stops and any(one.outcome is Outcome.failed for one in found):
+                break
+        return results
+
+    @property
+    def stops(self) -> bool:
+        """Whether the first failure ends the search."""
+        return self.search.corners[0][0].config.sweep.on_error is OnError["stop"]
+
+    def _next(self, again: list[Trial]) -> list[Trial]:
+        settings = self.search.settings
+        count = min(settings.batch, settings.trials - len(self.told)) - len(again)
+        told = [self.told[number] for number in sorted(self.told)]
+        return again + self.search.choose([*told, *again], self._marks, count)
+
+    def _train(self, batch: Sequence[Trial]) -> list[Result]:
+        """Train and tell a batch; a trial whose values do not go together is told as failed."""
+        keys = _plain(self.search.space.searched)
+        specs: list[RunSpec] = []
+        arms: list[str] = []
+        trials: list[Trial] = []
+        for trial in batch:
+            try:
+                own = self.search.compose(self.search.space.runs(trial.values))
+                for spec in own:
+                    validate(spec)
+            except ConfigError as error:
+                self._tell(replace(trial, state="FAIL", error=str(error)[:SAID]))
+                continue
+            specs += own
+            arms += [f"{trial.number}: {label(spec, keys)}" for spec in own]
+            trials += [trial] * len(own)
+        if not specs:
+            return []
+        jobs = [
+            job.tagged({TRIAL: str(trial.number)}) for job, trial in zip(make_jobs(specs, arms), trials, strict=True)
+        ]
+        results = train_members(jobs, self.sweep, self.sink, self.console, self.executor, self._pruning(), self.known)
+        for trial, members in groupby(zip(trials, results, strict=True), lambda member: member[0]):
+            self._judge(trial, [result for _, result in members])
+        return results
+
+    def _pruning(self) -> Pruning | None:
+        settings = self.search.settings
+        if not settings.prune:
+            return None
+        finished = (one for one in self.told.values() if one.state == "COMPLETE" and isfinite(one.value or 0))
+        marks = tuple(self._marks(one) for one in finished)
+        return Pruning(settings.metric, settings.aim, marks, settings.prune_least, settings.prune_after)
+
+    def _judge(self, trial: Trial, results: Sequence[Result]) -> None:
+        """Tell a trial by how its runs ended; what was not begun, as others failed, is left to be chosen again."""
+        outcomes = {result.outcome for result in results}
+        failed = [result for result in results if result.outcome not in ENDED]
+        ended = replace(trial, state="COMPLETE", runs=tuple(result.run for result in results if result.run))
+        if failed:
+            if not self.stops or any(result.run for result in failed):
+                self._tell(replace(ended, state="FAIL", error=failed[0].error[:SAID]))
+        elif Outcome.diverged in outcomes:
+            self._tell(replace(ended, value=self.search.settings.worst))
+        elif Outcome.pruned in outcomes:
+            self._tell(replace(ended, state="PRUNED"))
+        else:
+            metric = self.search.settings.metric
+            self._tell(replace(ended, value=fmean(result.metrics[metric] for result in results)))
+
+    def _tell(self, trial: Trial) -> None:
+        self.told[trial.number] = trial
+        said = str(trial.state).lower() if trial.value is None else str(trial.value)
+        self.sink.tag(trial.runs, TRIAL, str(trial.number))
+        self.sink.tag(trial.runs, "trial.value", said)
+        self.sink.tag([self.own], f"{TOLD}{trial.number:04}", json.dumps(asdict(trial)))
+
+    def _marks(self, trial: Trial) -> dict[int, float]:
+        """The mean over a trial's runs after each epoch that all of them saw, where it matters."""
+        from workbench.tracking.reader import series
+
+        if trial.state != "PRUNED" and not self.search.settings.prune:
+            return {}
+        if trial.number not in self.marks:
+            rows = series(self.sink.store, trial.runs, self.search.settings.metric)
+            self.marks[trial.number] = dict(enumerate(map(fmean, zip(*rows, strict=False))))
+        return self.marks[trial.number]
+
+    def best(self) -> Trial | None:
+        """The trial with the best value."""
+        complete = [one for one in self.told.values() if one.value is not None and isfinite(one.value)]
+        sign = 1 if self.search.settings.aim == "minimize" else -1
+        return min(complete, key=lambda one: (sign * (one.value or 0), one.number), default=None)
+
+    def notes(self, command: Sequence[str]) -> tuple[str, ...]:
+        """How many trials there are, what failed, and the best with the command that repeats it."""
+        states = [one.state for one in self.told.values()]
+        counts = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+        said = ", ".join(f"{states.count(state)} {name}" for name, state in counts.items() if state in states)
+        failed = [f"  trial {one.number} failed: {one.error}" for one in self.told.values() if one.error]
+        best = self.best()
+        if best is None:
+            return f"{len(states)} trials: {said}", *failed, "best: none, no trial ended with a value"
+        return f"{len(states)} trials: {said}", *failed, self._said(best), f"  {self._repeats(best, command)}"
+
+    def _said(self, best: Trial) -> str:
+        over = f" over {len(best.runs)} runs" if len(best.runs) > 1 else ""
+        return f"best: trial {best.number}, {self.search.settings.metric} {best.value:.6g}{over}"
+
+    def _repeats(self, trial: Trial, command: Sequence[str]) -> str:
+        """The command with what a trial chose in the place of what it was chosen from."""
+        space = self.search.space
+        chosen, repeats = space.overrides(trial.values), space.repeats()
+        keys = {one.partition("=")[0] for one in (*chosen, *repeats)}
+        kept = [one for one in command if one.partition("=")[0] not in keys and not one.startswith(SWEEPER)]
+        if not repeats:
+            kept = [one for one in kept if one not in ("-m", "--multirun")]
+        return shlex.join([*kept, *chosen, *repeats])
+
+
+def _plain(keys: Iterable[str]) -> list[str]:
+    return [key.lstrip("+") for key in keys]
+
+
+def _info(search: Search, sweep: str, command: Sequence[str]) -> RunInfo:
+    keys = _plain(search.space.searched)
+    lines = [f"- `{key}`: `{one}`" for key, one in search.space.searched.items()]
+    text = (
+        f"A search for the trial that {search.settings.aim}s {search.settings.metric}, over\n\n" + "\n".join(lines)
+    ) + f"\n\nGo on with it, or repeat it, with\n\n    {shlex.join(command)}\n"
+    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, "sweep.key": search.key}
+    return RunInfo(f"search {' x '.join(keys)}", {}, tags, text, {}, None)

@@ -1,0 +1,124 @@
+"""Which runs hold a key: one that a living process trains, and one that is done. Others of that key are not begun.
+
+A database looks and begins in one transaction, which no other process can come between. A server offers none: there a
+run is begun first, without params, then others are looked for, and its params are what says that it is there to stay.
+Of two that see each other without params, the process that comes first in the order of names stays.
+"""
+
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from time import monotonic, sleep, time
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from sqlalchemy import Connection, select
+
+from workbench.core.errors import Taken
+from workbench.tracking.base import Event, Held, Opened, Outcome, Reopened
+from workbench.tracking.client import search_all
+from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
+from workbench.tracking.mlflow_tables import RUNNING, RUNS, TAGS
+
+DONE = (Outcome.finished.value, Outcome.diverged.value)
+KEYS_PER_QUERY = 500
+LOCK = 7_020_251_125  # and more, by experiment: PostgreSQL's name for beginning runs there
+LATE_MS = 3_600_000  # that the clocks of two hosts may differ by, and a command take before it trains
+SECONDS_TO_AGREE, SECONDS_BETWEEN_LOOKS = 30.0, 0.05
+_begun_ms = int(time() * 1000)
+
+
+def tags_of(events: Iterable[Event]) -> dict[str, Mapping[str, str]]:
+    """The tags of each run with a key that these events begin or go on with."""
+    tags = {event.run: event.info.tags for event in events if isinstance(event, Opened)}
+    tags |= {event.run: event.tags for event in events if isinstance(event, Reopened)}
+    return {run: given for run, given in tags.items() if "key" in given}
+
+
+def keys_of(events: Iterable[Event]) -> dict[str, str]:
+    """The key of each of them: id -> key."""
+    return {run: tags["key"] for run, tags in tags_of(events).items()}
+
+
+def refuse(wanted: Mapping[str, str], held: Iterable[Held], known: Container[str]) -> None:
+    """Raise Taken where a key is held by a run that is neither `known` nor one of those `wanted`."""
+    taken = {one.key: one.run for one in held if one.run not in known and one.run not in wanted}
+    if taken:
+        raise Taken(taken)
+
+
+def only(connection: Connection, experiment_id: int, wanted: Mapping[str, str], known: Container[str]) -> None:
+    """`refuse` in a transaction, which others that begin runs of the experiment wait for."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK + experiment_id})")
+    refuse(wanted, in_tables(connection, experiment_id, wanted.values()), known)
+
+
+def in_tables(connection: Connection, experiment_id: int, keys: Collection[str] | None) -> list[Held]:
+    """Those that hold one of these keys, or any, in an experiment."""
+    found: list[Held] = []
+    members = select(TAGS.c.run_uuid, TAGS.c.value, RUNS.c.status).join(RUNS, RUNS.c.run_uuid == TAGS.c.run_uuid)
+    members = members.where(RUNS.c.experiment_id == experiment_id, RUNS.c.lifecycle_stage == "active")
+    members = members.where(TAGS.c.key == "key", RUNS.c.status.in_((RUNNING, "FINISHED")))
+    for statement in [members] if keys is None else [members.where(TAGS.c.value.in_(some)) for some in _parts(keys)]:
+        runs = {run: (key, status) for run, key, status in connection.execute(statement)}
+        tags = _tags_of(connection, runs)
+        found += _holding((run, key, status, tags.get(run, {}), True) for run, (key, status) in runs.items())
+    return found
+
+
+def _parts(names: Iterable[str]) -> list[list[str]]:
+    ordered = sorted(names)
+    return [ordered[start : start + KEYS_PER_QUERY] for start in range(0, len(ordered), KEYS_PER_QUERY)]
+
+
+def _tags_of(connection: Connection, runs: Iterable[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    named = select(TAGS.c.run_uuid, TAGS.c.key, TAGS.c.value).where(TAGS.c.key.in_((*OWNER, "outcome")))
+    for some in _parts(runs):
+        for run, name, value in connection.execute(named.where(TAGS.c.run_uuid.in_(some))):
+            found.setdefault(run, {})[name] = value
+    return found
+
+
+def by_search(client: MlflowClient, experiment_id: str, keys: Container[str] | None) -> list[Held]:
+    """The same by MLflow's search: of those that are done, the ones that have ended since this process began."""
+    runs: list[Run] = []
+    for wanted in (f"attributes.status = '{RUNNING}'", f"attributes.end_time > {_begun_ms - LATE_MS}"):
+        runs += search_all(client, [experiment_id], f"tags.kind = 'run' AND {wanted}")
+    return _holding(
+        (run.info.run_id, run.data.tags["key"], run.info.status, run.data.tags, bool(run.data.params))
+        for run in {run.info.run_id: run for run in runs}.values()
+        if "key" in run.data.tags and (keys is None or run.data.tags["key"] in keys)
+    )
+
+
+def _holding(runs: Iterable[tuple[str, str, str, Mapping[str, str], bool]]) -> list[Held]:
+    """Those that hold their key; not what another call in this process left open."""
+    held = []
+    for run, key, status, tags, is_sure in runs:
+        owner = {name: tags.get(name, "") for name in OWNER}
+        is_done = tags.get("outcome") in DONE
+        if is_done or (status == RUNNING and owner != owner_tags() and not owner_is_gone(tags)):
+            held.append(Held(run, key, owner, is_done, is_sure or is_done))
+    return held
+
+
+def agree(wanted: Mapping[str, Mapping[str, str]], look: Callable[[], Iterable[Held]], known: Container[str]) -> None:
+    """Wait until the runs that are `wanted`, which are begun with these tags, are the only ones of their keys.
+
+    `look` gives those that hold the keys. Raises Taken where others stay.
+    """
+    late = monotonic() + SECONDS_TO_AGREE
+    own = {tags["key"]: _place(tags, run) for run, tags in wanted.items()}
+    keys = {run: tags["key"] for run, tags in wanted.items()}
+    while True:
+        others = [one for one in look() if one.run not in wanted and one.run not in known]
+        stay = [one for one in others if one.is_sure or monotonic() > late or _place(one.owner, one.run) < own[one.key]]
+        refuse(keys, stay, known)
+        if not others:
+            return
+        sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _place(owner: Mapping[str, str], run: str) -> tuple[str, ...]:
+    """Who stays of several: the first process, so that of many that overlap one has all that it wants."""
+    return (*(owner.get(name, "") for name in OWNER), run)

@@ -1,0 +1,52 @@
+"""The series of stored runs: whole from the file that an ended run has, else what MLflow was given so far."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from workbench.core.errors import TrackingError
+from workbench.tracking.artifacts import read
+from workbench.tracking.history_file import HISTORY, columns_of, series_of
+from workbench.tracking.mlflow_tables import engine_of, rows_of
+from workbench.tracking.stored_run import StoredRun
+
+Series = dict[str, list[tuple[int, float]]]
+
+
+def series_of_runs(
+    client: MlflowClient, runs: Sequence[StoredRun], wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, Series]:
+    """run -> name -> [(step, value)] of the metrics that are wanted, of those the runs have."""
+    found: dict[str, Series] = {}
+    names = {run.id: [name for name in run.metrics if wanted(name)] for run in runs}
+    for run in runs:
+        with suppress(MlflowException, TrackingError, OSError, ValueError):  # no such file, or none that can be read
+            found[run.id] = _from_file(run, read(client, run.id, run.artifacts, HISTORY), names[run.id])
+    found |= _from_store(client, [run for run in runs if run.id not in found], names)
+    return found
+
+
+def _from_file(run: StoredRun, content: bytes, names: Sequence[str]) -> Series:
+    columns = columns_of(content, names)
+    last = max((int(step) for step in columns["step"] if step is not None), default=0)
+    return {name: series_of(columns, name) or [(last, run.metrics[name])] for name in names}  # else one of the run
+
+
+def _from_store(client: MlflowClient, runs: Sequence[StoredRun], names: dict[str, list[str]]) -> dict[str, Series]:
+    engine = engine_of(client)
+    if engine is None:
+        return {
+            run.id: {
+                name: sorted((row.step, row.value) for row in client.get_metric_history(run.id, name))
+                for name in names[run.id]
+            }
+            for run in runs
+        }
+    found: dict[str, Series] = {run.id: {name: [] for name in names[run.id]} for run in runs}
+    every = sorted({name for run in runs for name in names[run.id]})
+    for run, name, step, value in rows_of(engine, [run.id for run in runs], every):
+        if name in found[run]:
+            found[run][name].append((step, value))
+    return found

@@ -1,0 +1,197 @@
+"""A saved view of a sweep: MLflow's chart page with its runs averaged by arm, and the charts that matter first.
+
+MLflow keeps such views as tags of the experiment, in a form it does not document; this file writes the form of the
+versions it was seen to work with. Elsewhere nothing is saved, and links show the sweep's runs by a filter.
+"""
+
+import base64
+import json
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import NAMESPACE_URL, uuid5
+
+import mlflow
+from mlflow import MlflowClient
+
+from workbench.config.arms import is_number, varying_keys
+from workbench.tracking.store import runs_filter
+
+SEEN_WORKING = ("3.17.",)
+TAG = "mlflow.sharedViewState."
+LOGARITHMIC = ("loss", "grad_norm", "delta_norm", "delta_var", "update_ratio")
+OPEN = ("valid", "train", "test", "grad_norm", "dead_rate", "saturation")  # the sections that show their charts at once
+SECTIONS = (
+    *(*OPEN, "params", "died", "revived", "sparsity", "act_norm", "act_mean", "act_var"),
+    *("delta_norm", "delta_mean", "delta_var", "update_ratio", "weight_norm"),
+)
+TIMES = "diagnostics/"  # metrics that say what others took: no charts, and not known of runs that were just trained
+CHARTS = 24  # of a section at most
+LONGEST = 20_000  # characters of an experiment's tag that MLflow takes
+
+
+def share(
+    client: MlflowClient,
+    experiment_id: str,
+    sweep: str,
+    metrics: Iterable[str],
+    params: Callable[[], Sequence[Mapping[str, str]]],
+) -> bool:
+    """Save the view of one sweep under its id; False where this MLflow is not known to read it.
+
+    `params` finds the params of its runs, but those that all have alike. Runs are grouped by what arms differ in: a tag
+    could name one arm of a run only, which may be in several sweeps.
+    """
+    if not mlflow.__version__.startswith(SEEN_WORKING):
+        return False
+    now = int(time.time() * 1000)
+    names, varies = sorted((one for one in metrics if not one.startswith(TIMES)), key=_place), varying(params())
+    most = CHARTS
+    while True:
+        state = _state(sweep, _some(names, most), varies)
+        packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+        view = {"name": f"sweep {sweep}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+        text = json.dumps(view)
+        if len(text) <= LONGEST or most == 1:
+            break
+        most //= 2
+    client.set_experiment_tag(experiment_id, f"{TAG}{sweep}", text)
+    return True
+
+
+def _place(metric: str) -> list[tuple[int, str]]:
+    """What sorts ``l10`` behind ``l9``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", metric)]
+
+
+def _some(metrics: Sequence[str], most: int) -> list[str]:
+    """At most so many of each section, evenly apart with the first and the last: a deep net has a chart per layer."""
+    sections: dict[str, list[str]] = {}
+    for name in metrics:
+        sections.setdefault(_section_of(name), []).append(name)
+    chosen = {
+        own[round(number * (len(own) - 1) / max(1, most - 1))] if len(own) > most else own[number]
+        for own in sections.values()
+        for number in range(min(most, len(own)))
+    }
+    return [name for name in metrics if name in chosen]
+
+
+@dataclass(frozen=True)
+class Varying:
+    """The params that differ between the runs of a sweep, and those of them whose values are all numbers."""
+
+    keys: Sequence[str] = ()
+    numbers: Sequence[str] = ()
+
+
+def varying(rows: Sequence[Mapping[str, str]]) -> Varying:
+    """What arms differ in."""
+    keys = varying_keys(rows)
+    return Varying(keys, [key for key in keys if all(is_number(row.get(key)) for row in rows)])
+
+
+def _state(sweep: str, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
+    """The page's state: table, then charts."""
+    scores = [f"metrics.`{name}`" for name in metrics if name.startswith("test/")]
+    dataset = ["attributes.`Dataset`"] if "data" in varies.keys else []
+    groups = [{"mode": "param", "groupByData": key} for key in varies.keys or ["activation"]]
+    columns = [f"params.`{key}`" for key in [*varies.keys, "seed"]]
+    return {
+        "searchFilter": runs_filter(sweep),
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": [*dataset, "attributes.`Duration`", *scores, *columns],
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "runsVisibilityMap": {},
+        "viewMaximized": False,
+        "runListHidden": False,
+        "hideEmptyCharts": True,
+        "isAccordionReordered": True,
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": groups},
+        "groupsExpanded": {},
+        "useGroupedValuesInCharts": True,
+        "autoRefreshEnabled": False,
+        "compareRunSections": list(_sections(metrics, varies.numbers)),
+        "compareRunCharts": [*_coordinates(metrics, varies.numbers), *_charts(metrics)],
+    }
+
+
+def _section_of(metric: str) -> str:
+    return metric.partition("/")[0]
+
+
+def _identity(name: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"workbench:{name}"))
+
+
+def _sections(metrics: Sequence[str], params: Sequence[str]) -> Iterator[dict[str, object]]:
+    present = {_section_of(name) for name in metrics} | {"params" for _ in _coordinates(metrics, params)}
+    for name in [*SECTIONS, *sorted(present.difference(SECTIONS))]:
+        if name in present:
+            yield {
+                "uuid": _identity(name),
+                "name": name,
+                "display": name in ("params", *OPEN),
+                "isReordered": True,
+                "deleted": False,
+                "isGenerated": False,
+            }
+
+
+def _coordinates(metrics: Sequence[str], params: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Where several numbers vary: a line for each arm through its values to its score; MLflow averages no names."""
+    scores = [name for name in metrics if name.startswith("test/")]
+    if len(params) > 1 and scores:
+        yield {
+            "type": "PARALLEL",
+            "uuid": _identity("parallel"),
+            "metricSectionId": _identity("params"),
+            "runsCountToCompare": 100,
+            "deleted": False,
+            "isGenerated": False,
+            "selectedParams": list(params),
+            "selectedMetrics": scores[:1],
+            "showAllRuns": True,
+        }
+
+
+def _charts(metrics: Sequence[str]) -> Iterator[dict[str, object]]:
+    for metric in metrics:
+        section = _section_of(metric)
+        common = {
+            "uuid": _identity(metric),
+            "metricSectionId": _identity(section),
+            "runsCountToCompare": 20,
+            "deleted": False,
+            "isGenerated": False,
+            "metricKey": metric,
+            "displayName": metric,
+        }
+        if section == "test":
+            yield {"type": "BAR", **common}
+            continue
+        yield {
+            "type": "LINE",
+            **common,
+            "selectedMetricKeys": [metric],
+            "scaleType": "log" if {*metric.split("/")}.intersection(LOGARITHMIC) else "linear",
+            "xAxisKey": "step",
+            "xAxisScaleType": "linear",
+            "selectedXAxisMetricKey": "",
+            "lineSmoothness": 0,
+            "useGlobalLineSmoothing": False,
+            "useGlobalXaxisKey": False,
+            "range": {},
+        }

@@ -1,0 +1,72 @@
+"""A run as a store has it, whoever logged it; and what of it is missing or odd, in words.
+
+People edit tags, names and files in MLflow's pages, and other programs log into the same experiments: nothing that is
+read back needs to be there, or to be what was written.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from workbench.core.plain_text import one_line
+from workbench.tracking.base import Outcome
+
+NAMED = 3  # runs in a sentence
+DIGITS = 18  # of a whole number that is meant as one
+
+
+@dataclass
+class StoredRun:
+    """A run's id and name, where and when it was made, and all that is said of it.
+
+    Times are milliseconds since 1970, 0 where there is none; `artifacts` is the address of its files.
+    """
+
+    id: str
+    name: str
+    experiment_id: str
+    status: str
+    start_ms: int
+    end_ms: int
+    artifacts: str
+    tags: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def whole_number(values: Mapping[str, str], key: str) -> int | None:
+    """A tag or param as a whole number; None where it is missing, or no such number."""
+    text = values.get(key, "").strip()
+    plain = text.removeprefix("-")
+    return int(text) if plain.isascii() and plain.isdigit() and len(plain) <= DIGITS else None
+
+
+def epoch_length(tags: Mapping[str, str]) -> int | None:
+    """The steps of an epoch of a run with these tags; None where they do not say it."""
+    steps = whole_number(tags, "steps_per_epoch")
+    return steps if steps is not None and steps > 0 else None
+
+
+def doubts(runs: Sequence[StoredRun], keys: Sequence[str]) -> Iterator[str]:
+    """What is missing or odd in the runs of a sweep whose arms differ in `keys`, and what that changes."""
+    known = {outcome.value for outcome in Outcome}
+    ended = [run for run in runs if run.status != "RUNNING"]
+    without = [run for run in ended if not run.tags.get("outcome")]
+    yield from _sentence(without, "no tag outcome", "its status stands for it")
+    odd = [run for run in ended if run.tags.get("outcome") and run.tags["outcome"] not in known]
+    yield from _sentence(odd, "a tag outcome that is none", f"known are {', '.join(sorted(known))}; not counted")
+    seedless = [run for run in runs if whole_number(run.params, "seed") is None]
+    yield from _sentence(seedless, "no whole number as param seed", "never paired with another run")
+    timeless = [run for run in ended if run.metrics and epoch_length(run.tags) is None]
+    yield from _sentence(timeless, "no whole number as tag steps_per_epoch", "not in figures by epoch")
+    for key in keys:
+        owners = [one for one in keys if key.startswith(f"{one}.")]
+        lacking = [run for run in runs if key not in run.params]
+        if not owners:
+            yield from _sentence(lacking, f"no param {one_line(key)}", "an arm of their own")
+
+
+def _sentence(runs: Sequence[StoredRun], what: str, then: str) -> Iterator[str]:
+    if runs:
+        names = ", ".join(f"{one_line(run.name)} ({run.id[:8]})" for run in runs[:NAMED])
+        more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+        yield f"{what}: {names}{more}; {then}"
