@@ -6,10 +6,23 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+
+class Experiments(SearchPathPlugin):
+    """Lets Hydra find the experiments that come with the workbench, in programs whose configuration is its own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        from workbench.config.schema import packaged
+
+        main = [element.path for element in search_path.get_path() if element.provider == "main"]
+        if main and main[0].removeprefix("file://") == str(packaged("conf")):
+            search_path.append("workbench", f"file://{packaged('experiments')}")
 
 
 class GridSweeper(BasicSweeper):

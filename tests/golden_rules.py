@@ -35,7 +35,7 @@ def main() -> int:
     kept: Rules = json.loads(FILE.read_text()) if FILE.exists() else {}
     now = shipped()
     if names := changed(kept, now):
-        print(f"raise `version` in conf/experiment/{names[0]}.yaml first: its rule changed", file=sys.stderr)
+        print(f"raise `version` in experiments/{names[0]}/experiment.yaml first: its rule changed", file=sys.stderr)
         return 1
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(json.dumps(now, indent=1) + "\n")

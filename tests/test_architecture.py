@@ -36,6 +36,7 @@ LEVELS = {
     "claims": 6,
     "tracking": 6,
     "config": 7,
+    "experiments": 7,
     "lecture.slides": 6,
     "runs": 8,
     "certificates": 8,

@@ -213,10 +213,12 @@ def bench_command(section: str, json_to: str | None, quick: bool) -> int:
 
 
 def demo_command(name: str) -> int:
-    """Run ``experiments/<name>.py``."""
-    folder = packaged("experiments")
-    names = sorted(file.stem for file in folder.glob("*.py"))
-    if name not in names:
-        raise unknown_name("demo", name, names)
-    runpy.run_path(str(folder / f"{name}.py"), run_name="__main__")
+    """Run ``experiments/<name>/demo.py``.
+
+    Raises UnknownNameError.
+    """
+    demos = {file.parent.name: file for file in packaged("experiments").glob("*/demo.py")}
+    if name not in demos:
+        raise unknown_name("demo", name, demos)
+    runpy.run_path(str(demos[name]), run_name="__main__")
     return 0

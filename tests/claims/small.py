@@ -65,9 +65,9 @@ def write(folder: Path, name: str = "small", code: str = TRAINS, changes: Mappin
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
-    (folder / "experiment").mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.py").write_text(code)
-    (folder / "experiment" / f"{name}.yaml").write_text("# @package _global_\n" + yaml.safe_dump(node, sort_keys=False))
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / name / "measure.py").write_text(code)
+    (folder / name / "experiment.yaml").write_text("# @package _global_\n" + yaml.safe_dump(node, sort_keys=False))
 
 
 def entry(folder: Path, code: str = TRAINS, changes: Mapping[str, Any] | None = None) -> Entry:

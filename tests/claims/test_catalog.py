@@ -1,5 +1,6 @@
 """Which claims there are, what their files must hold, and what a verdict depends on."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def test_shipped_claims_have_code_that_measures_and_draws() -> None:
     assert "activations_on_digits" not in shipped
     for name, one in shipped.items():
         assert one.folder is None
-        assert one.code == packaged("experiments") / f"{name}.py"
+        assert one.code == packaged("experiments") / name / "measure.py"
         module = one.load()
         assert callable(module.measure)
         assert callable(module.draw)
@@ -54,12 +55,12 @@ def test_a_name_of_the_workbenchs_own_is_taken(tmp_path: Path) -> None:
 
 def test_folder_without_claims(tmp_path: Path) -> None:
     """Says how to make the first; experiments without a claim do not count."""
-    (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "plain.yaml").write_text("# @package _global_\ntrain: {epochs: 1}\n")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "experiment.yaml").write_text("# @package _global_\ntrain: {epochs: 1}\n")
     with pytest.raises(ConfigError) as error:
         catalog(tmp_path)
     assert str(error.value) == (
-        f"--claims: {tmp_path} must hold NAME.py and experiment/NAME.yaml of a claim; "
+        f"--claims: {tmp_path} must hold NAME/experiment.yaml and NAME/measure.py of a claim; "
         f"make the first with: workbench new claim NAME --claims {tmp_path}"
     )
 
@@ -67,10 +68,10 @@ def test_folder_without_claims(tmp_path: Path) -> None:
 def test_yaml_without_its_code(tmp_path: Path) -> None:
     """Names both files."""
     write(tmp_path)
-    (tmp_path / "small.py").unlink()
+    (tmp_path / "small" / "measure.py").unlink()
     with pytest.raises(ConfigError) as error:
         catalog(tmp_path)
-    yaml, code = tmp_path / "experiment" / "small.yaml", tmp_path / "small.py"
+    yaml, code = tmp_path / "small" / "experiment.yaml", tmp_path / "small" / "measure.py"
     assert str(error.value) == f"{yaml}: its code {code} must exist, with functions measure and draw"
 
 
@@ -87,17 +88,19 @@ def test_code_that_is_none(tmp_path: Path, code: str, message: str) -> None:
     """File and what is wrong with it."""
     with pytest.raises(ConfigError) as error:
         entry(tmp_path, code).load()
-    assert str(error.value).startswith(f"{tmp_path / 'small.py'}: {message}")
+    assert str(error.value).startswith(f"{tmp_path / 'small' / 'measure.py'}: {message}")
 
 
 @pytest.mark.parametrize(
     ("path", "text", "changes"),
     [
-        ("small.py", TRAINS + "\n", True),
-        ("experiment/small.yaml", None, True),
+        ("small/measure.py", TRAINS + "\n", True),
+        ("small/experiment.yaml", None, True),
+        ("small/proof.py", "Y = 1\n", True),
+        ("small/test_measure.py", "Y = 1\n", False),
         ("helper.py", "X = 2\n", True),
         ("activation/sine.yaml", "_target_: helper.sine\n", True),
-        ("other.py", TRAINS + "\n", False),
+        ("other/measure.py", TRAINS + "\n", False),
         ("notes.txt", "x", False),
     ],
 )
@@ -124,3 +127,26 @@ def test_module_of_a_claim_is_fresh(tmp_path: Path) -> None:
     first.VALUE = 8
     second: Any = made.load()
     assert second.VALUE == 7
+
+
+def test_code_imports_the_modules_of_its_folder(tmp_path: Path) -> None:
+    """As they are now, not as they were when another claim of this name, or an older source, was loaded."""
+    relative = "from .proof import VALUE\n" + TRAINS
+    for folder, value in (("first", 1), ("second", 2), ("second", 3)):
+        write(tmp_path / folder, code=relative)
+        (tmp_path / folder / "small" / "proof.py").write_text(f"VALUE = {value}  # {'#' * value}\n")
+        (one,) = choose(["small"], tmp_path / folder)
+        module: Any = one.load()
+        assert module.VALUE == value
+
+
+def test_a_folder_in_the_former_layout_is_told_how_to_move(tmp_path: Path) -> None:
+    """The commands that are advised make the claim readable."""
+    write(tmp_path / "now")
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "now" / "small" / "measure.py").rename(tmp_path / "small.py")
+    (tmp_path / "now" / "small" / "experiment.yaml").rename(tmp_path / "experiment" / "small.yaml")
+    with pytest.raises(ConfigError, match="move yours: ") as error:
+        catalog(tmp_path)
+    subprocess.run(str(error.value).partition("move yours: ")[2].partition(";")[0], shell=True, check=True)
+    assert [one.name for one in choose(["small"], tmp_path)] == ["small"]

@@ -19,13 +19,13 @@ def test_both_files_are_written(cli: Cli, folder: Path, arguments: tuple[str, ..
     """Into ``claims``, or where they are wanted; the command to run them is said."""
     answer = cli("new", "claim", "faster", *arguments)
     place = Path(arguments[-1] if arguments else "claims")
-    yaml, code = place / "experiment" / "faster.yaml", place / "faster.py"
+    yaml, code = place / "faster" / "experiment.yaml", place / "faster" / "measure.py"
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == (f"wrote {code}\nwrote {yaml}\nrun it: workbench reproduce faster --claims {place}\n")
     (one,) = choose(["faster"], folder / place)
     assert one.claim.title == "Tanh against sigmoid"
     assert "$" not in code.read_text() + yaml.read_text()
-    assert f'wb.reproduce("faster", claims="{place}")' in code.read_text()
+    assert f"workbench reproduce faster --claims {place}\n" in code.read_text()
 
 
 @pytest.mark.parametrize("name", ["1st", "a-b", "a b", "", "../up", "a.b"])
@@ -39,7 +39,7 @@ def test_bad_names_are_refused(cli: Cli, folder: Path, name: str) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("existing", ["claims/faster.py", "claims/experiment/faster.yaml"])
+@pytest.mark.parametrize("existing", ["claims/faster/measure.py", "claims/faster/experiment.yaml"])
 def test_existing_files_are_spared(cli: Cli, folder: Path, existing: str) -> None:
     """Either of the two."""
     file = folder / existing
@@ -64,7 +64,7 @@ def test_names_of_the_workbenchs_own_are_taken(cli: Cli, folder: Path, name: str
 def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
     """With fewer epochs and seeds; its yaml is an experiment for `train` as well."""
     cli("new", "claim", "faster")
-    yaml = folder / "claims" / "experiment" / "faster.yaml"
+    yaml = folder / "claims" / "faster" / "experiment.yaml"
     text = yaml.read_text()
     for before, after in (("epochs: 10", "epochs: 1"), ("{seeds: 10}", "{seeds: 6}"), ("[8, 32]", "[2]")):
         assert before in text
@@ -84,7 +84,7 @@ def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
 def test_too_few_seeds_are_refused_before_anything_runs(cli: Cli, folder: Path) -> None:
     """Of a claim of one's own, by every command that reads it, with the number that is enough."""
     cli("new", "claim", "faster")
-    yaml = folder / "claims" / "experiment" / "faster.yaml"
+    yaml = folder / "claims" / "faster" / "experiment.yaml"
     yaml.write_text(yaml.read_text().replace("{seeds: 10}", "{seeds: 5}"))
     for command in (("reproduce", "faster"), ("claims",)):
         answer = cli(*command, "--claims", "claims")

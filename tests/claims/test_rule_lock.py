@@ -15,7 +15,7 @@ def test_rules_of_shipped_claims_are_locked() -> None:
     """A rule that changes after its runs were seen decides nothing."""
     kept, now = json.loads(FILE.read_text()) if FILE.exists() else {}, shipped()
     names = changed(kept, now)
-    assert not names, f"the rule of {names} changed: raise `version` in conf/experiment/{names[0]}.yaml, {REGENERATE}"
+    assert not names, f"the rule of {names} changed: raise `version` in experiments/{names[0]}/experiment.yaml, {REGENERATE}"
     lowered = [name for name in kept.keys() & now.keys() if now[name]["version"] < kept[name]["version"]]
     assert not lowered, f"the version of {lowered} went down"
     assert now == kept, f"claims or versions are new: {REGENERATE}"
@@ -50,7 +50,7 @@ def test_file_is_written_over_by_a_new_version_only(
     monkeypatch.setattr(golden_rules, "shipped", lambda: {"xor": rule})
     file.write_text(json.dumps({"xor": {"version": 1, "rule_hash": "b"}}))
     assert main() == 1
-    assert capsys.readouterr().err == "raise `version` in conf/experiment/xor.yaml first: its rule changed\n"
+    assert capsys.readouterr().err == "raise `version` in experiments/xor/experiment.yaml first: its rule changed\n"
     assert json.loads(file.read_text())["xor"]["rule_hash"] == "b"
     rule["version"] = 2
     assert main() == 0

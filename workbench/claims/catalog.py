@@ -1,47 +1,58 @@
 """The claims there are: those that come with the workbench, and those of a folder of the user's.
 
-A claim NAME is ``experiments/NAME.py`` with ``conf/experiment/NAME.yaml``; in a folder of one's own, ``NAME.py`` with
-``experiment/NAME.yaml``, so that the folder also serves as Hydra's ``--config-dir``.
+A claim NAME is a folder ``NAME`` with ``experiment.yaml`` and ``measure.py``, and whatever modules `measure.py` imports
+from beside it. Hydra finds it as ``experiment=NAME`` (`config.yaml_files`), also where ``--config-dir`` names the folder
+of a user's claims.
 """
 
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module, invalidate_caches
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 from workbench.claims.claim import Claim, parse_claim
 from workbench.config.schema import packaged
-from workbench.config.yaml_files import read_yaml
+from workbench.config.yaml_files import EXPERIMENT, experiments_in, read_yaml
 from workbench.core.errors import ConfigError, unknown_name
 
+CODE = "measure.py"
 NEEDED = ("measure", "draw")
+SOURCES = (".py", ".yaml")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim, its two files, and the folder it came from (None: the workbench's own)."""
+    """A claim, its `yaml`, and the user's `folder` that it lies in (None: it comes with the workbench)."""
 
     name: str
     claim: Claim
-    code: Path
     yaml: Path
     folder: Path | None = None
 
     @property
-    def digest(self) -> str:
-        """16 hexadecimal digits over what a verdict depends on: its two files, and sources that are no other claim's.
+    def code(self) -> Path:
+        """The file that measures it."""
+        return self.yaml.with_name(CODE)
 
-        Sources are those of the package, its configuration, and what else lies in the claim's folder.
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits over what a verdict depends on: its folder, the package and its configuration.
+
+        Of a user's folder, also what lies there beside the folders of other claims.
         """
-        content = sha256(self.code.read_bytes() + self.yaml.read_bytes())
-        places = [(Path(__file__).resolve().parents[1], "*.py"), (packaged("conf"), "*.yaml")]
+        places = [(self.yaml.parent, "*"), (Path(__file__).resolve().parents[1], "*.py"), (packaged("conf"), "*.yaml")]
         places += [(self.folder, pattern) for pattern in ("*.py", "*.yaml") if self.folder]
-        for folder, pattern in places:
-            for file in sorted(set(folder.rglob(pattern)) - _of_claims(folder)):
-                content.update(file.read_bytes())
+        others = {file.parent for file in experiments_in(self.folder or packaged("experiments")).values()}
+        content = sha256()
+        for place, pattern in places:
+            for file in sorted(place.rglob(pattern)):
+                outside = place != self.yaml.parent and not others.isdisjoint(file.parents)
+                if file.suffix in SOURCES and not file.name.startswith("test_") and not outside:
+                    content.update(file.read_bytes())
         return content.hexdigest()[:16]
 
     def load(self) -> ModuleType:
@@ -51,11 +62,11 @@ class Entry:
         """
         if self.folder is not None and str(self.folder) not in sys.path:
             sys.path.insert(0, str(self.folder))  # its own modules, named by _target_ in its yaml files
-        spec = spec_from_file_location(f"workbench_claim_{self.name}", self.code)
-        assert spec is not None
-        assert spec.loader is not None
-        module = module_from_spec(spec)
         try:
+            spec = spec_from_file_location(f"{self._package()}.{self.code.stem}", self.code)
+            assert spec is not None
+            assert spec.loader is not None
+            module = module_from_spec(spec)
             spec.loader.exec_module(module)
         except Exception as error:
             raise ConfigError(f"{self.code}: must be a Python module that can be imported: {error!r}") from error
@@ -64,39 +75,57 @@ class Entry:
                 raise ConfigError(f"{self.code}: must define {' and '.join(NEEDED)}, {name} is missing")
         return module
 
+    def _package(self) -> str:
+        """The package of the claim's folder, from which its code imports the modules beside it."""
+        if self.folder is None:
+            return import_module(f"workbench.experiments.{self.name}").__name__
+        package = ModuleType(f"workbench_claim_{self.name}")
+        package.__path__ = [str(self.yaml.parent)]
+        package.digest = self.digest  # type: ignore[attr-defined]
+        known = sys.modules.get(package.__name__)
+        if (getattr(known, "__path__", None), getattr(known, "digest", None)) != (package.__path__, self.digest):
+            for name in [name for name in sys.modules if name.partition(".")[0] == package.__name__]:
+                del sys.modules[name]  # of another folder, or of sources that were changed since
+            invalidate_caches()
+            sys.modules[package.__name__] = package
+        return package.__name__
+
 
 def catalog(folder: Path | None = None) -> dict[str, Entry]:
     """All claims by name, those of `folder` first.
 
     Raises ConfigError for a folder or a file that is not what it must be, and for a name that is taken.
     """
-    own = {entry.name: entry for entry in _entries(folder, folder / "experiment", folder)} if folder else {}
+    own = {entry.name: entry for entry in _entries(folder, folder)} if folder else {}
     if folder and not own:
         raise ConfigError(
-            f"--claims: {folder} must hold NAME.py and experiment/NAME.yaml of a claim; "
+            f"--claims: {folder} must hold NAME/{EXPERIMENT} and NAME/{CODE} of a claim{_former(folder)}; "
             f"make the first with: workbench new claim NAME --claims {folder}"
         )
-    shipped = {entry.name: entry for entry in _entries(packaged("experiments"), packaged("conf") / "experiment", None)}
+    shipped = {entry.name: entry for entry in _entries(packaged("experiments"), None)}
     if twice := own.keys() & shipped.keys():
         raise ConfigError(f"--claims: {sorted(twice)[0]} is a claim of the workbench's own; give yours another name")
     return own | shipped
 
 
-def _entries(code: Path, yaml: Path, folder: Path | None) -> Iterator[Entry]:
-    for file in sorted(yaml.glob("*.yaml")):
+def _entries(place: Path, folder: Path | None) -> Iterator[Entry]:
+    for name, file in experiments_in(place).items():
         node = read_yaml(file).get("claim")
         if node is None:
             continue
-        program = code / f"{file.stem}.py"
-        if not program.exists():
-            raise ConfigError(f"{file}: its code {program} must exist, with functions {' and '.join(NEEDED)}")
-        yield Entry(file.stem, parse_claim(file, node), program, file, folder)
+        entry = Entry(name, parse_claim(file, node), file, folder)
+        if not entry.code.exists():
+            raise ConfigError(f"{file}: its code {entry.code} must exist, with functions {' and '.join(NEEDED)}")
+        yield entry
 
 
-def _of_claims(folder: Path) -> set[Path]:
-    """The files of a folder's claims, or of the folder ``conf``."""
-    yamls = set((folder / "experiment").glob("*.yaml"))
-    return yamls | {folder / f"{file.stem}.py" for file in yamls}
+def _former(folder: Path) -> str:
+    """How to move a claim that is laid out as version 0.1 wanted it."""
+    for file in sorted((folder / "experiment").glob("*.yaml")):
+        code, new = folder / f"{file.stem}.py", folder / file.stem
+        if code.exists():
+            return f"; move yours: mkdir {new} && mv {file} {new / EXPERIMENT} && mv {code} {new / CODE}"
+    return ""
 
 
 def choose(names: list[str], folder: Path | None = None) -> list[Entry]:

@@ -121,7 +121,7 @@ def new_command(kind: str, name: str, folder: str) -> int:
     if name in (*catalog(), "all"):
         raise ConfigError(f"new {kind}: {name} is a name of the workbench's own; choose another name")
     place = Path(folder)
-    files = {place / f"{name}.py": "claim.py.txt", place / "experiment" / f"{name}.yaml": "claim.yaml.txt"}
+    files = {place / name / CODE: "measure.py.txt", place / name / EXPERIMENT: "experiment.yaml.txt"}
     for file in files:
         if file.exists():
             raise ConfigError(f"new {kind}: {file} must not exist; choose another name, or remove it")

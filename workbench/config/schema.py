@@ -213,6 +213,6 @@ def packaged(folder: str) -> Path:
     """The folder ``conf`` or ``experiments``: inside the installed package, or beside it in a checkout."""
     here = Path(__file__).resolve().parents[1]
     for place in (here / folder, here.parent / folder):
-        if place.is_dir():
+        if any(place.glob("*/*.yaml")):  # in a checkout, the package has a module `experiments` only
             return place
     raise ConfigError(f"workbench: the folder {folder!r} must lie in {here} or beside it; install the package again")

@@ -9,6 +9,7 @@ from typing import Any
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
@@ -20,6 +21,15 @@ from workbench.core.bounded_yaml import MOST_BYTES, MOST_VALUES, parse_yaml, rea
 from workbench.core.errors import ConfigError
 
 LOADER = get_yaml_loader()
+
+
+EXPERIMENT = "experiment.yaml"
+GROUP = "experiment"
+
+
+def experiments_in(folder: Path) -> dict[str, Path]:
+    """The yaml files of a folder's experiments by name: NAME/experiment.yaml."""
+    return {file.parent.name: file for file in sorted(folder.glob(f"*/{EXPERIMENT}"))}
 
 
 def read_values(file: Path, most_bytes: int = MOST_BYTES, most: int = MOST_VALUES) -> Any:
@@ -51,11 +61,36 @@ def literal(value: Any) -> Any:
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's source of files, which reads them as `read_yaml` does."""
+    """Hydra's source of files, which reads them as `read_yaml` does and finds ``experiment=NAME`` in a folder NAME."""
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether a path is a folder, or the group of the experiments that lie in this one."""
+        return super().is_group(config_path) or (config_path == GROUP and bool(experiments_in(Path(self.path))))
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether a path is a yaml file, or names an experiment."""
+        return super().is_config(config_path) or self._experiment(config_path) is not None
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """The names at a path; those of experiments are names of the group `experiment`, their folders no groups."""
+        experiments = experiments_in(Path(self.path))
+        found = super().list(config_path, results_filter) if super().is_group(config_path) else []
+        if not config_path.strip("/"):
+            found = [name for name in found if name not in experiments]
+            return sorted({*found, GROUP}) if experiments and results_filter is not ObjectType.CONFIG else found
+        if config_path.strip("/") == GROUP and results_filter is not ObjectType.GROUP:
+            found += experiments
+        return sorted(set(found))
+
+    def _experiment(self, config_path: str) -> Path | None:
+        group, _, name = config_path.strip("/").partition("/")
+        return experiments_in(Path(self.path)).get(name.removesuffix(".yaml")) if group == GROUP else None
 
     def load_config(self, config_path: str) -> ConfigResult:
         """As Hydra's own."""
         file = Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path))))
+        if not file.exists():
+            file = self._experiment(config_path) or file
         if not file.exists():
             raise ConfigLoadError(f"Config not found : {file}")
         content = read_yaml(file)

@@ -1,23 +1,5 @@
 """Mathematics that decides claims without training."""
 
-from workbench.proofs import annuli as annuli
-from workbench.proofs import approximation as approximation
-from workbench.proofs import backpropagation as backpropagation
-from workbench.proofs import born_dead as born_dead
-from workbench.proofs import built as built
-from workbench.proofs import decisions as decisions
 from workbench.proofs import farkas as farkas
-from workbench.proofs import fitted as fitted
-from workbench.proofs import gradients as gradients
-from workbench.proofs import greedy as greedy
-from workbench.proofs import identities as identities
-from workbench.proofs import initial as initial
-from workbench.proofs import lines as lines
-from workbench.proofs import losses as losses
-from workbench.proofs import maxout as maxout
-from workbench.proofs import misprinted as misprinted
-from workbench.proofs import normalization as normalization
-from workbench.proofs import polynomials as polynomials
-from workbench.proofs import probes as probes
 from workbench.proofs import regions as regions
 from workbench.proofs import separation as separation

@@ -1,0 +1,123 @@
+"""The lecture's formulas as printed, on random nets: which of them give the gradient after all?
+
+`MISPRINTS` names the errata about gradients (`lecture.errata` has their slides) with the formula as printed and
+the nets that it is printed for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.lecture import misprints, textbook
+from workbench.lecture.textbook import Gradients, ManyExamples, Net
+from .random_problems import Formula, Problem, errors, formula, gradient, problem, shapes
+
+SMOOTH = ("sigmoid", "tanh", "softplus")
+RIGHT_BELOW = 1e-6
+NOT_COMPUTABLE = float("inf")
+
+
+def printed_error(given: Problem, by: Formula) -> Tensor:
+    """The error of every net against autograd; infinite where a term does not exist or shapes clash."""
+    try:
+        return errors(gradient(given, by), given.reference())
+    except (KeyError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(word in str(error) for word in ("shape", "size")):
+            raise
+        return torch.full((len(given.x),), NOT_COMPUTABLE, dtype=torch.float64)
+
+
+def without_penalty(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Both slides "... for Dataset of m Examples": the average over examples, without λW."""
+    return textbook.objective(ManyExamples(), net, x, y, 0.0)
+
+
+def softmax_weights_unpenalized(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """The penalty's sum over l = 1, ..., n_l - 1 with the softmax slides' n_l, which leaves their W⁽ⁿ⁾ out."""
+    right, last = textbook.objective(ManyExamples(), net, x, y, lam), net.last - 1
+    return right._replace(dW={**right.dW, last: right.dW[last] - lam * net.W[last]})
+
+
+def softmax_bias_left_out(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Slides "Softmax (1)" and "(2)": no gradient for the bias of the softmax layer."""
+    right, last = textbook.objective(ManyExamples(), net, x, y, lam), net.last - 1
+    return right._replace(db={**right.db, last: torch.zeros_like(right.db[last])})
+
+
+def slope_kept_at_the_output(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Step 2 with the hidden units' f′(z) where a regression has h = z."""
+    output = replace(net.output, delta=lambda h, target, z: (h - target) * textbook.slope(net.f, z))
+    return textbook.objective(ManyExamples(), replace(net, output=output), x, y, lam)
+
+
+@dataclass(frozen=True)
+class Misprint:
+    """A printed formula and the nets it is for, as arguments of `shapes`; `equal` widths let it run more often."""
+
+    by: Formula
+    where: Mapping[str, Any]
+    equal: tuple[bool, ...] = (False, True)
+
+
+REGRESSION = {"losses": ["squared error of f", "squared error of z"]}
+SOFTMAX_ONLY = {"losses": ["softmax"]}
+MISPRINTS = {
+    "E1": Misprint(formula(misprints.WeightsOfTheNextLayer()), {**REGRESSION, "layers": range(3, 8)}),
+    "E1 corrected at the last hidden layer": Misprint(
+        formula(misprints.WeightsOfTheNextLayerIfAny()), {**REGRESSION, "layers": range(4, 8)}
+    ),
+    "E2": Misprint(without_penalty, {"penalties": [0.1]}),
+    "E3": Misprint(formula(misprints.SkippedLayer()), {**SOFTMAX_ONLY, "layers": range(4, 8), "examples": [1]}),
+    "E3 with deltas that start as zeros": Misprint(
+        formula(misprints.SkippedLayerInZeros()), {**SOFTMAX_ONLY, "layers": range(4, 8), "examples": [1]}
+    ),
+    "E4": Misprint(formula(misprints.InputEverywhere()), {"layers": range(3, 8)}),
+    "E6": Misprint(softmax_weights_unpenalized, {**SOFTMAX_ONLY, "penalties": [0.1]}),
+    "E7": Misprint(softmax_bias_left_out, SOFTMAX_ONLY),
+    "E8": Misprint(slope_kept_at_the_output, {"losses": ["squared error of z"]}),
+    "E12": Misprint(formula(misprints.AverageOfEachColumn()), {"examples": [2, 33]}),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of `nets`, how often the printed formula gave the gradient, a wrong one, or none; `least` error of the wrong."""
+
+    nets: int
+    right: int
+    wrong: int
+    least: float
+    example: str
+
+    @property
+    def impossible(self) -> int:
+        """Nets for which the printed formula cannot be computed."""
+        return self.nets - self.right - self.wrong
+
+    @property
+    def proof(self) -> str:
+        """Why it is not the gradient, in words."""
+        impossible = f"cannot be computed for {self.impossible:,} of them" if self.impossible else ""
+        wrong = f"off by {self.least:.2g} or more for {self.wrong:,}" if self.wrong else ""
+        return ", ".join(filter(None, (impossible, wrong)))
+
+
+def run(name: str, rng: np.random.Generator, nets: int) -> Outcome:
+    """A misprint on `nets` random nets of every shape it is for, with smooth units."""
+    misprint = MISPRINTS[name]
+    found: list[Tensor] = []
+    example = ""
+    for equal in misprint.equal:
+        for shape in shapes(rng, activations=SMOOTH, equal=equal, **misprint.where):
+            error = printed_error(problem(rng, shape, nets), misprint.by)
+            found.append(error)
+            if bool((error < RIGHT_BELOW).any()):
+                example = example or f"right for {shape}"
+    each = torch.cat(found)
+    right, wrong = each < RIGHT_BELOW, (each >= RIGHT_BELOW) & (each < NOT_COMPUTABLE)
+    least = float(each[wrong].min()) if bool(wrong.any()) else NOT_COMPUTABLE
+    return Outcome(len(each), int(right.sum()), int(wrong.sum()), least, example)

@@ -1,0 +1,111 @@
+"""The claim on backpropagation, and false variants of it that must be refuted."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from tests.claim_reference import judged, studied
+from workbench.claims.rules import Label
+from workbench.claims.verdict import PartVerdict
+from workbench.lecture.misprints import WeightsOfTheNextLayerIfAny
+from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net
+from workbench.nn.params import Params
+from workbench.experiments.backpropagation.random_problems import MATRICES, Problem, formula, gradient
+from workbench.experiments.backpropagation.printed_formulas import MISPRINTS, Misprint
+
+SMALL = {"nets": 1, "rounded": 1, "differenced": 1, "scalar": 1, "curves": 2, "misprinted": 1}
+MEASURED = {
+    "gradients": ("autograd", "differences", "kinks"),
+    "rounded": ("single_precision",),
+    "forms": ("vectorized",),
+    "steps": ("truncation", "rounding", "best_step"),
+    "printed": ("next_weights", "penalty", "skipped_layer", "compressed", "softmax_bias", "readings"),
+    "saturated": ("saturated_output",),
+}
+TINY = {**SMALL, "layers": [3, 4], "examples": [2]}
+
+
+def test_every_primary_part_and_contradiction_is_supported() -> None:
+    """With one net for each of fewer shapes; the figure draws."""
+    study, parts = studied("backpropagation", {**SMALL, "layers": [2, 3, 7], "examples": [1, 33]})
+    for name, part in parts.items():
+        if part.role in ("primary", "contradiction") or name in ("readings", "kinks", "saturated_output"):
+            assert part.label is Label.supported, name
+    study.entry.load().draw(Figure(), study)
+
+
+def only(of: str, **module: Any) -> dict[str, PartVerdict]:
+    """The verdicts of one of the claim's measurements on few shapes, with names of its code replaced."""
+    others = {name: lambda study: iter(()) for name in MEASURED if name != of}
+
+    def keep(node: dict[str, Any]) -> None:
+        node["parts"] = {name: {**node["parts"][name], "role": "primary"} for name in MEASURED[of]}
+
+    return judged("backpropagation", TINY, keep, {**others, **module})
+
+
+class WrongSign(ManyExamples):
+    """Step 3 with a minus."""
+
+    def dJ_da(self, net: Net, delta: ByLayer, l: int) -> Tensor:  # noqa: E741
+        """-(W⁽ˡ⁾)ᵀ delta⁽ˡ⁺¹⁾."""
+        return -super().dJ_da(net, delta, l)
+
+
+class Sum(ManyExamples):
+    """Step 4 without / m."""
+
+    def dW(self, delta: ByLayer, a: ByLayer, l: int) -> Tensor:  # noqa: E741
+        """delta⁽ˡ⁺¹⁾ (a⁽ˡ⁾)ᵀ."""
+        return super().dW(delta, a, l) * a[l].shape[1]
+
+
+def without_slope(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """f′ = 1 in the hidden layers."""
+    flat = replace(net.f, derivative=lambda z, a: torch.ones_like(z))
+    return MATRICES(replace(net, f=flat), x, y, lam)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        formula(WrongSign()),
+        formula(Sum()),
+        without_slope,
+        formula(WeightsOfTheNextLayerIfAny()),
+        MISPRINTS["E2"].by,
+        MISPRINTS["E7"].by,
+    ],
+)
+def test_a_planted_mistake_refutes(wrong: Any) -> None:
+    """A wrong sign, a missing f′, a missing / m and printed formulas are refuted by autograd and by differences."""
+
+    def planted(problem: Problem) -> Params:
+        try:
+            return gradient(problem, wrong)
+        except RuntimeError:  # shapes clash: no gradient at all
+            return Params.zeros(problem.params.layout.trained, len(problem.x), problem.params.flat)
+
+    parts = only("gradients", gradient=planted) | only("rounded", gradient=planted)
+    assert parts["autograd"].label is Label.refuted
+    assert parts["differences"].label is Label.refuted
+    assert parts["single_precision"].label is Label.refuted
+
+
+def test_forms_that_differ_refute_vectorized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sum over examples is not their mean."""
+    monkeypatch.setattr("workbench.experiments.backpropagation.random_problems.MATRICES", formula(Sum()))
+    assert only("forms")["vectorized"].label is Label.refuted
+
+
+@pytest.mark.parametrize(("part", "name"), [("next_weights", "E1"), ("penalty", "E2"), ("skipped_layer", "E3")])
+def test_a_misprint_declared_right_refutes_the_contradiction(
+    part: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the printed formula right, the part that calls it wrong would be refuted."""
+    monkeypatch.setitem(MISPRINTS, name, Misprint(MATRICES, MISPRINTS[name].where))
+    assert only("printed")[part].label is Label.refuted

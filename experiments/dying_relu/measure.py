@@ -1,0 +1,181 @@
+"""How often rectifiers die, at birth and in training, and whether b = 0.1 helps.
+
+Slide "ReLU vs. Sigmoid and Tanh". Before training, a narrow deep net is often constant: this is simulated for random
+nets and held against derived bounds. Then nets are trained on |x|, where a constant is easily seen, and on digits,
+where only test accuracy counts; learning rates are tuned for every arm. Narrow and usual nets are decided apart.
+"""
+
+from collections.abc import Iterator
+from math import sqrt
+
+import numpy as np
+import torch
+
+import workbench as wb
+
+from . import born_dead
+
+CHANCE, LEARNED, CONSTANT = 0.1, 0.99, 1e-6
+DEEP = 9  # hidden layers of the nets that learn |x|
+GROUPS = 20  # of random nets whose means count as one value
+ABSOLUTE = ["data=curve", "data.target=absolute", "data.points=128", f"data.low={-sqrt(3)}", f"data.high={sqrt(3)}"]
+SHORT = ["train.epochs=50", "train.batch_size=16", "diagnostics=off"]  # 400 steps
+USUAL = ["b=0", "b=0.01", "b=0.1", "b=1"]
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """Random nets, nets on |x|, nets on digits, and learning rates that are too high."""
+    yield from random_nets(study)
+    yield from live_domain(study)
+    yield from narrow(study)
+    yield from digits(study)
+    yield from high_rates(study)
+
+
+def stream(study: wb.Study, name: str) -> torch.Generator:
+    """A stream of torch's, fixed by the claim and this word."""
+    return torch.Generator().manual_seed(int(study.rng(name).integers(2**63)))
+
+
+def random_nets(study: wb.Study) -> Iterator[wb.Cell]:
+    """Constant before training: the first layers of deep nets stand for the shallower ones."""
+    cells, nets, rows = study.claim.parts["in_bounds"].cells, study["nets"], []
+    for width in cells["width"]:
+        died = born_dead.deaths(width, max(cells["depth"]) - 1, nets, stream(study, f"born dead {width}"))
+        for depth in cells["depth"]:
+            dead, (low, high) = int(died[depth - 2]), born_dead.bounds(width, depth)
+            found, off = outside(dead / nets, low, high, nets)
+            where = f"width {width}, {depth} layers: {dead / nets:.5f} ± {found:.5f}, from {low:.5f} to {high:.5f}"
+            yield wb.Cell("in_bounds", wb.Exact(1, int(off), 0.0, where, where), {"width": width, "depth": depth})
+            yield wb.Cell("born_dead", wb.Rate(dead, nets), {"width": width, "depth": depth})
+            rows.append((width, depth, dead / nets, found, low, high))
+    study.keep(
+        "born_dead", [dict(zip(("width", "depth", "share", "error", "low", "high"), row, strict=True)) for row in rows]
+    )
+
+
+def outside(share: float, low: float, high: float, nets: int) -> tuple[float, bool]:
+    """The share's standard error, and whether it lies beyond a bound by more than four of the bound's."""
+    error, at_low, at_high = (sqrt(p * (1 - p) / nets) for p in (share, low, high))
+    return error, share > high + 4 * at_high or share < low - 4 * at_low
+
+
+def live_domain(study: wb.Study) -> Iterator[wb.Cell]:
+    """Where random nets have a slope, with and without b."""
+    cells, biases, rows = study.claim.parts["more_alive"].cells, (0.0, 0.01, 0.1, 1.0), []
+    for width in cells["width"]:
+        for depth in cells["depth"]:
+            nets = stream(study, f"alive {width} {depth}")
+            shares = born_dead.live_shares(width, depth, biases, study["slopes"], nets)
+            gain = (shares[2] - shares[0]).view(GROUPS, -1).mean(1)
+            yield wb.Cell("more_alive", wb.PerSeed(tuple(gain.tolist())), {"width": width, "depth": depth})
+            constant = (shares == 0).double().mean(1)
+            rows += [
+                (width, depth, *row) for row in zip(biases, shares.mean(1).tolist(), constant.tolist(), strict=True)
+            ]
+    study.keep("alive", [dict(zip(("width", "depth", "b", "live", "constant"), row, strict=True)) for row in rows])
+
+
+def hidden(depth: int, width: int) -> str:
+    """So many layers of this width."""
+    return f"architecture.hidden=[{','.join([str(width)] * depth)}]"
+
+
+def narrow(study: wb.Study) -> Iterator[wb.Cell]:
+    """|x| by 10 affine layers: which learn it, and which end as a constant."""
+    parts, rows, ways = study.claim.parts, [], study.claim.arms
+    widths = parts["helps_narrow"].cells["width"]
+    names = {(way, width): f"{way} on |x|, width {width}" for width in widths for way in ways}
+    nets = {name: [*ways[way], *ABSOLUTE, *SHORT, hidden(DEEP, width)] for (way, width), name in names.items()}
+    tuned = study.tune(nets, tracked=False)
+    trained = study.train(tuned, tracked=False)
+    learned = {name: np.array(trained.values(name, "train/r2", -1.0)) > LEARNED for name in tuned}
+    for (way, width), name in names.items():
+        flat, none = constant(*trained.final(name)), names["b=0", width]
+        rows.append({"width": width, "way": way, "learned": learned[name].mean(), "constant": flat.mean()})
+        if name == none:
+            yield wb.Cell("collapses", wb.Rate.of(flat), {"width": width})
+            continue
+        part, at = compared(way)
+        gain = learned[name].astype(float) - learned[none]
+        edge = tuple(one for one in (name, none) if one in tuned.at_edge)
+        yield wb.Cell(part, wb.PerSeed(tuple(gain), edge), {**at, "width": width})
+    study.keep("narrow", rows)
+
+
+def compared(way: str) -> tuple[str, dict[str, str | float]]:
+    """The part that compares a way to begin with b = 0, and the way's coordinate in it."""
+    if way == "b=0.1":
+        return "helps_narrow", {}
+    return ("other_biases", {"b": float(way[2:])}) if way.startswith("b=") else ("other_ways", {"way": way})
+
+
+def constant(pack, params) -> np.ndarray:
+    """Which of the trained nets give one number for all training inputs; one that is not finite does not count."""
+    x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
+    outputs, _ = pack.objective.model.forward(params, x)
+    span = outputs.amax((1, 2)) - outputs.amin((1, 2))
+    return (span <= CONSTANT * (y.amax((1, 2)) - y.amin((1, 2)))).numpy()
+
+
+def digits(study: wb.Study) -> Iterator[wb.Cell]:
+    """Test accuracy and dead units over depth, width and b."""
+    grid, seeds, rows = study.claim.parts["helps_digits"].grid, study.seeds[: study["digits_seeds"]], []
+    sizes = {(at["depth"], at["width"]): at for at in grid}
+    names = {(b, *size): f"{b} on digits, {size[0]} layers of {size[1]}" for size in sizes for b in USUAL}
+    tuned = study.tune(
+        {name: [*study.claim.arms[b], hidden(*size)] for (b, *size), name in names.items()}, tracked=False
+    )
+    trained = study.train(tuned, seeds, tracked=False)
+    for (depth, width), at in sizes.items():
+        pair = names["b=0.1", depth, width], names["b=0", depth, width]
+        yield wb.Cell("helps_digits", trained.differences("test/accuracy", *pair, diverged=CHANCE), at)
+        dead = {b: dead_share(trained, names[b, depth, width], depth) for b in USUAL}
+        edge = tuple(name for name in pair if name in tuned.at_edge)
+        yield wb.Cell("fewer_dead", wb.PerSeed(tuple(dead["b=0"] - dead["b=0.1"]), edge), at)
+        for b in USUAL:
+            accuracies = trained.values(names[b, depth, width], "test/accuracy", CHANCE)
+            rows += [{**at, "b": b, "accuracy": one, "dead": two} for one, two in zip(accuracies, dead[b], strict=True)]
+    study.keep("digits", rows)
+
+
+def dead_share(trained, arm: str, depth: int) -> np.ndarray:
+    """Dead share of each run's units, over hidden layers."""
+    return np.mean([trained.values(arm, f"dead_rate/l{layer}", 0.0) for layer in range(1, depth + 1)], axis=0)
+
+
+def high_rates(study: wb.Study) -> Iterator[wb.Cell]:
+    """Units that die in training, by learning rate."""
+    rates, seeds, rows = study.claim.parts["dies_in_training"].cells["lr"], study.seeds[: study["digits_seeds"]], []
+    sgd = [hidden(3, 64), "optimizer=sgd", "diagnostics.spacing=1"]  # units at the last epoch, also of what diverges
+    arms = {
+        f"{b} lr={lr}": [*sgd, *study.claim.arms[b], f"optimizer.lr={lr}"] for b in ("b=0", "b=0.1") for lr in rates
+    }
+    trained = study.train(arms, seeds, tracked=False)
+    for arm in arms:
+        layers = [trained.course(arm, f"dead_rate/l{layer}") for layer in (1, 2, 3)]
+        died = np.mean([[course[-1] - course[0] for course in layer] for layer in layers], axis=0)
+        b, _, lr = arm.partition(" lr=")
+        rows += [{"arm": b, "lr": float(lr), "died": one} for one in died]
+        if b == "b=0":
+            yield wb.Cell("dies_in_training", wb.PerSeed(tuple(died)), {"lr": float(lr)})
+    study.keep("high_rates", rows)
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """Born dead by depth, learned by width, died by learning rate."""
+    born, learned, died = figure.subplots(1, 3)
+    for width, rows in study.tables["born_dead"].groupby("width"):
+        (line,) = born.plot(rows["depth"], rows["share"], "o-", markersize=3, label=f"width {width}")
+        born.fill_between(rows["depth"], rows["low"], rows["high"], color=line.get_color(), alpha=0.2)
+    born.set(xscale="log", xlabel="affine layers", ylabel="share of nets", title="constant at birth")
+    born.legend(fontsize="small")
+    for way, rows in study.tables["narrow"].groupby("way", sort=False):
+        learned.plot(rows["width"], rows["learned"], "o-", markersize=4, label=way)
+    learned.set(xlabel="width", ylabel="share of nets", title="learned |x|, 10 layers")
+    learned.legend(fontsize="small")
+    for arm, rows in study.tables["high_rates"].groupby("arm", sort=False):
+        means = rows.groupby("lr")["died"].mean()
+        died.plot(means.index, means, "o-", label=arm)
+    died.set(xscale="log", xlabel="learning rate", ylabel="share of units", title="died in training, digits")
+    died.legend(fontsize="small")

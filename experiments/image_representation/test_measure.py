@@ -1,0 +1,48 @@
+"""Representations of images: the claim measured small, and false variants that must not be supported."""
+
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from tests.claim_reference import judged, studied
+from workbench.claims.rules import Label
+from workbench.experiments.image_representation import linear_probes
+
+SMALL = {"seeds": 8}  # with fewer seeds none of two cells can refute alone
+PARTS = ("learned", "layer_by_layer", "over_pixels", "over_components", "by_labels", "random_first", "random_deeper")
+
+
+def short(node: dict[str, Any]) -> None:
+    """One tuning seed, three rates that are extended where they must be, fewer epochs."""
+    node["tuning_seeds"] = 1
+    node["arms"] = {name: [*overrides, "train.epochs=8"] for name, overrides in node["arms"].items()}
+
+
+def test_the_claim_is_measured_and_drawn() -> None:
+    """Training helps on both data sets, pixels fail on shifted digits, and the figure draws."""
+    study, found = studied("image_representation", SMALL, short)
+    study.entry.load().draw(Figure(), study)
+    assert {cell.judgment.n for name in PARTS for cell in found[name].cells} == {8}
+    assert found["learned"].label is Label.supported
+    assert found["by_labels"].label is Label.supported
+    means = study.tables["probes"].groupby(["data", "representation", "layer"])["accuracy"].mean()
+    assert means["digits", "pixels", 0] > 0.9
+    assert means["shifted_digits", "pixels", 0] < 0.3
+    assert len(study.tables["probes"]) == 2 * 8 * (2 + 3 * 3)
+
+
+def test_a_net_that_is_not_trained_has_learned_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With initial weights in place of all others nothing is gained, by training or by labels."""
+    right = linear_probes.of_layers
+
+    def untrained(model: Any, params: Any, data: Any) -> Any:
+        found = right(model, params, data) if not seen else seen[0]
+        seen.append(found)
+        return found
+
+    seen: list[Any] = []
+    monkeypatch.setattr(linear_probes, "of_layers", untrained)
+    found = judged("image_representation", SMALL, short)
+    assert found["learned"].label is Label.refuted
+    assert found["by_labels"].label is Label.refuted

@@ -1,0 +1,120 @@
+"""Which loss for which task, and what the regularizer does.
+
+Slides "Learning: Backpropagation for Regression" and "Learning: Regression vs. Classification". What losses pass back
+and what the regularizer reaches is checked exactly; whether likelihood classifies better than squared errors is
+measured from a usual start and from one with weights five times too large; and what λ does on few examples.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+import workbench as wb
+
+from . import loss_factors
+
+TOLERANCE = 1e-12
+CHANCE = {"digits": 1 / 10, "wine": 1 / 3, "breast_cancer": 1 / 2, "diabetes": 0.0}
+SHAPES = {0: "architecture=perceptron", 2: "architecture.hidden=[64,64]"}
+GAINS = {"good": 1, "bad": 5}
+RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1)}
+LAMBDAS = (0, 0.01, 0.03, 0.1, 0.3, 1.0)
+FEW = {  # training examples: 132 and 100
+    "diabetes": ["data=diabetes", "train.epochs=100", "split.valid=0.2", "split.test=0.5"],
+    "digits": ["data=digits", "train.epochs=60", "train.batch_size=20", "split.valid=0.1", "split.test=0.844"],
+}
+HELPS = {"diabetes": "l2_helps_regression", "digits": "l2_helps_classification"}
+SCORE = {"diabetes": "r2", "digits": "accuracy"}
+COMPARED = ("likelihood", "logistic squares")
+PAIRS = (
+    ("bad_start", "bad", *COMPARED),
+    ("good_start", "good", *COMPARED),
+    ("linear_squares", "good", "linear squares", "likelihood"),
+    ("softmax_squares", "good", "softmax squares", "likelihood"),
+)
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """What is exact, what losses learn, what λ does."""
+    yield from exact(study)
+    yield from losses(study)
+    yield from regularizer(study)
+
+
+def exact(study: wb.Study) -> Iterator[wb.Cell]:
+    """Outputs, penalty, ranges."""
+    rng = study.rng("logits")
+    z = np.concatenate([-np.logspace(-8, 1.5, study["logits"]), np.logspace(-8, 1.5, study["logits"])])
+    factors = {
+        "sigmoid": (loss_factors.logistic_factor(z), 1 / 4, "f' = a(1 − a) ≤ 1/4"),
+        "softmax": (loss_factors.softmax_factor(rng.normal(0, 5, (study["logits"], 10))), 1 / 10, "|Jv| ≤ |v|/2"),
+    }
+    for output, (found, bound, proof) in factors.items():
+        wrong = (found.off > TOLERANCE) | (found.share > bound + TOLERANCE)
+        largest = f"off by {found.off.max():.2g}, share {found.share.max():.3g} of {bound}"
+        yield wb.Cell("factor", wb.Exact(len(wrong), int(wrong.sum()), 0.0, largest, proof), {"output": output})
+    for decay in study.claim.parts["penalty"].cells["λ"]:
+        off = [max(loss_factors.penalty(decay, seed)) for seed in range(study["nets"])]
+        proof = f"equal to {max(off):.1g}"
+        yield wb.Cell("penalty", wb.Exact.within(off, TOLERANCE, f"off by {max(off):.3g}", proof), {"λ": decay})
+    for output, ends in RANGES.items():
+        best = loss_factors.best_r2(*ends)
+        what = f"values from {ends[0]} to {ends[1]}: R² is {float(best):.3f} at best"
+        yield wb.Cell("bounded_output", wb.Exact(1, int(best > 0), 0.0, what, what), {"output": output})
+
+
+def losses(study: wb.Study) -> Iterator[wb.Cell]:
+    """Test accuracy of every loss, data set and depth from both starts, rates tuned by validation accuracy."""
+    cells = [(data, d) for data in study.claim.parts["bad_start"].cells["data"] for d in SHAPES]
+    names = [(loss, start) for loss in study.claim.arms for start in GAINS if start == "good" or loss in COMPARED]
+    arms = {
+        f"{loss}, {start} start, {data} d={d}": [*over, f"data={data}", SHAPES[d], f"init.gain={GAINS[start]}"]
+        for data, d in cells
+        for loss, start in names
+        for over in [study.claim.arms[loss]]
+    }
+    trained = study.train(study.tune(arms, metric="valid/accuracy", tracked=False))
+    for data, d in cells:
+        for part, start, first, second in PAIRS:
+            pair = [f"{loss}, {start} start, {data} d={d}" for loss in (first, second)]
+            found = trained.differences("test/accuracy", *pair, diverged=CHANCE[data])
+            yield wb.Cell(part, found, {"data": data, "depth": d})
+    data, d = study.claim.parts["bad_start"].decided_by.values()
+    shown = [(f"{loss},\n{start} start", f"{loss}, {start} start, {data} d={d}") for loss, start in names]
+    values = [(name, one) for name, arm in shown for one in trained.values(arm, "test/accuracy", CHANCE[data])]
+    study.keep("accuracy", [{"arm": name, "accuracy": one} for name, one in values])
+
+
+def regularizer(study: wb.Study) -> Iterator[wb.Cell]:
+    """Scores with every λ minus those without, on few examples, each with its own learning rate."""
+    rows = []
+    for data, score in SCORE.items():
+        base = [*FEW[data], "architecture.hidden=[64]"]
+        arms = {f"{data} λ={decay:g}": [*base, f"optimizer.weight_decay={decay}"] for decay in LAMBDAS}
+        trained = study.train(study.tune(arms, metric=f"valid/{score}", tracked=False))
+        for decay in LAMBDAS[1:]:
+            pair = f"{data} λ={decay:g}", f"{data} λ=0"
+            found = trained.differences(f"test/{score}", *pair, diverged=CHANCE[data])
+            rows += [{"data": data, "λ": decay, "gain": one} for one in found.values]
+            yield wb.Cell(HELPS[data], found, {"λ": decay}) if decay < 1 else wb.Cell("too_much", found, {"data": data})
+    study.keep("regularizer", rows)
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """δ over z, accuracy by loss, gain over λ."""
+    delta, accuracy, gain = figure.subplots(1, 3)
+    z = np.linspace(-8, 8, 200)
+    a = 1 / (1 + np.exp(-z))
+    delta.plot(z, 1 - a, label="likelihood")
+    delta.plot(z, (1 - a) * a * (1 - a), label="squared error")
+    delta.set(xlabel="z", ylabel="|δ|", title="logistic output, y = 1")
+    delta.legend(fontsize="small", loc="center right")
+    rows = study.tables["accuracy"]
+    accuracy.plot(rows["accuracy"], rows["arm"], "o", markersize=4, alpha=0.5)
+    accuracy.set(xlabel="test accuracy", title="digits, two hidden layers")
+    for data, own in study.tables["regularizer"].groupby("data", sort=False):
+        means = own.groupby("λ")["gain"].mean()
+        gain.plot(means.index, means, "o-", label=f"{data}, {'R²' if data == 'diabetes' else 'accuracy'}")
+    gain.axhline(0, color="black", lw=0.8)
+    gain.set(xscale="log", xlabel="λ", ylabel="test score − that with λ = 0", title="regularizer")
+    gain.legend(fontsize="small")

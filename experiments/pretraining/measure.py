@@ -1,0 +1,92 @@
+"""Did deep nets need greedy pretraining, and does a better initialization spare it?
+
+Slide "A Rapidly Evolving Field". Auto-encoders, trained layer by layer, stand against nets that learn from scratch:
+from the initialization of the time and from better ones, with learning rates tuned for every arm. Why the start matters
+is measured on untrained nets, beside the numbers of Glorot and Bengio: what a layer does to gradients.
+"""
+
+from collections.abc import Iterator
+from math import exp, log
+
+import numpy as np
+
+import workbench as wb
+
+from . import initial_gradients
+
+ACCURACY, CHANCE, DEEP = "test/accuracy", 0.1, 5
+FROM_SCRATCH = ("tanh glorot", "tanh orthogonal", "relu he")
+PAIR = ("sigmoid pretrained", "sigmoid standard")
+FACTOR_SIZE, JACOBIAN_SIZE = {"width": 256, "depth": 5}, {"width": 128, "depth": 5}
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """What training makes of each start, and what the starts are."""
+    yield from training(study)
+    yield from starts(study)
+
+
+def training(study: wb.Study) -> Iterator[wb.Cell]:
+    """Test accuracies of deep nets, and of logistic ones over depth."""
+    depths = study.claim.parts["was_needed"].cells["depth"]
+    wanted = [(arm, DEEP) for arm in study.claim.arms] + [(arm, d) for arm in PAIR for d in depths if d != DEEP]
+    arms = {f"{arm} d={d}": [*study.claim.arms[arm], hidden(d)] for arm, d in wanted}
+    trained = study.train(study.tune(arms, tracked=False))
+    pairs = [("was_needed", {"depth": d}, *(f"{arm} d={d}" for arm in PAIR)) for d in depths]
+    for part, at, first, second in (
+        *(("init_suffices", {"start": arm}, arm, "tanh pretrained") for arm in FROM_SCRATCH),
+        ("pretraining_of_tanh", {}, "tanh pretrained", "tanh standard"),
+        ("init_of_tanh", {}, "tanh glorot", "tanh standard"),
+        ("init_of_sigmoid", {}, "sigmoid glorot", "sigmoid standard"),
+    ):
+        pairs.append((part, at, f"{first} d={DEEP}", f"{second} d={DEEP}"))
+    for part, at, first, second in pairs:
+        yield wb.Cell(part, trained.differences(ACCURACY, first, second, diverged=CHANCE), at)
+    rows = [(arm, d, one) for arm, d in wanted for one in trained.values(f"{arm} d={d}", ACCURACY, CHANCE)]
+    study.keep("accuracy", [dict(zip(("arm", "depth", "accuracy"), row, strict=True)) for row in rows])
+
+
+def hidden(depth: int) -> str:
+    """So many layers of 64 units."""
+    return f"architecture.hidden=[{','.join(['64'] * depth)}]"
+
+
+def starts(study: wb.Study) -> Iterator[wb.Cell]:
+    """Gradient factors and Jacobians of nets that nobody trains."""
+    first = study.seeds.start
+    rows = []
+    for at in study.claim.parts["gradient_factor"].grid:
+        found = initial_gradients.gradient_factors(**at, seeds=range(first, first + study["nets"]), **FACTOR_SIZE)
+        predicted = log(initial_gradients.weight_factor(at["init"], FACTOR_SIZE["width"]))
+        yield wb.Cell("gradient_factor", wb.PerSeed(tuple(found - predicted)), at)
+        rows.append({**at, "measured": exp(found.mean()), "predicted": exp(predicted)})
+    study.keep("factors", rows)
+    seeds = range(first, first + study["jacobians"])
+    for part, init in (("jacobian_standard", "uniform_fan_in"), ("jacobian_normalized", "glorot")):
+        values = initial_gradients.mean_singular_values("tanh", init, seeds, **JACOBIAN_SIZE)
+        yield wb.Cell(part, wb.PerSeed(tuple(values)))
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """Accuracy by start and by depth, gradient factors."""
+    by_start, by_depth, factors = figure.subplots(1, 3)
+    rows = study.tables["accuracy"]
+    deep = rows[rows["depth"] == DEEP]
+    by_start.plot(deep["accuracy"], deep["arm"], "o", markersize=4, alpha=0.5)
+    by_start.set(xlabel="test accuracy", title="five hidden layers", xlim=(0, 1.02))
+    for arm in PAIR:
+        means = rows[rows["arm"] == arm].groupby("depth")["accuracy"].mean()
+        by_depth.plot(means.index, means, "o-", label=arm)
+    by_depth.set(xlabel="hidden layers", ylabel="test accuracy", ylim=(0, 1.02), title="logistic units")
+    by_depth.set_xticks(sorted(set(rows["depth"])))
+    by_depth.legend(fontsize="small", loc="lower left")
+    table = study.tables["factors"]
+    for shift, (name, own) in zip((-0.1, 0.1), table.groupby("activation", sort=False), strict=True):
+        factors.plot(np.arange(len(own)) + shift, own["measured"], "o", label=name)
+    predicted = table.drop_duplicates("init")["predicted"]
+    factors.hlines(
+        predicted, np.arange(len(predicted)) - 0.3, np.arange(len(predicted)) + 0.3, "black", label="n Var W"
+    )
+    factors.set_xticks(range(len(predicted)), ["standard", "Glorot", "He"])
+    factors.set(ylabel="factor of a squared gradient", ylim=(0, 2.2), title="per layer, at the start")
+    factors.legend(fontsize="small")

@@ -1,0 +1,78 @@
+"""Greedy pretraining: the claim measured small, and false variants that must not be supported."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tests.claim_reference import judged, studied
+from workbench.claims.rules import Label
+from workbench.experiments.pretraining import initial_gradients
+
+SMALL = {"seeds": 8, "nets": 10, "jacobians": 8}  # with fewer seeds none of three cells can refute alone
+STARTS = ("gradient_factor", "jacobian_standard", "jacobian_normalized")
+
+
+def short(node: dict[str, Any]) -> None:
+    """Two depths, three layers at most, one tuning seed, few epochs."""
+    node["parts"]["was_needed"] |= {"cells": {"depth": [1, 3]}, "decided_by": {"depth": 3}}
+    node["tuning_seeds"] = 1
+    node["learning_rates"] = [0.03, 0.1, 0.2, 0.4, 0.8]
+    few = {"pretraining.epochs=20": "pretraining.epochs=3"}
+    node["arms"] = {
+        name: [*(few.get(one, one) for one in overrides), "train.epochs=12"] for name, overrides in node["arms"].items()
+    }
+
+
+def test_the_claim_is_measured_and_drawn() -> None:
+    """Three logistic layers learn after pretraining and not before, and the figure draws."""
+    study, found = studied("pretraining", SMALL, short, {"DEEP": 3})
+    study.entry.load().draw(Figure(), study)
+    assert found["was_needed"].deciding.judgment.effect > 0.2  # type: ignore[operator]
+    assert {cell.judgment.n for cell in found["was_needed"].cells} == {8}
+    assert len(study.tables["accuracy"]) == 8 * (8 + 2)
+
+
+def starts_only(**module: Any) -> dict[str, Any]:
+    """The parts on untrained nets."""
+
+    def only(node: dict[str, Any]) -> None:
+        node["parts"] = {name: {**node["parts"][name], "role": "primary"} for name in STARTS}
+
+    return judged("pretraining", SMALL, only, {"training": lambda study: iter(()), **module})
+
+
+def test_linear_layers_have_the_predicted_factor() -> None:
+    """And tanh layers from small weights, near their linear part."""
+    cells = {tuple(cell.at.values()): cell.judgment.label for cell in starts_only()["gradient_factor"].cells}
+    assert {label for (activation, _), label in cells.items() if activation == "identity"} == {Label.supported}
+    assert cells["tanh", "he"] is Label.refuted
+
+
+def test_another_prediction_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice n Var W."""
+    right = initial_gradients.weight_factor
+    monkeypatch.setattr(initial_gradients, "weight_factor", lambda name, width: 2 * right(name, width))
+    found = starts_only()["gradient_factor"]
+    assert {cell.judgment.label for cell in found.cells if cell.at["activation"] == "identity"} == {Label.refuted}
+
+
+def test_other_singular_values_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twice the Jacobians."""
+    right = initial_gradients.mean_singular_values
+    monkeypatch.setattr(initial_gradients, "mean_singular_values", lambda *given, **named: 2 * np.asarray(right(*given, **named)))
+    assert starts_only()["jacobian_standard"].label is Label.refuted
+
+
+def test_an_arm_against_itself_gains_nothing() -> None:
+    """Were nothing pretrained, nothing would be better by 5 points."""
+
+    def same(node: dict[str, Any]) -> None:
+        short(node)
+        node["arms"] = {name: [*node["arms"]["tanh glorot"], "split.limit=200"] for name in node["arms"]}
+        node["parts"] = {name: part for name, part in node["parts"].items() if name not in STARTS}
+
+    found = judged("pretraining", SMALL, same, {"DEEP": 3, "starts": lambda study: iter(())})
+    assert found["was_needed"].label is Label.refuted
+    assert found["init_suffices"].label is Label.supported

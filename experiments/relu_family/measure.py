@@ -1,0 +1,112 @@
+"""|z|, leaky ReLU and maxout: what contains what, exactly; what k pieces can fit; and what training makes of it.
+
+The lecture ("ReLU and Generalizations") gives g(z) = |z|, max(0, a) + α min(0, a), and the maximum of k affine maps,
+which needs k weight vectors. The identities are checked on the package's own units and layers, values and hand-written
+derivatives. How well k pieces fit is decided in rational numbers for x²: lifted tangents miss it by 1/(2k²), and second
+differences show that nothing does better. Training, with rates tuned for each arm, is beyond the lecture.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+import workbench as wb
+
+from . import identities, maxout_fits
+
+TOLERANCE = 1e-12
+PIECES = {"relu": (1, 0), "absolute": (1, -1), "leaky_relu": (1, 0.01)}  # f(z) = max of these times z
+FEW_AND_MANY = (1, 2, 8, 64)
+
+
+def best_error(k: int) -> Fraction:
+    """Of k pieces for x² on [-1, 1]."""
+    return Fraction(1, 2 * k * k)
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """Identities, fits, the contradiction, training."""
+    exact, parts = maxout_fits, study.claim.parts
+    z = exact.inputs_away_from_ties(study["z"], 0)
+    for name in parts["identities"].cells["identity"]:
+        off = identities.deviations(name, z)
+        yield wb.Cell("identities", equal(off, name), {"identity": name})
+    for unit, scales in PIECES.items():
+        off = [max(exact.containment(unit, scales, seed).values()) for seed in range(study["layers"])]
+        yield wb.Cell("contained", equal(off, f"{unit} by {len(scales)} pieces"), {"unit": unit})
+    for k in parts["weight_vectors"].cells["k"]:
+        yield wb.Cell("weight_vectors", weight_vectors(k, study["layers"]), {"k": k})
+        yield wb.Cell("square", square(k), {"k": k})
+    for name in parts["convex"].cells["function"]:
+        yield wb.Cell("convex", convex(name), {"function": name})
+    for unit in parts["not_monotone"].cells["unit"]:
+        a = exact.values(unit, (-1.0, 0.0, 1.0))
+        what = f"at z = -1, 0, 1 the values are {', '.join(f'{value:g}' for value in a)}"
+        yield wb.Cell("not_monotone", wb.Witness(a[0] > a[1] < a[2], what), {"unit": unit})
+    yield from training(study)
+
+
+def equal(off: list[float], what: str) -> wb.Exact:
+    """Evidence from deviations of what is said to be equal."""
+    return wb.Exact.within(off, TOLERANCE, f"{what}: off by {max(off):.3g}", f"equal to {max(off):.1g}")
+
+
+def weight_vectors(k: int, units: int) -> wb.Exact:
+    """How many weights there are, and how many pieces they make: lifted tangents make all k."""
+    made, found = maxout_fits.pieces_made(k, units)
+    wrong = sum(pieces > k for pieces in found) + (made != k) + (maxout_fits.weight_vectors(k) != k)
+    why = "between two breakpoints one of k affine functions is the largest, and each on one interval, by convexity"
+    return wb.Exact(units + 2, wrong, 0.0, f"k = {k}: {made} pieces constructed, up to {max(found)}", why)
+
+
+def square(k: int) -> wb.Exact:
+    """Upper bound, lower bound and layer against the formula."""
+    exact, claimed = maxout_fits, best_error(k)
+    upper, lower = exact.square_error(exact.square_fit(k)), exact.square_bound(k)
+    layer = exact.attained(exact.CONVEX["x²"], exact.best_fit(exact.CONVEX["x²"], k))
+    wrong = (upper != claimed) + (lower != claimed) + (abs(layer - claimed) > TOLERANCE)
+    why = f"on an interval of length {Fraction(2, k)} the second difference of x² is {4 * lower}, of affine functions 0"
+    return wb.Exact(3, wrong, 0.0, f"k = {k}: {lower} at least, {upper} attained", why)
+
+
+def convex(name: str) -> wb.Exact:
+    """The best error, found on equal errors, is what the layer has, and falls as the law says."""
+    law = maxout_fits.law(maxout_fits.CONVEX[name], FEW_AND_MANY)
+    wrong = sum(value > 1e-9 for value in law.off) + (abs(law.scaled - law.limit) > 0.05 * law.limit + 1e-9)
+    found = f"16 k² error is {law.scaled:.4g} at k = 64, its limit {law.limit:.4g}"
+    return wb.Exact(len(law.off) + 1, wrong, 0.0, f"{name}: {found}", found)
+
+
+def training(study: wb.Study) -> Iterator[wb.Cell]:
+    """Test accuracy on digits, rates tuned with the same budget for each arm, seed by seed."""
+    rates, metric = study.claim.parts["same_width"].cells["dropout"], "test/accuracy"
+    named = [(name, rate) for name in study.claim.arms for rate in rates]
+    arms = {f"{name} dropout {rate}": [*study.claim.arms[name], f"architecture.dropout={rate}"] for name, rate in named}
+    trained = study.train(study.tune(arms, tracked=False))
+    study.keep("accuracy", [{"arm": arm, "accuracy": one} for arm in arms for one in trained.values(arm, metric, 0.1)])
+    for part in ("same_parameters", "same_width"):
+        for rate in rates:
+            pair = f"maxout {part.replace('_', ' ')} dropout {rate}", f"relu dropout {rate}"
+            yield wb.Cell(part, trained.differences(metric, *pair, diverged=0.1), {"dropout": rate})
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """Three pieces on x², errors by pieces, accuracy by arm."""
+    fit, errors, accuracy = figure.subplots(1, 3)
+    x, functions = np.linspace(-1, 1, 400), maxout_fits.CONVEX
+    best = maxout_fits.best_fit(functions["x²"], 3)
+    fit.plot(x, x * x, label="x²")
+    fit.plot(x, np.max([s * x + c for s, c in zip(best.slopes, best.offsets, strict=True)], 0), label="three pieces")
+    fit.set(xlabel="x", ylabel="value")
+    fit.legend(fontsize="small", loc="upper center")
+    for name, function in functions.items():
+        shown = [max(maxout_fits.best_fit(function, 2**power).error, 1e-6) for power in range(7)]
+        errors.loglog(2 ** np.arange(7), shown, "o-", markersize=3, label=name)
+    errors.set(xlabel="pieces k", ylabel="best error (at least 1e-6)", ylim=(5e-7, 50))
+    errors.legend(fontsize="small")
+    rows = study.tables["accuracy"]
+    names = rows["arm"].str.replace(" dropout 0.0", "").str.replace(" dropout", ",\ndropout")
+    accuracy.plot(rows["accuracy"], names, "o", markersize=4, alpha=0.5)
+    accuracy.set(xlabel="test accuracy, digits")
+    accuracy.tick_params(axis="y", labelsize="small")

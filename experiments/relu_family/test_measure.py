@@ -1,0 +1,95 @@
+"""The relatives of ReLU: the expected verdicts, and false variants that must be refuted."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from tests.claim_reference import judged, studied
+from workbench.claims.evidence import Cell, PerSeed
+from workbench.claims.rules import Label
+from workbench.experiments.relu_family import identities
+from workbench.experiments.relu_family import maxout_fits
+
+SMALL = {"layers": 5, "z": 500, "seeds": 2}
+
+
+def _untrained(study: Any) -> Iterator[Cell]:
+    """Cells in place of training."""
+    for part in ("same_parameters", "same_width"):
+        for rate in (0.0, 0.2):
+            yield Cell(part, PerSeed((0.0, 0.0)), {"dropout": rate})
+
+
+def _exact(edit: Any = None, **module: Any) -> dict[str, Any]:
+    return judged("relu_family", SMALL, edit, {"training": _untrained, **module})
+
+
+@pytest.mark.parametrize("part", ["identities", "contained", "weight_vectors", "square", "convex", "not_monotone"])
+def test_what_is_exact_is_supported(part: str) -> None:
+    """In every cell."""
+    assert all(cell.judgment.label is Label.supported for cell in _exact()[part].cells)
+
+
+def test_one_piece_is_no_absolute_value() -> None:
+    """Maxout with k = 1 is affine."""
+    pieces = {"relu": (1, 0), "absolute": (1,), "leaky_relu": (1, 0.01)}
+    found = _exact(PIECES=pieces)["contained"]
+    assert found.label is Label.refuted
+    assert [cell.at["unit"] for cell in found.cells if cell.judgment.label is Label.refuted] == ["absolute"]
+
+
+def test_a_smaller_error_of_k_pieces_is_refuted() -> None:
+    """1/(3k²) instead of 1/(2k²)."""
+    assert _exact(best_error=lambda k: Fraction(1, 3 * k * k))["square"].label is Label.refuted
+
+
+def test_a_wrong_sign_in_an_identity_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaky ReLU is not α z + (1 + α) relu z."""
+    wrong = identities.Identity(
+        "leaky_relu", {"slope": 0.3}, [identities.Term(0.3, "identity"), identities.Term(1.3, "relu")]
+    )
+    monkeypatch.setitem(identities.IDENTITIES, "leaky from relu", [wrong])
+    found = _exact()["identities"]
+    assert found.label is Label.refuted
+    assert [cell.at["identity"] for cell in found.cells if cell.judgment.label is Label.refuted] == ["leaky from relu"]
+
+
+def test_one_weight_vector_for_k_pieces_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if maxout shared its weights."""
+    monkeypatch.setattr(maxout_fits, "weight_vectors", lambda k: Fraction(1))
+    assert _exact()["weight_vectors"].label is Label.refuted
+
+
+def test_a_wrong_law_of_errors_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten percent more curvature than exp x has."""
+    wrong = replace(maxout_fits.CONVEX["exp x"], curvature=1.1 * maxout_fits.CONVEX["exp x"].curvature)
+    monkeypatch.setitem(maxout_fits.CONVEX, "exp x", wrong)
+    assert _exact()["convex"].label is Label.refuted
+
+
+def test_a_monotone_unit_does_not_fall_and_rise() -> None:
+    """Nothing is found for relu."""
+
+    def relu(node: dict[str, Any]) -> None:
+        node["parts"]["not_monotone"]["cells"]["unit"] = ["relu"]
+
+    assert _exact(relu)["not_monotone"].label is not Label.supported
+
+
+def test_training_compares_nets_of_equal_size() -> None:
+    """All arms are tuned and trained; the parameters of the matched arm are within 2 % of those of relu."""
+
+    def one_tuning_seed(node: dict[str, Any]) -> None:
+        node["tuning_seeds"] = 1
+
+    study, found = studied("relu_family", SMALL, one_tuning_seed)
+    assert {len(found[part].cells) for part in ("same_parameters", "same_width")} == {2}
+    assert len(study.tables["accuracy"]) == 2 * 6
+    sizes = {
+        arm: sum(value[0].numel() for value in study.pack(*overrides, seeds=[0]).initial_params().values())
+        for arm, overrides in study.claim.arms.items()
+    }
+    assert sizes == {"relu": 3466, "maxout same parameters": 3430, "maxout same width": 6602}

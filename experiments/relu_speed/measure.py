@@ -1,0 +1,126 @@
+"""ReLU against tanh and sigmoid: who learns sooner, and who is computed faster?
+
+Slide "ReLU vs. Sigmoid and Tanh". Epochs to 25 % train error as in the figure that the claim comes from, learning rates
+chosen for every net as there, with weights of a good scale and with AlexNet's. The time of the functions themselves and
+of whole training steps is measured beside it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+
+import workbench as wb
+
+ERROR = 0.25
+DEPTHS, SHOWN = (1, 3, 6), 3
+WEIGHTS, OTHERS = ("scaled", "alexnet"), ("tanh", "sigmoid")
+UNITS = ("relu", *OTHERS)
+ROUNDS, CALLS, DESCENTS, STEPS = 10, 50, 3, 20
+
+
+def hidden(depth: int, width: int = 64) -> str:
+    """So many layers of so many units."""
+    return f"architecture.hidden=[{','.join([str(width)] * depth)}]"
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """Epochs, then times."""
+    yield from epochs(study)
+    yield from times(study)
+
+
+def epochs(study: wb.Study) -> Iterator[wb.Cell]:
+    """Epochs to the train error, of all arms at all depths, at the rates at which they take fewest."""
+    arms = {f"{arm} d={d}": [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS}
+    never = study.specs(seeds=[0])[0].config.train.epochs + 1
+
+    def errors(trained, arm: str) -> list[list[float]]:
+        return [[1 - a for a in one] for one in trained.course(arm, "train/accuracy")]
+
+    def needed(trained, arm: str) -> list[float]:
+        return [reached(one, ERROR, never) for one in errors(trained, arm)]
+
+    tuned = study.tune(arms, needed, tracked=False)
+    study.train(tuned)
+    again = study.train(tuned, tracked=False)
+
+    def ratio(other: str, weights: str, depth: int) -> wb.PerSeed:
+        pair = [f"{unit} {weights} d={depth}" for unit in (other, "relu")]
+        slow, quick = (np.log(needed(again, arm)) for arm in pair)
+        return wb.PerSeed(tuple(slow - quick), tuple(arm for arm in pair if arm in tuned.at_edge))
+
+    for other in OTHERS:
+        for d in DEPTHS:
+            for weights in WEIGHTS:
+                yield wb.Cell(f"than_{other}", ratio(other, weights, d), {"weights": weights, "depth": d})
+    ratios = {other: [np.mean(ratio(other, "scaled", d).values) for d in DEPTHS] for other in OTHERS}
+    study.keep("ratios", {"depth": DEPTHS, **{other: np.exp(several) for other, several in ratios.items()}})
+    shown = {
+        arm: np.mean([padded(one, never) for one in errors(again, f"{arm} d={SHOWN}")], 0) for arm in study.claim.arms
+    }
+    study.keep("errors", {"epoch": range(never), **shown})
+
+
+def reached(errors: list[float], wanted: float, never: int) -> float:
+    """The epoch, between two records, at which an error is down to the one wanted."""
+    for epoch, error in enumerate(errors):
+        if error <= wanted:
+            before = errors[epoch - 1] if epoch else error
+            return epoch - ((wanted - error) / (before - error) if before > error else 0)
+    return never
+
+
+def padded(errors: list[float], epochs: int) -> list[float]:
+    """The course of a run that diverged, with chance from there on."""
+    return [*errors, *[0.9] * (epochs - len(errors))]
+
+
+def times(study: wb.Study) -> Iterator[wb.Cell]:
+    """Processor time of the functions, and of whole steps."""
+    z = torch.tensor(study.rng("z").normal(size=(64, 32, 64)), dtype=torch.float32)
+    functions = {}
+    for unit in UNITS:
+        f = study.pack(f"activation={unit}", hidden(1), seeds=[0]).objective.model.layers[1].activation
+        functions[unit] = lambda f=f: f.derivative(z, f.forward(z))
+    for other, ratio in compared(functions, CALLS).items():
+        yield wb.Cell("fast", ratio, {"other": other})
+    for width in study.claim.parts["fast_step"].cells["width"]:
+        sizes = hidden(3, width), "split.test=0.88"
+        packs = {unit: study.pack(f"activation={unit}", *sizes, seeds=range(2)) for unit in UNITS}
+        steps = {unit: lambda pack=pack: study.descend(pack, STEPS) for unit, pack in packs.items()}
+        for other, ratio in compared(steps, DESCENTS).items():
+            yield wb.Cell("fast_step", ratio, {"other": other, "width": width})
+
+
+def compared(work: Mapping[str, Callable[[], object]], calls: int) -> dict[str, wb.PerSeed]:
+    """ln of the time of each over that of the first, in rounds in which all take turns."""
+    spent = np.empty((ROUNDS, len(work), calls))
+    for number in range(ROUNDS):
+        for call in range(calls):
+            for place, one in enumerate(work.values()):
+                start = time.process_time()
+                one()
+                spent[number, place, call] = time.process_time() - start
+    medians = np.log(np.median(spent, 2))
+    return {other: wb.PerSeed(tuple(medians[:, place] - medians[:, 0])) for place, other in enumerate(work) if place}
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """Error over epochs, and the ratios by depth."""
+    *panels, ratios = figure.subplots(1, 3)
+    for panel, weights in zip(panels, WEIGHTS, strict=True):
+        for unit in UNITS:
+            panel.plot("epoch", f"{unit} {weights}", data=study.tables["errors"], label=unit)
+        panel.axhline(ERROR, color="black", ls=":", lw=0.8)
+        panel.set(xlabel="epoch", ylabel="train error", ylim=(0, 1), title=f"{weights} weights, depth {SHOWN}")
+        panel.legend(fontsize="small")
+    for number, other in enumerate(OTHERS, 1):
+        ratios.plot("depth", other, "o-", color=f"C{number}", data=study.tables["ratios"], label=f"{other} / relu")
+    ratios.axhline(1, color="black", ls=":", lw=0.8)
+    ratios.set(xlabel="hidden layers", ylabel="ratio of epochs", yscale="log", title="to 25 % train error")
+    ratios.set_xticks(DEPTHS)
+    ratios.set_yticks([0.5, 1, 2, 4, 8], ["½", "1", "2", "4", "8"])
+    ratios.minorticks_off()
+    ratios.legend(fontsize="small")

@@ -1,0 +1,115 @@
+"""Residual learning: does it train nets of any depth?
+
+Slide "A Rapidly Evolving Field". Plain and residual nets of the same width take the same steps at growing depth, each
+arm and depth with its own learning rate. Depth must hurt the plain net, or there is nothing to allow, and must not hurt
+the residual one. Two other roads to depth stand beside it: orthogonal weights, and gates.
+"""
+
+from collections.abc import Iterator
+from math import log
+
+import numpy as np
+import torch
+
+import workbench as wb
+
+LOSS, ACCURACY = "train/loss", "test/accuracy"
+UNTRAINED, CHANCE = log(10), 0.1
+BASE = 10
+WIDTH = "architecture.width=32"
+
+
+def sized(study: wb.Study, arm: str, depth: int) -> list[str]:
+    """The arm with this many hidden layers or blocks of 32 units."""
+    sizes = {
+        "architecture=mlp": [f"architecture.hidden=[{','.join(['32'] * depth)}]"],
+        "architecture=residual_mlp": [WIDTH, f"architecture.blocks={depth}"],
+        "architecture=highway_mlp": [WIDTH, f"architecture.depth={depth}"],
+    }
+    overrides = study.claim.arms[arm]
+    return [*overrides, *sizes[overrides[0]]]
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """Nets before training, then trained ones."""
+    yield wb.Cell("sum_explodes", wb.PerSeed(tuple(growth(study))))
+    yield from training(study)
+
+
+def training(study: wb.Study) -> Iterator[wb.Cell]:
+    """All arms at all depths."""
+    depths = {arm: study["highway" if arm == "highway" else "depths"] for arm in study.claim.arms}
+    arms = {f"{arm} d={d}": sized(study, arm, d) for arm, several in depths.items() for d in several}
+    trained = study.train(study.tune(arms, tracked=False))
+    for part, at, first, second in pairs(study):
+        yield wb.Cell(part, trained.differences(LOSS, first, second, diverged=UNTRAINED), at)
+    deepest = max(study.claim.parts["residual_holds"].cells["depth"])
+    for block in study.claim.parts["pays"].cells["block"]:
+        names = f"{block} d={deepest}", f"{block} d={BASE}"
+        yield wb.Cell("pays", trained.differences(ACCURACY, *names, diverged=CHANCE), {"block": block})
+    for d in depths["highway"]:
+        yield wb.Cell("highway", orders(trained, f"plain d={d}", f"highway d={d}"), {"depth": d})
+    keep(study, trained, depths)
+
+
+def pairs(study: wb.Study) -> Iterator[tuple[str, dict[str, str | int], str, str]]:
+    """Part, cell, and the two arms whose train loss is compared."""
+    for d in study["depths"]:
+        yield "better", {"depth": d}, f"plain d={d}", f"scaled d={d}"
+        if d >= BASE:
+            yield "not_necessary", {"depth": d}, f"orthogonal tanh d={d}", f"scaled d={d}"
+        if d > BASE:
+            yield "plain_degrades", {"depth": d}, f"plain d={d}", f"plain d={BASE}"
+            for block in ("scaled", "normalized"):
+                yield "residual_holds", {"block": block, "depth": d}, f"{block} d={d}", f"{block} d={BASE}"
+
+
+def orders(trained, *arms: str) -> wb.PerSeed:
+    """Orders of magnitude between the train losses of two arms."""
+    losses = [np.log10(trained.values(arm, LOSS, UNTRAINED)) for arm in arms]
+    return wb.PerSeed(tuple(losses[0] - losses[1]), tuple(arm for arm in arms if arm in trained.at_edge))
+
+
+def growth(study: wb.Study, *overrides: str) -> np.ndarray:
+    """ln of the factor by which a bare block multiplies the variance before training."""
+    spreads = []
+    for blocks in (10, 40):
+        bare = ["architecture=residual_mlp", "architecture.order=activation_first", "architecture.width=256"]
+        pack = study.pack(*bare, f"architecture.blocks={blocks}", "dtype=float64", *overrides)
+        x, _ = pack.data.chunk(pack.data.train, 0, 128)
+        z, _ = pack.objective.model.forward(pack.initial_params(), x)
+        spreads.append(torch.log(z.square().mean((1, 2))).numpy())
+    return (spreads[1] - spreads[0]) / 30
+
+
+def keep(study: wb.Study, trained, depths) -> None:
+    """Loss and accuracy of every run, for the figure."""
+    rows = [(arm, d, f"{arm} d={d}") for arm, several in depths.items() for d in several]
+    study.keep(
+        "runs",
+        [
+            {"net": arm, "depth": d, "loss": loss, "accuracy": accuracy}
+            for arm, d, name in rows
+            for loss, accuracy in zip(
+                trained.values(name, LOSS, UNTRAINED), trained.values(name, ACCURACY, CHANCE), strict=True
+            )
+        ],
+    )
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """Train loss and test accuracy over depth."""
+    left, right = figure.subplots(1, 2)
+    for net, rows in study.tables["runs"].groupby("net", sort=False):
+        means = rows.groupby("depth")[["loss", "accuracy"]].mean()
+        (line,) = left.plot(means.index, means["loss"], "o-", label=net)
+        left.plot(rows["depth"], rows["loss"], ".", color=line.get_color(), ms=3, alpha=0.4)
+        right.plot(means.index, means["accuracy"], "o-", label=net)
+    left.axhline(UNTRAINED, color="black", ls=":", lw=0.8)
+    left.set(ylabel="train loss (nats)", yscale="log", title="after equal steps; dotted: untrained")
+    right.set(ylabel="test accuracy", title="on new images")
+    for panel in (left, right):
+        panel.set(xscale="log", xlabel="hidden layers or blocks")
+        panel.set_xticks(study["depths"], [str(d) for d in study["depths"]])
+        panel.minorticks_off()
+    right.legend(fontsize="small", loc="lower left")

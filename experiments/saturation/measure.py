@@ -1,0 +1,122 @@
+"""Saturation: does it kill gradients, and is it what makes sigmoid nets hard to train?
+
+Slide "ReLU vs. Sigmoid and Tanh". That a saturated unit passes little is checked on the line. That it hurts is measured
+with nets whose units begin saturated. Why deep logistic nets fail is another question: of the four units with slope 1/4
+or 1 at 0, and with values around 0 or not, all saturate at the same z.
+"""
+
+from collections.abc import Iterator
+from math import log
+
+import numpy as np
+import torch
+
+import workbench as wb
+
+LOSS, ACCURACY = "train/loss", "test/accuracy"
+UNTRAINED, CHANCE = log(10), 0.1
+DEPTHS, DEEP = (1, 3, 6), 6
+FALLS = {"sigmoid": 1.0, "tanh": 2.0}  # rate at which f' does
+NAMES = {"sigmoid": "σ", "tanh": "tanh"}
+
+
+def hidden(depth: int) -> str:
+    """So many layers of 32 units."""
+    return f"architecture.hidden=[{','.join(['32'] * depth)}]"
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """The line first, then nets."""
+    for unit in NAMES:
+        yield wb.Cell("kills", kills(study, unit), {"unit": unit})
+    z = torch.logspace(-300, 300, 100_001, dtype=torch.float64)
+    other = int((slope(study, "relu", z) != 1).sum())
+    yield wb.Cell("relu_does_not", wb.Exact(len(z), other, 0.0, "", "f(z) = z for z > 0"))
+    yield from training(study)
+
+
+def slope(study: wb.Study, unit: str, z: torch.Tensor) -> torch.Tensor:
+    """f' of a unit as nets have it, for z in any order."""
+    activation = study.pack(f"activation={unit}", hidden(1), seeds=[0]).objective.model.layers[1].activation
+    z = z.view(1, 1, -1)
+    return activation.derivative(z, activation.forward(z)).flatten()
+
+
+def kills(study: wb.Study, unit: str) -> wb.Exact:
+    """That f' only falls with |z|, at least as fast as an exponential function."""
+    z = torch.linspace(0, 30, 100_001, dtype=torch.float64)
+    wrong, largest = 0, slope(study, unit, z[:1])
+    for side in (z, -z):
+        share = slope(study, unit, side) / largest
+        rounding = 1e-15  # of a − a² and 1 − a² near a = 1
+        wrong += int((share.diff() > rounding).sum()) + int((share > 4 * torch.exp(-FALLS[unit] * z) + rounding).sum())
+    proof = f"f'(z)/f'(0) = 1/cosh²({FALLS[unit] / 2:g} z) ≤ 4 exp(−{FALLS[unit]:g} |z|)"
+    return wb.Exact(4 * len(z) - 2, wrong, 0.0, "", proof)
+
+
+def training(study: wb.Study) -> Iterator[wb.Cell]:
+    """All arms at all depths."""
+    arms = {f"{arm} d={d}": [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS}
+    trained = study.train(study.tune(arms, tracked=False))
+
+    def better(first: str, second: str, depth: int) -> wb.PerSeed:
+        return trained.differences(ACCURACY, f"{first} d={depth}", f"{second} d={depth}", diverged=CHANCE)
+
+    for d in DEPTHS:
+        for unit, name in NAMES.items():
+            pair = f"{name} saturated d={d}", f"{name} d={d}"
+            yield wb.Cell("hurts", trained.differences(LOSS, *pair, diverged=UNTRAINED), {"unit": unit, "depth": d})
+        yield wb.Cell("as_good_as_tanh", better("tanh", "4σ − 2", d), {"depth": d})
+        yield wb.Cell("offset", better("4σ − 2", "4σ − 1", d), {"depth": d})
+        both = better("4σ − 1", "σ", d), better("4σ − 2", "σ − 1/2", d)
+        gain = np.mean([one.values for one in both], axis=0)
+        yield wb.Cell("slope", wb.PerSeed(tuple(gain), (*both[0].at_edge, *both[1].at_edge)), {"depth": d})
+    yield wb.Cell("deep_logistic_fails", better("tanh", "σ", DEEP), {"depth": DEEP})
+    yield wb.Cell("saturated_but_better", better("σ × 10", "σ", DEEP))
+    shares = {arm: saturated(trained, arm) for arm in ("σ", "σ × 10")}
+    edge = tuple(arm for arm in trained.at_edge if arm == f"σ d={DEEP}")
+    yield wb.Cell("unsaturated", wb.PerSeed(tuple(shares["σ"].mean(0)), edge))
+    keep(study, trained, shares)
+
+
+def saturated(trained, arm: str) -> np.ndarray:
+    """Saturated share of each layer and run of the deepest nets, after training."""
+    layers = range(1, DEEP + 1)
+    return np.array([trained.values(f"{arm} d={DEEP}", f"saturation/l{layer}", 1.0) for layer in layers])
+
+
+def keep(study: wb.Study, trained, shares) -> None:
+    """Every run, and the saturated shares by layer, for the figure."""
+    rows = [(arm, d, one) for arm in study.claim.arms for d in DEPTHS for one in [f"{arm} d={d}"]]
+    study.keep(
+        "runs",
+        [
+            {"arm": arm, "depth": d, "loss": loss, "accuracy": accuracy}
+            for arm, d, name in rows
+            for loss, accuracy in zip(
+                trained.values(name, LOSS, UNTRAINED), trained.values(name, ACCURACY, CHANCE), strict=True
+            )
+        ],
+    )
+    columns = {arm: share.mean(1) for arm, share in shares.items()}
+    study.keep("saturated", {"layer": range(1, DEEP + 1), **columns})
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """Accuracy by unit, loss of saturated nets, and saturation by layer."""
+    units, hurt, layers = figure.subplots(1, 3)
+    means = study.tables["runs"].groupby(["arm", "depth"])[["loss", "accuracy"]].mean()
+    for arm in ("σ", "σ − 1/2", "4σ − 1", "4σ − 2", "tanh"):
+        units.plot(DEPTHS, means.loc[arm, "accuracy"], "o-", label=arm)
+    for number, name in enumerate(NAMES.values()):
+        for arm, style in ((name, "o-"), (f"{name} saturated", "s--")):
+            hurt.plot(DEPTHS, means.loc[arm, "loss"], style, color=f"C{number}", label=arm)
+    for arm in ("σ", "σ × 10"):
+        layers.plot("layer", arm, "o-", data=study.tables["saturated"], label=arm)
+    units.set(xlabel="hidden layers", ylabel="test accuracy", title="units")
+    hurt.set(xlabel="hidden layers", ylabel="train loss (nats)", title="saturated at the start", ylim=(-0.1, 3.6))
+    layers.set(xlabel="layer of 6", ylabel="saturated share", title="after training", ylim=(-0.02, 1))
+    for panel, place in ((units, "lower left"), (hurt, "upper left"), (layers, "upper right")):
+        panel.legend(fontsize="small", loc=place)
+    for panel in (units, hurt):
+        panel.set_xticks(DEPTHS)

@@ -1,0 +1,120 @@
+"""Softplus or ReLU: which saturates less, and which does better?
+
+Slide "ReLU vs. Softplus". Where f' is small is compared on the line, exactly; what it means in a net is measured over
+seeds, at three depths, with learning rates tuned for every arm and depth. Dropped by ln 2, softplus passes through 0,
+and with a growing β it becomes ReLU: both tell what of the difference comes from its smoothness.
+"""
+
+from collections.abc import Iterator
+from math import log
+
+import numpy as np
+import torch
+
+import workbench as wb
+
+ACCURACY, CHANCE = "test/accuracy", 0.1
+SATURATED, REACHED = 0.05, 0.95
+PAIR = ("relu", "softplus")
+SHARP = {5: "softplus β=5", 10: "softplus β=10"}
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """The line first, then nets."""
+    for beta in study.claim.parts["saturates_less"].cells["beta"]:
+        yield wb.Cell("saturates_less", saturates_less(study, beta), {"beta": beta})
+    yield from training(study)
+
+
+def training(study: wb.Study) -> Iterator[wb.Cell]:
+    """Five units at three depths."""
+    depths = study.claim.parts["relu_better"].cells["depth"]
+    arms = {f"{unit} d={d}": [*study.claim.arms[unit], hidden(d)] for unit in study.claim.arms for d in depths}
+    tuned = study.tune(arms, tracked=False)
+    trained = study.train(tuned)
+    pairs = [("relu_better", {"depth": d}, f"relu d={d}", f"softplus d={d}") for d in depths]
+    pairs += [("dropped", {"depth": d}, f"softplus − ln 2 d={d}", f"relu d={d}") for d in depths]
+    pairs += [("sharp", {"beta": b, "depth": d}, f"relu d={d}", f"{SHARP[b]} d={d}") for b in SHARP for d in depths]
+    for part, at, *pair in pairs:
+        yield wb.Cell(part, trained.differences(ACCURACY, *pair, diverged=CHANCE), at)
+    for d in depths:
+        saturated = [shares(trained, f"{unit} d={d}", d) for unit in PAIR]
+        yield wb.Cell("less_in_training", per_seed(np.subtract(*saturated), tuned, d), {"depth": d})
+    yield from sooner(study, tuned, depths)
+    rows = [(unit, d, f"{unit} d={d}") for unit in study.claim.arms for d in depths]
+    study.keep(
+        "runs",
+        [
+            {"unit": unit, "depth": d, "accuracy": accuracy, "saturated": saturated}
+            for unit, d, arm in rows
+            for accuracy, saturated in zip(trained.values(arm, ACCURACY, CHANCE), shares(trained, arm, d), strict=True)
+        ],
+    )
+
+
+def hidden(depth: int) -> str:
+    """So many layers of 64 units."""
+    return f"architecture.hidden=[{','.join(['64'] * depth)}]"
+
+
+def slope(study: wb.Study, unit: str, z: torch.Tensor, *overrides: str) -> torch.Tensor:
+    """f' of a unit as nets have it."""
+    model = study.pack(f"activation={unit}", *overrides, hidden(1), seeds=[0]).objective.model
+    (activation,) = (layer.activation for layer in model.layers if hasattr(layer, "activation"))
+    units = z.view(1, 1, -1)
+    return activation.derivative(units, activation.forward(units)).flatten()
+
+
+def saturates_less(study: wb.Study, beta: float) -> wb.Exact:
+    """That softplus is saturated only where ReLU is, and not everywhere there."""
+    positive = torch.logspace(-8, np.log10(700 / beta), 100_000, dtype=torch.float64)
+    z = torch.cat([-positive, positive])
+    smooth, rectifier = slope(study, "softplus", z, f"activation.beta={beta}"), slope(study, "relu", z)
+    wrong = (smooth <= 0) | ((smooth < SATURATED) & (rectifier >= SATURATED))
+    saved = (smooth >= SATURATED) & (rectifier < SATURATED)
+    proof = f"σ(βz) < 1/20 only for z < −ln(19)/β = {-log(19) / beta:.3f}, ReLU's slope is 0 for all z ≤ 0"
+    example = f"z = {float(z[wrong][0]):.3g}" if wrong.any() else "no z is saved"
+    return wb.Exact(len(z) + 1, int(wrong.sum()) + int(not saved.any()), 0.0, example, proof)
+
+
+def shares(trained, arm: str, depth: int) -> np.ndarray:
+    """Saturated share of each run's units, over hidden layers."""
+    return np.mean([trained.values(arm, f"saturation/l{layer}", 1.0) for layer in range(1, depth + 1)], axis=0)
+
+
+def per_seed(values, tuned, depth: int) -> wb.PerSeed:
+    """Evidence from ReLU and softplus at this depth, whose learning rates must not be at an end of the grid."""
+    return wb.PerSeed(tuple(values), tuple(f"{one} d={depth}" for one in PAIR if f"{one} d={depth}" in tuned.at_edge))
+
+
+def sooner(study: wb.Study, tuned, depths) -> Iterator[wb.Cell]:
+    """Epochs to a train accuracy; a run that never has it counts as one epoch more than there are."""
+    again = study.train({arm: tuned[arm] for arm in (f"{one} d={d}" for one in PAIR for d in depths)}, tracked=False)
+    never = study.specs(seeds=[0])[0].config.train.epochs + 1
+    for d in depths:
+        courses = [again.course(f"{one} d={d}", "train/accuracy") for one in PAIR]
+        relu, softplus = [[next((n for n, a in enumerate(one) if a >= REACHED), never) for one in c] for c in courses]
+        yield wb.Cell("relu_sooner", per_seed(np.log(softplus) - np.log(relu), tuned, d), {"depth": d})
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """The units and their slopes, accuracy and saturation by depth."""
+    units, accuracy, saturated = figure.subplots(1, 3)
+    z = np.linspace(-5, 3, 200)
+    softplus = np.log1p(np.exp(z))
+    for name, a, slopes in (("ReLU", np.maximum(z, 0), z > 0), ("softplus", softplus, 1 / (1 + np.exp(-z)))):
+        (line,) = units.plot(z, a, label=name)
+        units.plot(z, slopes, "--", color=line.get_color(), label=f"slope of {name}")
+    units.plot(z, softplus - log(2), label="softplus − ln 2")
+    units.axvline(-log(19), color="black", lw=0.8, ls=":")
+    units.set(xlabel="z", ylim=(-0.8, 3), title="units")
+    units.legend(fontsize="small")
+    for unit, rows in study.tables["runs"].groupby("unit", sort=False):
+        means = rows.groupby("depth")[["accuracy", "saturated"]].mean()
+        accuracy.plot(means.index, means["accuracy"], "o-", label=unit)
+        saturated.plot(means.index, means["saturated"], "o-", label=unit)
+    for panel in (accuracy, saturated):
+        panel.set_xticks(sorted(set(study.tables["runs"]["depth"])))
+    accuracy.set(xlabel="hidden layers", ylabel="test accuracy", title="accuracy")
+    saturated.set(xlabel="hidden layers", ylabel="share of units and examples", title="saturated after training")
+    accuracy.legend(fontsize="small", loc="lower left")

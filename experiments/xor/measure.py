@@ -1,0 +1,108 @@
+"""XOR and the single neuron: what cannot be, by proof; what can, by example; and what training finds.
+
+The lecture ("Perceptron vs. Logistic Neuron"): a perceptron cannot represent XOR, and logistic, ReLU and tanh neurons
+have the same limitation. A monotone f(w·x + b) decides by a half-space, for which XOR's four inequalities sum to 0 ≥ 1:
+multipliers in rational numbers prove it, for ReLU regression on every way to place the points around the kink. That a
+hidden layer lifts the limit is decided by weights that do it and by training from random initial weights.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+import workbench as wb
+
+UNITS = {"absolute": "|x₁ - x₂|", "maxout": "max(x₁ - x₂, x₂ - x₁)"}
+
+
+def measure(study: wb.Study) -> Iterator[wb.Cell]:
+    """Proofs, examples, training."""
+    yield from impossible(study)
+    yield from possible(study)
+    yield from learned(study)
+
+
+def impossible(study: wb.Study) -> Iterator[wb.Cell]:
+    """No half-space holds just the ones, and an activation said to be monotone does not fall."""
+    exact, weights = wb.proofs.separation, wb.proofs.farkas.Solution
+    proof = exact.separate(exact.SQUARE, exact.XOR)
+    certificate = f"{proof}, where row i is s(w·x + b) ≥ 1 for point i, s = ±1 its label"
+    for activation in study.claim.parts["limit"].cells["activation"]:
+        found = exact.falls(activation)
+        example = f"{activation} falls at z = {found.first:.4g}" if found.falls else f"(w, b) = {proof}"
+        failed = found.falls + isinstance(proof, weights)
+        evidence = wb.Exact(found.places + 1, failed, 0.0, example, certificate)
+        yield wb.Cell("limit", evidence, {"activation": activation})
+    for activation in study.claim.parts["regression"].cells["activation"]:
+        answers = [cell.answer for cell in exact.kinked_regression(exact.SQUARE, exact.XOR, *exact.KINKED[activation])]
+        fits = [answer for answer in answers if isinstance(answer, weights)]
+        proofs = f"in each cell, such as {max(map(str, answers), key=len)}, with three rows for each point"
+        evidence = wb.Exact(len(answers), len(fits), 0.0, f"(w, b) = {[*fits, ''][0]}", proofs)
+        yield wb.Cell("regression", evidence, {"activation": activation})
+    best = exact.best_agreement(exact.SQUARE, exact.XOR)
+    yield wb.Cell("three_of_four", wb.Exact(16, int(best != Fraction(3, 4)), 0.0, f"{best}", f"{best}"))
+
+
+def possible(study: wb.Study) -> Iterator[wb.Cell]:
+    """Weights, evaluated by the package's own layers."""
+    exact = wb.proofs.separation
+    x, y = (torch.tensor(table, dtype=torch.float64) for table in (exact.SQUARE, exact.XOR))
+    for activation in study.claim.parts["two_hidden_units"].cells["activation"]:
+        z = exact.two_hidden_units(activation, x)
+        what = f"logits {', '.join(f'{value:.3g}' for value in z.tolist())}"
+        yield wb.Cell("two_hidden_units", wb.Witness(torch.equal(z > 0, y > 0), what), {"activation": activation})
+    for unit in study.claim.parts["not_monotone"].cells["unit"]:
+        right = torch.equal(exact.SINGLE_UNITS[unit](x), y)
+        yield wb.Cell("not_monotone", wb.Witness(right, UNITS[unit]), {"unit": unit})
+
+
+def learned(study: wb.Study) -> Iterator[wb.Cell]:
+    """Training by the rule's optimizer decides; what other optimizers do is shown beside it."""
+    rows = []
+    others = [
+        ({"optimizer": name, "lr": lr}, [f"optimizer={name}", f"optimizer.lr={lr}"]) for name, lr in study["others"]
+    ]
+    for by, changed in [({}, []), *others]:
+        for arm, overrides in study.claim.arms.items():
+            for hidden in study["hidden"]:
+                rate, at = successes(study, [*overrides, *changed], hidden), {"activation": arm, "hidden": hidden, **by}
+                rows.append(at | rate.interval(0.95)._asdict())
+                yield wb.Cell("learned", rate, at)
+                if hidden == 1 and arm in study.claim.parts["one_hidden_unit"].cells["activation"]:
+                    example = f"{rate.successes} of {rate.n} initial weights learn it"
+                    yield wb.Cell("one_hidden_unit", wb.Exact(rate.n, rate.successes, example=example), at)
+    study.keep("learned", rows)
+
+
+def successes(study: wb.Study, overrides: list[str], hidden: int) -> wb.Rate:
+    """From how many initial weights training ends with all four points right."""
+    one, inits = study.pack(*overrides, f"architecture.hidden=[{hidden}]", seeds=[0]), study["inits"]
+    pack = replace(one.select([0] * inits), seeds=tuple(range(inits)))  # composed once, not once per seed
+    params = study.descend(pack, study["steps"])
+    x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
+    z, _ = pack.objective.model.forward(params, x)
+    return wb.Rate.of(((z > 0) == (y > 0)).all(1))
+
+
+def draw(figure: wb.Figure, study: wb.Study) -> None:
+    """What one unit can do, and how often training finds what a layer can."""
+    plane, curves = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    side = np.linspace(-0.5, 1.5, 101)
+    shown = plane.contourf(side, side, np.abs(side[:, None] - side), levels=8, cmap="Greys", alpha=0.6)
+    figure.colorbar(shown, ax=plane, label="|x₁ - x₂|", shrink=0.6)
+    plane.plot([0, 1], [0, 1], "o", markersize=9, label="XOR = 0")
+    plane.plot([0, 1], [1, 0], "s", markersize=9, label="XOR = 1")
+    plane.plot([-0.5, 1.0], [1.0, -0.5], "--", label="a monotone neuron: 3 of 4")
+    plane.set(xlabel="x₁", ylabel="x₂", aspect="equal", xlim=(-0.5, 1.5), ylim=(-0.5, 1.5))
+    plane.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small")
+    table = study.tables["learned"]
+    table = table[table["optimizer"].isna()] if "optimizer" in table else table
+    for arm, rows in table.groupby("activation", sort=False):
+        ends = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        curves.errorbar(rows["hidden"], rows["mean"], ends, marker="o", capsize=2, label=str(arm).replace("_", " "))
+    curves.set(xlabel="hidden neurons", ylabel="initial weights that learn XOR", ylim=(-0.03, 1.03))
+    curves.set_xticks(study["hidden"])
+    curves.legend(fontsize="small")
