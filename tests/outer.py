@@ -18,7 +18,7 @@ from mlflow.entities import Run
 
 from workbench.config.targets import resolve_target
 from workbench.sweeps.sweep import Finished
-from workbench.tracking.reader import kept_runs
+from workbench.tracking.reader import reusable_runs
 from workbench.tracking.store import Store
 
 SMALL = ("data=wine", "architecture.hidden=[6]", "train.epochs=2")
@@ -132,7 +132,7 @@ class Trained:
 
 def assert_same_runs(store: Store, one: str, other: str, count: int) -> None:
     """Two experiments hold as many runs of the same keys, with the same metrics."""
-    found, expected = kept_runs(store, one), kept_runs(store, other)
+    found, expected = reusable_runs(store, one), reusable_runs(store, other)
     assert found.keys() == expected.keys()
     assert len(found) == count
     for key, run in expected.items():

@@ -15,13 +15,13 @@ from tests.outer import Answer
 from workbench.bench import diagnostics, parts, rivals, sweeps
 from workbench.bench import steps as bench
 from workbench.bench.memory import peak_bytes
-from workbench.bench.steps import Case, Timing
-from workbench.bench.sweeps import Beside, Taken
+from workbench.bench.steps import BenchmarkCase, Timing
+from workbench.bench.sweeps import Beside, ScalingRow
 from workbench.core.errors import WorkbenchError
 
 pytest_plugins = ["tests.outer_fixtures"]
 
-TINY = Case("mlp", (5, 7, 6, 3), batch=4, replicas=2, seconds=1e-4)
+TINY = BenchmarkCase("mlp", (5, 7, 6, 3), batch=4, replicas=2, seconds=1e-4)
 CPU = torch.device("cpu")
 
 
@@ -125,7 +125,7 @@ def test_memory_is_what_is_there_at_once() -> None:
 def test_bench_gives_a_row_per_case() -> None:
     """Every figure is a positive number, and one thread computes only while it measures."""
     before = torch.get_num_threads()
-    timings = bench.bench([TINY, Case("mlp", (4, 3), 2, 1, 1e-4)], rounds=2, device=CPU)
+    timings = bench.bench([TINY, BenchmarkCase("mlp", (4, 3), 2, 1, 1e-4)], rounds=2, device=CPU)
     assert [one.case for one in timings] == ["mlp 5-7-6-3 B=4 R=2", "mlp 4-3 B=2 R=1"]
     for one in timings:
         assert min(one.ours_ms, one.autograd_ms, one.floor_ms, one.speedup, one.over_floor) > 0
@@ -197,7 +197,7 @@ def test_cases_are_those_that_are_reported() -> None:
 
 def test_what_one_more_run_costs_is_a_difference() -> None:
     """10 runs in 5 s and 30 in 9 s: 200 ms for one more; ratios are medians of the rounds' own, worked by hand."""
-    assert sweeps.marginal(Taken(10, 5.0, 4.0, 1.0), Taken(30, 9.0, 5.0, 1.0)) == pytest.approx((200.0, 50.0))
+    assert sweeps.marginal(ScalingRow(10, 5.0, 4.0, 1.0), ScalingRow(30, 9.0, 5.0, 1.0)) == pytest.approx((200.0, 50.0))
     found = sweeps.beside([(10.0, 5.0), (20.0, 4.0), (30.0, 6.0)], [(100.0, 50.0), (400.0, 80.0), (150.0, 66.0)])
     assert found == Beside(20.0, 150.0, 5.0, 66.0, 10.0, 11.0)
 
@@ -206,9 +206,9 @@ def test_sections_are_chosen(cli: Callable[..., Answer], folder: object, monkeyp
     """`bench sweep` and `bench scaling` start their own commands only; more runs than before cost what they add."""
     asked: list[tuple[str, int]] = []
 
-    def taken(command: tuple[str, ...], runs: int) -> Taken:
+    def taken(command: tuple[str, ...], runs: int) -> ScalingRow:
         asked.append((command[0], runs))
-        return Taken(runs, 2 + runs * (0.01 if command[0] == "workbench" else 0.3), 1 + runs * 0.01, 500.0)
+        return ScalingRow(runs, 2 + runs * (0.01 if command[0] == "workbench" else 0.3), 1 + runs * 0.01, 500.0)
 
     monkeypatch.setattr(sweeps, "take", taken)
     monkeypatch.setattr(parts.parts, "__defaults__", (16, 1))  # runs and rounds

@@ -144,10 +144,10 @@ def compare(
     `by` names parameters to make arms of. With `kind` (csv, parquet, latex, markdown) or a file for the `table`, only
     the table is written; else figures too, to `out`. The files written.
     """
-    from workbench.inspect.comparison import Comparison
+    from workbench.inspect.comparison import ComparisonRequest
     from workbench.inspect.comparison import compare as compared
 
-    return compared(Comparison(sweeps, uri, by, metrics, kind, table, out), plain_console())
+    return compared(ComparisonRequest(sweeps, uri, by, metrics, kind, table, out), plain_console())
 
 
 def ui_command(uri: str | None, port: int = UI_PORT) -> int:

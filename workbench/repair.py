@@ -17,7 +17,7 @@ from workbench.tracking import store_checks, unsent_files
 from workbench.tracking.base import Outcome
 from workbench.tracking.recover import recover
 from workbench.tracking.store import DATABASE, Store, find_store
-from workbench.tracking.store_checks import Finding
+from workbench.tracking.store_checks import StoreProblem
 from workbench.tracking.unsent_files import unsent
 
 SECONDS_AT_THE_END = 5.0  # for a store to come back before a command leaves what it could not send
@@ -33,12 +33,12 @@ def doctor_command(options: argparse.Namespace) -> int:
     return _say(_examine(store, options.dry_run))
 
 
-def _examine(store: Store, dry_run: bool) -> list[Finding]:
+def _examine(store: Store, dry_run: bool) -> list[StoreProblem]:
     try:
         found = store_checks.health(store)
         away = False
     except StoreAway as error:
-        found, away = [Finding(str(error), "start it, or name another with --uri")], True
+        found, away = [StoreProblem(str(error), "start it, or name another with --uri")], True
     is_well = not away and not any(one.todo for one in found)
     if is_well:
         found += store_checks.places(store, dry_run)
@@ -46,7 +46,7 @@ def _examine(store: Store, dry_run: bool) -> list[Finding]:
     return found + _unsent(store) + _checkpoints(store if is_well else None, store)
 
 
-def _say(found: list[Finding]) -> int:
+def _say(found: list[StoreProblem]) -> int:
     for one in found:
         say(one.says, sys.stdout)
         if one.todo:
@@ -56,22 +56,22 @@ def _say(found: list[Finding]) -> int:
     return int(left > 0)
 
 
-def _unsent(store: Store) -> list[Finding]:
+def _unsent(store: Store) -> list[StoreProblem]:
     found = []
     for one in unsent(store):
         says = f"{one.file} holds {_mib(one.file):.1f} MiB that the store has not"
         if one.is_free:
-            found.append(Finding(says, f"send it: {_recovery(store)}"))
+            found.append(StoreProblem(says, f"send it: {_recovery(store)}"))
         else:
             owner = f"process {one.owner.get('pid')} on {one.owner.get('host')}"
             todo = f"{owner} sends it if it lives; else: {_recovery(store)} {shlex.quote(str(one.file))}"
-            found.append(Finding(f"{says}; left alone, for {owner} may live", todo))
+            found.append(StoreProblem(f"{says}; left alone, for {owner} may live", todo))
     for file in unsent_files.damaged(store):
         says = f"{file} cannot be sent: its first line does not say for which store and experiment it is"
-        found.append(Finding(says, f"mend that line, or remove the file: rm {shlex.quote(str(file))}"))
+        found.append(StoreProblem(says, f"mend that line, or remove the file: rm {shlex.quote(str(file))}"))
     for file in unsent_files.refused(store):
         says = f"{file} holds lines that could not be sent"
-        found.append(Finding(says, f"look what they are, then remove them: rm {shlex.quote(str(file))}"))
+        found.append(StoreProblem(says, f"look what they are, then remove them: rm {shlex.quote(str(file))}"))
     return found
 
 
@@ -81,12 +81,12 @@ def _mib(file: Path) -> float:
     return 0.0
 
 
-def _checkpoints(answering: Store | None, store: Store) -> list[Finding]:
+def _checkpoints(answering: Store | None, store: Store) -> list[StoreProblem]:
     found: dict[str, list[str]] = {}
     for one in abandoned(store):
         says = one.error or f"{one.file} is a checkpoint that nobody trains on from"
         found.setdefault(_what_to_do(one, answering), []).append(says)
-    return [Finding("\n".join(lines), todo) for todo, lines in found.items()]
+    return [StoreProblem("\n".join(lines), todo) for todo, lines in found.items()]
 
 
 def _what_to_do(one: Abandoned, answering: Store | None) -> str:

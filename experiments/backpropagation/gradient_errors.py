@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import random_problems
 from workbench.nn.activations import sigmoid
 from workbench.nn.params import Params
+
+from . import random_problems
 from .random_problems import Formula, Problem
 
 EXPONENTS = tuple(-half / 2 for half in range(2, 21))

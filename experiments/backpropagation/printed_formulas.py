@@ -14,6 +14,7 @@ from torch import Tensor
 
 from workbench.lecture import misprints, textbook
 from workbench.lecture.textbook import Gradients, ManyExamples, Net
+
 from .random_problems import Formula, Problem, errors, formula, gradient, problem, shapes
 
 SMOOTH = ("sigmoid", "tanh", "softplus")

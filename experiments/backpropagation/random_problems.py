@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from workbench.lecture import textbook
-from workbench.lecture.textbook import Gradients, ManyExamples, Net, OneExample, Output, Scalar
+from workbench.lecture.textbook import Gradients, ManyExamples, Net, OneExample, OutputLayer, Scalar
 from workbench.nn import activations
 from workbench.nn.activations import Activation
 from workbench.nn.builders import mlp
@@ -65,7 +65,7 @@ class Problem:
     x: Tensor
     y: Tensor
     f: Activation
-    output: Output
+    output: OutputLayer
 
     def single(self) -> "Problem":
         """The same numbers in float32."""
@@ -100,7 +100,7 @@ def activation(name: str) -> Activation:
     )
 
 
-def _losses(name: str, f: Activation) -> tuple[Loss, Output]:
+def _losses(name: str, f: Activation) -> tuple[Loss, OutputLayer]:
     match name:
         case "squared error of f":
             return squared_error(f), textbook.regression(f)

@@ -5,11 +5,10 @@ from math import inf
 import numpy as np
 import pytest
 import torch
+from workbench.experiments.backpropagation import gradient_errors, random_problems
+from workbench.experiments.backpropagation.random_problems import MATRICES, SUMS, VECTORS, Problem, lecture
 
 from workbench.nn.params import Params
-from workbench.experiments.backpropagation import random_problems
-from workbench.experiments.backpropagation import gradient_errors
-from workbench.experiments.backpropagation.random_problems import MATRICES, SUMS, VECTORS, Problem, lecture
 
 
 def some(count: int = 2, **where: object) -> list[Problem]:

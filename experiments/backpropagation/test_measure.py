@@ -7,6 +7,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from workbench.experiments.backpropagation.printed_formulas import MISPRINTS, Misprint
+from workbench.experiments.backpropagation.random_problems import MATRICES, Problem, formula, gradient
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
@@ -14,8 +16,6 @@ from workbench.claims.verdict import PartVerdict
 from workbench.lecture.misprints import WeightsOfTheNextLayerIfAny
 from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net
 from workbench.nn.params import Params
-from workbench.experiments.backpropagation.random_problems import MATRICES, Problem, formula, gradient
-from workbench.experiments.backpropagation.printed_formulas import MISPRINTS, Misprint
 
 SMALL = {"nets": 1, "rounded": 1, "differenced": 1, "scalar": 1, "curves": 2, "misprinted": 1}
 MEASURED = {

@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
+from workbench.experiments.backpropagation.printed_formulas import (
+    MISPRINTS,
+    NOT_COMPUTABLE,
+    RIGHT_BELOW,
+    Misprint,
+    Outcome,
+    printed_error,
+    run,
+)
+from workbench.experiments.backpropagation.random_problems import MATRICES, problem, shapes
 
 from workbench.lecture.textbook import Gradients
-from workbench.experiments.backpropagation.random_problems import MATRICES, problem, shapes
-from workbench.experiments.backpropagation.printed_formulas import MISPRINTS, NOT_COMPUTABLE, RIGHT_BELOW, Misprint, Outcome, printed_error, run
 
 HARMLESS = {  # misprint -> nets on which it does no harm
     "E2": {"penalties": [0.0]},

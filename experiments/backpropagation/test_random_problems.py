@@ -7,10 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
-from workbench.lecture import textbook
-from workbench.lecture.textbook import ManyExamples, Net
-from workbench.nn.params import Params
+from workbench.experiments.backpropagation.gradient_errors import from_double_precision
 from workbench.experiments.backpropagation.random_problems import (
     ACTIVATIONS,
     LOSSES,
@@ -28,7 +25,10 @@ from workbench.experiments.backpropagation.random_problems import (
     problem,
     shapes,
 )
-from workbench.experiments.backpropagation.gradient_errors import from_double_precision
+
+from workbench.lecture import textbook
+from workbench.lecture.textbook import ManyExamples, Net
+from workbench.nn.params import Params
 
 
 def made(sizes: tuple[int, ...] = (3, 4, 2), f: str = "tanh", loss: str = "softmax", lam: float = 0.1) -> Problem:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workbench.experiments.batch_norm.gradient_growth import growth, measured_growth
 
 from tests.reference import stems
 from workbench.config.compose import configure_each
 from workbench.config.prepare import build_pack
 from workbench.nn import activations
-from workbench.experiments.batch_norm.gradient_growth import growth, measured_growth
 
 SMOOTH = [name for name in stems("activation") if name not in ("unit_step", "monomial", "hard_tanh")]
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from workbench.experiments.dying_relu.born_dead import DOMAIN, bounds, deaths, live_shares
 
 from tests.reference import build, make_pack
 from workbench.data.datasets import Dataset
 from workbench.nn.initializers import Scheme, constant, he
-from workbench.experiments.dying_relu.born_dead import DOMAIN, bounds, deaths, live_shares
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 60))
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 from matplotlib.figure import Figure
-
 from workbench.experiments.dying_relu import born_dead
+
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from workbench.experiments.image_representation import linear_probes
 
 from tests.reference import blobs, make_pack
 from workbench.data.datasets import Dataset
-from workbench.experiments.image_representation import linear_probes
 
 
 def rings() -> Dataset:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from workbench.experiments.image_representation import linear_probes
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
-from workbench.experiments.image_representation import linear_probes
 
 SMALL = {"seeds": 8}  # with fewer seeds none of two cells can refute alone
 PARTS = ("learned", "layer_by_layer", "over_pixels", "over_components", "by_labels", "random_first", "random_deeper")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import r2_score
+from workbench.experiments.losses import loss_factors
 
 from workbench.core.axes import PerReplicaTensor
 from workbench.data.datasets import diabetes
 from workbench.nn import objective
 from workbench.nn.params import Params
-from workbench.experiments.losses import loss_factors
 
 Z = np.concatenate([-np.logspace(-6, 1.4, 40), np.logspace(-6, 1.4, 40)])
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from workbench.experiments.losses import loss_factors
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 from workbench.nn import objective
 from workbench.nn.losses import binary_nll
 from workbench.nn.params import Params
-from workbench.experiments.losses import loss_factors
 
 SMALL = {"seeds": 8, "nets": 3, "logits": 50}  # with fewer seeds none of two cells can refute alone
 EXACT = ("factor", "penalty", "bounded_output")

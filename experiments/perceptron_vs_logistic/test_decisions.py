@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from workbench.experiments.perceptron_vs_logistic import decisions as exact
 
 from workbench.nn import activations
-from workbench.experiments.perceptron_vs_logistic import decisions as exact
 
 DTYPES = [torch.float32, torch.float64]
 BANDS = {dtype: exact.find_band(dtype) for dtype in DTYPES}

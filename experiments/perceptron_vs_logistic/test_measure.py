@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from workbench.experiments.perceptron_vs_logistic import decisions
 
 from tests.claim_reference import judged
 from workbench.claims.catalog import choose
@@ -12,7 +13,6 @@ from workbench.claims.rules import Label
 from workbench.claims.study import Study
 from workbench.claims.verdict import PartVerdict
 from workbench.nn.activations import Activation
-from workbench.experiments.perceptron_vs_logistic import decisions
 
 SMALL = {"seeds": 2}
 FULL_STOP = Activation(lambda z: (z > 0).to(z.dtype), lambda z, a: torch.zeros_like(z), (0.0, 1.0), max_slope=0.0)

@@ -61,9 +61,7 @@ def bent_nets(unit: str, output: str, nets: int) -> wb.Exact:
 def at_initialization(study: wb.Study) -> Iterator[wb.Cell]:
     """Pieces on the whole real line of nets of one input, by shape and seed; a regression over shapes for each seed."""
     counts = random_lines.initial_pieces(SHAPES, study.seeds)
-    for part, slopes in zip(
-        ("pieces_per_unit", "pieces_by_depth"), random_lines.trends(counts, SHAPES), strict=True
-    ):
+    for part, slopes in zip(("pieces_per_unit", "pieces_by_depth"), random_lines.trends(counts, SHAPES), strict=True):
         yield wb.Cell(part, wb.PerSeed(tuple(slopes)))
     rows = []
     for shape, found in zip(SHAPES, counts.T.tolist(), strict=True):

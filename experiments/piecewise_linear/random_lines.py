@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import workbench.proofs.regions as regions
-from workbench.proofs.regions import Net, Pieces
+from workbench.proofs.regions import Pieces, PiecewiseLinearNet
 
 Line = tuple[Tensor, Tensor]
 
 
-def random_lines(unit: str, nets: int) -> Iterator[tuple[Net, Line, Pieces]]:
+def random_lines(unit: str, nets: int) -> Iterator[tuple[PiecewiseLinearNet, Line, Pieces]]:
     """(net, line, pieces on it): depth, widths, inputs, weights, biases and the line are drawn."""
     for seed in range(nets):
         net = regions.random_net(unit, seed)
@@ -68,7 +68,7 @@ def trends(pieces: NDArray[np.int64], shapes: Sequence[Sequence[int]]) -> tuple[
     return per_unit.tolist(), per_layer.tolist()
 
 
-def breakpoints_per_unit(net: Net, x: Tensor, pairs: Sequence[Sequence[int]]) -> float:
+def breakpoints_per_unit(net: PiecewiseLinearNet, x: Tensor, pairs: Sequence[Sequence[int]]) -> float:
     """Breakpoints by hidden unit on the segment from x[a] to x[b], x [N, I], mean over pairs of two examples (a, b)."""
     found = [regions.count(net.pieces(x[a], x[b] - x[a])) - 1 for a, b in pairs if a != b]
     return float(np.mean(found)) / sum(fan_out for fan_out, _ in [*net.model.products()][:-1])

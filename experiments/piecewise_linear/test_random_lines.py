@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from workbench.experiments.piecewise_linear import random_lines
+
 from workbench.proofs import regions
 
 SHAPES = ([4, 4], [16, 16], [8] * 4)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from workbench.experiments.pretraining import initial_gradients
 
 SEEDS = range(20)
@@ -35,7 +34,9 @@ def test_gradient_factors_equal_autograd() -> None:
     gradients = torch.autograd.grad((kept[-1] * delta).sum(), kept)
     squares = np.log([float(one.square().sum()) for one in gradients])
     expected = (squares[0] - squares[-1]) / (depth - 1)
-    assert initial_gradients.gradient_factors("tanh", "he", [seed], width, depth)[0] == pytest.approx(expected, rel=1e-12)
+    assert initial_gradients.gradient_factors("tanh", "he", [seed], width, depth)[0] == pytest.approx(
+        expected, rel=1e-12
+    )
     assert len(model.layers) == 2 * depth + 1
 
 
@@ -43,6 +44,7 @@ def test_singular_values_of_orthogonal_linear_layers_are_one() -> None:
     """And those of tanh layers are smaller, of the standard scheme smaller still."""
     assert np.abs(initial_gradients.mean_singular_values("identity", "orthogonal", [0, 1], 16, 3) - 1).max() < 1e-12
     normalized, standard = (
-        initial_gradients.mean_singular_values("tanh", init, SEEDS, 64, 4).mean() for init in ("glorot", "uniform_fan_in")
+        initial_gradients.mean_singular_values("tanh", init, SEEDS, 64, 4).mean()
+        for init in ("glorot", "uniform_fan_in")
     )
     assert standard < normalized < 8 / (3 * np.pi)  # mean of the quarter circle law, for linear layers

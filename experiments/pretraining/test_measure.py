@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from workbench.experiments.pretraining import initial_gradients
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
-from workbench.experiments.pretraining import initial_gradients
 
 SMALL = {"seeds": 8, "nets": 10, "jacobians": 8}  # with fewer seeds none of three cells can refute alone
 STARTS = ("gradient_factor", "jacobian_standard", "jacobian_normalized")
@@ -61,7 +61,9 @@ def test_another_prediction_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_singular_values_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of twice the Jacobians."""
     right = initial_gradients.mean_singular_values
-    monkeypatch.setattr(initial_gradients, "mean_singular_values", lambda *given, **named: 2 * np.asarray(right(*given, **named)))
+    monkeypatch.setattr(
+        initial_gradients, "mean_singular_values", lambda *given, **named: 2 * np.asarray(right(*given, **named))
+    )
     assert starts_only()["jacobian_standard"].label is Label.refuted
 
 

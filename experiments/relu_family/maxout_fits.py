@@ -24,7 +24,7 @@ from workbench.nn.layers.base import Arrays, Layer
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.maxout import Maxout
 from workbench.nn.model import Model
-from workbench.proofs.regions import Net, regions_of_the_input
+from workbench.proofs.regions import PiecewiseLinearNet, regions_of_the_input
 
 Piece = tuple[Fraction, Fraction]  # slope and value at 0
 INPUTS, OUTPUTS, EXAMPLES = 5, 4, 500
@@ -85,10 +85,12 @@ def weight_vectors(pieces: int) -> Fraction:
     return Fraction(*sizes)
 
 
-def maxout_unit(slopes: Sequence[Any], offsets: Sequence[Any]) -> Net:
+def maxout_unit(slopes: Sequence[Any], offsets: Sequence[Any]) -> PiecewiseLinearNet:
     """The package's maxout layer as one unit of one input: max over p of slopes[p] x + offsets[p]."""
     W, b = (torch.tensor([float(value) for value in values], dtype=torch.float64) for values in (slopes, offsets))
-    return Net(Model((Maxout("l1", 1, 1, len(slopes)),)), {"l1.W": W.view(1, -1, 1), "l1.b": b.view(1, -1)})
+    return PiecewiseLinearNet(
+        Model((Maxout("l1", 1, 1, len(slopes)),)), {"l1.W": W.view(1, -1, 1), "l1.b": b.view(1, -1)}
+    )
 
 
 def regions_of_units(pieces: int, count: int, seed: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from workbench.experiments.relu_family.identities import IDENTITIES, Identity, Term, deviations
 from workbench.experiments.relu_family.maxout_fits import inputs_away_from_ties
 

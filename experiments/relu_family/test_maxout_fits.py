@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import linprog
-
 from workbench.experiments.relu_family import maxout_fits
 
 SLOPES = st.floats(-1, 1)
@@ -63,7 +62,9 @@ def test_square_fit_is_best(k: int) -> None:
 def test_no_other_pieces_do_better(offsets: list[Fraction]) -> None:
     """Pieces shifted by any amounts, where each is still the largest somewhere, miss x² by as much or more."""
     k = len(offsets)
-    moved = [(slope, value + shift / 100) for (slope, value), shift in zip(maxout_fits.square_fit(k), offsets, strict=True)]
+    moved = [
+        (slope, value + shift / 100) for (slope, value), shift in zip(maxout_fits.square_fit(k), offsets, strict=True)
+    ]
     assert maxout_fits.square_error(moved) >= maxout_fits.square_bound(k)
 
 

@@ -6,12 +6,11 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from workbench.experiments.relu_family import identities, maxout_fits
 
 from tests.claim_reference import judged, studied
 from workbench.claims.evidence import Cell, PerSeed
 from workbench.claims.rules import Label
-from workbench.experiments.relu_family import identities
-from workbench.experiments.relu_family import maxout_fits
 
 SMALL = {"layers": 5, "z": 500, "seeds": 2}
 

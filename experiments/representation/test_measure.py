@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from workbench.experiments.representation import rings
 
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
-from workbench.experiments.representation import rings
 
 SMALL = {"seeds": 8}
 PROVED = ("no_line", "polar_line", "best_line", "one_affine_map", "folded_angle")

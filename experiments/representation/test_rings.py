@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from workbench.experiments.representation import rings
 
 from workbench.data.batches import pack_data
 from workbench.data.datasets import annuli
@@ -16,7 +17,6 @@ from workbench.nn.activations import absolute, identity, tanh
 from workbench.nn.builders import mlp
 from workbench.nn.initializers import Scheme, glorot, uniform_bias
 from workbench.nn.params import Params
-from workbench.experiments.representation import rings
 from workbench.proofs.farkas import Infeasible, Solution
 from workbench.proofs.separation import separate
 

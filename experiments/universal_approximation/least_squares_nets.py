@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from . import polynomials
-from workbench.data.batches import Part
+from workbench.data.batches import DataPart
 from workbench.nn.activations import Activation
 from workbench.nn.model import Model
 from workbench.nn.params import Params
+
+from . import polynomials
 from .approximation import TARGETS, Array, Function, Network, make
 
 GRID = np.linspace(0, 1, 4097)
@@ -46,7 +47,7 @@ def largest_errors(networks: Sequence[Network], fs: Sequence[Function], x: Array
     return worst
 
 
-def largest_trained_errors(model: Model, params: Params, data: Part, f: Function, x: Array = GRID) -> Array:
+def largest_trained_errors(model: Model, params: Params, data: DataPart, f: Function, x: Array = GRID) -> Array:
     """max abs(F - f) [R] of trained nets over the points x.
 
     `data` are f's values at equidistant points of [0, 1] in the scale of the training, which is undone.

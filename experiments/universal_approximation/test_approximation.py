@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from workbench.experiments.universal_approximation.approximation import (
     BUMP_DEFECT,
     BUMP_SPREAD,

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-
-from workbench.experiments.universal_approximation import approximation
-from workbench.experiments.universal_approximation import constructed_nets
+from workbench.experiments.universal_approximation import approximation, constructed_nets
 from workbench.experiments.universal_approximation.least_squares_nets import GRID
 
 

@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 from scipy import stats
-
-from workbench.experiments.universal_approximation.greedy_nets import across, against_bound, along, built, candidates, cube, errors, slope, wave
+from workbench.experiments.universal_approximation.greedy_nets import (
+    across,
+    against_bound,
+    along,
+    built,
+    candidates,
+    cube,
+    errors,
+    slope,
+    wave,
+)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])

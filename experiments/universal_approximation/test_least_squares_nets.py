@@ -3,10 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
-import workbench as wb
-from workbench.config.prepare import build_pack
-from workbench.nn.activations import monomial
 from workbench.experiments.universal_approximation.approximation import TARGETS, make
 from workbench.experiments.universal_approximation.least_squares_nets import (
     FITTED,
@@ -18,6 +14,10 @@ from workbench.experiments.universal_approximation.least_squares_nets import (
     random_networks,
 )
 from workbench.experiments.universal_approximation.polynomials import best
+
+import workbench as wb
+from workbench.config.prepare import build_pack
+from workbench.nn.activations import monomial
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "relu", "bump"])

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from workbench.experiments.universal_approximation import approximation, greedy_nets, polynomials
 
 from tests.claim_reference import judged as judged_at_size
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
-from workbench.experiments.universal_approximation import approximation
-from workbench.experiments.universal_approximation import greedy_nets
-from workbench.experiments.universal_approximation import polynomials
 
 SMALL = {"seeds": 8, "steps": 2, "points": 256, "candidates": 128}
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 from scipy import optimize
-
 from workbench.experiments.universal_approximation import polynomials
 from workbench.experiments.universal_approximation.polynomials import best
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from workbench.claims.claim import Claim
 from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Witness
-from workbench.claims.verdict import Reproduction, Sweep, judge, overall
+from workbench.claims.verdict import Reproduction, SweepLink, judge, overall
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" [red]|[/red] <b>`code`</b> *a* _b_ ]]> \\ {{ 7 * 7 }} &lt; 1. x"
 LONG = "a_name_without_any_place_to_break_" * 8
@@ -141,7 +141,7 @@ def mapped() -> Reproduction:
     extra = {
         "runs": 1320,
         "seconds": 4000.0,
-        "sweeps": [Sweep(id="20261124-201508-8c26", link="http://127.0.0.1:5000/#/compare?runs=1&runs=2")],
+        "sweeps": [SweepLink(id="20261124-201508-8c26", link="http://127.0.0.1:5000/#/compare?runs=1&runs=2")],
         "tuning": {"relu": "lr=0.1 of 0.01 … 1", "tanh": "lr=0.3 of 0.01 … 1"},
         "holm": "inconclusive",
     }
@@ -172,7 +172,7 @@ def hostile() -> Reproduction:
         "environment": {HOSTILE: HOSTILE},
         "tuning": {HOSTILE: LONG},
         "settings": {HOSTILE: HOSTILE},
-        "sweeps": [Sweep(id=HOSTILE, link="javascript:alert(1)"), Sweep(id=LONG, link=f"http://x/{HOSTILE}")],
+        "sweeps": [SweepLink(id=HOSTILE, link="javascript:alert(1)"), SweepLink(id=LONG, link=f"http://x/{HOSTILE}")],
     }
     return reproduced(
         [*cells, Cell("twist", Witness(True, HOSTILE))],

@@ -137,7 +137,7 @@ def test_code_imports_the_modules_of_its_folder(tmp_path: Path) -> None:
         (tmp_path / folder / "small" / "proof.py").write_text(f"VALUE = {value}  # {'#' * value}\n")
         (one,) = choose(["small"], tmp_path / folder)
         module: Any = one.load()
-        assert module.VALUE == value
+        assert value == module.VALUE
 
 
 def test_a_folder_in_the_former_layout_is_told_how_to_move(tmp_path: Path) -> None:

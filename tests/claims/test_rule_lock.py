@@ -15,7 +15,9 @@ def test_rules_of_shipped_claims_are_locked() -> None:
     """A rule that changes after its runs were seen decides nothing."""
     kept, now = json.loads(FILE.read_text()) if FILE.exists() else {}, shipped()
     names = changed(kept, now)
-    assert not names, f"the rule of {names} changed: raise `version` in experiments/{names[0]}/experiment.yaml, {REGENERATE}"
+    assert not names, (
+        f"the rule of {names} changed: raise `version` in experiments/{names[0]}/experiment.yaml, {REGENERATE}"
+    )
     lowered = [name for name in kept.keys() & now.keys() if now[name]["version"] < kept[name]["version"]]
     assert not lowered, f"the version of {lowered} went down"
     assert now == kept, f"claims or versions are new: {REGENERATE}"

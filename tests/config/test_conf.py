@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 
 import workbench as wb
 from tests.reference import example
-from workbench.config.yaml_files import experiments_in
 from workbench.config.instantiate import call, call_stacked, checked, option, options, resolve_target
 from workbench.config.prepare import MIXED_GROUPS, build_pack, dataset_of, validate
 from workbench.config.schema import GROUPS, TARGET, Config, packaged
+from workbench.config.yaml_files import experiments_in
 from workbench.core.axes import is_per_replica
 from workbench.data import datasets, files, tables
 from workbench.diagnostics import plan, quantities

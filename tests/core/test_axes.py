@@ -12,7 +12,7 @@ from jaxtyping import TypeCheckError
 
 from tests.reference import blobs, build, make_pack
 from workbench.core.axes import is_per_replica, per_replica
-from workbench.data.batches import Part
+from workbench.data.batches import DataPart
 from workbench.diagnostics.units import count
 from workbench.engine.train import step
 from workbench.nn.activations import relu
@@ -48,7 +48,7 @@ def _wrong_step() -> None:
 
 WRONG: dict[str, Callable[[], object]] = {
     "nn: no axis R": lambda: Activate("l1", build("activation", "relu")).forward({}, torch.ones(4, 3)),
-    "data: N of x and y differ": lambda: Part(torch.ones(1, 4, 2), torch.ones(1, 5, 2)),
+    "data: N of x and y differ": lambda: DataPart(torch.ones(1, 4, 2), torch.ones(1, 5, 2)),
     "diagnostics: integers": lambda: count(relu(), torch.ones(1, 2, 3, dtype=torch.int64)),
     "engine: B of x and y differ": _wrong_step,
 }

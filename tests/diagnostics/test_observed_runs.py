@@ -17,7 +17,7 @@ from tests.reference import blobs, build, make_pack, stems
 from workbench.config.instantiate import call, option
 from workbench.diagnostics.histograms import frame
 from workbench.diagnostics.life import born, lived
-from workbench.diagnostics.observed_step import snapshot_of
+from workbench.diagnostics.observed_step import observed_step
 from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.checkpoint import read
 from workbench.engine.diagnostic_tables import signal_table
@@ -26,7 +26,7 @@ from workbench.engine.train import Trainer, step
 from workbench.nn.layers.base import Recorder
 from workbench.nn.model import Model
 from workbench.nn.params import Params
-from workbench.runs.checkpoint_writer import Keeper
+from workbench.runs.checkpoint_writer import CheckpointWriter
 from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink
 
@@ -35,7 +35,9 @@ SMALL = ("data=wine", "architecture.hidden=[6]", "train.epochs=3", "diagnostics=
 FILES = ["histograms.parquet", "signal.parquet", "unit_life.parquet"]
 
 
-def _train(sink: MemorySink, *overrides: str, seeds: Sequence[int] = (0, 1), keeper: Keeper | None = None) -> Any:
+def _train(
+    sink: MemorySink, *overrides: str, seeds: Sequence[int] = (0, 1), keeper: CheckpointWriter | None = None
+) -> Any:
     specs = [wb.configure([*SMALL, *overrides, f"seed={seed}"]) for seed in seeds]
     return train_pack([Job(spec, f"run {number}", "arm") for number, spec in enumerate(specs)], sink, keeper=keeper)
 
@@ -118,7 +120,7 @@ def test_training_goes_on_with_the_same_records_and_tables(tmp_path: Path, stop:
     records = list(whole.run(4))
     assert len(records) == 7  # the first step's among them
     assert {one.replica for record in records for one in record.diverged} == {1}
-    first, keeper = trainer(), Keeper(tmp_path / "one.safetensors", 0.0)
+    first, keeper = trainer(), CheckpointWriter(tmp_path / "one.safetensors", 0.0)
     begun: list[Record] = []
     for record in first.run(4):
         begun.append(record)
@@ -139,7 +141,10 @@ def test_training_goes_on_with_the_same_records_and_tables(tmp_path: Path, stop:
 def test_the_stride_once_decided_is_gone_on_with(tmp_path: Path) -> None:
     """Whatever the clock says afterwards."""
     plan = replace(FULL, budget=0.05)
-    trainer, keeper = Trainer(make_pack(blobs(60, 5, 3), [0]), 20, plan), Keeper(tmp_path / "one.safetensors", 0.0)
+    trainer, keeper = (
+        Trainer(make_pack(blobs(60, 5, 3), [0]), 20, plan),
+        CheckpointWriter(tmp_path / "one.safetensors", 0.0),
+    )
     begun = []
     for record in trainer.run(5):
         begun.append(record)
@@ -190,7 +195,7 @@ def test_nothing_is_read_back_from_the_device(architecture: str, norm: str) -> N
     recorder = Recorder()
     x, y = pack.data.batch(torch.empty(2, 8, dtype=torch.int64, device="meta"))
     step(pack, params, grads, state, x, y, 3, recorder=recorder)
-    seen = snapshot_of(pack.objective.model, 1, x, params.flat, params, grads, recorder)
+    seen = observed_step(pack.objective.model, 1, x, params.flat, params, grads, recorder)
     found: list[Tensor] = [value for one in FULL.quantities.values() for value in one(seen).values()]
     assert {tuple(value.shape) for value in found} == {(2,)}
     found += [*frame(seen.signals).values(), signal_table(seen, pack)]

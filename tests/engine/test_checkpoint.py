@@ -22,7 +22,7 @@ from workbench.nn.model import Model
 from workbench.nn.optimizers import Optimizer
 from workbench.nn.params import Layout, Params
 from workbench.runs import checkpoint_writer as keeping
-from workbench.runs.checkpoint_writer import Keeper
+from workbench.runs.checkpoint_writer import CheckpointWriter
 
 EPOCHS = 4
 ODD = blobs(100, 7, 5)  # sizes in multiples of 16 would give a replica the same bits in any pack
@@ -214,10 +214,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_checkpoints_are_due_every_so_often(clock: list[float], tmp_path: Path) -> None:
     """After the interval, counted from the last one; with 0, always."""
-    keeper = Keeper(tmp_path / "one.safetensors", 10.0)
+    keeper = CheckpointWriter(tmp_path / "one.safetensors", 10.0)
     clock[0] = 9.0
     assert not keeper.is_due(1000)
-    assert Keeper(tmp_path / "two.safetensors", 0.0).is_due(10**12)
+    assert CheckpointWriter(tmp_path / "two.safetensors", 0.0).is_due(10**12)
     clock[0] = 10.0
     assert keeper.is_due(1000)
     keeper.save(replace(Trainer(pack_of(), 16).snapshot(), recorded=1), [])
@@ -235,7 +235,7 @@ def test_checkpoints_take_two_percent_at_most(
         clock[0] += 3.0
 
     monkeypatch.setattr(keeping, "write", slow)
-    keeper = Keeper(tmp_path / "one.safetensors", 10.0)
+    keeper = CheckpointWriter(tmp_path / "one.safetensors", 10.0)
     snapshot = Trainer(pack_of(), 16).snapshot()
     clock[0] = 10.0
     assert not keeper.is_due(21_000_000)  # a fifth of a second and more
@@ -250,7 +250,7 @@ def test_checkpoints_take_two_percent_at_most(
 
 def test_nothing_older_replaces_a_checkpoint(tmp_path: Path) -> None:
     """An interruption's mark may be behind what is on the disk."""
-    keeper = Keeper(tmp_path / "one.safetensors", 0.0)
+    keeper = CheckpointWriter(tmp_path / "one.safetensors", 0.0)
     snapshot = Trainer(pack_of(), 16).snapshot()
     for recorded in (3, 2, 3):
         keeper.save(replace(snapshot, recorded=recorded), [])
@@ -260,7 +260,7 @@ def test_nothing_older_replaces_a_checkpoint(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_is_said_and_lived_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One warning; then everything may be sent as it comes, and no old checkpoint stays."""
     (tmp_path / "taken").write_text("")
-    keeper = Keeper(tmp_path / "taken" / "one.safetensors", 1e9)
+    keeper = CheckpointWriter(tmp_path / "taken" / "one.safetensors", 1e9)
     snapshot = Trainer(pack_of(), 16).snapshot()
     for recorded in (1, 2):
         keeper.save(replace(snapshot, recorded=recorded), [])

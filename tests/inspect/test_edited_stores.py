@@ -27,7 +27,7 @@ from workbench.inspect.rebuild import final_weights
 from workbench.tracking.base import Outcome, RunInfo
 from workbench.tracking.find_run import find_run
 from workbench.tracking.mlflow_sink import MlflowSink
-from workbench.tracking.reader import kept_runs
+from workbench.tracking.reader import reusable_runs
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -125,7 +125,7 @@ def test_no_tag_and_no_param_needs_to_be_there(cli: Cli, edited: Store, kind: st
             edit(edited, table, key, value, runs if every else runs[:1])
         try:
             check(cli, chosen)
-            kept_runs(edited, "workbench")
+            reusable_runs(edited, "workbench")
             last_verdicts(edited)
         finally:
             before.backup(database)
@@ -144,7 +144,7 @@ def test_each_tag_and_param_by_itself(cli: Cli, edited: Store, kind: str) -> Non
             for value in (None, ODD[1 + number % (len(ODD) - 1)]):
                 edit(edited, table, key, value, some)
                 check(cli, (table, key, value, len(some)))
-                kept_runs(edited, "workbench")
+                reusable_runs(edited, "workbench")
                 with closing(sqlite3.connect(file_of(edited))) as database:
                     before.backup(database)
 

@@ -11,7 +11,7 @@ from workbench.data.datasets import diabetes
 from workbench.lecture import errata
 from workbench.lecture.counterexamples import best_r2, bump_approximation, relu_approximation
 from workbench.lecture.errata import ERRATA, GRADIENT, HARMLESS_BELOW, Case
-from workbench.lecture.misprints import Problem, SkippedLayer, WeightsOfTheNextLayer, problem, run
+from workbench.lecture.misprints import MisprintProblem, SkippedLayer, WeightsOfTheNextLayer, problem, run
 from workbench.lecture.textbook import ManyExamples, OneExample, Scalar, softmax
 from workbench.nn.activations import identity, relu, sigmoid, softplus, tanh
 
@@ -112,7 +112,7 @@ def test_next_layers_weights_never_exist_at_the_last_hidden_layer(hidden_layers:
 @pytest.mark.parametrize("form", [Scalar(), OneExample(), ManyExamples()], ids=lambda form: type(form).__name__)
 def test_reference_confirms_the_correct_forms(form: OneExample) -> None:
     """Central differences agree with each correct form to 1e-9, so that what they reject is the printed formula."""
-    nets: list[Problem] = [
+    nets: list[MisprintProblem] = [
         problem(3, 4, 5, 2, lam=0.1),
         problem(3, 4, 2, f=sigmoid),
         problem(3, 4, 3, output=softmax()),

@@ -18,7 +18,7 @@ from workbench.nn.losses import (
     SOFTMAX,
     Cost,
     Loss,
-    Output,
+    OutputActivation,
     add_l2_gradient,
     compose,
     elementwise,
@@ -214,7 +214,7 @@ def test_composed_pairs_are_finite_wherever_closed_forms_are(name: str, dtype: t
         (BINARY_NLL, SOFTMAX),
     ],
 )
-def test_a_likelihood_of_what_has_no_logarithm_is_refused(cost: Cost, output: Output) -> None:
+def test_a_likelihood_of_what_has_no_logarithm_is_refused(cost: Cost, output: OutputActivation) -> None:
     """It would be no number where the output rounds to 0 or 1, or is no probability."""
     with pytest.raises(ConfigError, match=r"a likelihood needs an output whose ln a .* write SOFTMAX with"):
         compose(cost, output, ("one_hot",))

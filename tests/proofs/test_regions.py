@@ -18,14 +18,14 @@ UNITS = ("relu", "absolute", "leaky_relu", "hard_tanh", "maxout", "identity")
 UNIT_LINE = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
 
 
-def _net(layers: list[tuple[list[list[float]], list[float]]]) -> regions.Net:
+def _net(layers: list[tuple[list[list[float]], list[float]]]) -> regions.PiecewiseLinearNet:
     """A relu net of one input from its (W, b)."""
     hidden = [len(b) for _, b in layers[:-1]]
     params = {}
     for number, (W, b) in enumerate(layers, start=1):
         params[f"l{number}.W"] = torch.tensor([W], dtype=torch.float64)
         params[f"l{number}.b"] = torch.tensor([b], dtype=torch.float64)
-    return regions.Net(mlp(hidden, 1, len(layers[-1][1]), relu()), params)
+    return regions.PiecewiseLinearNet(mlp(hidden, 1, len(layers[-1][1]), relu()), params)
 
 
 @settings(max_examples=60)
@@ -112,7 +112,7 @@ def test_sawtooth_is_exact(depth: int) -> None:
 def test_layers_without_pieces_are_refused() -> None:
     """A highway layer multiplies two functions of t."""
     model = highway_mlp(3, 1, 2, 1, relu())
-    net = regions.Net.drawn(model, 0, Scheme(he(), constant()))
+    net = regions.PiecewiseLinearNet.drawn(model, 0, Scheme(he(), constant()))
     with pytest.raises(TypeError, match="got Highway"):
         net.pieces(torch.zeros(2).double(), torch.ones(2).double())
 
@@ -141,5 +141,5 @@ def test_outputs_bend_the_pieces(output: str) -> None:
 def test_one_replica_of_a_pack() -> None:
     """Its parameters in float64, alone."""
     params = {"l1.W": torch.arange(6.0).view(3, 1, 2), "l1.b": torch.arange(3.0).view(3, 1)}
-    net = regions.Net.of(mlp([], 2, 1, relu()), params, 1)
+    net = regions.PiecewiseLinearNet.of(mlp([], 2, 1, relu()), params, 1)
     assert net.curve(torch.zeros(2).double(), torch.ones(2).double())(torch.ones(1).double()).tolist() == [[6.0]]

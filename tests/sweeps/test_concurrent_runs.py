@@ -19,7 +19,7 @@ import workbench as wb
 from tests.outer import SMALL, Answer, all_runs, client_of, end, finish, runs_of, start, wait_for
 from tests.servers import Postgres, mlflow_server, postgres
 from workbench.cli import main
-from workbench.core.errors import Taken
+from workbench.core.errors import KeyTaken
 from workbench.runs.train_pack import Job
 from workbench.sweeps import concurrent_runs
 from workbench.sweeps.jobs import make_jobs
@@ -209,12 +209,12 @@ def test_a_seed_that_is_named_twice_is_trained_once(cli: Cli, store: Store) -> N
     assert len(read_sweep(store, None).runs) == 2
 
 
-def begun(sink: MlflowSink, keys: str, **owner: str) -> list[str] | Taken:
+def begun(sink: MlflowSink, keys: str, **owner: str) -> list[str] | KeyTaken:
     """Begin a run for each key."""
     try:
         tags = {"kind": "run", **owner}
         return sink.open([RunInfo(key, {"seed": "0"}, {**tags, "key": key}, "", {}, None) for key in keys], ())
-    except Taken as taken:
+    except KeyTaken as taken:
         return taken
 
 
@@ -228,7 +228,7 @@ def test_of_many_that_begin_at_once_one_does(
     wanted = ["abc", "cb", "ad", "dca"]
     sinks_ = [MlflowSink(store, "e") for _ in wanted]
     barrier = threading.Barrier(len(wanted))
-    results: dict[int, list[str] | Taken] = {}
+    results: dict[int, list[str] | KeyTaken] = {}
 
     def begin(number: int) -> None:
         barrier.wait()
@@ -245,7 +245,7 @@ def test_of_many_that_begin_at_once_one_does(
     assert sorted(opened) == sorted(runs)
     assert opened
     for number, found in results.items():
-        if isinstance(found, Taken):
+        if isinstance(found, KeyTaken):
             assert found.runs
             assert set(found.runs) <= set(wanted[number])
     assert len(list(store.home.parent.glob("mlartifacts/e/*"))) <= len(runs)
@@ -256,13 +256,13 @@ def test_keys_of_those_that_are_gone_are_free(store: Store, living: "subprocess.
     owner = dict(zip(OWNER, ("elsewhere", "b", "1", "2"), strict=True))
     sink = MlflowSink(store, "e")
     (run,) = sink.open([RunInfo("r", {"seed": "0"}, {"kind": "run", "key": "k", **owner}, "", {}, None)])
-    assert isinstance(begun(sink, "k"), Taken)
+    assert isinstance(begun(sink, "k"), KeyTaken)
     sink.close(run, Outcome.killed)
     again = begun(sink, "k")
     assert isinstance(again, list)
     sink.close(again[0], Outcome.finished)
     found = begun(sink, "ka")
-    assert isinstance(found, Taken)
+    assert isinstance(found, KeyTaken)
     assert found.runs == {"k": again[0]}
     assert sink.done() == {again[0]}
     (anew,) = sink.open([RunInfo("r", {"seed": "0"}, {"kind": "run", "key": "k"}, "", {}, None)], sink.done())

@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 import workbench as wb
 from tests.outer import SMALL, Answer, all_runs, client_of, runs_of
 from tests.sweeps.test_resume import ONE_PACK, Stop, left_in, weights
-from workbench.config.schema import Sweep
+from workbench.config.schema import SweepConfig
 from workbench.core.errors import DamagedError
 from workbench.engine import checkpoint
-from workbench.engine.checkpoint import Snapshot, read, write
-from workbench.runs.checkpoint_writer import Keeper
+from workbench.engine.checkpoint import PackState, read, write
+from workbench.runs.checkpoint_writer import CheckpointWriter
 from workbench.runs.train_pack import Job, train_pack
 from workbench.sweeps.checkpoints import Checkpoints, abandoned
 from workbench.tracking.base import MemorySink
@@ -64,7 +64,7 @@ def uninterrupted() -> str:
 def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a store beside which a checkpoint was left after two epochs."""
     folder = tmp_path_factory.mktemp("left")
-    kept = Checkpoints.of(Store(f"sqlite:///{folder}/mlflow.db"), "1", Sweep(checkpoint_seconds=0.0))
+    kept = Checkpoints.of(Store(f"sqlite:///{folder}/mlflow.db"), "1", SweepConfig(checkpoint_seconds=0.0))
     assert kept is not None
     sink = MemorySink()
     with pytest.MonkeyPatch.context() as patch, kept.keeper(KEYS, frozenset()) as keeper:
@@ -78,7 +78,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def gone_on(folder: Path) -> tuple[str, list[Path]]:
     """What the pack comes to with what lies in a folder, and what was set aside; each row of a run is there once."""
-    kept = Checkpoints.of(Store(f"sqlite:///{folder}/mlflow.db"), "1", Sweep(checkpoint_seconds=0.0))
+    kept = Checkpoints.of(Store(f"sqlite:///{folder}/mlflow.db"), "1", SweepConfig(checkpoint_seconds=0.0))
     assert kept is not None
     sink = MemorySink()
     sink.open([job.info for job in jobs()])  # those that the checkpoint names
@@ -242,7 +242,7 @@ def test_folders_of_no_process_are_left_alone(tmp_path: Path, name: str) -> None
     (place / "folder.safetensors").mkdir()
     (place.parent / "a~file").write_text("")
     store = Store(f"sqlite:///{tmp_path}/mlflow.db")
-    kept = Checkpoints.of(store, "1", Sweep())
+    kept = Checkpoints.of(store, "1", SweepConfig())
     assert kept is not None
     assert kept.left() == []
     assert abandoned(store) == []
@@ -286,9 +286,9 @@ def test_damaged_checkpoints_in_the_store(cli: Cli, store: Store, folder: Path) 
 def test_a_keeper_saves_after_a_refusal(tmp_path: Path) -> None:
     """What was found is forgotten: the pack's own checkpoints follow."""
     file = tmp_path / "own" / "one.safetensors"
-    snapshot = Snapshot(5, 0, (0,), torch.zeros(1, 2), {}, torch.zeros(1), {}, "")
+    snapshot = PackState(5, 0, (0,), torch.zeros(1, 2), {}, torch.zeros(1), {}, "")
     write(file, snapshot, [], {})
-    keeper = Keeper(file, 0.0, found=read(file))
+    keeper = CheckpointWriter(file, 0.0, found=read(file))
     keeper.refuse(DamagedError("it does not fit"))
     keeper.save(replace(snapshot, recorded=1), [])
     assert read(file).snapshot.recorded == 1

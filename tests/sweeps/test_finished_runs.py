@@ -14,10 +14,10 @@ from workbench.config.schema import Rerun
 from workbench.core.errors import WorkbenchError
 from workbench.runs.train_pack import Job, PackResult, train_pack
 from workbench.sweeps.executors.processes import Processes
-from workbench.sweeps.finished_runs import make_ledger, sweep_key
+from workbench.sweeps.finished_runs import find_finished, sweep_key
 from workbench.sweeps.jobs import make_jobs
 from workbench.tracking.base import Outcome
-from workbench.tracking.reader import KeptRun, read_sweep
+from workbench.tracking.reader import ReusableRun, read_sweep
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -40,10 +40,10 @@ def test_ledger_sorts_jobs_by_what_is_kept(rerun: str, to_train: tuple[int, ...]
     jobs = jobs_of(4)
     ends = (Outcome.finished, Outcome.diverged, Outcome.failed)
     kept = {
-        job.tags["key"]: KeptRun(f"id-{number}", outcome, {"test/loss": 1.0})
+        job.tags["key"]: ReusableRun(f"id-{number}", outcome, {"test/loss": 1.0})
         for number, (job, outcome) in enumerate(zip(jobs, ends, strict=False))
     }
-    ledger = make_ledger(jobs, kept, Rerun[rerun])
+    ledger = find_finished(jobs, kept, Rerun[rerun])
     assert ledger.to_train == to_train
     assert ledger.superseded == superseded
     assert sorted([*ledger.results, *ledger.to_train]) == [0, 1, 2, 3]
@@ -96,7 +96,7 @@ def test_failed_runs_are_tried_again_and_superseded(cli: Cli, store: Store, monk
     def fail_once(jobs: list[Job], *others: object) -> PackResult:
         tries.append(jobs[0].spec.choices["activation"])
         if tries == ["relu"]:
-            monkeypatch.setattr("workbench.runs.train_pack._keep", lambda *_: 1 / 0)
+            monkeypatch.setattr("workbench.runs.train_pack._append", lambda *_: 1 / 0)
         try:
             return train_pack(jobs, *others)  # type: ignore[arg-type]
         finally:

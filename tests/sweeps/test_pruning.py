@@ -18,7 +18,7 @@ from workbench.runs.train_pack import Job, train_pack
 from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import MemorySink, Outcome
-from workbench.tracking.reader import kept_runs, read_sweep, series
+from workbench.tracking.reader import read_sweep, reusable_runs, series
 from workbench.tracking.store import Store, find_store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -177,7 +177,7 @@ def test_pruned_run_is_no_result_of_another_sweep(cli: Cli, store: Store) -> Non
     grid = cli("train", "-m", *NET, "train.epochs=6", *words, "seed=0,1", "sweep.rerun=missing")
     assert grid.code == 0
     assert "of them done before" not in grid.out
-    assert kept_runs(store, "workbench")[pruned.tags["key"]].outcome is Outcome.finished
+    assert reusable_runs(store, "workbench")[pruned.tags["key"]].outcome is Outcome.finished
     assert {run.outcome for run in read_sweep(store, None).runs} == {"finished"}
     assert pruned.id in {run.id for run in read_sweep(store, search.id).runs}
     again = cli(*SEARCH, *BOTH, *PRUNED)

@@ -16,7 +16,7 @@ from tests.kills import EACH_EPOCH, SWEEP, look
 from tests.outer import Answer, all_runs, client_of, end, environment, finish, runs_of, start, wait_for
 from tests.shown import assert_same_sweep, shown
 from tests.sweeps.test_finished_runs import workers_of
-from workbench.config.schema import Rerun, Sweep
+from workbench.config.schema import Rerun, SweepConfig
 from workbench.runs.train_pack import Job, Result
 from workbench.sweeps.checkpoints import FOLDER as CHECKPOINTS
 from workbench.sweeps.checkpoints import Checkpoints
@@ -322,7 +322,7 @@ def test_the_only_worker_killed(cli: Cli, store: Store, folder: Path, tmp_path_f
 def test_of_two_that_go_on_one_gets_the_checkpoint(folder: Path) -> None:
     """Moving a file is what decides; the other trains from the start."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
-    checkpoints = Checkpoints.of(store, "1", Sweep(checkpoint_seconds=0.0))
+    checkpoints = Checkpoints.of(store, "1", SweepConfig(checkpoint_seconds=0.0))
     assert checkpoints is not None
     with checkpoints.keeper(["a", "b"], frozenset()) as keeper:
         keeper.about |= {"runs": ["x", "y"], "endings": []}
@@ -343,9 +343,9 @@ def save(keeper: object) -> None:
     """A checkpoint of some pack."""
     from workbench.config.prepare import build_pack
     from workbench.engine.train import Trainer
-    from workbench.runs.checkpoint_writer import Keeper
+    from workbench.runs.checkpoint_writer import CheckpointWriter
 
-    assert isinstance(keeper, Keeper)
+    assert isinstance(keeper, CheckpointWriter)
     specs = [wb.configure([*SMALL, f"seed={seed}"]) for seed, _ in enumerate(keeper.about["runs"])]
     trainer = Trainer(build_pack(specs), 50)
     records = [next(trainer.run(1))]
@@ -356,7 +356,7 @@ def save(keeper: object) -> None:
 def test_what_is_not_of_this_pack_is_not_seen(folder: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     """Another version's, experiment's or store's checkpoint, half a file, and one whose process lives elsewhere."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
-    checkpoints = Checkpoints.of(store, "1", Sweep())
+    checkpoints = Checkpoints.of(store, "1", SweepConfig())
     assert checkpoints is not None
     with checkpoints.keeper(["a"], frozenset()) as keeper:
         keeper.about |= {"runs": ["x"], "endings": []}
@@ -370,9 +370,9 @@ def test_what_is_not_of_this_pack_is_not_seen(folder: Path, monkeypatch: pytest.
         tags = {**owner_tags(), "host": "another"}
         keeper.file.parent.rename(keeper.file.parent.with_name("~".join(tags.values())))
     elif change == "experiment":
-        checkpoints = Checkpoints.of(store, "2", Sweep())
+        checkpoints = Checkpoints.of(store, "2", SweepConfig())
     else:
-        checkpoints = Checkpoints.of(Store(f"sqlite:///{folder}/other.db"), "1", Sweep())
+        checkpoints = Checkpoints.of(Store(f"sqlite:///{folder}/other.db"), "1", SweepConfig())
     assert checkpoints is not None
     assert checkpoints.left() == []
 
@@ -380,7 +380,7 @@ def test_what_is_not_of_this_pack_is_not_seen(folder: Path, monkeypatch: pytest.
 def test_packs_that_are_left(folder: Path) -> None:
     """Used where all of a pack is asked for and something of it is to be done; discarded where nobody needs it."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
-    checkpoints = Checkpoints.of(store, "1", Sweep())
+    checkpoints = Checkpoints.of(store, "1", SweepConfig())
     assert checkpoints is not None
     with checkpoints.keeper(["a", "b"], frozenset()) as keeper:
         keeper.about |= {"runs": ["x", "y"], "endings": []}
@@ -399,8 +399,8 @@ def test_packs_that_are_left(folder: Path) -> None:
 def test_all_and_null_are_settings_of_a_sweep() -> None:
     """Where they are read."""
     store = Store("http://somewhere:5000")
-    assert Checkpoints.of(store, "1", Sweep(checkpoint_seconds=None)) is None
-    anew = Checkpoints.of(store, "1", Sweep(rerun=Rerun["all"]))
+    assert Checkpoints.of(store, "1", SweepConfig(checkpoint_seconds=None)) is None
+    anew = Checkpoints.of(store, "1", SweepConfig(rerun=Rerun["all"]))
     assert anew is not None
     assert anew.anew
     assert anew.folder == Path.cwd() / FOLDER / CHECKPOINTS

@@ -289,7 +289,7 @@ def test_failed_trials_are_tried_again_by_rerun(cli: Cli, store: Store, monkeypa
     def fails(jobs: list[Job], *others: Any) -> PackResult:
         if jobs[0].spec.choices["activation"] == "tanh":
             with monkeypatch.context() as inner:
-                inner.setattr("workbench.runs.train_pack._keep", lambda *_: 1 / 0)
+                inner.setattr("workbench.runs.train_pack._append", lambda *_: 1 / 0)
                 return train_pack(jobs, *others)
         return train_pack(jobs, *others)
 
@@ -319,7 +319,7 @@ def test_failed_trials_are_tried_again_by_rerun(cli: Cli, store: Store, monkeypa
 def test_first_failure_ends_the_search_where_asked(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """``sweep.on_error=stop``: no further batch, and what was not begun is not told."""
     with monkeypatch.context() as patch:
-        patch.setattr("workbench.runs.train_pack._keep", lambda *_: 1 / 0)
+        patch.setattr("workbench.runs.train_pack._append", lambda *_: 1 / 0)
         answer = cli(*SEARCH, *BOTH, "sweep.on_error=stop")
     assert answer.code == 1
     told = trials_of(store)

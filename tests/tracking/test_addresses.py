@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from tests.outer import SMALL, Answer
 from workbench.core.credentials import bare, hidden, without_credentials
 from workbench.core.errors import StoreAway, TrackingError
-from workbench.tracking.client import kept_by
+from workbench.tracking.client import translating_store_errors
 from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.sqlite import engine_uri, store_at
 from workbench.tracking.store import Store, find_store, sqlite_uri
@@ -202,7 +202,10 @@ def test_values_that_are_secret_by_name(text: str, shown: str) -> None:
 )
 def test_what_an_error_quotes_is_not_in_its_chain(error: Exception) -> None:
     """Neither in the message nor in the errors that a traceback would show."""
-    with pytest.raises((TrackingError, StoreAway)) as raised, kept_by(Store("postgresql://u:S3c/r3t@h/db")):
+    with (
+        pytest.raises((TrackingError, StoreAway)) as raised,
+        translating_store_errors(Store("postgresql://u:S3c/r3t@h/db")),
+    ):
         raise error
     assert "S3c" not in str(raised.value)
     assert raised.value.__cause__ is None

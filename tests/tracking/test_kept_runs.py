@@ -23,7 +23,7 @@ from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink, Outcome, Rows, RunInfo
 from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.mlflow_tables import ended_runs
-from workbench.tracking.reader import KeptRun, kept_runs, read_sweep, series
+from workbench.tracking.reader import ReusableRun, read_sweep, reusable_runs, series
 from workbench.tracking.store import Store, run_link, runs_filter, sweep_link
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -255,13 +255,13 @@ def test_ended_runs_are_found_in_tables_as_by_search(
     for run, outcome in ends.items():
         sink.close(run, Outcome[outcome])
     client_of(store).delete_run(deleted)
-    found, of_sweep = kept_runs(store, "e"), kept_runs(swept.store, "swept")
+    found, of_sweep = reusable_runs(store, "e"), reusable_runs(swept.store, "swept")
     assert found == {
-        "finished": KeptRun(finished, Outcome.finished, {"valid/loss": 0.25}, "s"),
-        "diverged": KeptRun(diverged, Outcome.diverged, {"valid/loss": 2.5}, "s"),
-        "failed": KeptRun(failed, Outcome.failed, {}, ""),
+        "finished": ReusableRun(finished, Outcome.finished, {"valid/loss": 0.25}, "s"),
+        "diverged": ReusableRun(diverged, Outcome.diverged, {"valid/loss": 2.5}, "s"),
+        "failed": ReusableRun(failed, Outcome.failed, {}, ""),
     }
     monkeypatch.setattr("workbench.tracking.reader.engine_of", lambda client: None)
-    assert (kept_runs(store, "e"), kept_runs(swept.store, "swept")) == (found, of_sweep)
+    assert (reusable_runs(store, "e"), reusable_runs(swept.store, "swept")) == (found, of_sweep)
     assert len(of_sweep) == len(NAMES)
-    assert kept_runs(store, "of no such name") == {}
+    assert reusable_runs(store, "of no such name") == {}

@@ -19,7 +19,7 @@ from workbench.tracking.event_lines import event_of, line_of
 from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.recover import recover
 from workbench.tracking.store import Store
-from workbench.tracking.unsent_files import Head, Spool, read, unsent
+from workbench.tracking.unsent_files import Head, UnsentFile, read, unsent
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -52,7 +52,7 @@ def test_a_line_is_its_event(event: Event) -> None:
 
 def spooled(store: Store, events: list[Event] = EVENTS) -> Path:
     """A file that a process which is gone has left."""
-    spool = Spool(store, Head(store.name, "e", "1"))
+    spool = UnsentFile(store, Head(store.name, "e", "1"))
     spool.append(events)
     host, boot, *_ = spool.file.name.split("~")
     return spool.file.rename(spool.file.with_name(f"{host}~{boot}~999999999~1~00.jsonl"))
@@ -185,7 +185,7 @@ def test_where_the_spool_cannot_be_written_is_an_error(store: Store) -> None:
     store.home.mkdir()
     (store.home / "unsent").write_text("in the way")
     with pytest.raises(TrackingError, match="cannot be written to"):
-        Spool(store, Head(store.name, "e", "1")).append(EVENTS)
+        UnsentFile(store, Head(store.name, "e", "1")).append(EVENTS)
 
 
 def test_store_away_at_the_start_is_an_error(cli: Callable[..., Answer], folder: Path) -> None:

@@ -28,7 +28,7 @@ RUN = ("architecture.hidden=[64,64]", "optimizer.lr=0.05", "device=cpu")
 
 
 @dataclass(frozen=True)
-class Cost:
+class DiagnosticsCost:
     """Milliseconds of the processor per replica; `share` of them that diagnostics cost, `measured` by the run."""
 
     option: str
@@ -39,7 +39,7 @@ class Cost:
     stride: int
 
 
-def bench(rounds: int = ROUNDS, quick: bool = False) -> list[Cost]:
+def bench(rounds: int = ROUNDS, quick: bool = False) -> list[DiagnosticsCost]:
     """Every option at every number of replicas."""
     with one_thread():
         epochs = QUICK_EPOCHS if quick else EPOCHS
@@ -47,7 +47,7 @@ def bench(rounds: int = ROUNDS, quick: bool = False) -> list[Cost]:
         return [cost for replicas in REPLICAS for cost in _at(replicas, many[replicas], epochs)]
 
 
-def _at(replicas: int, rounds: int, epochs: int) -> list[Cost]:
+def _at(replicas: int, rounds: int, epochs: int) -> list[DiagnosticsCost]:
     specs = {
         name: [configure([*RUN, f"diagnostics={name}", f"seed={seed}"]) for seed in range(replicas)] for name in OPTIONS
     }
@@ -62,7 +62,7 @@ def _at(replicas: int, rounds: int, epochs: int) -> list[Cost]:
         observers = [one[name][1].observer for one in taken[1:]]
         measured = median(observer.share for observer in observers)
         stride = median_low(max(1, observer.stride) for observer in observers)
-        costs.append(Cost(name, replicas, 1000 * median(seconds) / replicas, share, measured, stride))
+        costs.append(DiagnosticsCost(name, replicas, 1000 * median(seconds) / replicas, share, measured, stride))
     return costs
 
 
@@ -74,7 +74,7 @@ def _train(specs: Sequence[RunSpec], epochs: int) -> tuple[float, Trainer]:
     return thread_time() - begun, trainer
 
 
-def table(costs: Sequence[Cost]) -> Table:
+def table(costs: Sequence[DiagnosticsCost]) -> Table:
     """The figures for a terminal."""
     shown = Table(title="what diagnostics cost", caption="digits 64-64-64-10, one thread; processor time")
     for heading in ("replicas", "diagnostics", "ms per replica", "cost %", "measured by the run %", "stride"):

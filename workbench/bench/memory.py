@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class _Held(TorchDispatchMode):
+class _AllocatedBytes(TorchDispatchMode):
     """Adds up the memory of results of operations, and takes it off again when a tensor is gone."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class _Held(TorchDispatchMode):
 
 def peak_bytes(step: Callable[[], object]) -> int:
     """What one call of `step` makes."""
-    with _Held() as held:
+    with _AllocatedBytes() as held:
         step()
     peak: int = held.peak
     return peak

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from workbench.bench.steps import LR, Case, floor
+from workbench.bench.steps import LR, BenchmarkCase, floor
 from workbench.config.compose import configure_each
 from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
@@ -113,8 +113,8 @@ def _trainer(specs: Sequence[RunSpec]) -> Trainer:
 def _floor(replicas: int, batch: int, steps: int, examples: int, rounds: int) -> float:
     """Milliseconds for the products of one run."""
     sizes = (64, 64, 64, 10)
-    training = floor(Case("mlp", sizes, batch, replicas), torch.device("cpu"))
-    evaluating = floor(Case("mlp", sizes, CHUNK, max(1, 2048 // CHUNK)), torch.device("cpu"), backward=False)
+    training = floor(BenchmarkCase("mlp", sizes, batch, replicas), torch.device("cpu"))
+    evaluating = floor(BenchmarkCase("mlp", sizes, CHUNK, max(1, 2048 // CHUNK)), torch.device("cpu"), backward=False)
     per_step = median(_seconds(training) for _ in range(10 * rounds)) / replicas
     per_chunk = median(_seconds(evaluating) for _ in range(10 * rounds)) / max(1, 2048 // CHUNK)
     return 1000 * (EPOCHS * steps * per_step + (EPOCHS + 1) * examples / CHUNK * per_chunk)

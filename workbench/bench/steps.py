@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from workbench.bench import rivals
 from workbench.bench.memory import peak_bytes
 from workbench.bench.rivals import Step
-from workbench.data.batches import PackData, Part
+from workbench.data.batches import DataPart, PackData
 from workbench.engine.epoch_plan import Batch
 from workbench.engine.graph import GraphedSteps
 from workbench.engine.replicas import Pack
@@ -49,7 +49,7 @@ from workbench.nn.params import Params
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchmarkCase:
     """A kind of net, its layers' sizes, a batch and a number of replicas; each way gets `seconds` per round."""
 
     kind: str
@@ -105,22 +105,25 @@ class Timing:
 
 SMALL, LARGE = (64, 64, 64, 10), (784, 1024, 1024, 1024, 10)
 CASES = (
-    Case("mlp", SMALL, 32, 1, rivals=True),
-    Case("mlp", SMALL, 32, 32, rivals=True),
-    Case("mlp", LARGE, 256, 1, seconds=0.3),
-    Case("mlp", LARGE, 256, 4, seconds=0.6),
-    *(Case(kind, SMALL, 32, replicas) for kind in KINDS if kind != "mlp" for replicas in (1, 32)),
+    BenchmarkCase("mlp", SMALL, 32, 1, rivals=True),
+    BenchmarkCase("mlp", SMALL, 32, 32, rivals=True),
+    BenchmarkCase("mlp", LARGE, 256, 1, seconds=0.3),
+    BenchmarkCase("mlp", LARGE, 256, 4, seconds=0.6),
+    *(BenchmarkCase(kind, SMALL, 32, replicas) for kind in KINDS if kind != "mlp" for replicas in (1, 32)),
 )
 ROUNDS = 15
 QUICK_ROUNDS = 3
 LR = 0.01
 
 
-ON_CUDA = Case("mlp", SMALL, 32, 1024, rivals=True)
+ON_CUDA = BenchmarkCase("mlp", SMALL, 32, 1024, rivals=True)
 
 
 def bench(
-    cases: Sequence[Case] = CASES, rounds: int = ROUNDS, device: torch.device | None = None, compiling: bool = False
+    cases: Sequence[BenchmarkCase] = CASES,
+    rounds: int = ROUNDS,
+    device: torch.device | None = None,
+    compiling: bool = False,
 ) -> list[Timing]:
     """Time every case on one thread; `compiling` takes half a minute more."""
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -130,7 +133,7 @@ def bench(
         return [_time(case, rounds, device, compiling) for case in cases]
 
 
-def _time(case: Case, rounds: int, device: torch.device, compiling: bool = False) -> Timing:
+def _time(case: BenchmarkCase, rounds: int, device: torch.device, compiling: bool = False) -> Timing:
     stream = torch.Generator().manual_seed(0)
     x = torch.randn(1, case.batch, case.sizes[0], generator=stream).to(device)
     labels = torch.randint(case.sizes[-1], (1, case.batch), generator=stream).to(device)
@@ -169,11 +172,11 @@ def _time(case: Case, rounds: int, device: torch.device, compiling: bool = False
     )
 
 
-def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
+def _ours(case: BenchmarkCase, x: Tensor, labels: Tensor) -> Step:
     """The engine's own step, on a pack of `case.replicas` replicas."""
     replicas = case.replicas
     y = nn.functional.one_hot(labels, case.sizes[-1]).to(x)
-    part = Part(x, y)
+    part = DataPart(x, y)
     lr = torch.full((replicas,), LR, device=x.device)
     pack = Pack(
         Objective(case.model, softmax_nll()),
@@ -195,7 +198,7 @@ def _ours(case: Case, x: Tensor, labels: Tensor) -> Step:
     return lambda: step(pack, params, grads, state, xs, ys)
 
 
-def floor(case: Case, device: torch.device, backward: bool = True) -> Step:
+def floor(case: BenchmarkCase, device: torch.device, backward: bool = True) -> Step:
     """Forward, weight-gradient and input-gradient products of every layer; the first has no input gradient."""
     replicas, batch = case.replicas, case.batch
     tensors = []

@@ -31,7 +31,7 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Taken:
+class ScalingRow:
     """What one command took: seconds, seconds of the processor, peak MiB."""
 
     runs: int
@@ -52,7 +52,7 @@ class Beside:
     cpu_ratio: float
 
 
-def take(command: Sequence[str], runs: int) -> Taken:
+def take(command: Sequence[str], runs: int) -> ScalingRow:
     """Run ``python -m COMMAND seed=range(RUNS)`` in a fresh folder."""
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     environment |= {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -72,7 +72,7 @@ def take(command: Sequence[str], runs: int) -> Taken:
         if process.returncode:
             said.seek(0)
             raise WorkbenchError(f"bench: {' '.join(command)} must end well, but it said: {said.read()[-500:]}")
-    return Taken(runs, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return ScalingRow(runs, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def _on_one_core() -> None:
@@ -90,7 +90,7 @@ def bench(rounds: int = ROUNDS, quick: bool = False) -> Beside:
     return beside(found["ours"], found["script"])
 
 
-def marginal(small: Taken, large: Taken) -> tuple[float, float]:
+def marginal(small: ScalingRow, large: ScalingRow) -> tuple[float, float]:
     """Milliseconds for one more run, wall and processor."""
     more = large.runs - small.runs
     return 1000 * (large.wall - small.wall) / more, 1000 * (large.cpu - small.cpu) / more
@@ -104,7 +104,7 @@ def beside(ours: Sequence[tuple[float, float]], script: Sequence[tuple[float, fl
     return Beside(*figures, *(median(other / one for one, other in pairs) for pairs in (walls, cpus)))
 
 
-def scaling(sizes: Sequence[int] = SCALING) -> list[Taken]:
+def scaling(sizes: Sequence[int] = SCALING) -> list[ScalingRow]:
     """Sweeps of ours by size; up to 100 runs are one pack, so that more must not need more memory."""
     return [take(OURS, runs) for runs in sizes]
 
@@ -119,7 +119,7 @@ def beside_table(found: Beside) -> Table:
     return table
 
 
-def scaling_table(found: Sequence[Taken]) -> Table:
+def scaling_table(found: Sequence[ScalingRow]) -> Table:
     """The figures for a terminal."""
     table = Table(title="sweeps by size", caption="ms for one more run than the row before")
     for heading in ("runs", "seconds", "peak MiB", "ms per run", "processor ms"):

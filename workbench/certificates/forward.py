@@ -120,7 +120,7 @@ def _stage(nodes: Nodes, stage: Point, number: int) -> Iterator[tuple[str, float
         yield f"pretraining {number}: output", _error(z[replica], theirs)
 
 
-def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forward.Net:
+def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forward.ReferenceNet:
     """The second form of one replica; an activation of the user's is taken as it is, to see the layers."""
     own = {name: value[replica] for name, value in point.params.items()}
     second = reference_forward.own("activations", reference_forward.ACTIVATIONS, nodes.activation)
@@ -133,7 +133,7 @@ def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forw
         units = next(point.objective.model.units(tape), None)
         f = partial(_as_it_is, units, replica)
     key = 0 if mode.keys is None else int(mode.keys[replica])
-    return reference_forward.Net(own, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key)
+    return reference_forward.ReferenceNet(own, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key)
 
 
 def _as_it_is(units: UnitTape | None, replica: int, z: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class ComparedRun(Protocol):
 
 
 @dataclass(frozen=True)
-class Column:
+class SummaryColumn:
     """A column of the table: metric, heading, and how its numbers are written."""
 
     metric: str
@@ -47,12 +47,12 @@ class Column:
 
 
 COLUMNS = (
-    Column("test/accuracy", "test acc. %", True),
-    Column("test/r2", "test R²", False),
-    Column("test/loss", "test loss", False),
-    Column("valid/loss", "valid loss", False),
-    Column("train/loss", "train loss", False),
-    Column("grad_norm/all", "grad. norm", False),
+    SummaryColumn("test/accuracy", "test acc. %", True),
+    SummaryColumn("test/r2", "test R²", False),
+    SummaryColumn("test/loss", "test loss", False),
+    SummaryColumn("valid/loss", "valid loss", False),
+    SummaryColumn("train/loss", "train loss", False),
+    SummaryColumn("grad_norm/all", "grad. norm", False),
 )
 
 
@@ -89,19 +89,21 @@ def arms_table(runs: Iterable[ComparedRun]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "metric", "mean", "low", "high", "n", *COUNTS])
 
 
-def columns_for(table: pd.DataFrame, metrics: Sequence[str] = ()) -> list[Column]:
+def columns_for(table: pd.DataFrame, metrics: Sequence[str] = ()) -> list[SummaryColumn]:
     """The columns for these metrics, or for those of COLUMNS that the table has."""
     known = {column.metric: column for column in COLUMNS}
     if not metrics:
         return [column for column in COLUMNS if column.metric in set(table["metric"])]
-    return [known.get(name, Column(name, f"{name}{' %' * _is_share(name)}", _is_share(name))) for name in metrics]
+    return [
+        known.get(name, SummaryColumn(name, f"{name}{' %' * _is_share(name)}", _is_share(name))) for name in metrics
+    ]
 
 
 def _is_share(metric: str) -> bool:
     return metric.endswith("/accuracy")
 
 
-def written(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+def written(table: pd.DataFrame, columns: Sequence[SummaryColumn]) -> pd.DataFrame:
     """The table as text, an arm per line: how many runs, and a cell ``mean ± half of the interval`` per column."""
     lines = []
     for arm, rows in table.groupby("arm", sort=False):
@@ -130,7 +132,7 @@ def as_text(table: pd.DataFrame, title: str, metrics: Sequence[str] = (), over: 
     return text
 
 
-def _cell(row: Mapping[Any, Any] | None, column: Column) -> str:
+def _cell(row: Mapping[Any, Any] | None, column: SummaryColumn) -> str:
     if row is None:
         return "-"
     scale, form, half_form = (100, ".2f", ".2f") if column.percent else (1, ".4g", ".2g")

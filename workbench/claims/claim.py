@@ -31,7 +31,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from workbench.claims.evidence import Coordinate
-from workbench.claims.rules import AnyRule, OfASample, Record
+from workbench.claims.rules import AnyRule, FrozenModel, OfASample
 from workbench.core.errors import ConfigError
 
 Role = Literal["primary", "secondary", "contradiction", "extension"]
@@ -41,7 +41,7 @@ LEAST_RATES = 5
 SEEDS = "seeds"  # a profile's key
 
 
-class Anchor(Record):
+class Anchor(FrozenModel):
     """A published result. `evidence`: ``read`` in the primary text, ``secondary`` source, or ``computed`` here."""
 
     source: Text
@@ -49,7 +49,7 @@ class Anchor(Record):
     evidence: Literal["read", "secondary", "computed"]
 
 
-class Part(Record):
+class Part(FrozenModel):
     """A sentence with the rule that decides it, in the cells of a map.
 
     `role`: a ``primary`` part decides the claim; a ``secondary`` one and an ``extension`` (what the lecture does not
@@ -79,7 +79,7 @@ class Part(Record):
         return self
 
 
-class Claim(Record):
+class Claim(FrozenModel):
     """A statement of the lecture with everything that is fixed before the first run."""
 
     title: Text

@@ -28,18 +28,18 @@ from workbench.claims.comparison_figures import STYLE
 from workbench.claims.request import SEED_OFFSET, Request
 from workbench.claims.stored_verdicts import VERDICT, read_kept
 from workbench.claims.study import Study
-from workbench.claims.verdict import Reproduction, Sweep, judge, overall
+from workbench.claims.verdict import Reproduction, SweepLink, judge, overall
 from workbench.config.arms import PALETTE
 from workbench.config.schema import Rerun, RunSpec
 from workbench.core.errors import ConfigError, unknown_name
 from workbench.engine.threads import one_thread
-from workbench.sweeps.finished_runs import make_ledger
+from workbench.sweeps.finished_runs import find_finished
 from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
 from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
 from workbench.tracking.artifacts import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink
-from workbench.tracking.reader import KeptRun, ReadVerdict, artifact, kept_runs, read_verdicts
+from workbench.tracking.reader import ReadVerdict, ReusableRun, artifact, read_verdicts, reusable_runs
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 FIGURE_INCHES = (8.0, 4.2)
@@ -209,7 +209,7 @@ class _Runs:
         self.sweep = new_sweep()
         self.metrics: set[str] = set()
         self.disagreements: list[str] = []
-        self._kept: dict[str, KeptRun] | None = None
+        self._kept: dict[str, ReusableRun] | None = None
 
     def train_kept(self, specs: list[RunSpec], arms: list[str]) -> list[Mapping[str, float]]:
         """The last metrics of the runs, of which those that are not kept are trained.
@@ -218,10 +218,10 @@ class _Runs:
         """
         if self._kept is None:
             self.sink.end_gone()
-            self._kept = kept_runs(self.sink.store, specs[0].config.tracking.experiment)
+            self._kept = reusable_runs(self.sink.store, specs[0].config.tracking.experiment)
         check_together(specs)
         jobs = in_sweep(make_jobs(specs, arms), self.sweep)
-        ledger = make_ledger(jobs, self._kept, Rerun["failed"])
+        ledger = find_finished(jobs, self._kept, Rerun["failed"])
         self.sink.tag((one.run for one in ledger.results.values()), member_tag(self.sweep), "run")
         if ledger.to_train:
             self.console.print(f"{self.name}: {len(ledger.to_train)} runs to train of {len(jobs)}", highlight=False)
@@ -232,20 +232,20 @@ class _Runs:
         for result in results:
             if result.error:
                 raise ConfigError(f"claim {self.name}: its runs must not fail: {result.job.name}: {result.error}")
-            self._kept[result.job.tags["key"]] = KeptRun(
+            self._kept[result.job.tags["key"]] = ReusableRun(
                 result.run, result.outcome, result.metrics, disagreement=result.disagreement
             )
         found = [self._kept[job.tags["key"]].metrics for job in jobs]
         self.metrics |= {name for metrics in found for name in metrics}
         return found
 
-    def links(self, run: str) -> list[Sweep]:
+    def links(self, run: str) -> list[SweepLink]:
         """Where the runs are shown, in the saved view of the sweep whose own run is `run`."""
         if not self.metrics:
             return []
         saved = self.sink.save_view(run, self.sweep, self.metrics)
         link = sweep_link(ui_base(self.sink.store), self.sink.experiment_id, self.sweep, saved)
-        return [Sweep(id=self.sweep, link=link)]
+        return [SweepLink(id=self.sweep, link=link)]
 
 
 def _figure(read: Callable[[str], bytes]) -> bytes:

@@ -44,13 +44,13 @@ class Label(StrEnum):
     out_of_scope = "out of scope"
 
 
-class Record(BaseModel):
+class FrozenModel(BaseModel):
     """A value read from yaml or JSON: unknown keys are errors, nothing changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Judgment(Record):
+class Judgment(FrozenModel):
     """A label with its numbers; None where there is no such number.
 
     `p` is that of the test behind the label, and `level` what it had to stay below.
@@ -67,7 +67,7 @@ class Judgment(Record):
     reason: str = ""
 
 
-class Rule(Record):
+class Rule(FrozenModel):
     """What all rules have in common."""
 
     @abstractmethod

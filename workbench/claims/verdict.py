@@ -6,12 +6,12 @@ from pydantic import Field
 
 from workbench.claims.claim import Anchor, Claim, Part, Role
 from workbench.claims.evidence import Cell, Coordinate
-from workbench.claims.rules import Judgment, Label, Record
+from workbench.claims.rules import FrozenModel, Judgment, Label
 from workbench.core.errors import ConfigError
 from workbench.core.stats import holm
 
 
-class CellVerdict(Record):
+class CellVerdict(FrozenModel):
     """One cell of the map, and whether it may decide: cells measured beyond the declared ones are shown only."""
 
     at: dict[str, Coordinate]
@@ -24,7 +24,7 @@ class CellVerdict(Record):
         return " ".join(f"{name}={value}" for name, value in self.at.items())
 
 
-class PartVerdict(Record):
+class PartVerdict(FrozenModel):
     """A part with its cells; `deciding` is the cell whose numbers stand for it."""
 
     name: str
@@ -38,14 +38,14 @@ class PartVerdict(Record):
     cells: list[CellVerdict]
 
 
-class Sweep(Record):
+class SweepLink(FrozenModel):
     """Runs that were trained for a verdict: a sweep's id and the address of its charts."""
 
     id: str
     link: str
 
 
-class Reproduction(Record):
+class Reproduction(FrozenModel):
     """A claim as reproduced: its verdict with everything needed to read, show and repeat it.
 
     `disagreements` say which of its runs learned by gradients that are not autograd's. `holm` is set where several
@@ -68,7 +68,7 @@ class Reproduction(Record):
     date: str
     seconds: float
     runs: int = 0
-    sweeps: list[Sweep] = Field(default_factory=list)
+    sweeps: list[SweepLink] = Field(default_factory=list)
     tuning: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
     command: str

@@ -41,7 +41,7 @@ class Train:
 
 
 @dataclass
-class Split:
+class SplitConfig:
     """Fractions of the examples for validation and test, the seed that draws them, and what is changed in them.
 
     The training part is cut to `limit` examples, a share `label_noise` of its labels is made wrong, and inputs above
@@ -66,7 +66,7 @@ class Tracking:
 
 
 @dataclass
-class Sweep:
+class SweepConfig:
     """How a multirun is trained. A pack is split where it would take more than `pack_gib` GiB, or than is free.
 
     `rerun` says what of it is trained again: what is missing, also what failed, or all. A pack in training leaves a
@@ -98,10 +98,10 @@ class Config:
     data: Any = MISSING
     diagnostics: Any = MISSING
     target: LearnedTarget = LearnedTarget["label"]
-    split: Split = field(default_factory=Split)
+    split: SplitConfig = field(default_factory=SplitConfig)
     train: Train = field(default_factory=Train)
     tracking: Tracking = field(default_factory=Tracking)
-    sweep: Sweep = field(default_factory=Sweep)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     device: Device = Device["auto"]
     dtype: Dtype = Dtype["float32"]
     certificate: bool = True

@@ -48,7 +48,7 @@ class DamagedError(WorkbenchError):
     """A file of the workbench's own that is not as it was written."""
 
 
-class Taken(WorkbenchError):
+class KeyTaken(WorkbenchError):
     """Keys that runs of others hold, which train them or are done: `runs` has their ids by key."""
 
     def __init__(self, runs: Mapping[str, str]) -> None:

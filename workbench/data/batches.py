@@ -21,7 +21,7 @@ PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
-class Part:
+class DataPart:
     """Inputs and encoded targets of one part."""
 
     x: Float[Tensor, "S N I"]
@@ -47,9 +47,9 @@ class Part:
 class PackData:
     """All parts of a pack's data; `n_classes` is None for regression."""
 
-    train: Part
-    valid: Part
-    test: Part
+    train: DataPart
+    valid: DataPart
+    test: DataPart
     split_of: Int64[Tensor, " R"]
     n_classes: int | None
 
@@ -64,7 +64,7 @@ class PackData:
         x, y = self.train.stacked
         return x.index_select(0, flat).view(replicas, size, -1), y.index_select(0, flat).view(replicas, size, -1)
 
-    def chunk(self, part: Part, start: int, stop: int) -> tuple[Units, Outputs]:
+    def chunk(self, part: DataPart, start: int, stop: int) -> tuple[Units, Outputs]:
         """Examples start:stop of a part, for every replica."""
         return self.own(part.x[:, start:stop]), self.own(part.y[:, start:stop])
 
@@ -111,10 +111,10 @@ def pack_data(
 ) -> PackData:
     """Stack distinct splits and move them to the device."""
 
-    def stacked(parts: Sequence[PartArrays]) -> Part:
+    def stacked(parts: Sequence[PartArrays]) -> DataPart:
         x = torch.stack([torch.as_tensor(part.x).to(dtype) for part in parts])
         y = torch.stack([encode(part.y, n_classes, target).to(dtype) for part in parts])
-        return Part(x.to(device), y.to(device))
+        return DataPart(x.to(device), y.to(device))
 
     train, valid, test = (stacked([getattr(one, name) for one in splits]) for name in PARTS)
     return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes)

@@ -49,7 +49,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class ObservedStep:
     """Step number `step`, counted from 1, on inputs x: parameters before (`flat` [R, P]) and after it, its gradients.
 
     The signals are looked for when they are asked for, and what it holds is overwritten by the next step.
@@ -83,7 +83,7 @@ class Snapshot:
         return {name: signal for name, signal in self.signals.items() if signal.a is not None}
 
 
-Quantity = Callable[[Snapshot], Mapping[str, PerReplicaTensor]]
+Quantity = Callable[[ObservedStep], Mapping[str, PerReplicaTensor]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class OfGradients:
 
     of: Callable[[Params], Mapping[str, PerReplicaTensor]]
 
-    def __call__(self, seen: Snapshot) -> Mapping[str, PerReplicaTensor]:
+    def __call__(self, seen: ObservedStep) -> Mapping[str, PerReplicaTensor]:
         """By layer, as every quantity."""
         return self.of(seen.grads)
 
@@ -141,8 +141,8 @@ def signals_of(model: Model, recorder: Recorder) -> dict[str, Signal]:
     return found
 
 
-def snapshot_of(
+def observed_step(
     model: Model, step: int, x: Units, flat: Tensor, params: Params, grads: Params, recorder: Recorder
-) -> Snapshot:
+) -> ObservedStep:
     """The snapshot of a recorded step; `flat` are the parameters before it."""
-    return Snapshot(step, x, flat, params, grads, partial(signals_of, model, recorder))
+    return ObservedStep(step, x, flat, params, grads, partial(signals_of, model, recorder))

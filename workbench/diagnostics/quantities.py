@@ -20,7 +20,7 @@ Var[dCost/dz] of their equation 6; sparsity is that of Glorot, Bordes and Bengio
 import torch
 
 from workbench.core.axes import PerReplicaTensor
-from workbench.diagnostics.observed_step import WEIGHTS, OfGradients, Quantity, Snapshot, norms
+from workbench.diagnostics.observed_step import WEIGHTS, ObservedStep, OfGradients, Quantity, norms
 
 
 def act_norm() -> Quantity:
@@ -80,7 +80,7 @@ def weight_norm() -> Quantity:
 def update_ratio() -> Quantity:
     """Norm of the change of W in the step over the norm of W before it; about 0.001 where a net learns well."""
 
-    def compute(seen: Snapshot) -> dict[str, PerReplicaTensor]:
+    def compute(seen: ObservedStep) -> dict[str, PerReplicaTensor]:
         change = seen.params.with_flat(seen.params.flat - seen.flat)
         return {layer: norm / seen.weight_norms[layer] for layer, norm in norms(change, WEIGHTS).items()}
 

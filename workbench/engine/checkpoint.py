@@ -32,7 +32,7 @@ TRIES = 5
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class PackState:
     """A pack after `recorded` records, at a `stage`: all that the records after them depend on.
 
     The `replicas` in training have the parameters `flat` [R, P], laid out as `layout` says, the optimizer `state` and
@@ -50,7 +50,7 @@ class Snapshot:
     layout: str
     notes: Callable[[], Mapping[str, Tensor]] = dict
 
-    def copied(self, device: torch.device | None = None) -> "Snapshot":
+    def copied(self, device: torch.device | None = None) -> "PackState":
         """The same with tensors that no training overwrites."""
         device = device or self.flat.device
         return replace(
@@ -77,7 +77,7 @@ class Snapshot:
 class Checkpoint:
     """What a file holds; `about` is whatever its writer wanted to say beside it."""
 
-    snapshot: Snapshot
+    snapshot: PackState
     records: list[Record]
     about: Mapping[str, Any]
 
@@ -107,7 +107,7 @@ def _digest_of(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def write(file: Path, snapshot: Snapshot, records: Sequence[Record], about: Mapping[str, Any]) -> None:
+def write(file: Path, snapshot: PackState, records: Sequence[Record], about: Mapping[str, Any]) -> None:
     """Put a checkpoint in the place of `file`; where that raises, the old one is untouched."""
     tensors, shape = _records_as_tensors(records)
     left = sorted(snapshot.final)
@@ -196,7 +196,7 @@ def _checkpoint_of(tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> C
         {name.removeprefix(kind): tensor for name, tensor in tensors.items() if name.startswith(kind)}
         for kind in (NOTES, STATE)
     )
-    snapshot = Snapshot(
+    snapshot = PackState(
         header["recorded"],
         header["stage"],
         tuple(header["replicas"]),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from workbench.diagnostics.histograms import Bounds, bin_rows, frame
 from workbench.diagnostics.life import Life, Mask, born, lived, unit_rows
-from workbench.diagnostics.observed_step import Snapshot
+from workbench.diagnostics.observed_step import ObservedStep
 from workbench.diagnostics.signal import expected
 from workbench.engine.replicas import Pack
 from workbench.nn.params import WEIGHT_SUFFIX, Params
@@ -54,7 +54,7 @@ def kinds(pack: Pack, params: Params) -> dict[str, Kind]:
     }
 
 
-def signal_table(snapshot: Snapshot, pack: Pack) -> Tensor:
+def signal_table(snapshot: ObservedStep, pack: Pack) -> Tensor:
     """Expected beside measured, by layer: [R, L, columns of SIGNAL], NaN where there is nothing to say."""
     *_, output = snapshot.signals.values()
     of_output = output.delta_moments[1]
@@ -84,7 +84,7 @@ class Tables:
         self._frames: tuple[Frame, ...] = ()
         self._on_device: list[Frame] = []
 
-    def see(self, snapshot: Snapshot, pack: Pack) -> None:
+    def see(self, snapshot: ObservedStep, pack: Pack) -> None:
         """A moment that leaves histograms, and if it is the first step the signal."""
         if snapshot.step == 1:
             self._signal = signal_table(snapshot, pack)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from workbench.core.axes import PerReplicaTensor
-from workbench.data.batches import PackData, Part
+from workbench.data.batches import DataPart, PackData
 from workbench.diagnostics.life import Mask
 from workbench.diagnostics.units import UnitCounts, count, joined
 from workbench.nn.objective import Objective
@@ -20,7 +20,7 @@ EXAMPLES = 512  # in a chunk, whatever the pack, so that a replica's sums are th
 
 
 def evaluate(
-    objective: Objective, params: Params, data: PackData, part: Part, units: bool = False
+    objective: Objective, params: Params, data: PackData, part: DataPart, units: bool = False
 ) -> dict[str, PerReplicaTensor]:
     """``loss`` and ``accuracy`` (``r2`` for regression), and with `units` rates per layer of units, all [R]."""
     return measure(objective, params, data, part, units)[0]
@@ -30,7 +30,7 @@ def measure(
     objective: Objective,
     params: Params,
     data: PackData,
-    part: Part,
+    part: DataPart,
     units: bool = False,
     counting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Measured:
@@ -67,7 +67,7 @@ def _sums(
     objective: Objective,
     params: Params,
     data: PackData,
-    part: Part,
+    part: DataPart,
     step: int,
     counting: Callable[[], AbstractContextManager[None]] | None,
 ) -> _Sums:
@@ -94,7 +94,7 @@ def _sums(
     return _Sums(loss, score, counts)
 
 
-def _spread(data: PackData, part: Part) -> PerReplicaTensor:
+def _spread(data: PackData, part: DataPart) -> PerReplicaTensor:
     """Squared deviations of the targets from their mean in this part."""
     spread = (part.y - part.y.mean(1, keepdim=True)).square().sum((1, 2))
     return spread.index_select(0, data.split_of)

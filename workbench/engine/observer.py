@@ -10,7 +10,7 @@ from torch import Tensor
 
 from workbench.core.axes import PerReplicaTensor
 from workbench.diagnostics.life import Mask
-from workbench.diagnostics.observed_step import OfGradients, Snapshot
+from workbench.diagnostics.observed_step import ObservedStep, OfGradients
 from workbench.diagnostics.plan import Diagnostics, stride_for
 from workbench.engine.diagnostic_tables import Columns, Notes, Tables
 from workbench.engine.meter import ALL, MARKS, MOMENTS, PARTS, TABLES, Meter
@@ -50,7 +50,7 @@ class Observer:
         self.skipped += len(scheduled.keys() - chosen)
         return frozenset(chosen)
 
-    def take(self, snapshot: Snapshot, pack: Pack, last: int) -> Metrics:
+    def take(self, snapshot: ObservedStep, pack: Pack, last: int) -> Metrics:
         """The metrics of a moment; of those with tables, the 1st, 2nd, 4th, 8th, ... and the last leave histograms."""
         metrics = self._take({name: partial(quantity, snapshot) for name, quantity in self.plan.quantities.items()})
         with_histograms = snapshot.step == last or self.taken.bit_count() == 1

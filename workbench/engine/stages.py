@@ -12,9 +12,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from workbench.data.batches import PackData, Part
+from workbench.data.batches import DataPart, PackData
 from workbench.diagnostics.plan import LIGHT, OFF, Diagnostics
-from workbench.engine.checkpoint import Snapshot
+from workbench.engine.checkpoint import PackState
 from workbench.engine.history import Record
 from workbench.engine.observer import Observer
 from workbench.engine.replicas import CONSTANT, Pack
@@ -77,7 +77,7 @@ class Pretrainer:
         return self.whole.final
 
     @property
-    def mark(self) -> Snapshot:
+    def mark(self) -> PackState:
         """What the epoch in training began with."""
         return self._part.mark if self._part else self._counted(self.whole.mark)
 
@@ -92,11 +92,11 @@ class Pretrainer:
         for record in self.whole.run(epochs):
             yield self._shifted(record)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> PackState:
         """What training goes on from, between two records of `run`."""
         return self._part.snapshot() if self._part else self._counted(self.whole.snapshot())
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: PackState) -> None:
         """Go on from a snapshot of the same pack, in whatever stage it was taken."""
         number = next((int(name.removeprefix(WHOLE)) for name in snapshot.state if name.startswith(WHOLE)), None)
         if number is None:
@@ -146,7 +146,7 @@ class Pretrainer:
         """How many there are before the stage in training."""
         return sum(stage.epochs + 1 for stage in self.stages[: self._number])
 
-    def _counted(self, snapshot: Snapshot) -> Snapshot:
+    def _counted(self, snapshot: PackState) -> PackState:
         return replace(snapshot, recorded=snapshot.recorded + self._records)
 
     def _shifted(self, record: Record) -> Record:
@@ -168,12 +168,12 @@ class _StageTrainer(Trainer):
         self.replicas = whole.replicas
         self.mark = self.snapshot().copied()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> PackState:
         own = super().snapshot()
         state = {**own.state, self.key: self.whole.params.flat}
         return replace(own, recorded=own.recorded + self.before, state=state, final=dict(self.whole.final))
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: PackState) -> None:
         super().restore(replace(snapshot, recorded=snapshot.recorded - self.before))
         del self.state[self.key]
 
@@ -194,17 +194,17 @@ def stage_pack(pack: Pack, params: Params, stage: Stage) -> Pack:
 def codes(data: PackData, params: Params, stage: Stage) -> PackData:
     """A stage's data: codes and, as targets, these again or the data's own; every replica has its own codes."""
     if not (stage.below.layers or stage.supervised):
-        train, valid = (Part(part.x, part.x) for part in (data.train, data.valid))
+        train, valid = (DataPart(part.x, part.x) for part in (data.train, data.valid))
         return PackData(train, valid, valid, data.split_of, None)
     train, valid = (_coded(data, part, params, stage) for part in (data.train, data.valid))
     own = torch.arange(len(data.split_of), device=data.split_of.device)
     return PackData(train, valid, valid, own, data.n_classes if stage.supervised else None)
 
 
-def _coded(data: PackData, part: Part, params: Params, stage: Stage) -> Part:
+def _coded(data: PackData, part: DataPart, params: Params, stage: Stage) -> DataPart:
     chunks = [data.chunk(part, start, start + CHUNK) for start in range(0, part.size, CHUNK)]
     x = torch.cat([_code(stage.below, params, own) for own, _ in chunks], 1)
-    return Part(x, torch.cat([y for _, y in chunks], 1) if stage.supervised else x)
+    return DataPart(x, torch.cat([y for _, y in chunks], 1) if stage.supervised else x)
 
 
 def _code(below: Model, params: Params, x: Tensor) -> Tensor:

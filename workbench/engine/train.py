@@ -15,9 +15,9 @@ from torch import Tensor
 from workbench.core.axes import Outputs, PerReplicaTensor, Units
 from workbench.core.errors import NumericsError
 from workbench.core.seeds import generator
-from workbench.diagnostics.observed_step import snapshot_of
+from workbench.diagnostics.observed_step import observed_step
 from workbench.diagnostics.plan import LIGHT, Diagnostics
-from workbench.engine.checkpoint import Snapshot, layout_digest
+from workbench.engine.checkpoint import PackState, layout_digest
 from workbench.engine.epoch_plan import Batch, Plan, batch_sizes
 from workbench.engine.evaluate import evaluate, measure
 from workbench.engine.failure import Failure, first_failures
@@ -126,7 +126,7 @@ class Trainer:
         self.stage += 1
         return record
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> PackState:
         """What training goes on from after a record of `run`; it shares the tensors in training.
 
         After a record inside an epoch, it is the epoch's mark.
@@ -134,7 +134,7 @@ class Trainer:
         if self._in_epoch:
             return self.mark
         orders = [order.get_state() for order in self.orders]
-        return Snapshot(
+        return PackState(
             self.recorded,
             self.stage,
             self.replicas,
@@ -146,7 +146,7 @@ class Trainer:
             self.observer.notes(),
         )
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: PackState) -> None:
         """Go on from a snapshot of the same pack, as if its records had been made here.
 
         Raises NumericsError where it is one of another program.
@@ -203,7 +203,7 @@ class Trainer:
             before = self.params.flat.clone()
         recorder, model, params = Recorder(), self.pack.objective.model, self.params
         loss = self._step(batch, recorder)
-        snapshot = snapshot_of(model, batch.number + 1, batch.x, before, params, self.grads, recorder)
+        snapshot = observed_step(model, batch.number + 1, batch.x, before, params, self.grads, recorder)
         return loss, self.observer.take(snapshot, self.pack, last)
 
     def _evaluate(self, part: str) -> Metrics:
@@ -227,7 +227,7 @@ class Trainer:
             for step, one in metrics.items()
         ]
 
-    def _drop_diverged(self, record: Record, mark: Snapshot, plan: Plan) -> Record:
+    def _drop_diverged(self, record: Record, mark: PackState, plan: Plan) -> Record:
         """Go on without the replicas whose loss was not finite; they keep what they were at the mark."""
         stopped = [int(step) for step in record.metrics.pop(_STOPPED)]
         lost = [position for position, step in enumerate(stopped) if step]

@@ -17,10 +17,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from workbench.inspect.comparison import Comparison, compare
+    from workbench.inspect.comparison import ComparisonRequest, compare
 
     sweeps = [one for one in (options.sweep, options.other) if one]
-    asked = Comparison(sweeps, options.uri, options.by, options.metric, options.format, options.table, options.out)
+    asked = ComparisonRequest(
+        sweeps, options.uri, options.by, options.metric, options.format, options.table, options.out
+    )
     compare(asked, plain_console())
     return 0
 

@@ -24,7 +24,7 @@ WAY = "write for example --out figures"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonRequest:
     """What is asked: up to two sweeps (none: the newest), by which parameters, which metrics, and what to write."""
 
     sweeps: Sequence[str] = ()
@@ -50,7 +50,7 @@ class Compared:
     shown: Table
 
 
-def compare(asked: Comparison, console: Console) -> list[Path]:
+def compare(asked: ComparisonRequest, console: Console) -> list[Path]:
     """Print the table, save it with figures and keep both with the sweep's run, or write the table alone; the files.
 
     Raises UnknownNameError for sweeps, parameters, metrics and formats that are not there.
@@ -76,10 +76,10 @@ def compare(asked: Comparison, console: Console) -> list[Path]:
         console.print(doubt, highlight=False, markup=False, soft_wrap=True)
     if len(found) > 1:
         return []
-    return _keep(found[0], compared, store, asked, console)
+    return _log_comparison(found[0], compared, store, asked, console)
 
 
-def _grouped(sweep: ReadSweep, asked: Comparison) -> ReadSweep:
+def _grouped(sweep: ReadSweep, asked: ComparisonRequest) -> ReadSweep:
     known = {name for run in sweep.runs for name in run.metrics}
     for metric in asked.metrics:
         if metric not in known:
@@ -87,7 +87,7 @@ def _grouped(sweep: ReadSweep, asked: Comparison) -> ReadSweep:
     return replace(sweep, runs=by_params(sweep.runs, asked.by)) if asked.by else sweep
 
 
-def _one(sweep: ReadSweep, asked: Comparison) -> Compared:
+def _one(sweep: ReadSweep, asked: ComparisonRequest) -> Compared:
     table = arms_table(sweep.runs)
     if asked.metrics:
         table = table[table["metric"].isin([*asked.metrics, ""])]
@@ -96,7 +96,7 @@ def _one(sweep: ReadSweep, asked: Comparison) -> Compared:
     return Compared(table, written(table, columns_for(table, asked.metrics)), shown)
 
 
-def _two(sweeps: Sequence[ReadSweep], asked: Comparison) -> Compared:
+def _two(sweeps: Sequence[ReadSweep], asked: ComparisonRequest) -> Compared:
     keys = asked.by or [key for sweep in sweeps for key in sweep.keys]
     first, second = in_common([sweep.runs for sweep in sweeps], list(dict.fromkeys(keys)))
     metrics = asked.metrics
@@ -120,7 +120,9 @@ def _export(compared: Compared, kind: str, file: str | None, console: Console) -
     return [Path(file)]
 
 
-def _keep(sweep: ReadSweep, compared: Compared, store: Store, asked: Comparison, console: Console) -> list[Path]:
+def _log_comparison(
+    sweep: ReadSweep, compared: Compared, store: Store, asked: ComparisonRequest, console: Console
+) -> list[Path]:
     from workbench.claims.comparison_figures import save_figures
     from workbench.tracking.artifacts import attach
 

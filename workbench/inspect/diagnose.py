@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from workbench.config.arms import canonical, is_number, matters
 from workbench.inspect.logged_run import Course, LoggedRun, typical
-from workbench.inspect.symptoms import GRADIENTS, RULES, Finding, Rule
+from workbench.inspect.symptoms import GRADIENTS, RULES, Finding, Symptom
 
 SCORE = "valid/loss"
 RATE = "optimizer.lr"
@@ -56,7 +56,7 @@ def _sentence(worst: Finding, course: Course, count: int, total: int) -> str:
     return f"{worst.rule}: {place}{worst.says}{among}"
 
 
-def _help(rule: Rule, run: LoggedRun, others: Sequence[LoggedRun]) -> Iterator[str]:
+def _help(rule: Symptom, run: LoggedRun, others: Sequence[LoggedRun]) -> Iterator[str]:
     tries = [one for one in rule.tries if not _has(run, one)]
     if tries:
         yield f"try: {', '.join(tries)}"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from workbench.claims.arm_summary import Column, ComparedRun, marked
+from workbench.claims.arm_summary import ComparedRun, SummaryColumn, marked
 from workbench.core.errors import unknown_name
 from workbench.core.stats import Interval, mean_interval, t_interval
 from workbench.tracking.base import disagreement_of
@@ -80,7 +80,7 @@ def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0
     return t_interval(difference, sqrt(sum(parts)), df, n, confidence)
 
 
-def written(table: pd.DataFrame, columns: Sequence[Column], names: Sequence[str]) -> pd.DataFrame:
+def written(table: pd.DataFrame, columns: Sequence[SummaryColumn], names: Sequence[str]) -> pd.DataFrame:
     """The table as text: an arm and metric per line; `names` are those of the sweeps."""
     lines = []
     for row in table.to_dict("records"):

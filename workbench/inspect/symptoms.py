@@ -35,7 +35,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Symptom:
     """`needs` are the metrics it reads (a quantity stands for all its layers), `finds` gives (layer, size, sentence).
 
     `tries` are overrides that are known to help, in the order to try them.
@@ -169,18 +169,18 @@ def _overfit(course: Course) -> Iterator[tuple[str, float, str]]:
 
 LESS = "optimizer.lr=(a third)"
 STARTS = "init=glorot or he"
-GRADIENTS = Rule("wrong gradients", (), _wrong_gradients, ())  # before all others: what they find follows from it
-RULES: Sequence[Rule] = (
-    Rule("diverged", (), _diverged, (LESS, "train.clip_norm=1", "schedule=warmup")),
-    Rule("dead units", ("dead_rate",), _dead, ("bias=small_positive", LESS, "activation=leaky_relu")),
-    Rule("saturated units", ("saturation",), _saturated, ("init=glorot", "norm=batch", "activation=relu")),
-    Rule("vanishing gradient", ("grad_norm",), _vanishing, (STARTS, "activation=relu", "norm=batch")),
-    Rule("exploding gradient", ("grad_norm",), _exploding, (STARTS, "train.clip_norm=1", "norm=batch")),
-    Rule("not learning", ("train/loss",), _unlearned, ("optimizer.lr=(three times)", "init=he", "optimizer=adam")),
-    Rule("risen loss", ("train/loss",), _risen, (LESS, "train.clip_norm=1", "schedule=warmup")),
-    Rule("restless loss", ("train/loss",), _restless, (LESS, "schedule=cosine")),
-    Rule("step size", ("update_ratio",), _steps, ("optimizer.lr=(toward 0.001 of the weights)", "schedule=warmup")),
-    Rule(
+GRADIENTS = Symptom("wrong gradients", (), _wrong_gradients, ())  # before all others: what they find follows from it
+RULES: Sequence[Symptom] = (
+    Symptom("diverged", (), _diverged, (LESS, "train.clip_norm=1", "schedule=warmup")),
+    Symptom("dead units", ("dead_rate",), _dead, ("bias=small_positive", LESS, "activation=leaky_relu")),
+    Symptom("saturated units", ("saturation",), _saturated, ("init=glorot", "norm=batch", "activation=relu")),
+    Symptom("vanishing gradient", ("grad_norm",), _vanishing, (STARTS, "activation=relu", "norm=batch")),
+    Symptom("exploding gradient", ("grad_norm",), _exploding, (STARTS, "train.clip_norm=1", "norm=batch")),
+    Symptom("not learning", ("train/loss",), _unlearned, ("optimizer.lr=(three times)", "init=he", "optimizer=adam")),
+    Symptom("risen loss", ("train/loss",), _risen, (LESS, "train.clip_norm=1", "schedule=warmup")),
+    Symptom("restless loss", ("train/loss",), _restless, (LESS, "schedule=cosine")),
+    Symptom("step size", ("update_ratio",), _steps, ("optimizer.lr=(toward 0.001 of the weights)", "schedule=warmup")),
+    Symptom(
         "overfitting", ("valid/loss", "train/loss"), _overfit, ("optimizer.weight_decay=1e-4", "train.epochs=(fewer)")
     ),
 )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from workbench.core.seeds import generator
 from workbench.lecture import textbook
-from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net, OneExample, Output
+from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net, OneExample, OutputLayer
 from workbench.nn.activations import Activation, identity, tanh
 from workbench.nn.check.gradcheck import relative_error
 
@@ -74,7 +74,7 @@ class AverageOfEachColumn(ManyExamples):
 
 
 @dataclass(frozen=True)
-class Problem:
+class MisprintProblem:
     """A small net with random parameters, examples in columns x [s_1, m] and y [s_last, m], and λ."""
 
     net: Net
@@ -113,8 +113,8 @@ class Problem:
 
 
 def problem(
-    *sizes: int, f: Callable[[], Activation] = tanh, output: Output | None = None, m: int = 6, lam: float = 0.0
-) -> Problem:
+    *sizes: int, f: Callable[[], Activation] = tanh, output: OutputLayer | None = None, m: int = 6, lam: float = 0.0
+) -> MisprintProblem:
     """Weights N(0, 2.25/fan_in), biases and inputs N(0, 1), real targets; softmax targets where `output` is given."""
     stream = generator(0, "noise", f"{sizes}")
 
@@ -127,38 +127,38 @@ def problem(
     x, y = normal(sizes[0], m), normal(sizes[-1], m)
     if output is not None:
         y = torch.nn.functional.one_hot(y.argmax(0), sizes[-1]).double().T
-    return Problem(Net(W, b, f(), output or textbook.regression(identity())), x, y, lam)
+    return MisprintProblem(Net(W, b, f(), output or textbook.regression(identity())), x, y, lam)
 
 
-def run(form: OneExample, given: Problem) -> float:
+def run(form: OneExample, given: MisprintProblem) -> float:
     """The error of a printed formula's gradient."""
     return given.error(given.gradients(form))
 
 
-def without_penalty(given: Problem) -> float:
+def without_penalty(given: MisprintProblem) -> float:
     """λW left out of the gradient, while J has it."""
     return given.error(given.gradients(lam=0.0))
 
 
-def softmax_weights_unpenalized(given: Problem) -> float:
+def softmax_weights_unpenalized(given: MisprintProblem) -> float:
     """The sum over l = 1, ..., n_l - 1 with the softmax slides' n_l: λW⁽ˡ⁾ is missing for the last l = n_l."""
     got, l = given.gradients(), given.net.last - 1
     return given.error(got._replace(dW={**got.dW, l: got.dW[l] - given.lam * given.net.W[l]}))
 
 
-def softmax_bias_left_out(given: Problem) -> float:
+def softmax_bias_left_out(given: MisprintProblem) -> float:
     """No gradient for b⁽ⁿ⁾ of the softmax: it never moves."""
     got, l = given.gradients(), given.net.last - 1
     return given.error(got._replace(db={**got.db, l: torch.zeros_like(got.db[l])}))
 
 
-def slope_of_the_hidden_units(given: Problem) -> float:
+def slope_of_the_hidden_units(given: MisprintProblem) -> float:
     """Step 2 with the hidden units' f' where the output is h = z."""
     h = given.net.output
     net = Net(
         given.net.W,
         given.net.b,
         given.net.f,
-        Output(h.h, h.cost, lambda a, y, z: (a - y) * textbook.slope(given.net.f, z)),
+        OutputLayer(h.h, h.cost, lambda a, y, z: (a - y) * textbook.slope(given.net.f, z)),
     )
     return given.error(textbook.objective(ManyExamples(), net, given.x, given.y, given.lam))

@@ -40,7 +40,7 @@ def slope(f: Activation, z: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputLayer:
     """The last layer: h = h(z), its cost(h, y) summed over the output units, and delta(h, y, z) = ∂cost/∂z.
 
     Each takes one example [s] or one example per column [s, m]; the cost is then a number or [m].
@@ -51,30 +51,30 @@ class Output:
     delta: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def regression(f: Activation) -> Output:
+def regression(f: Activation) -> OutputLayer:
     """h = f(z), ½‖h - y‖², delta = (h - y) f'(z); slide "Backpropagation: δ_i", which starts at the output layer.
 
     Targets of any size need f(z) = z, where f' = 1.
     """
-    return Output(
+    return OutputLayer(
         partial(value, f),
         lambda h, y: (h - y).square().sum(0) / 2,
         lambda h, y, z: (h - y) * slope(f, z),
     )
 
 
-def softmax() -> Output:
+def softmax() -> OutputLayer:
     """h = softmax(z), -ln p(y) with y one-hot, delta = h - y; slides "Backpropagation Algorithm: Softmax ..."."""
-    return Output(
+    return OutputLayer(
         lambda z: z.exp() / z.exp().sum(0),
         lambda h, y: -torch.xlogy(y, h).sum(0),
         lambda h, y, z: h - y,
     )
 
 
-def logistic() -> Output:
+def logistic() -> OutputLayer:
     """h = 1/(1 + exp(-z)), -ln p(y) with y in {0, 1}, delta = h - y; "Backpropagation: Logistic Regression"."""
-    return Output(
+    return OutputLayer(
         lambda z: 1 / (1 + (-z).exp()),
         lambda h, y: -(torch.xlogy(y, h) + torch.xlogy(1 - y, 1 - h)).sum(0),
         lambda h, y, z: h - y,
@@ -88,7 +88,7 @@ class Net:
     W: ByLayer
     b: ByLayer
     f: Activation
-    output: Output
+    output: OutputLayer
 
     @property
     def last(self) -> int:

@@ -99,7 +99,7 @@ class Logs:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputActivation:
     """An output activation: `predict` z -> a, and `pullback` (z, a, dc/da) -> dc/dz; `logs` of a probability."""
 
     predict: Callable[[Outputs], Outputs]
@@ -134,17 +134,17 @@ def _log_logistic_pullback(log_a: Outputs, rest: Outputs | None, grad: Outputs, 
     return own if of_rest is None else own - of_rest * log_a.exp()
 
 
-SOFTMAX = Output(
+SOFTMAX = OutputActivation(
     _softmax,
     lambda z, a, grad: a * (grad - (a * grad).sum(-1, keepdim=True)),
     logs=Logs(lambda z: (torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2), None), _log_softmax_pullback),
 )
 
 
-def elementwise(activation: Activation) -> Output:
+def elementwise(activation: Activation) -> OutputActivation:
     """An activation of the units as the output's; its constants are those it was made with."""
     constants = tuple(activation.constants.values())
-    return Output(
+    return OutputActivation(
         lambda z: activation.forward(z, *constants),
         lambda z, a, grad: activation.derivative(z, a, *constants).mul_(grad),
         tuple(activation.kinks),
@@ -152,7 +152,7 @@ def elementwise(activation: Activation) -> Output:
     )
 
 
-def compose(cost: Cost, output: Output, accepts: tuple[Target, ...]) -> Loss:
+def compose(cost: Cost, output: OutputActivation, accepts: tuple[Target, ...]) -> Loss:
     """The loss of any cost with any output activation: delta = dc/da · da/dz / B by the chain rule.
 
     A likelihood goes by way of ln a. Raises ConfigError where the output has no logarithm that it needs.
@@ -170,7 +170,7 @@ def compose(cost: Cost, output: Output, accepts: tuple[Target, ...]) -> Loss:
 
 
 def _likelihood(
-    weights: Callable[[Outputs], tuple[Outputs, Outputs | None]], output: Output, accepts: tuple[Target, ...]
+    weights: Callable[[Outputs], tuple[Outputs, Outputs | None]], output: OutputActivation, accepts: tuple[Target, ...]
 ) -> Loss:
     """c = -Σ_K [v ln a + w ln(1 - a)]: delta = dc/dln a · dln a/dz / B, and the same of 1 - a."""
     logs, probe = output.logs, torch.zeros(1, 1, 2)

@@ -81,20 +81,20 @@ def _anchors(knots: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Net:
+class PiecewiseLinearNet:
     """A model of one replica, with parameters and buffers [1, ...] in float64."""
 
     model: Model
     params: Mapping[str, Tensor]
 
     @classmethod
-    def drawn(cls, model: Model, seed: int, scheme: Scheme) -> "Net":
+    def drawn(cls, model: Model, seed: int, scheme: Scheme) -> "PiecewiseLinearNet":
         """Initial parameters by a scheme."""
         own = model.init(seed, scheme) | model.buffers(scheme)
         return cls(model, {name: value.double().unsqueeze(0) for name, value in own.items()})
 
     @classmethod
-    def of(cls, model: Model, params: Mapping[str, Tensor], replica: int) -> "Net":
+    def of(cls, model: Model, params: Mapping[str, Tensor], replica: int) -> "PiecewiseLinearNet":
         """One replica of a pack."""
         return cls(model, {name: value[replica : replica + 1].double().cpu() for name, value in params.items()})
 
@@ -192,7 +192,7 @@ def distances(curve: Curve, pieces: Pieces, points: int = 5) -> Float[Tensor, " 
     return (y - pieces.at(t.flatten(), cell)).abs().amax(1).view(len(t), points).amax(1) / y.abs().max()
 
 
-def random_net(unit: str, seed: int) -> Net:
+def random_net(unit: str, seed: int) -> PiecewiseLinearNet:
     """A net of 1 … 4 hidden layers of 2 … 16 units, 1 … 6 inputs and 3 outputs, drawn with its parameters.
 
     `unit` names an activation, or is ``maxout``, with 2 … 4 pieces.
@@ -204,10 +204,10 @@ def random_net(unit: str, seed: int) -> Net:
         model = maxout_mlp(hidden, pieces, n_in, 3)
     else:
         model = mlp(hidden, n_in, 3, getattr(activations, unit)())
-    return Net.drawn(model, seed, Scheme(he(), uniform_bias()))
+    return PiecewiseLinearNet.drawn(model, seed, Scheme(he(), uniform_bias()))
 
 
-def random_line(net: Net, seed: int, length: float = 4.0) -> tuple[Tensor, Tensor]:
+def random_line(net: PiecewiseLinearNet, seed: int, length: float = 4.0) -> tuple[Tensor, Tensor]:
     """Start and direction of a segment, t from 0 to 1, with its middle near the origin."""
     size = next(net.model.products())[1]
     middle, direction = torch.randn(2, size, generator=Generator().manual_seed(seed), dtype=torch.float64)
@@ -215,26 +215,26 @@ def random_line(net: Net, seed: int, length: float = 4.0) -> tuple[Tensor, Tenso
     return middle - direction / 2, direction
 
 
-def gaussian_relu_net(hidden: Sequence[int], seed: int) -> Net:
+def gaussian_relu_net(hidden: Sequence[int], seed: int) -> PiecewiseLinearNet:
     """A relu net of one input and output with He's normal weights and standard normal biases (Kogan et al. 2025).
 
     With these each unit of a wide net crosses 0 once on average: z of layer l has variance q = 2t² + l and z' has
     variance 2, so by Rice's formula the crossings are ∫ √(2q - (2t)²) / (π q) dt = ∫ √(2l) / (π (2t² + l)) dt = 1.
     """
     weights = Initializer(normal_noise, he().std, joint=_add_normal)
-    return Net.drawn(mlp([*hidden], 1, 1, activations.relu()), seed, Scheme(weights, constant()))
+    return PiecewiseLinearNet.drawn(mlp([*hidden], 1, 1, activations.relu()), seed, Scheme(weights, constant()))
 
 
 def _add_normal(stream: Generator, W: Tensor, b: Tensor) -> None:
     b += torch.randn(len(b), generator=stream, dtype=torch.float64)
 
 
-def regions_of_the_input(net: Net) -> int:
+def regions_of_the_input(net: PiecewiseLinearNet) -> int:
     """Linear regions of a net of one input on the whole real line."""
     return count(net.pieces(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), -inf, inf))
 
 
-def sawtooth(depth: int) -> Net:
+def sawtooth(depth: int) -> PiecewiseLinearNet:
     """Tents 2 relu(x) - 4 relu(x - ½) on one another, `depth` layers of two relu units (Telgarsky 2015, lemma 2.4).
 
     All numbers that arise on [0, 1] are dyadic, so float64 computes exactly.
@@ -244,4 +244,4 @@ def sawtooth(depth: int) -> Net:
     for number in range(2, depth + 1):
         params |= {f"l{number}.W": tent.repeat(1, 2, 1), f"l{number}.b": params["l1.b"]}
     last = {f"l{depth + 1}.W": tent.unsqueeze(0), f"l{depth + 1}.b": torch.zeros(1, 1, dtype=torch.float64)}
-    return Net(mlp([2] * depth, 1, 1, activations.relu()), params | last)
+    return PiecewiseLinearNet(mlp([2] * depth, 1, 1, activations.relu()), params | last)

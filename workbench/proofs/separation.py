@@ -34,7 +34,7 @@ class System(NamedTuple):
     c: list[Fraction]
 
 
-class Cell(NamedTuple):
+class KinkCell(NamedTuple):
     """One way to place the points on the two sides of a kink, and whether it can be."""
 
     above: tuple[bool, ...]
@@ -76,7 +76,7 @@ def best_agreement(points: Points, wanted: Sequence[int]) -> Fraction:
     )
 
 
-def kinked_regression(points: Points, values: Sequence[Number], below: Number, above: Number) -> Iterator[Cell]:
+def kinked_regression(points: Points, values: Sequence[Number], below: Number, above: Number) -> Iterator[KinkCell]:
     """Every way in which f(w·x_i + b) = y_i can hold, f(z) = above · z for z ≥ 0 and below · z for z ≤ 0.
 
     ReLU has below 0 and above 1, a leaky one the slope and 1, the absolute value -1 and 1. In a cell each point lies on
@@ -90,7 +90,7 @@ def kinked_regression(points: Points, values: Sequence[Number], below: Number, a
             for factor, bound in ((Fraction(sign), Fraction(0)), (slope, Fraction(y)), (-slope, -Fraction(y))):
                 system.A.append([factor * entry for entry in z])
                 system.c.append(bound)
-        yield Cell(sides, system, decide(*system))
+        yield KinkCell(sides, system, decide(*system))
 
 
 def _row(x: Sequence[Number]) -> list[Fraction]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from workbench.engine.checkpoint import Checkpoint, Snapshot, write
+from workbench.engine.checkpoint import Checkpoint, PackState, write
 from workbench.engine.history import Record
 
 SHARE = 0.02  # of a pack's time that its checkpoints may take
@@ -29,7 +29,7 @@ def set_aside(file: Path, why: Exception) -> Path:
 
 
 @dataclass
-class Keeper:
+class CheckpointWriter:
     """Keeps the checkpoint of one pack in `file`, every `seconds` of training and in no more than SHARE of its time.
 
     With 0 seconds it is due after every record, whatever that costs. `found` is what training goes on from, and
@@ -60,7 +60,7 @@ class Keeper:
         cost = self.spent + max(self._last, size / BYTES_PER_SECOND)
         return now - self._saved >= self.seconds and cost <= SHARE * (now - self._begun)
 
-    def save(self, snapshot: Snapshot, records: Sequence[Record]) -> None:
+    def save(self, snapshot: PackState, records: Sequence[Record]) -> None:
         """Write what holds at the end of these records; never something older than what is there."""
         if snapshot.recorded <= self.recorded or self._refused:
             return

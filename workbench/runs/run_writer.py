@@ -21,10 +21,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 
-from workbench.core.errors import Taken, TrackingError
-from workbench.engine.checkpoint import Snapshot
+from workbench.core.errors import KeyTaken, TrackingError
+from workbench.engine.checkpoint import PackState
 from workbench.engine.history import Record
-from workbench.runs.checkpoint_writer import Keeper
+from workbench.runs.checkpoint_writer import CheckpointWriter
 from workbench.tracking.base import Outcome, Rows, RunInfo, Sink
 from workbench.tracking.thinning import Thinning
 
@@ -42,14 +42,14 @@ class Ending:
     tags: Mapping[str, str]
 
 
-class Outbox:
+class RunWriter:
     """Sends the `records`, of which there may be `total`, and the ends of a pack's runs to a sink.
 
     `weights` gives the content of WEIGHTS for a replica that has ended, where it is to be kept, `digest` that of
     DIGEST, and `files` other contents by name. `closed` holds the runs that have ended and are kept, by replica.
     """
 
-    def __init__(self, sink: Sink, records: Sequence[Record], keeper: Keeper | None, total: int) -> None:
+    def __init__(self, sink: Sink, records: Sequence[Record], keeper: CheckpointWriter | None, total: int) -> None:
         self.sink, self.records, self.keeper = sink, records, keeper
         self.thinning = Thinning(total)
         self.runs: list[str] = []
@@ -70,7 +70,7 @@ class Outbox:
             self._endings = [Ending(**ending) for ending in found.about["endings"]]
             try:
                 self.sink.open_again({self.runs[replica]: infos[replica].tags for replica in self.open}, known)
-            except Taken:
+            except KeyTaken:
                 self.runs = []
                 raise
         else:
@@ -91,7 +91,7 @@ class Outbox:
         """A replica leaves the pack with the newest record."""
         self._endings.append(Ending(len(self.records), replica, outcome.value, tags))
 
-    def after_record(self, snapshot: Callable[[], Snapshot]) -> None:
+    def after_record(self, snapshot: Callable[[], PackState]) -> None:
         """Send what may be sent after a record, and before that write a checkpoint if one is due."""
         if self.keeper is None:
             self.send(len(self.records))
@@ -100,7 +100,7 @@ class Outbox:
             if self.keeper.is_due(now.size):
                 self.keep(now)
 
-    def keep(self, snapshot: Snapshot) -> None:
+    def keep(self, snapshot: PackState) -> None:
         """Write the checkpoint of a moment, then send what it holds."""
         if self.keeper:
             known = [asdict(ending) for ending in self._endings if ending.recorded <= snapshot.recorded]
@@ -163,7 +163,7 @@ class Outbox:
             self.closed |= self._ended
             self._ended.clear()
 
-    def give_up(self, mark: Snapshot, error: BaseException) -> None:
+    def give_up(self, mark: PackState, error: BaseException) -> None:
         """Send what may be sent of a pack that an error ends.
 
         What interrupts it from outside leaves a checkpoint of the `mark`; its own failure leaves none. Where the store

@@ -14,15 +14,15 @@ from workbench.certificates.trained import Looking, SpotChecks
 from workbench.config.prepare import build_pack, dataset_of, diagnostics_of
 from workbench.config.schema import RunSpec
 from workbench.core import signals
-from workbench.core.errors import NumericsError, Taken, Terminated, TrackingError
+from workbench.core.errors import KeyTaken, NumericsError, Terminated, TrackingError
 from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.checkpoint import weights_digest, weights_of
 from workbench.engine.history import Divergence, History, Record
 from workbench.engine.replicas import Pack
 from workbench.engine.stages import AnyTrainer, make_trainer
 from workbench.engine.threads import one_thread
-from workbench.runs.checkpoint_writer import Keeper
-from workbench.runs.run_writer import Outbox
+from workbench.runs.checkpoint_writer import CheckpointWriter
+from workbench.runs.run_writer import RunWriter
 from workbench.tracking.base import DatasetInfo, Outcome, RunInfo, Sink, outcome_of
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.table_files import table_files
@@ -91,7 +91,7 @@ def train_pack(
     on_record: Callable[[Record], None] = lambda record: None,
     spot_checks: SpotChecks | None = None,
     give_up: Callable[[Record], Sequence[int]] = lambda record: (),
-    keeper: Keeper | None = None,
+    keeper: CheckpointWriter | None = None,
 ) -> PackResult:
     """Train jobs that share a program as one pack.
 
@@ -102,7 +102,7 @@ def train_pack(
     begun, and the results say whose.
     """
     done = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
-    outbox = Outbox(sink, done.history.records, keeper, jobs[0].spec.epochs + 2)
+    outbox = RunWriter(sink, done.history.records, keeper, jobs[0].spec.epochs + 2)
     trainer: AnyTrainer | None = None
     try:
         trainer, pack = _begin(done.results, outbox, keeper)
@@ -118,7 +118,7 @@ def train_pack(
         outbox.flush()
         if keeper:
             keeper.remove()
-    except Taken as others:  # before any run was begun
+    except KeyTaken as others:  # before any run was begun
         for result in done.results:
             result.taken = others.runs.get(result.job.tags.get("key", ""), "")
     except BaseException as error:
@@ -131,7 +131,7 @@ def train_pack(
     return done
 
 
-def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> tuple[AnyTrainer, Pack]:
+def _begin(results: Sequence[Result], outbox: RunWriter, keeper: CheckpointWriter | None) -> tuple[AnyTrainer, Pack]:
     """Build everything, then begin the runs: what cannot be built leaves no run behind. The pack is that of all."""
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
@@ -162,7 +162,7 @@ def _begin(results: Sequence[Result], outbox: Outbox, keeper: Keeper | None) -> 
     return trainer, pack
 
 
-def _trainer(pack: Pack, batch_size: int, plan: Diagnostics, keeper: Keeper | None) -> AnyTrainer:
+def _trainer(pack: Pack, batch_size: int, plan: Diagnostics, keeper: CheckpointWriter | None) -> AnyTrainer:
     """The pack's trainer, where its checkpoint left it; a checkpoint that does not fit is set aside."""
     if keeper and keeper.found:
         trainer = make_trainer(pack, batch_size, plan)
@@ -183,20 +183,20 @@ def pack_tags(jobs: Sequence[Job]) -> list[str]:
 def _train(
     looking: Looking,
     done: PackResult,
-    outbox: Outbox,
+    outbox: RunWriter,
     on_record: Callable[[Record], None],
     give_up: Callable[[Record], Sequence[int]],
-    keeper: Keeper | None,
+    keeper: CheckpointWriter | None,
 ) -> dict[str, str]:
     """Every record of the pack, those of its checkpoint first; the tags of its spot check."""
     trainer = looking.trainer
     for record in keeper.found.records if keeper and keeper.found else ():
-        _keep(record, done)
+        _append(record, done)
         on_record(record)
         give_up(record)  # for what it remembers: what it said then is in the checkpoint
     with one_thread(is_small(trainer.pack, trainer.batch_size)):
         for record in trainer.run(done.results[0].job.spec.config.train.epochs):
-            _keep(record, done)
+            _append(record, done)
             for one in record.diverged:
                 outbox.ends(one.replica, Outcome.diverged, {**_tags_of(one), **looking.tags()})
             on_record(record)
@@ -213,7 +213,7 @@ def _train(
     return tags
 
 
-def _keep(record: Record, done: PackResult) -> None:
+def _append(record: Record, done: PackResult) -> None:
     done.history.records.append(record)
     for position, replica in enumerate(record.replicas):
         done.results[replica].metrics |= record.of(position)
@@ -228,7 +228,7 @@ def _tags_of(divergence: Divergence) -> dict[str, str]:
     return tags
 
 
-def _end_early(results: Sequence[Result], outbox: Outbox, trainer: AnyTrainer | None, error: BaseException) -> None:
+def _end_early(results: Sequence[Result], outbox: RunWriter, trainer: AnyTrainer | None, error: BaseException) -> None:
     """Send what may be sent, and end every run that is open with the reason."""
     signals.ending(error)
     outcome, reason = outcome_of(error), f"{type(error).__name__}: {error}"

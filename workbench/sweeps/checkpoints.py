@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench import __version__
-from workbench.config.schema import Rerun, Sweep
+from workbench.config.schema import Rerun, SweepConfig
 from workbench.core.errors import DamagedError
 from workbench.engine.checkpoint import Checkpoint, read, read_about
-from workbench.runs.checkpoint_writer import ASIDE, Keeper, set_aside
+from workbench.runs.checkpoint_writer import ASIDE, CheckpointWriter, set_aside
 from workbench.runs.run_writer import Ending
 from workbench.runs.train_pack import Result
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
@@ -60,7 +60,7 @@ class Checkpoints:
     anew: bool = False
 
     @classmethod
-    def of(cls, store: Store, experiment: str, settings: Sweep) -> "Checkpoints | None":
+    def of(cls, store: Store, experiment: str, settings: SweepConfig) -> "Checkpoints | None":
         """Those of an experiment by its id; None where there are to be none."""
         if settings.checkpoint_seconds is None:
             return None
@@ -110,7 +110,7 @@ class Checkpoints:
         return packs
 
     @contextmanager
-    def keeper(self, keys: Sequence[str], silent: frozenset[int]) -> Iterator[Keeper]:
+    def keeper(self, keys: Sequence[str], silent: frozenset[int]) -> Iterator[CheckpointWriter]:
         """Keeps the checkpoints of the pack of these runs, and goes on from one that was left of it."""
         about = {"version": __version__, "store": self.store, "experiment": self.experiment, "keys": list(keys)}
         identity = sha256(json.dumps(about).encode()).hexdigest()[:16]
@@ -119,7 +119,7 @@ class Checkpoints:
         try:
             usable = [] if self.anew else [left for left in self.left() if left.keys == tuple(keys)]
             taken = (_checked(file, len(keys)) for left in usable if self._take(left, file))
-            yield Keeper(file, self.seconds, about, next(filter(None, taken), None), silent)
+            yield CheckpointWriter(file, self.seconds, about, next(filter(None, taken), None), silent)
         finally:
             _in_use.discard(file)
             _tidy(file.parent)

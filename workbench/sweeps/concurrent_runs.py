@@ -13,12 +13,12 @@ from rich.console import Console
 from workbench.core.errors import StoreAway
 from workbench.runs.train_pack import Job, Result
 from workbench.sweeps.finished_runs import as_result
-from workbench.tracking.base import Held, Outcome
+from workbench.tracking.base import ClaimedKey, Outcome
 from workbench.tracking.store import member_tag
 
 if TYPE_CHECKING:
     from workbench.tracking.mlflow_sink import MlflowSink
-    from workbench.tracking.reader import KeptRun
+    from workbench.tracking.reader import ReusableRun
 
 SHORTEST, LONGEST = 0.2, 2.0  # seconds between two looks
 SECONDS_AWAY = 600.0  # that a store may be away while others train
@@ -30,7 +30,7 @@ def wait(
     taken: Mapping[int, str],
     sink: "MlflowSink",
     console: Console,
-    kept_now: Callable[[], Mapping[str, "KeptRun"]],
+    kept_now: Callable[[], Mapping[str, "ReusableRun"]],
     searching: bool,
 ) -> dict[int, Result]:
     """The results of what others make of the jobs at the positions `taken`, with the runs that others have of them.
@@ -70,7 +70,7 @@ def wait(
         pause = min(2 * pause, LONGEST)
 
 
-def _look(sink: "MlflowSink", keys: Collection[str]) -> list[Held]:
+def _look(sink: "MlflowSink", keys: Collection[str]) -> list[ClaimedKey]:
     """The runs that hold these keys, those of gone processes ended before; waits for a store that is away."""
     late = monotonic() + SECONDS_AWAY
     while True:
@@ -89,7 +89,7 @@ def _join(jobs: Sequence[Job], results: Mapping[int, Result], sink: "MlflowSink"
         sink.tag([result.run for result in results.values()], member_tag(sweep), "run")
 
 
-def _is_result(found: "KeptRun", job: Job, run: str, searching: bool) -> bool:
+def _is_result(found: "ReusableRun", job: Job, run: str, searching: bool) -> bool:
     """Whether what came of a job elsewhere is taken, or the job is to be trained here."""
     if found.id in (job.known or ()):
         return False
@@ -97,7 +97,7 @@ def _is_result(found: "KeptRun", job: Job, run: str, searching: bool) -> bool:
     return by_itself or (found.outcome is Outcome.failed and found.id == run)
 
 
-def _said(held: Sequence[Held]) -> str:
+def _said(held: Sequence[ClaimedKey]) -> str:
     owners = sorted({f"process {one.owner['pid']} on {one.owner['host']}" for one in held})
     end = f"workbench doctor --end {' '.join(one.run for one in held)}"
     return (

@@ -7,11 +7,11 @@ from hashlib import sha256
 from workbench.config.schema import Rerun
 from workbench.runs.train_pack import Job, Result
 from workbench.tracking.base import Outcome
-from workbench.tracking.reader import KeptRun
+from workbench.tracking.reader import ReusableRun
 
 
 @dataclass(frozen=True)
-class Ledger:
+class FinishedRuns:
     """Positions of the jobs to train, the results of the others, and the runs that a new try supersedes."""
 
     to_train: tuple[int, ...]
@@ -19,7 +19,7 @@ class Ledger:
     superseded: tuple[str, ...]
 
 
-def make_ledger(jobs: Sequence[Job], kept: Mapping[str, KeptRun], rerun: Rerun) -> Ledger:
+def find_finished(jobs: Sequence[Job], kept: Mapping[str, ReusableRun], rerun: Rerun) -> FinishedRuns:
     """Sort jobs by what is kept of them.
 
     ``missing`` trains what was never ended (nor is a run that a search gave up), ``failed`` also what failed or was
@@ -37,10 +37,10 @@ def make_ledger(jobs: Sequence[Job], kept: Mapping[str, KeptRun], rerun: Rerun) 
         else:
             superseded.append(found.id)
     to_train = tuple(position for position in range(len(jobs)) if position not in results)
-    return Ledger(to_train, results, tuple(superseded))
+    return FinishedRuns(to_train, results, tuple(superseded))
 
 
-def as_result(job: Job, kept: KeptRun, error: str = "") -> Result:
+def as_result(job: Job, kept: ReusableRun, error: str = "") -> Result:
     """What a store knows of a job's run, as its result."""
     return Result(job, kept.id, kept.outcome, dict(kept.metrics), error=error, disagreement=kept.disagreement)
 

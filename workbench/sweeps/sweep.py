@@ -24,7 +24,7 @@ from workbench.sweeps import preflight
 from workbench.sweeps.concurrent_runs import wait
 from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
-from workbench.sweeps.finished_runs import make_ledger, sweep_key
+from workbench.sweeps.finished_runs import find_finished, sweep_key
 from workbench.sweeps.jobs import in_sweep, make_jobs, sweep_info
 from workbench.sweeps.progress import SweepProgress
 from workbench.sweeps.pruning import Pruning
@@ -35,7 +35,7 @@ from workbench.tracking.store import Store, find_store, member_tag, run_link, sw
 
 if TYPE_CHECKING:
     from workbench.tracking.mlflow_sink import MlflowSink
-    from workbench.tracking.reader import KeptRun
+    from workbench.tracking.reader import ReusableRun
 
 INLINE = Inline()
 
@@ -126,8 +126,8 @@ def train_members(
     Runs that are `known` do not count as done by another command.
     """
     config = jobs[0].spec.config
-    kept = kept_by_key(sink.store, config.tracking.experiment)
-    ledger = make_ledger(jobs, kept, config.sweep.rerun)
+    kept = reusable_by_key(sink.store, config.tracking.experiment)
+    ledger = find_finished(jobs, kept, config.sweep.rerun)
     jobs = [replace(job, known=known) for job in in_sweep(jobs, sweep)]
     own = [position for position in ledger.results if kept[jobs[position].tags["key"]].sweep == sweep]
     sink.tag(ledger.superseded, member_tag(sweep), "superseded")
@@ -156,11 +156,11 @@ def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
     return sink
 
 
-def kept_by_key(store: Store, experiment: str) -> dict[str, "KeptRun"]:
+def reusable_by_key(store: Store, experiment: str) -> dict[str, "ReusableRun"]:
     """The ended runs of an experiment by run key."""
-    from workbench.tracking.reader import kept_runs
+    from workbench.tracking.reader import reusable_runs
 
-    return kept_runs(store, experiment)
+    return reusable_runs(store, experiment)
 
 
 def begin(sink: "MlflowSink", config: Config, key: str, describe: Callable[[str], RunInfo]) -> tuple[str, str]:
@@ -212,7 +212,7 @@ def train_jobs(
         taken = {position: result.taken for position, result in new.items() if result.taken}
         if not taken or _stops(jobs, new):
             break
-        kept_now = partial(kept_by_key, sink.store, jobs[0].spec.config.tracking.experiment)
+        kept_now = partial(reusable_by_key, sink.store, jobs[0].spec.config.tracking.experiment)
         results |= wait(jobs, taken, sink, console, kept_now, searching=pruning is not None)
     return [
         replace(results[own[position]], job=job) if own[position] in results else _not_begun(job)
@@ -254,7 +254,7 @@ def rehearse(specs: Sequence[RunSpec], console: Console, executor: Executor = IN
     config = specs[0].config
     store = find_store(config.tracking.uri)
     jobs = make_jobs(specs)
-    ledger = make_ledger(jobs, kept_by_key(store, config.tracking.experiment), config.sweep.rerun)
+    ledger = find_finished(jobs, reusable_by_key(store, config.tracking.experiment), config.sweep.rerun)
     for line in preflight.lines(jobs, ledger.to_train, executor.parallel):
         console.print(line, highlight=False, soft_wrap=True)
 

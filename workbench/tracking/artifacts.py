@@ -15,7 +15,7 @@ from mlflow.utils import file_utils, uri
 from sqlalchemy import Connection, update
 
 from workbench.core.errors import TrackingError
-from workbench.tracking.client import connect, kept_by
+from workbench.tracking.client import connect, translating_store_errors
 from workbench.tracking.safe_names import segment, within
 from workbench.tracking.sqlite import is_read_only, store_at
 from workbench.tracking.store import ARTIFACTS, Store
@@ -80,7 +80,7 @@ def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> bool:
     if is_read_only(store):
         return False
     client = connect(store, writing=True)
-    with kept_by(store):
+    with translating_store_errors(store):
         address = client.get_run(run).info.artifact_uri
         for file in files:
             log(client, run, address, file, folder)

@@ -146,7 +146,7 @@ Event = Opened | Reopened | Rows | Tagged | File | Ended
 
 
 @dataclass(frozen=True)
-class Held:
+class ClaimedKey:
     """A run that holds its key: a living process trains it, which its tags `owner` name, or it is done."""
 
     run: str
@@ -171,7 +171,7 @@ class Backend(Protocol):
         none of them begun, and TrackingError as `write`.
         """
 
-    def held(self, keys: Collection[str] | None) -> list[Held]:
+    def held(self, keys: Collection[str] | None) -> list[ClaimedKey]:
         """The runs of the experiment that hold one of these keys, or any."""
 
     def identity(self, run: str) -> str | None:
@@ -216,7 +216,7 @@ class Sink(Protocol):
 
 
 @dataclass
-class KeptRun:
+class MemoryRun:
     """A run in a `MemorySink`: `rows` are (step, time_ms, metrics), `files` contents by name."""
 
     info: RunInfo
@@ -230,11 +230,11 @@ class MemorySink:
     """Keeps runs in this process, for tests and for use from Python."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, KeptRun] = {}
+        self.runs: dict[str, MemoryRun] = {}
 
     def open(self, runs: Sequence[RunInfo], known: Collection[str] | None = None) -> list[str]:
         ids = [f"run-{len(self.runs) + number}" for number in range(len(runs))]
-        self.runs |= {run: KeptRun(info) for run, info in zip(ids, runs, strict=True)}
+        self.runs |= {run: MemoryRun(info) for run, info in zip(ids, runs, strict=True)}
         return ids
 
     def open_again(self, runs: Mapping[str, Mapping[str, str]], known: Collection[str] | None = None) -> None:

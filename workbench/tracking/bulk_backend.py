@@ -18,11 +18,11 @@ from mlflow import MlflowClient
 from mlflow.utils import file_utils, uri
 from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
 
-from workbench.core.errors import Taken, TrackingError
+from workbench.core.errors import KeyTaken, TrackingError
 from workbench.tracking import claimed_keys
 from workbench.tracking.artifacts import here
-from workbench.tracking.base import STATUS, Ended, Event, File, Held, Opened, Reopened, Rows, Tagged
-from workbench.tracking.client import kept_by
+from workbench.tracking.base import STATUS, ClaimedKey, Ended, Event, File, Opened, Reopened, Rows, Tagged
+from workbench.tracking.client import translating_store_errors
 from workbench.tracking.client_backend import CONTEXT, Calls, profile, source
 from workbench.tracking.metric_rows import METRIC, RUN, Values, latest_of, metric_rows
 from workbench.tracking.mlflow_tables import (
@@ -115,8 +115,8 @@ class Bulk:
     def params(self, tag: str, value: str) -> Sequence[Mapping[str, str]]:
         return params_of(self.engine, self.experiment_id, tag, value)
 
-    def held(self, keys: Collection[str] | None) -> list[Held]:
-        with kept_by(self.store), self.engine.connect() as connection:
+    def held(self, keys: Collection[str] | None) -> list[ClaimedKey]:
+        with translating_store_errors(self.store), self.engine.connect() as connection:
             return claimed_keys.in_tables(connection, self.experiment_id, keys)
 
     def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
@@ -124,7 +124,7 @@ class Bulk:
         claimed_keys.refuse(wanted, self.held(wanted.values()), known)  # before anything is written
         try:
             self.write(events, lambda connection: claimed_keys.only(connection, self.experiment_id, wanted, known))
-        except Taken:  # by a process that was faster since
+        except KeyTaken:  # by a process that was faster since
             for event in events:
                 if isinstance(event, Opened) and _is_local(self.location):
                     shutil.rmtree(Path(_path_of(self._artifacts(event.run))).parent, ignore_errors=True)
@@ -135,7 +135,7 @@ class Bulk:
         batch, self._begun = _Batch(), set()
         for event in events:
             batch.add(event)
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             local = _is_local(self.location)
             if local:
                 self._write_files(batch.files)

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from sqlalchemy import Connection, select
 
-from workbench.core.errors import Taken
-from workbench.tracking.base import Event, Held, Opened, Outcome, Reopened
+from workbench.core.errors import KeyTaken
+from workbench.tracking.base import ClaimedKey, Event, Opened, Outcome, Reopened
 from workbench.tracking.client import search_all
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.mlflow_tables import RUNNING, RUNS, TAGS
@@ -38,11 +38,11 @@ def keys_of(events: Iterable[Event]) -> dict[str, str]:
     return {run: tags["key"] for run, tags in tags_of(events).items()}
 
 
-def refuse(wanted: Mapping[str, str], held: Iterable[Held], known: Container[str]) -> None:
+def refuse(wanted: Mapping[str, str], held: Iterable[ClaimedKey], known: Container[str]) -> None:
     """Raise Taken where a key is held by a run that is neither `known` nor one of those `wanted`."""
     taken = {one.key: one.run for one in held if one.run not in known and one.run not in wanted}
     if taken:
-        raise Taken(taken)
+        raise KeyTaken(taken)
 
 
 def only(connection: Connection, experiment_id: int, wanted: Mapping[str, str], known: Container[str]) -> None:
@@ -52,9 +52,9 @@ def only(connection: Connection, experiment_id: int, wanted: Mapping[str, str], 
     refuse(wanted, in_tables(connection, experiment_id, wanted.values()), known)
 
 
-def in_tables(connection: Connection, experiment_id: int, keys: Collection[str] | None) -> list[Held]:
+def in_tables(connection: Connection, experiment_id: int, keys: Collection[str] | None) -> list[ClaimedKey]:
     """Those that hold one of these keys, or any, in an experiment."""
-    found: list[Held] = []
+    found: list[ClaimedKey] = []
     members = select(TAGS.c.run_uuid, TAGS.c.value, RUNS.c.status).join(RUNS, RUNS.c.run_uuid == TAGS.c.run_uuid)
     members = members.where(RUNS.c.experiment_id == experiment_id, RUNS.c.lifecycle_stage == "active")
     members = members.where(TAGS.c.key == "key", RUNS.c.status.in_((RUNNING, "FINISHED")))
@@ -79,7 +79,7 @@ def _tags_of(connection: Connection, runs: Iterable[str]) -> dict[str, dict[str,
     return found
 
 
-def by_search(client: MlflowClient, experiment_id: str, keys: Container[str] | None) -> list[Held]:
+def by_search(client: MlflowClient, experiment_id: str, keys: Container[str] | None) -> list[ClaimedKey]:
     """The same by MLflow's search: of those that are done, the ones that have ended since this process began."""
     runs: list[Run] = []
     for wanted in (f"attributes.status = '{RUNNING}'", f"attributes.end_time > {_begun_ms - LATE_MS}"):
@@ -91,18 +91,20 @@ def by_search(client: MlflowClient, experiment_id: str, keys: Container[str] | N
     )
 
 
-def _holding(runs: Iterable[tuple[str, str, str, Mapping[str, str], bool]]) -> list[Held]:
+def _holding(runs: Iterable[tuple[str, str, str, Mapping[str, str], bool]]) -> list[ClaimedKey]:
     """Those that hold their key; not what another call in this process left open."""
     held = []
     for run, key, status, tags, is_sure in runs:
         owner = {name: tags.get(name, "") for name in OWNER}
         is_done = tags.get("outcome") in DONE
         if is_done or (status == RUNNING and owner != owner_tags() and not owner_is_gone(tags)):
-            held.append(Held(run, key, owner, is_done, is_sure or is_done))
+            held.append(ClaimedKey(run, key, owner, is_done, is_sure or is_done))
     return held
 
 
-def agree(wanted: Mapping[str, Mapping[str, str]], look: Callable[[], Iterable[Held]], known: Container[str]) -> None:
+def agree(
+    wanted: Mapping[str, Mapping[str, str]], look: Callable[[], Iterable[ClaimedKey]], known: Container[str]
+) -> None:
     """Wait until the runs that are `wanted`, which are begun with these tags, are the only ones of their keys.
 
     `look` gives those that hold the keys. Raises Taken where others stay.

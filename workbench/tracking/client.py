@@ -56,7 +56,7 @@ _SERVER_ERRORS = 500
 
 
 @contextmanager
-def kept_by(store: Store) -> Iterator[None]:
+def translating_store_errors(store: Store) -> Iterator[None]:
     """Turn what MLflow and its database raise into TrackingError, and into StoreAway where it may go better later."""
     try:
         yield
@@ -129,10 +129,10 @@ def connect(store: Store, writing: bool = False) -> MlflowClient:
     A database that may only be read is read without a lock. Raises StoreAway for a store that cannot be reached, within
     seconds, and TrackingError for a database that this user may not read or, when `writing`, write to.
     """
-    with kept_by(store):
+    with translating_store_errors(store):
         check_access(store, writing)
         only_read = is_read_only(store)
-    with kept_by(store), nullcontext() if only_read else _first(store):
+    with translating_store_errors(store), nullcontext() if only_read else _first(store):
         if store.file is not None:
             _look_at(store.file)
             if not only_read:

@@ -9,23 +9,23 @@ from tempfile import TemporaryDirectory
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
-from workbench.core.errors import Taken
+from workbench.core.errors import KeyTaken
 from workbench.tracking import claimed_keys
 from workbench.tracking.artifacts import log
 from workbench.tracking.base import (
     STATUS,
+    ClaimedKey,
     DatasetInfo,
     Ended,
     Event,
     File,
-    Held,
     Opened,
     Outcome,
     Reopened,
     Rows,
     Tagged,
 )
-from workbench.tracking.client import kept_by, search_all
+from workbench.tracking.client import search_all, translating_store_errors
 from workbench.tracking.safe_names import within
 from workbench.tracking.store import Store
 
@@ -60,15 +60,15 @@ class Calls:
     def _tagged(self, tag: str, value: str) -> list[Run]:
         return search_all(self.client, [self.experiment_id], f"tags.`{tag}` = '{value}'")
 
-    def held(self, keys: Collection[str] | None) -> list[Held]:
-        with kept_by(self.store):
+    def held(self, keys: Collection[str] | None) -> list[ClaimedKey]:
+        with translating_store_errors(self.store):
             return claimed_keys.by_search(self.client, self.experiment_id, keys)
 
     def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
         tags, keys = claimed_keys.tags_of(events), claimed_keys.keys_of(events)
         claimed_keys.refuse(keys, self.held(keys.values()), known)  # before anything is begun
         ids: dict[str, Mapping[str, str]] = {}
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             for event in events:
                 match event:
                     case Opened():
@@ -78,14 +78,14 @@ class Calls:
                         ids[self._id(event.run)] = tags[event.run]
         try:
             claimed_keys.agree(ids, lambda: self.held(keys.values()), known)
-        except Taken:
+        except KeyTaken:
             self._give_way(events)
             raise
         return not any(isinstance(event, Opened) for event in events)
 
     def _give_way(self, events: Sequence[Event]) -> None:
         """Leave runs to others that were begun at the same time."""
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             for event in events:
                 match event:
                     case Opened():
@@ -95,7 +95,7 @@ class Calls:
 
     def write(self, events: Sequence[Event]) -> None:
         self._rows.clear()
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             for event in events:
                 match event:
                     case Rows():

@@ -13,7 +13,7 @@ from workbench.core.bounded_yaml import MOST_BYTES, parse_yaml
 from workbench.core.errors import ConfigError, TrackingError, UnknownNameError, unknown_name
 from workbench.core.plain_text import one_line
 from workbench.tracking.artifacts import listed, read
-from workbench.tracking.client import PAGE, connect, kept_by, search_all
+from workbench.tracking.client import PAGE, connect, search_all, translating_store_errors
 from workbench.tracking.metric_series import series_of_runs
 from workbench.tracking.mlflow_environment import usual_experiments
 from workbench.tracking.mlflow_sink import CONFIG
@@ -54,21 +54,21 @@ def find_run(store: Store, name: str | None) -> FullRun:
     if store.is_missing:
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         return _full(client, _found(client, name, store))
 
 
 def runs_where(store: Store, experiment_id: str, wanted: str) -> Sequence[Run]:
     """Every run of an experiment that MLflow's search finds."""
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         return search_all(client, [experiment_id], wanted)
 
 
 def read_run(store: Store, run: str) -> FullRun:
     """The run with this id."""
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         return _full(client, client.get_run(run))
 
 

@@ -13,15 +13,15 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from workbench.core.credentials import bare, without_credentials
-from workbench.core.errors import StoreAway, Taken, TrackingError
+from workbench.core.errors import KeyTaken, StoreAway, TrackingError
 from workbench.tracking.artifacts import bring_along, location
 from workbench.tracking.base import (
     STATUS,
     Backend,
+    ClaimedKey,
     Ended,
     Event,
     File,
-    Held,
     Opened,
     Outcome,
     Reopened,
@@ -31,17 +31,17 @@ from workbench.tracking.base import (
     outcome_of,
 )
 from workbench.tracking.bulk_backend import Bulk
-from workbench.tracking.client import connect, kept_by, search_all, undivided
+from workbench.tracking.client import connect, search_all, translating_store_errors, undivided
 from workbench.tracking.client_backend import Calls, found
 from workbench.tracking.history_file import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
 from workbench.tracking.missing_database import refuse_another
 from workbench.tracking.mlflow_limits import check_experiment, check_name, shortened
 from workbench.tracking.mlflow_tables import engine_of
-from workbench.tracking.resilient_backend import Patient
+from workbench.tracking.resilient_backend import ResilientBackend
 from workbench.tracking.saved_view import share
 from workbench.tracking.store import Store, member_tag
-from workbench.tracking.unsent_files import Head, Spool
+from workbench.tracking.unsent_files import Head, UnsentFile
 from workbench.tracking.writer_thread import Writer
 
 DONE = {outcome.value for outcome, status in STATUS.items() if status == "FINISHED"}
@@ -66,17 +66,17 @@ class MlflowSink:
         refuse_another(store)
         self.client = connect(store, writing=True)
         self.experiment_id = experiment_id or self._experiment(experiment)
-        with kept_by(store):
+        with translating_store_errors(store):
             bring_along(self.client, self.experiment_id)
             self.backend = backend_of(self.client, store, self.experiment_id)
             name = experiment or str(self.client.get_experiment(self.experiment_id).name)
-        spool = Spool(store, Head(store.name, name, self.experiment_id))
-        self.patient = Patient(self.backend, spool, store.file)
+        spool = UnsentFile(store, Head(store.name, name, self.experiment_id))
+        self.patient = ResilientBackend(self.backend, spool, store.file)
         self.writer = Writer(self.patient.write)
         self._missed: list[Callable[[], object]] = []  # to be done once the store is back
 
     def _experiment(self, name: str) -> str:
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             found = self.client.get_experiment_by_name(name)
             if found is None:
                 try:
@@ -102,7 +102,7 @@ class MlflowSink:
                 some = list(waiting)[: self.backend.at_once]
                 part = [event for run in some for event in waiting.pop(run)]
                 self._now(some, opened, partial(self.patient.write, part))
-        except Taken:  # with none of them begun
+        except KeyTaken:  # with none of them begun
             raise
         except BaseException as error:
             with suppress(TrackingError):  # what stopped this is said already
@@ -127,7 +127,7 @@ class MlflowSink:
         else:
             self.writer.now(lambda: self.patient.begin(events, known))
 
-    def held(self, keys: Collection[str]) -> list[Held]:
+    def held(self, keys: Collection[str]) -> list[ClaimedKey]:
         """The runs of the experiment that hold one of these keys."""
         return self.backend.held(keys)
 
@@ -173,12 +173,12 @@ class MlflowSink:
 
     def end_gone(self) -> None:
         """End the runs of the experiment whose process is gone: as killed, or as it had said before."""
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             open_runs = search_all(self.client, [self.experiment_id], "attributes.status = 'RUNNING'")
         for run in open_runs:
             if not owner_is_gone(run.data.tags):
                 continue
-            with kept_by(self.store):
+            with translating_store_errors(self.store):
                 tags = self.client.get_run(run.info.run_id).data.tags
             if not owner_is_gone(tags):  # another has gone on with it since
                 continue
@@ -191,12 +191,12 @@ class MlflowSink:
         """The id by which the store knows a run that was begun while it was away."""
         if isinstance(self.backend, Bulk):
             return run
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             return self.backend.identity(run) or found(self.client, self.experiment_id, run) or run
 
     def unfinished(self, runs: Mapping[str, str]) -> bool:
         """Whether each of these runs is there, is of the key that is given for it, and has not ended by itself."""
-        with kept_by(self.store):
+        with translating_store_errors(self.store):
             for identity, key in runs.items():
                 try:
                     run = self.client.get_run(self.known(identity))
@@ -216,7 +216,7 @@ class MlflowSink:
         """
         try:
             self._catch_up()
-            with kept_by(self.store):
+            with translating_store_errors(self.store):
                 members = self.backend.members(member_tag(sweep), "run")
             ids = {run: run if run in members else self.known(run) for run in shown}
         except StoreAway:
@@ -233,7 +233,7 @@ class MlflowSink:
         """
         try:
             self._catch_up()
-            with kept_by(self.store):
+            with translating_store_errors(self.store):
                 saved = share(
                     self.client,
                     self.experiment_id,

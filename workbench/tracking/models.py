@@ -16,7 +16,7 @@ from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 from torch import nn
 
-from workbench.tracking.client import connect, kept_by
+from workbench.tracking.client import connect, translating_store_errors
 from workbench.tracking.sqlite import engine_uri
 from workbench.tracking.store import Store
 
@@ -34,7 +34,7 @@ def log_model(store: Store, run: str, module: nn.Module, inputs: NDArray[np.floa
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(engine_uri(store))
     try:
-        with kept_by(store), _quiet():
+        with translating_store_errors(store), _quiet():
             client = connect(store, writing=True)
             kept = client.get_run(run)
             model = client.create_logged_model(  # else it would lie in another experiment

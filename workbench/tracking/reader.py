@@ -11,7 +11,7 @@ from workbench.core.errors import TrackingError, unknown_name
 from workbench.core.plain_text import one_line
 from workbench.tracking.artifacts import read
 from workbench.tracking.base import CERTIFICATE_TAGS, Outcome, disagreement_of
-from workbench.tracking.client import connect, kept_by, search_all
+from workbench.tracking.client import connect, search_all, translating_store_errors
 from workbench.tracking.metric_series import series_of_runs
 from workbench.tracking.mlflow_environment import usual_experiments
 from workbench.tracking.mlflow_sink import VIEW_TAG
@@ -70,7 +70,7 @@ def read_sweep(
     if store.is_missing:
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         own, members = _found(client, store, sweep)
         runs = sorted(members, key=_made)
         series = series_of_runs(client, runs, wanted) if histories else {}
@@ -148,7 +148,7 @@ def newest_link(store: Store, base: str) -> str:
 
 
 @dataclass(frozen=True)
-class KeptRun:
+class ReusableRun:
     """A run that ended: its id, how, its last metrics, the sweep that trained it, and how its gradients are wrong."""
 
     id: str
@@ -163,18 +163,18 @@ class KeptRun:
         return self.outcome in (Outcome.finished, Outcome.diverged)
 
 
-def kept_runs(store: Store, experiment: str) -> dict[str, KeptRun]:
+def reusable_runs(store: Store, experiment: str) -> dict[str, ReusableRun]:
     """The ended runs of an experiment by run key; of several with one key the one that is done, then the newest.
 
     A run without a key, or with an outcome that nobody knows, is no run to take the place of another.
     """
-    found: dict[str, KeptRun] = {}
+    found: dict[str, ReusableRun] = {}
     for run in sorted(_ended(store, experiment), key=lambda run: run.start_ms):
         key, said = run.tags.get("key"), run.tags.get("outcome", Outcome.failed.value)
         if not key:
             continue
         outcome = Outcome(said) if said in OUTCOMES else Outcome.failed
-        kept = KeptRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""), disagreement_of(run.tags))
+        kept = ReusableRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""), disagreement_of(run.tags))
         if kept.is_done or key not in found or not found[key].is_done:
             found[key] = kept
     return found
@@ -185,7 +185,7 @@ def _ended(store: Store, experiment: str) -> list[EndedRun]:
     if store.is_missing:
         return []
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         named = client.get_experiment_by_name(experiment)
         if named is None:
             return []
@@ -205,7 +205,7 @@ def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
 
 def tags_of(store: Store, run: str) -> Mapping[str, str]:
     """The tags of a run."""
-    with kept_by(store):
+    with translating_store_errors(store):
         tags: Mapping[str, str] = connect(store).get_run(run).data.tags
         return tags
 
@@ -213,7 +213,7 @@ def tags_of(store: Store, run: str) -> Mapping[str, str]:
 def series(store: Store, runs: Sequence[str], metric: str) -> list[list[float]]:
     """One metric of every run, over its steps."""
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         stored = [as_stored(client.get_run(run)) for run in runs]
         found = series_of_runs(client, stored, lambda name: name == metric)
     return [[value for _, value in found[run].get(metric, [])] for run in runs]
@@ -238,7 +238,7 @@ def read_verdicts(store: Store) -> list[ReadVerdict]:
 def artifact(store: Store, run: str, path: str) -> bytes:
     """The content of a file kept with a run."""
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         return read(client, run, client.get_run(run).info.artifact_uri, path)
 
 
@@ -247,7 +247,7 @@ def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
     if store.is_missing:
         return []
     client = connect(store)
-    with kept_by(store):
+    with translating_store_errors(store):
         if experiment is None:
             return search_all(client, [found.experiment_id for found in client.search_experiments()], wanted)
         found = client.get_experiment_by_name(experiment)

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from workbench.core.errors import StoreAway, TrackingError
 from workbench.tracking.base import Backend, Ended, Event, Opened, Rows
-from workbench.tracking.client import kept_by, search_all
+from workbench.tracking.client import search_all, translating_store_errors
 from workbench.tracking.event_lines import line_of
 from workbench.tracking.missing_database import way_out
 from workbench.tracking.mlflow_sink import DONE, ERROR_TAG, MlflowSink, backend_of
@@ -76,7 +76,7 @@ def _send(store: Store, left: Unsent) -> Sent:
         if store.file is not None and not store.file.exists():  # a new one would know none of these runs
             raise TrackingError(f"tracking: there is no database {store.file}; {way_out(store)}")
         sink = MlflowSink(store, left.head.experiment)
-        with kept_by(store):
+        with translating_store_errors(store):
             backend = backend_of(sink.client, store, sink.experiment_id, again=True)
         for some, _ in read(left.file):
             events = _write(backend, some, left.file)
@@ -127,7 +127,7 @@ def _mend(sink: MlflowSink, ended: Sequence[Ended]) -> dict[str, str]:
     The sweeps whose own runs have ended, by own run.
     """
     pages = {}
-    with kept_by(sink.store):
+    with translating_store_errors(sink.store):
         for event in ended:
             run = sink.known(event.run)
             tags = sink.client.get_run(run).data.tags
@@ -141,7 +141,7 @@ def _mend(sink: MlflowSink, ended: Sequence[Ended]) -> dict[str, str]:
 def _show(sink: MlflowSink, sweeps: Collection[str], pages: Mapping[str, str]) -> None:
     """Do for sweeps what could not be done while the store was away: each key once, and the page of charts."""
     for sweep in sorted({*sweeps, *pages.values()}):
-        with kept_by(sink.store):
+        with translating_store_errors(sink.store):
             runs = search_all(sink.client, [sink.experiment_id], f"tags.`{member_tag(sweep)}` = 'run'")
         newest: dict[str, Run] = {}
         for run in sorted(runs, key=lambda run: (run.data.tags.get("outcome") in DONE, run.info.start_time)):

@@ -10,18 +10,18 @@ from time import monotonic
 from workbench.core.errors import StoreAway
 from workbench.tracking.base import Backend, Event, Opened
 from workbench.tracking.sqlite import let_go
-from workbench.tracking.unsent_files import Spool
+from workbench.tracking.unsent_files import UnsentFile
 
 SHORTEST, LONGEST = 1.0, 30.0  # seconds between two attempts
 
 
-class Patient:
+class ResilientBackend:
     """Writes through a backend: raises TrackingError for what is refused, not for a store that is away.
 
     `file` is the store's database, if it is one file.
     """
 
-    def __init__(self, backend: Backend, spool: Spool, file: Path | None) -> None:
+    def __init__(self, backend: Backend, spool: UnsentFile, file: Path | None) -> None:
         self.backend, self.spool, self.file = backend, spool, file
         self._inode = _inode(file)
         self._spooled: set[str] = set()

@@ -44,7 +44,7 @@ class Head:
 _HEAD = TypeAdapter(Head)
 
 
-class Spool:
+class UnsentFile:
     """Events of this process for one experiment of a store, in a file that is there only while it holds some."""
 
     def __init__(self, store: Store, head: Head) -> None:

@@ -64,7 +64,7 @@ def steps(spec: RunSpec, worked: Worked) -> Iterator[Step]:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputWords:
     """The output layer in words: h(z), the cost of one example, and delta; `targets` is what y becomes, if anything."""
 
     h: str
@@ -74,7 +74,7 @@ class Output:
     smoothing: float = 0.0
 
 
-def output_of(spec: RunSpec) -> Output:
+def output_of(spec: RunSpec) -> OutputWords:
     """The lecture's formulas for the run's loss; of a loss of the user's, what they stand for."""
     node, name = spec.resolved["loss"], spec.choices["loss"]
     kind, smoothing = str(node["_target_"]).removeprefix(LOSSES), float(node.get("smoothing", 0.0))
@@ -84,18 +84,18 @@ def output_of(spec: RunSpec) -> Output:
             f = str(spec.settings.get("loss.output", "identity"))
             shapes = {"identity": "z", "sigmoid": LOGISTIC}
             delta = "h − y" if f == "identity" else "(h − y) ∘ h′(z)"
-            return Output(shapes.get(f, f"{f}(z)"), "½‖h − y‖²", delta)
+            return OutputWords(shapes.get(f, f"{f}(z)"), "½‖h − y‖²", delta)
         case "softmax_mse":
-            return Output("softmax(z)", "1/K ‖h − y‖²", "2/K h ∘ (e − Σ h e)")
+            return OutputWords("softmax(z)", "1/K ‖h − y‖²", "2/K h ∘ (e − Σ h e)")
         case "binary_nll":
             targets = "(1 − s) y + s/2" if smoothing else ""
-            return Output(LOGISTIC, f"−[{y} ln h + (1 − {y}) ln(1 − h)]", f"h − {y}", targets, smoothing)
+            return OutputWords(LOGISTIC, f"−[{y} ln h + (1 − {y}) ln(1 − h)]", f"h − {y}", targets, smoothing)
         case "softmax_nll":
             targets = "(1 − s) y + s/K" if smoothing else ""
-            return Output("softmax(z)", f"−Σ {y} ln h", f"h − {y}", targets, smoothing)
+            return OutputWords("softmax(z)", f"−Σ {y} ln h", f"h − {y}", targets, smoothing)
         case "perceptron":
-            return Output("1 if z ≥ 0 else 0", "(h − y) z", "h − y")
-    return Output("h(z)", f"{name}(z, y)", "")
+            return OutputWords("1 if z ≥ 0 else 0", "(h − y) z", "h − y")
+    return OutputWords("h(z)", f"{name}(z, y)", "")
 
 
 def _net(spec: RunSpec, worked: Worked) -> Iterator[Step]:
@@ -155,7 +155,7 @@ def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
         )
 
 
-def _output_delta(output: Output, worked: Worked) -> Iterator[Step]:
+def _output_delta(output: OutputWords, worked: Worked) -> Iterator[Step]:
     """delta of the output layer, with numbers filled in where it is made of h and y."""
     last = worked.last
     delta, h, y = _at("δ", last), worked.a[last], _moved(worked, output)
@@ -174,7 +174,7 @@ def _output_delta(output: Output, worked: Worked) -> Iterator[Step]:
         yield Equation(delta, f"∂C/∂{_at('z', last)}", _column(worked.delta[last]))
 
 
-def _moved(worked: Worked, output: Output) -> Tensor:
+def _moved(worked: Worked, output: OutputWords) -> Tensor:
     """The targets, moved toward equal shares where they are smoothed."""
     share = 2 if len(worked.y) == 1 else len(worked.y)
     return worked.y * (1 - output.smoothing) + output.smoothing / share

@@ -64,7 +64,7 @@ OUTPUTS: dict[str, Function] = {  # z -> h, where the loss has no activation for
 
 
 @dataclass
-class Net:
+class ReferenceNet:
     """One replica: parameters and buffers by name, its activation, and its norm (``batch``, ``layer``, or empty).
 
     A pass in `training` needs the `key` that its masks are made of. `seen` is what it computed: (name, ``z`` or ``a``).
@@ -132,11 +132,11 @@ def _lowbias32(x: int) -> int:
     return x ^ (x >> 16)
 
 
-def _perceptron(net: Net, x: Tensor) -> Tensor:
+def _perceptron(net: ReferenceNet, x: Tensor) -> Tensor:
     return net.affine("l1", x)
 
 
-def _mlp(net: Net, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
+def _mlp(net: ReferenceNet, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
     for number in range(1, len(hidden) + 1):
         name = f"l{number}"
         x = net.units(name, net.normalized(name, net.affine(name, x)))
@@ -144,11 +144,11 @@ def _mlp(net: Net, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor
     return net.affine(f"l{len(hidden) + 1}", x)
 
 
-def _autoencoder(net: Net, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
+def _autoencoder(net: ReferenceNet, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
     return _mlp(net, x, [*hidden, *hidden[-2::-1]], dropout)
 
 
-def _maxout_mlp(net: Net, x: Tensor, hidden: list[int], pieces: int, dropout: float = 0.0) -> Tensor:
+def _maxout_mlp(net: ReferenceNet, x: Tensor, hidden: list[int], pieces: int, dropout: float = 0.0) -> Tensor:
     for number, width in enumerate(hidden, start=1):
         x = net.normalized(f"l{number}", net.maxout(f"l{number}", x, width))
         x = net.dropped(f"l{number}", x, dropout)
@@ -156,7 +156,7 @@ def _maxout_mlp(net: Net, x: Tensor, hidden: list[int], pieces: int, dropout: fl
 
 
 def _residual_mlp(
-    net: Net,
+    net: ReferenceNet,
     x: Tensor,
     width: int,
     blocks: int,
@@ -184,7 +184,7 @@ def _residual_mlp(
     return net.affine(last, x if order == "affine_first" else net.units(last, x))
 
 
-def _highway_mlp(net: Net, x: Tensor, width: int, depth: int, gate_bias: float = -1.0) -> Tensor:
+def _highway_mlp(net: ReferenceNet, x: Tensor, width: int, depth: int, gate_bias: float = -1.0) -> Tensor:
     x = net.units("l1", net.normalized("l1", net.affine("l1", x)))
     for number in range(2, depth + 2):
         x = net.normalized(f"l{number}", net.highway(f"l{number}", x))
@@ -201,7 +201,7 @@ ARCHITECTURES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def autoencoded(net: Net, x: Tensor, number: int) -> Tensor:
+def autoencoded(net: ReferenceNet, x: Tensor, number: int) -> Tensor:
     """What the auto-encoder of one layer gives back: by weights of its own, or by the encoder's."""
     name = f"l{number}"
     a = net.units(name, net.normalized(name, net.affine(name, x)))

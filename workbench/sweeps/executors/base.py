@@ -7,7 +7,7 @@ from typing import Protocol
 
 from workbench.certificates.trained import SpotChecks
 from workbench.engine.history import Record
-from workbench.runs.checkpoint_writer import Keeper
+from workbench.runs.checkpoint_writer import CheckpointWriter
 from workbench.runs.train_pack import Job, Result, train_pack
 from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.pruning import Pruning
@@ -49,7 +49,7 @@ class PackTask:
         silent = self.silent
         return sum(job.spec.epochs for number, job in enumerate(self.jobs) if number not in silent)
 
-    def keeper(self) -> AbstractContextManager[Keeper | None]:
+    def keeper(self) -> AbstractContextManager[CheckpointWriter | None]:
         """What keeps its checkpoint while it is trained."""
         if self.checkpoints is None:
             return nullcontext()

@@ -21,8 +21,8 @@ from workbench.sweeps.executors.ray_board import Board
 from workbench.sweeps.executors.remote import (
     SECONDS_TO_END,
     Brief,
-    Pack,
     Place,
+    SubmittedPack,
     brief,
     check_reach,
     end_all,
@@ -131,7 +131,7 @@ class _Flight:
         self.place = Place(sink.store.uri, sink.experiment_id, executor.cpus)
         self.train = self.ray.remote(num_cpus=executor.cpus, num_gpus=executor.gpus, max_retries=0)(_train)
         self.board = self._board()
-        self.going: dict[Any, tuple[str, Pack]] = {}
+        self.going: dict[Any, tuple[str, SubmittedPack]] = {}
         self.shown: dict[str, int] = {}  # epochs that the bar has, by the name of a try
         self.retried: list[PackTask] = []
         self.seen = monotonic()  # when a node with room for a pack was last alive
@@ -147,7 +147,7 @@ class _Flight:
         """Yield packs as they end."""
         try:
             for task in tasks:
-                self._send(Pack(task))
+                self._send(SubmittedPack(task))
             while self.going:
                 for ref in self._wait():
                     yield from self._take(ref)
@@ -159,7 +159,7 @@ class _Flight:
                 with self.undivided():
                     self._cancel()
 
-    def _send(self, pack: Pack) -> None:
+    def _send(self, pack: SubmittedPack) -> None:
         name = f"{pack.task.positions[0]}.{pack.losses}"
         with self.undivided():
             self.going[self.train.remote(pack.left, self.place, self.board, name)] = (name, pack)

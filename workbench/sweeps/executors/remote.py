@@ -115,7 +115,7 @@ def _keys_of(task: PackTask) -> set[str]:
 
 
 @dataclass
-class Pack:
+class SubmittedPack:
     """A task on its way: what workers that were lost had done of it, by position, and how many they were."""
 
     task: PackTask
