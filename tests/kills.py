@@ -31,7 +31,7 @@ import workbench.engine.checkpoint as checkpoint
 import workbench.engine.train as training
 import workbench.tracking.writer_thread as writer
 from tests.shown import ShownSweep, differences, shown
-from workbench.cli import main
+from workbench.cli.entry import main
 from workbench.tracking.bulk_backend import Bulk
 
 SWEEP = [

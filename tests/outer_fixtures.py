@@ -10,7 +10,7 @@ import pytest
 
 import workbench as wb
 from tests.outer import SMALL, Answer, Trained
-from workbench.cli import main
+from workbench.cli.entry import main
 from workbench.tracking.client import connect
 from workbench.tracking.store import Store, find_store
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WHERE = """
 import sys
 import workbench, hydra_plugins.workbench as plugin
-from workbench.cli import main
+from workbench.cli.entry import main
 
 print(workbench.__file__, plugin.__file__)
 sys.exit(main(["demo", "nothing"]))

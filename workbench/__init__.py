@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from workbench import proofs
-    from workbench.claims.command import reproduce
+    from workbench.api import check, compare, train
     from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Rates, Witness
+    from workbench.claims.reproduction import reproduce
     from workbench.claims.study import Study
-    from workbench.commands import check, compare, train
     from workbench.config.compose import configure
 
 __version__ = "0.1.0"
@@ -38,9 +38,9 @@ __all__ = [
 
 _EVIDENCE = ("Cell", "Estimate", "Exact", "PerSeed", "Rate", "Rates", "Witness")
 _HOMES = {
-    **dict.fromkeys(("check", "compare", "train"), "workbench.commands"),
+    **dict.fromkeys(("check", "compare", "train"), "workbench.api"),
     **dict.fromkeys(_EVIDENCE, "workbench.claims.evidence"),
-    "reproduce": "workbench.claims.command",
+    "reproduce": "workbench.claims.reproduction",
     "Study": "workbench.claims.study",
     "Figure": "matplotlib.figure",
     "configure": "workbench.config.compose",

@@ -112,20 +112,20 @@ def _prepared() -> Callable[[Sequence[str]], int]:
     """The command, once all that its parts import and look up for the first time is there."""
     import torch
 
-    import workbench.claims.command
-    import workbench.commands
+    import workbench.api
+    import workbench.claims.reproduction
+    import workbench.cli.closing
+    import workbench.cli.commands.explain
     import workbench.inspect.comparison
     import workbench.inspect.diagnose
     import workbench.inspect.export
     import workbench.inspect.run_figures
     import workbench.inspect.show
     import workbench.inspect.verify
-    import workbench.lecture.explain.command
-    import workbench.repair
     import workbench.tracking.mlflow_sink
     import workbench.tracking.models
     import workbench.tracking.saved_view  # noqa: F401
-    from workbench.cli import main
+    from workbench.cli.entry import main
 
     torch.set_num_threads(1)
     before, sys.stdout = sys.stdout, io.StringIO()

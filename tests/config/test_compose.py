@@ -67,7 +67,7 @@ def hydra_context() -> Any:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launcher, "compose_runs", keep)
-        patch.setattr("workbench.commands.train_sweep", lambda *_: pytest.skip.Exception)
+        patch.setattr("workbench.api.train_sweep", lambda *_: pytest.skip.Exception)
         with pytest.raises(AttributeError):
             wb.train("-m", "seed=1,2")
     return seen[0]

@@ -249,7 +249,7 @@ def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.Mon
         seen.extend(specs)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.commands.train_sweep", stand_in)
+    monkeypatch.setattr("workbench.api.train_sweep", stand_in)
     with pytest.raises(KeyboardInterrupt):
         wb.train("-m", f"experiment={stem}")
     assert len(seen) > 1

@@ -10,10 +10,10 @@ import pytest
 
 from tests.bad.judging import snapshot
 from tests.outer import Answer, Trained
-from workbench.cli import _parser
+from workbench.cli.commands.explain import make_parser as explain_parser
+from workbench.cli.parser import make_parser
 from workbench.core.errors import ConfigError
 from workbench.core.places import check_file, check_folder
-from workbench.lecture.explain.command import _parser as explain_parser
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -35,7 +35,7 @@ WORK = (  # what each of these commands does for long
     "workbench.inspect.rebuild.final_weights",
     "workbench.inspect.run_figures.draw",
     "workbench.inspect.comparison.read_sweep",
-    "workbench.lecture.explain.command.command_line",
+    "workbench.config.compose.command_line",
 )
 PLACES = ("/proc/x", "/sys/x/y", "file/x", "file/x/y", "locked/x", f"new/{'x' * 300}", "circle/x", "OTHER")
 
@@ -63,7 +63,7 @@ def strewn(folder: Path) -> Iterator[Path]:
 
 def test_every_option_that_names_a_place_is_tried_here() -> None:
     """A new one must say whether it writes."""
-    found = {*places_in(_parser()), *places_in(explain_parser(), "explain")}
+    found = {*places_in(make_parser()), *places_in(explain_parser(), "explain")}
     assert found == WRITES.keys() | READS
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.outer import Answer, all_runs, end, finish, runs_of, start, wait_for
 from tests.tracking.test_lost_database import move
-from workbench import cli as commands
+from workbench.cli import entry as commands
 from workbench.core import signals
 from workbench.core.errors import TrackingError
 from workbench.tracking.store import Store

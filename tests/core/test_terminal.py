@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.outer import Trained, environment
-from workbench.cli import main
+from workbench.cli.entry import main
 from workbench.core.plain_text import one_line, spelled
 from workbench.core.terminal import SafeConsole
 

@@ -34,7 +34,7 @@ def tanh() -> Activation:
 """
 FOREIGN = (
     *("os.system", "posix.system", "builtins.exec", "builtins.eval", "subprocess.call", "functools.partial"),
-    *("hydra.utils.call", "pickle.loads", "importlib.import_module", "workbench.commands.demo_command"),
+    *("hydra.utils.call", "pickle.loads", "importlib.import_module", "workbench.cli.commands.demo.run"),
     *(
         "workbench.config.instantiate.os.system",
         "workbench.config.instantiate.call",

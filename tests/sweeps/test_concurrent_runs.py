@@ -18,7 +18,7 @@ import pytest
 import workbench as wb
 from tests.outer import SMALL, Answer, all_runs, client_of, end, finish, runs_of, start, wait_for
 from tests.servers import Postgres, mlflow_server, postgres
-from workbench.cli import main
+from workbench.cli.entry import main
 from workbench.core.errors import KeyTaken
 from workbench.runs.train_pack import Job
 from workbench.sweeps import concurrent_runs

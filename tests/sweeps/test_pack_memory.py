@@ -19,7 +19,7 @@ pytest_plugins = ["tests.outer_fixtures"]
 MIB = 2**20
 PEAK = """
 import resource, sys
-from workbench.cli import main
+from workbench.cli.entry import main
 code = main(sys.argv[1:])
 print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

@@ -251,7 +251,7 @@ def test_a_failure_leaves_no_checkpoint(cli: Cli, store: Store, folder: Path) ->
 SLOW = """
 import sys, time
 import workbench.engine.train as training
-from workbench.cli import main
+from workbench.cli.entry import main
 
 right = training.step
 training.step = lambda *given: (time.sleep(0.3), right(*given))[1]

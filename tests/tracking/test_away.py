@@ -34,7 +34,7 @@ from pathlib import Path
 
 import workbench.tracking.resilient_backend as patience
 from tests.tracking.test_away import at_moments
-from workbench.cli import main
+from workbench.cli.entry import main
 
 def stand_still(moment):
     Path(moment).touch()
@@ -143,7 +143,7 @@ def test_database_is_away(
             patch.setattr(sinks, "engine_of", lambda client: None)
         patch.setattr(resilient_backend, "SHORTEST", 0.0)
         patch.setattr(resilient_backend, "LONGEST", 0.0)
-        patch.setattr("workbench.repair.SECONDS_AT_THE_END", 0)
+        patch.setattr("workbench.cli.closing.SECONDS_AT_THE_END", 0)
         at_moments(act, patch.setattr)
         answer = cli(*SWEEP)
         assert answer.code == code_of("store away for a while" if back else "store gone for good"), answer

@@ -15,7 +15,7 @@ import workbench.engine.train as training
 import workbench.tracking.resilient_backend as patience
 import workbench.tracking.writer_thread as writer
 from tests.outer import SMALL, Answer, all_runs, runs_of
-from workbench import repair
+from workbench.cli import closing
 from workbench.tracking.reader import read_sweep
 from workbench.tracking.store import Store
 
@@ -41,7 +41,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "MOST_OF_TIME", 1e9)
     monkeypatch.setattr(patience, "SHORTEST", 0.0)
     monkeypatch.setattr(patience, "LONGEST", 0.0)
-    monkeypatch.setattr(repair, "SECONDS_AT_THE_END", 0.0)
+    monkeypatch.setattr(closing, "SECONDS_AT_THE_END", 0.0)
 
 
 def goes_away(monkeypatch: pytest.MonkeyPatch, store: Store, place: Path, steps: int, back: int = 0) -> None:

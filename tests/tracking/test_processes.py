@@ -28,7 +28,7 @@ pytest_plugins = ["tests.outer_fixtures"]
 FREQUENT = """
 import sys
 import workbench.tracking.writer_thread as writer
-from workbench.cli import main
+from workbench.cli.entry import main
 
 writer.SECONDS_BETWEEN_WRITES = 0.1
 sys.exit(main(sys.argv[1:]))

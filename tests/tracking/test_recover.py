@@ -202,7 +202,7 @@ TABLE = Path(__file__).parents[2] / "docs/states.md"
 QUICK = """
 import sys
 import workbench.tracking.writer_thread as writer
-from workbench.cli import main
+from workbench.cli.entry import main
 
 writer.SECONDS_BETWEEN_WRITES = 0.2
 sys.exit(main(sys.argv[1:]))

@@ -24,7 +24,7 @@ TABLE = (Path(__file__).parents[2] / "docs/states.md").read_text()
 FREQUENT = """
 import sys
 import workbench.tracking.writer_thread as writer
-from workbench.cli import main
+from workbench.cli.entry import main
 
 writer.SECONDS_BETWEEN_WRITES = 0.1
 {more}

@@ -1,10 +1,11 @@
 """The claims there are: those that come with the workbench, and those of a folder of the user's.
 
 A claim NAME is a folder ``NAME`` with ``experiment.yaml`` and ``measure.py``, and whatever modules `measure.py` imports
-from beside it. Hydra finds it as ``experiment=NAME`` (`config.yaml_files`), also where ``--config-dir`` names the folder
-of a user's claims.
+from beside it. Hydra finds it as ``experiment=NAME`` (`config.yaml_files`), also where ``--config-dir`` names a user's
+folder of claims.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -138,3 +139,13 @@ def choose(names: list[str], folder: Path | None = None) -> list[Entry]:
         if name != "all" and name not in known:
             raise unknown_name("claim", name, [*known, "all"])
     return list(known.values()) if "all" in names else [known[name] for name in dict.fromkeys(names)]
+
+
+def claims_folder(path: str | None) -> Path | None:
+    """The folder of ``--claims``; raises ConfigError where there is none."""
+    if path is None:
+        return None
+    folder = Path(os.path.realpath(path))  # resolve() itself raises for links in a circle
+    if not folder.is_dir():
+        raise ConfigError(f"--claims: must be a folder, got {path!r}; make one with: workbench new claim NAME")
+    return folder

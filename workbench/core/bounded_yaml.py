@@ -59,7 +59,7 @@ def parse_yaml(content: bytes, where: str, loader: Any = yaml.SafeLoader, most: 
     except RecursionError as error:
         raise ConfigError(f"{where}: {TOO_DEEP}") from error
     except WRONG_VALUE as error:
-        line = f", line {node.start_mark.line + 1} or below"
+        line = f", line {node.start_mark.line + 1} or below" if node else ""
         raise ConfigError(f"{where}{line}: a value does not fit its tag or is too long: {error}; correct it") from error
 
 

@@ -1,7 +1,7 @@
 """Corrections to the lecture's slides, each with what the printed formula does when it is run.
 
-`ERRATA` is the table that the tests run; ``python -m workbench.lecture.errata > docs/errata.md`` writes the page. All numbers
-are float64 with fixed seeds. A case that is not about a gradient has its own measure, named in the case.
+`ERRATA` is the table that the tests run; ``python -m workbench.lecture.errata > docs/errata.md`` writes the page.
+All numbers are float64 with fixed seeds. A case that is not about a gradient has its own measure, named in the case.
 """
 
 from collections.abc import Callable

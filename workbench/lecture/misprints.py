@@ -1,7 +1,8 @@
 """The lecture's formulas that need a correction, as they are printed, and what each does to a gradient.
 
-A printed formula replaces one method of a form in `lecture.textbook`; the rest of the algorithm stays right. Its gradient is
-then compared with central differences of J, which do not use backpropagation. `lecture.errata` lists the slides and cases.
+A printed formula replaces one method of a form in `lecture.textbook`; the rest of the algorithm stays right. Its
+gradient is then compared with central differences of J, which do not use backpropagation. `lecture.errata` lists the
+slides and cases.
 """
 # ruff: noqa: E741 - l is the lecture's index of layers
 

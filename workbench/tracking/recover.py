@@ -1,5 +1,7 @@
 """Sends what was left of processes whose store was away: once, however often it is asked for and interrupted."""
 
+import os
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from workbench.tracking.client import search_all, translating_store_errors
 from workbench.tracking.event_lines import line_of
 from workbench.tracking.missing_database import way_out
 from workbench.tracking.mlflow_sink import DONE, ERROR_TAG, MlflowSink, backend_of
-from workbench.tracking.store import Store, member_tag
+from workbench.tracking.store import DATABASE, Store, member_tag
 from workbench.tracking.unsent_files import Unsent, aside, read, set_aside, unsent
 
 MEMBER = member_tag("")
@@ -152,3 +154,9 @@ def _show(sink: MlflowSink, sweeps: Collection[str], pages: Mapping[str, str]) -
         for own in [own for own, of in pages.items() if of == sweep and metrics]:
             with suppress(MlflowException):
                 sink.save_view(own, sweep, metrics)
+
+
+def recovery_command(store: Store) -> str:
+    """The command that sends what was left for a store."""
+    is_default = store.uri == os.environ.get("MLFLOW_TRACKING_URI") or store.file == Path.cwd() / DATABASE
+    return "workbench recover" + ("" if is_default else f" --uri {shlex.quote(store.shown)}")

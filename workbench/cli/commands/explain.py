@@ -1,17 +1,18 @@
-"""The command ``workbench explain``: its own options, and Hydra's overrides for the rest."""
+"""``workbench explain``: one training step worked with its numbers; its own options, and overrides for the rest."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from workbench.config.compose import command_line
-from workbench.config.schema import RunSpec
+from workbench.cli.options import Parser
 from workbench.core.errors import ConfigError
 from workbench.core.places import check_file, writing
-from workbench.lecture.explain.content import steps, title
-from workbench.lecture.explain.render import RENDERERS, SUFFIXES
-from workbench.lecture.explain.worked import work
 
+if TYPE_CHECKING:
+    from workbench.config.schema import RunSpec
+
+HELP = "work one training step with its numbers, in formulas"
 XOR = ("data=xor", "split.standardize=false", "loss=binary_nll")  # the lecture's four points and their loss
 SMALL = ("architecture.hidden=[2]", "activation=sigmoid", "init=glorot", "bias=small_positive", "optimizer.lr=0.5")
 WAY = "write for example --out step.html"
@@ -38,15 +39,19 @@ def with_defaults(arguments: Sequence[str]) -> list[str]:
     return [*added, *arguments]
 
 
-def explain_command(arguments: Sequence[str]) -> int:
+def run_overrides(arguments: Sequence[str]) -> int:
     """Work one training step in the lecture's notation and print it, or write it to a file."""
-    options, overrides = _parser().parse_known_args(arguments)
-    form = options.format or SUFFIXES.get(Path(options.out or "").suffix, "text")
+    from workbench.config.compose import command_line
+    from workbench.lecture.explain.content import steps, title
+    from workbench.lecture.explain.render import RENDERERS, SUFFIXES
+    from workbench.lecture.explain.worked import work
 
+    options, overrides = make_parser().parse_known_args(arguments)
+    form = options.format or SUFFIXES.get(Path(options.out or "").suffix, "text")
     if options.out is not None:
         check_file("explain --out", options.out, WAY)
 
-    def one(spec: RunSpec) -> None:
+    def one(spec: "RunSpec") -> None:
         worked = work(spec, options.example)
         _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
 
@@ -64,12 +69,15 @@ def _deliver(page: str, out: str | None) -> None:
     print(f"explanation: {out}")
 
 
-def _refuse_many(specs: list[RunSpec], executor: object) -> list[dict[str, float]]:
+def _refuse_many(specs: "list[RunSpec]", executor: object) -> list[dict[str, float]]:
     raise ConfigError(f"explain: takes one configuration, got {len(specs)}; drop -m")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command's own options."""
+    from workbench.lecture.explain.render import RENDERERS
+
+    parser = Parser(
         prog="workbench explain",
         description="Work one training step of a small net by hand: forward, cost, backward, gradients, update.",
         usage="workbench explain [--example K] [--format FORMAT] [--out FILE] [OVERRIDE ...]",

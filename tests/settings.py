@@ -1,0 +1,16 @@
+"""Settings of all tests: shapes in annotations are checked, one thread computes, hypothesis repeats itself exactly.
+
+Imported by each conftest.py before anything of the package.
+"""
+
+from jaxtyping import install_import_hook
+
+PACKAGES_WITH_SHAPES = [f"workbench.{name}" for name in ("core.axes", "nn", "data", "diagnostics", "engine")]
+install_import_hook(PACKAGES_WITH_SHAPES, "beartype.beartype")  # before anything imports them
+
+import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+torch.set_num_threads(1)
+settings.register_profile("workbench", deadline=None, derandomize=True, database=None)
+settings.load_profile("workbench")

@@ -1,0 +1,61 @@
+"""The sections of ``workbench bench``: what each measures, as numbers and as tables."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+from rich.table import Table
+
+from workbench.bench import diagnostics, parts, steps, sweeps, tracking
+
+Content = dict[str, object]
+
+
+def measured(sections: Iterable[str], quick: bool) -> tuple[Content, list[Table]]:
+    """The numbers and tables of the sections, measured one after the other."""
+    content: Content = {}
+    tables: list[Table] = []
+    for section in sections:
+        numbers, made = SECTIONS[section](quick)
+        content |= numbers
+        tables += made
+    return content, tables
+
+
+def _step(quick: bool) -> tuple[Content, list[Table]]:
+    timings = steps.bench(rounds=steps.QUICK_ROUNDS if quick else steps.ROUNDS, compiling=not quick)
+    return json.loads(steps.as_json(timings)), [steps.as_table(timings), steps.rivals_table(timings)]
+
+
+def _sweep(quick: bool) -> tuple[Content, list[Table]]:
+    beside = sweeps.bench(1 if quick else sweeps.ROUNDS, quick)
+    made_of = parts.parts(beside.ours_cpu_ms)
+    return _content(sweep=asdict(beside), parts=asdict(made_of)), [sweeps.beside_table(beside), parts.table(made_of)]
+
+
+def _scaling(quick: bool) -> tuple[Content, list[Table]]:
+    rows = sweeps.scaling(sweeps.QUICK_SCALING if quick else sweeps.SCALING)
+    return _content(scaling=[asdict(row) for row in rows]), [sweeps.scaling_table(rows)]
+
+
+def _tracking(quick: bool) -> tuple[Content, list[Table]]:
+    sides = tracking.bench(1 if quick else tracking.ROUNDS, quick)
+    return _content(tracking=asdict(sides)), [tracking.table(sides)]
+
+
+def _diagnostics(quick: bool) -> tuple[Content, list[Table]]:
+    costs = diagnostics.bench(1 if quick else diagnostics.ROUNDS, quick)
+    return _content(diagnostics=[asdict(cost) for cost in costs]), [diagnostics.table(costs)]
+
+
+def _content(**numbers: object) -> Content:
+    return {"environment": steps.environment(), **numbers}
+
+
+SECTIONS: dict[str, Callable[[bool], tuple[Content, list[Table]]]] = {
+    "step": _step,
+    "sweep": _sweep,
+    "scaling": _scaling,
+    "tracking": _tracking,
+    "diagnostics": _diagnostics,
+}

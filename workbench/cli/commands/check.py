@@ -1,0 +1,43 @@
+"""``workbench check``: the certificate of a configuration, or with --all of every combination."""
+
+import shlex
+from collections.abc import Sequence
+
+from workbench.core.errors import ConfigError
+
+HELP = "hand-written gradients of a configuration, or with --all of every combination, against two references"
+
+
+def run_overrides(arguments: Sequence[str]) -> int:
+    """Exit code 1 where a gradient disagrees."""
+    if "--all" in arguments:
+        return _check_all([argument for argument in arguments if argument != "--all"])
+    from workbench.api import check
+    from workbench.certificates.certificate import Certificate, certificate_table, curve_line
+    from workbench.certificates.forward import forward_table
+    from workbench.config.compose import command_line
+    from workbench.core.terminal import plain_console
+
+    certificates: list[Certificate] = []
+    command_line(arguments, lambda spec: certificates.append(check(spec)))
+    console = plain_console()
+    for certificate in certificates:
+        console.print(forward_table(certificate.forward))
+        console.print(certificate_table(certificate))
+        for spot in certificate.spots:
+            console.print(f"DISAGREES: {spot}", highlight=False, markup=False, soft_wrap=True)
+        console.print(curve_line(certificate), highlight=False, soft_wrap=True)
+    return int(not all(certificate.agrees for certificate in certificates))
+
+
+def _check_all(others: Sequence[str]) -> int:
+    if others:
+        raise ConfigError(f"check: --all goes without overrides, got {shlex.join(others)}; drop one or the other")
+    from workbench.certificates.certificate import survey, survey_table
+    from workbench.core.terminal import plain_console
+    from workbench.engine.threads import one_thread
+
+    with one_thread():
+        rows = list(survey())
+    plain_console().print(survey_table(rows))
+    return int(not all(row.agrees for row in rows))

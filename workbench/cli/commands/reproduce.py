@@ -1,0 +1,43 @@
+"""``workbench reproduce``: measure claims and judge them."""
+
+import argparse
+import os
+
+from workbench.cli.options import add_claims
+
+HELP = "measure claims and judge them by their rules"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("names", metavar="NAME", nargs="+", help="claims, or all")
+    parser.add_argument("--profile", default="quick", help="quick (default) or full")
+    parser.add_argument("--report", metavar="DIR", help="also write report.html and report.md there")
+    add_claims(parser)
+    parser.add_argument("--again", action="store_true", help="measure anew what has a verdict already")
+    offset = "let all seeds begin from N: the same study again, on fresh ones"
+    parser.add_argument("--seed-offset", type=int, default=0, metavar="N", help=offset)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit code 1 where a claim could not be measured, or by gradients that disagree with autograd.
+
+    A verdict, whatever it says, is a result.
+    """
+    from workbench.claims.catalog import claims_folder
+    from workbench.claims.reproduction import reproduce_and_show
+    from workbench.claims.request import Request
+    from workbench.core.plain_text import say
+
+    folder = claims_folder(options.claims)
+    request = Request(tuple(options.names), options.profile, folder, options.uri, options.again, options.seed_offset)
+    failures: list[str] = []
+
+    def failed(name: str, error: Exception) -> None:
+        if os.environ.get("WORKBENCH_DEBUG"):
+            raise error
+        failures.append(f"{name}: could not be measured: {type(error).__name__}: {error}")
+        say(f"workbench: {failures[-1]}")
+
+    records = reproduce_and_show(request, options.report, failed)
+    return int(bool(failures) or any(record.disagreements for record in records))

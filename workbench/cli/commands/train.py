@@ -1,0 +1,13 @@
+"""``workbench train``: one run, or with -m a sweep."""
+
+from collections.abc import Sequence
+
+HELP = "train one run, or with -m a sweep"
+
+
+def run_overrides(arguments: Sequence[str]) -> int:
+    """Exit code 1 where a run failed, or where its gradients disagree with autograd unless ``certificate=off``."""
+    from workbench.api import train
+
+    finished = train(*arguments)
+    return int(finished is not None and finished.is_wrong)

@@ -1,0 +1,45 @@
+"""Options that several commands have, and the parser of one command."""
+
+import argparse
+from typing import Any
+
+from workbench.core.plain_text import printable
+
+STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
+RUN = "its id, the beginning of it, or its name; without one, the newest run"
+ALLOW = "a module of yours whose functions the stored configuration may name; others are never run"
+CLAIMS = "a folder with claims of your own: NAME/experiment.yaml and NAME/measure.py"
+
+
+class Parser(argparse.ArgumentParser):
+    """Prints what the user typed as plain text, without control characters."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(printable(message), file)
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add ``--uri``."""
+    parser.add_argument("--uri", help=STORE)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the name of a run, and ``--uri``."""
+    parser.add_argument("run", nargs="?", help=RUN)
+    add_store(parser)
+
+
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    """Add ``--allow``."""
+    parser.add_argument("--allow", metavar="MODULE", action="append", default=[], help=ALLOW)
+
+
+def add_claims(parser: argparse.ArgumentParser) -> None:
+    """Add ``--claims`` for a folder that exists, and ``--uri``."""
+    parser.add_argument("--claims", metavar="DIR", help=CLAIMS)
+    add_store(parser)
+
+
+def comma_separated(text: str) -> list[str]:
+    """The parts of ``a,b,c``."""
+    return [part for part in text.split(",") if part]
