@@ -94,7 +94,7 @@ WRONG = [
     # what is missing
     ("bias=constant", "bias.value: must be given, it has no default; write bias.value=..."),
     ("~optimizer.lr", "optimizer.lr: must be given, it has no default; write for example optimizer.lr=0.1"),
-    ("~activation", "activation: must be given, it has no default; write activation=relu"),
+    ("~activation", "~activation: a run must have one; write activation=relu, or drop the override"),
     ("activation", "'activation': must be key=value; write for example *"),
     # what does not fit together
     (

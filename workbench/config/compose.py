@@ -36,6 +36,7 @@ Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a 
 multirun: ContextVar[Many] = ContextVar("multirun")
 KEPT = "config.yaml"  # in a run's files
 SCHEMA = OmegaConf.structured(Config)
+_COMPOSED: dict[tuple[str, ...], tuple[int, DictConfig, dict[str, str]]] = {}  # by choices of groups and folder
 
 
 def configure(overrides: Sequence[str]) -> RunSpec:
@@ -56,14 +57,43 @@ def configure_each(
     """
     register()
     check_overrides(overrides)
-    path = [] if folder is None else [f"hydra.searchpath=[file://{folder.resolve()}]"]
     with in_our_words():
-        with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
-            config = hydra.compose("config", [*overrides, *path], return_hydra_config=True)
-        base, choices, written = _without_hydra(config), _choices(config.hydra), _task_overrides(config.hydra)
+        base, choices = _configured(list(overrides), folder)
         jobs: Copies = {}
+        written = tuple(overrides)
         specs = [_refined(copy_of(base, jobs, (), values), choices, written, values) for values in settings]
         return [replace(spec, folder=str(folder.resolve())) for spec in specs] if folder else specs
+
+
+def _configured(overrides: list[str], folder: Path | None) -> tuple[DictConfig, dict[str, str]]:
+    """The composed configuration, and the option of each group.
+
+    Hydra composes once for each choice of groups as long as no yaml file changes; plain values are set in a copy.
+    """
+    path = [] if folder is None else [f"hydra.searchpath=[file://{folder.resolve()}]"]
+    with hydra.initialize_config_dir(str(packaged("conf")), version_base=VERSION_BASE):
+        reader = _Reader(GlobalHydra.instance().config_loader())
+        parsed = [reader.parsed(line) for line in overrides]
+        values = [override for override in parsed if not reader.chooses(override)]
+        if any(_needs_hydra(override) or override.is_sweep_override() for override in values):
+            values = []
+        chosen = [line for line, override in zip(overrides, parsed, strict=True) if override not in values]
+        key = (*chosen, *path)
+        stamp = _stamp(folder)
+        if key not in _COMPOSED or _COMPOSED[key][0] != stamp:
+            config = hydra.compose("config", [*chosen, *path], return_hydra_config=True)
+            _COMPOSED[key] = stamp, _without_hydra(config), _choices(config.hydra)
+    _, base, choices = _COMPOSED[key]
+    job = base.copy()
+    ConfigLoaderImpl._apply_overrides_to_config(values, job)
+    return job, dict(choices)
+
+
+def _stamp(folder: Path | None) -> int:
+    """A number that changes when a yaml file that Hydra may read does."""
+    places = [packaged("conf"), packaged("experiments"), *([folder] if folder else [])]
+    files = [file for place in places for file in place.rglob("*.yaml")]
+    return hash(tuple((str(file), status.st_mtime_ns, status.st_size) for file in files if (status := file.stat())))
 
 
 def _refined(job: DictConfig, choices: dict[str, str], written: tuple[str, ...], values: Mapping[str, Any]) -> RunSpec:

@@ -105,6 +105,8 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
 def register() -> None:
     """Make Hydra know the schema, and read files by these rules."""
-    ConfigStore.instance().store("schema", node=Config)
+    store = ConfigStore.instance()
+    if "schema.yaml" not in store.repo:  # making it of the dataclasses takes milliseconds
+        store.store("schema", node=Config)
     Plugins.instance()  # brings Hydra's own source
     SourcesRegistry.instance().types["file"] = FileConfigSource
