@@ -1,7 +1,7 @@
-"""Who may import whom, and what the package keeps to itself, read from the source with `ast`.
+"""Who may import whom, how long a file and a function may be, and what the package keeps to itself, read with `ast`.
 
-A module imports from its own level of the ladder or from lower ones. A new module takes the level of the longest name
-in LEVELS that it begins with; one that stands higher gets its own line there.
+A room is what lies at the package's top: a module imports from its own room and from those before it in ROOMS. Within
+a room, as between all modules, no import goes in a circle.
 """
 
 import ast
@@ -9,50 +9,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEVELS = {
-    "core": 0,
-    "nn": 1,
-    "data": 1,
-    "tracking.base": 1,
-    "nn.layers": 2,
-    "nn.model": 3,
-    "nn.builders": 3,
-    "nn.pretraining_stages": 3,
-    "nn.lsuv": 3,
-    "nn.objective": 3,
-    "nn.check": 3,
-    "lecture": 3,
-    "diagnostics": 4,
-    "proofs": 4,
-    "config.schema": 5,
-    "config.arms": 5,
-    "config.quoting": 0,
-    "engine": 5,
-    "claims": 6,
-    "tracking": 6,
-    "config": 7,
-    "experiments": 7,
-    "lecture.slides": 6,
-    "runs": 8,
-    "certificates": 8,
-    "lecture.explain": 9,
-    "sweeps": 9,
-    "bench": 9,
-    "inspect": 9,
-    "claims.catalog": 8,
-    "claims.trained_arms": 9,
-    "claims.study": 9,
-    "claims.reproduce": 9,
-    "claims.reproduction": 10,
-    "api": 10,
-    "cli": 10,
-    "__main__": 10,
-}
+ROOMS = (
+    *("core", "nn", "data", "diagnostics", "proofs", "engine"),
+    *("config", "experiments", "tracking", "certificates", "runs", "sweeps"),
+    *("lecture", "claims", "inspect", "bench", "api", "cli", "__main__"),
+    "",  # the package's own __init__: it hands out what users import, and nothing in the package imports it
+)
+LONGEST_FILE, LONGEST_BODY = 300, 50  # lines; a body is what follows a function's docstring
 FENCES = {
     # library: the modules (or packages) that may import it
     "hydra": ("config", "sweeps", "bench.usual"),
@@ -101,8 +70,11 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _neighbors(module: str) -> set[str]:
-    """The workbench modules that a module imports; a package counts where something of its __init__ is taken."""
-    names = {name.removeprefix("workbench.") for name in _imported(SOURCES[module]) if name.startswith("workbench.")}
+    """The workbench modules that a module imports; a package counts where something of its __init__ is taken.
+
+    So does the package's own __init__, whose name is empty.
+    """
+    names = {name.partition(".")[2] for name in _imported(SOURCES[module]) if name.partition(".")[0] == "workbench"}
     return {name for name in names if name in SOURCES and name != module}
 
 
@@ -110,17 +82,21 @@ def _libraries(module: str) -> set[str]:
     return {name.partition(".")[0] for name in _imported(SOURCES[module])}
 
 
-def _level(module: str) -> int:
-    owners = [name for name in LEVELS if _within(module, (name,))]
-    assert owners, f"{module}: give it a level in LEVELS"
-    return LEVELS[max(owners, key=len)]
+def _room(module: str) -> str:
+    return module.partition(".")[0]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_down_the_ladder(module: str) -> None:
-    """No module imports from a higher level."""
-    above = {name: _level(name) for name in _neighbors(module) if _level(name) > _level(module)}
-    assert not above, f"{module} (level {_level(module)}) imports from higher levels: {above}"
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_come_from_rooms_before(module: str) -> None:
+    """No module imports from a room that stands after its own in ROOMS."""
+    own = ROOMS.index(_room(module))
+    after = {name for name in _neighbors(module) if ROOMS.index(_room(name)) > own}
+    assert not after, f"{module or 'workbench'} imports from rooms after {_room(module)!r}: {after}"
+
+
+def test_every_room_has_a_place() -> None:
+    """Each folder and file at the package's top is in ROOMS, and no other name is."""
+    assert {_room(module) for module in SOURCES} == set(ROOMS)
 
 
 def test_engine_sees_tracking_through_its_base_only() -> None:
@@ -132,11 +108,71 @@ def test_engine_sees_tracking_through_its_base_only() -> None:
 
 def test_there_is_no_import_cycle() -> None:
     """Not even through imports inside functions; a package's __init__ is imported before what lies in it."""
-    graph = {module: _neighbors(module) for module in MODULES}
+    graph = {module: _neighbors(module) for module in SOURCES}
     try:
         list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+        pytest.fail(f"import cycle: {' -> '.join(name or 'workbench' for name in error.args[1])}")
+
+
+def test_cycles_through_the_root_and_through_functions_are_seen() -> None:
+    """What the search for cycles reads: an import of the package itself, and one inside a function."""
+    tree = ast.parse("from workbench import __version__\ndef one():\n    import workbench.core.axes\n")
+    assert {"workbench", "workbench.core.axes"} <= set(_imported(tree))
+    assert not [module for module in MODULES if "" in _neighbors(module)]
+    assert {"api", "config.compose", "core.version"} <= _neighbors("")
+
+
+WRITTEN = [
+    *(file for folder in ("workbench", "hydra_plugins") for file in sorted((ROOT / folder).rglob("*.py"))),
+    *(file for file in sorted((ROOT / "experiments").rglob("*.py")) if not file.name.startswith(("test_", "conftest"))),
+]
+
+
+def _body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function after its signature and docstring."""
+    first = function.body[1 if ast.get_docstring(function) and len(function.body) > 1 else 0]
+    return function.body[-1].end_lineno - first.lineno + 1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_and_functions_keep_their_budget(file: Path) -> None:
+    """At most 300 lines a file and 50 a body, for what a reader has to hold in mind at once."""
+    text = file.read_text()
+    assert len(text.splitlines()) <= LONGEST_FILE
+    functions = [one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert not {one.name: _body(one) for one in functions if _body(one) > LONGEST_BODY}
+
+
+COMMANDS = {name.removeprefix("cli.commands."): name for name in MODULES if name.startswith("cli.commands.")}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_one_file(name: str) -> None:
+    """It has its help, and either its own arguments and `run`, or `run_overrides`, where Hydra reads the arguments."""
+    body = SOURCES[COMMANDS[name]].body
+    defined = {one.name for one in body if isinstance(one, ast.FunctionDef)}
+    assigned = {target.id for one in body if isinstance(one, ast.Assign) for target in one.targets}  # type: ignore[attr-defined]
+    imported = {alias.asname or alias.name for one in body if isinstance(one, ast.ImportFrom) for alias in one.names}
+    assert "HELP" in assigned
+    runs = {"run", "run_overrides"} & defined
+    assert len(runs) == 1
+    assert runs == {"run_overrides"} or "add_arguments" in defined | assigned | imported
+
+
+def test_commands_are_listed_nowhere() -> None:
+    """No list, tuple, set or mapping in the package holds two names of commands: their files are the list.
+
+    But for the functions of `import workbench`, of which three are named as commands are.
+    """
+
+    def held(node: ast.AST) -> set[str]:
+        parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
+        return {one.value for one in parts if isinstance(one, ast.Constant)} & COMMANDS.keys()
+
+    lists = [(name, held(node)) for name in MODULES for node in ast.walk(SOURCES[name])]
+    assert not [(name, names) for name, names in lists if len(names) > 1]
+    assert set(chain(*(held(node) for node in ast.walk(SOURCES[""])))) == {"check", "compare", "reproduce", "train"}
 
 
 @pytest.mark.parametrize("library", sorted(FENCES))

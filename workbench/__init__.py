@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from workbench.claims.reproduction import reproduce
     from workbench.claims.study import Study
     from workbench.config.compose import configure
+    from workbench.core.version import __version__ as __version__
 
-__version__ = "0.1.0"
 __all__ = [
     "Cell",
     "Estimate",
@@ -44,6 +44,7 @@ _HOMES = {
     "Study": "workbench.claims.study",
     "Figure": "matplotlib.figure",
     "configure": "workbench.config.compose",
+    "__version__": "workbench.core.version",
 }
 
 

@@ -16,8 +16,8 @@ from tests.claims import made_up
 from workbench.claims import wording
 from workbench.claims.report import PAGES, html_report, markdown_report, write_report
 from workbench.claims.rules import Label
+from workbench.claims.slides import slide_by_slide
 from workbench.claims.verdict import Reproduction
-from workbench.lecture.slides import slide_by_slide
 
 EVERYTHING = made_up.everything()
 FIGURES = {"xor_limit": made_up.drawn("png"), "relu_faster": made_up.drawn()}

@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from workbench.claims import wording
 from workbench.claims.rules import Label
+from workbench.claims.slides import slide_by_slide
 from workbench.claims.verdict import Reproduction
-from workbench.lecture.slides import slide_by_slide
 from workbench.tracking.safe_names import segment
 
 PAGES = Path(__file__).parent / "pages"

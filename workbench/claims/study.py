@@ -20,9 +20,9 @@ from workbench.claims.request import SEED_OFFSET
 from workbench.claims.trained_arms import Arms, Score, Trained, Tuned, best_rate, beyond, scored
 from workbench.config.compose import configure_each
 from workbench.config.prepare import build_pack, validate_all
-from workbench.config.quoting import plain_override
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError, unknown_name
+from workbench.core.quoting import plain_override
 from workbench.engine.replicas import Pack
 from workbench.engine.train import step
 from workbench.nn.params import Params

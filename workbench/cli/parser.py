@@ -5,9 +5,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from workbench import __version__
 from workbench.cli import commands
 from workbench.cli.options import Parser
+from workbench.core.version import __version__
 
 EPILOG = """examples:
   workbench demo                                              relu, sigmoid and softplus on digits, side by side

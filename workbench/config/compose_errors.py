@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from workbench.config.overrides import example_for, no_override
-from workbench.config.quoting import override
 from workbench.config.schema import DEFAULTS, GROUPS
 from workbench.core.errors import ConfigError, closest, unknown_name
+from workbench.core.quoting import override
 
 READERS = ("hydra", "omegaconf", "antlr4", "yaml")
 OWN = ("workbench", "hydra_plugins")

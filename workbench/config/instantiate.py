@@ -15,11 +15,11 @@ from omegaconf import OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
-from workbench.config.quoting import override
 from workbench.config.schema import LARGEST, MOST, TARGET, packaged
 from workbench.config.targets import PACKAGE, hints_of, named, parameters_of, resolve_target, typed_target
 from workbench.core.axes import PER_REPLICA, is_per_replica
 from workbench.core.errors import ConfigError, WorkbenchError, closest
+from workbench.core.quoting import override
 from workbench.data.datasets import Dataset
 from workbench.diagnostics.plan import Diagnostics
 from workbench.nn.activations import Activation

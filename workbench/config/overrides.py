@@ -13,9 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
-from workbench.config.quoting import override
 from workbench.config.schema import DEFAULTS, GROUPS, Config
 from workbench.core.errors import ConfigError, closest
+from workbench.core.quoting import override
 
 LISTS = ("experiment", "debug")  # groups of which several options may be chosen
 EXAMPLES = {

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from workbench.config.quoting import override
 from workbench.core.errors import DataError
+from workbench.core.quoting import override
 from workbench.data.datasets import Array
 from workbench.data.notation import PLAIN, TRUTH, Notation, are_sizes, is_like_number, is_time, number, readings
 from workbench.data.sources import rows_of, shown

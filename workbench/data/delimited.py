@@ -20,9 +20,9 @@ from zipfile import ZipFile
 
 import pandas as pd
 
-from workbench.config.quoting import override
 from workbench.core.errors import DataError
 from workbench.core.memory import available, gib, require_memory
+from workbench.core.quoting import override
 from workbench.data.notation import PLAIN, Notation, number
 from workbench.data.sources import opening, shown
 

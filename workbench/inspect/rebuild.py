@@ -8,12 +8,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from workbench import __version__
 from workbench.config.compose import spec_from
 from workbench.config.prepare import build_pack, dataset_of, device_of
 from workbench.config.schema import GROUPS, RunSpec
 from workbench.core.errors import NumericsError, TrackingError
 from workbench.core.plain_text import one_line
+from workbench.core.version import __version__
 from workbench.engine.checkpoint import weights_digest
 from workbench.engine.history import Record
 from workbench.engine.replicas import Pack

@@ -20,9 +20,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from workbench import __version__
 from workbench.config.schema import Rerun, SweepConfig
 from workbench.core.errors import DamagedError
+from workbench.core.version import __version__
 from workbench.engine.checkpoint import Checkpoint, read, read_about
 from workbench.runs.checkpoint_writer import ASIDE, CheckpointWriter, set_aside
 from workbench.runs.run_writer import Ending

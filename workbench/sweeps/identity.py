@@ -5,10 +5,10 @@ import json
 from functools import lru_cache
 from hashlib import sha256
 
-from workbench import __version__
 from workbench.config.instantiate import targets
 from workbench.config.schema import NOT_RESULT, RunSpec
 from workbench.config.targets import resolve_target
+from workbench.core.version import __version__
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:

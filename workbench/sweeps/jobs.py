@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from workbench import __version__
 from workbench.config.arms import PALETTE
 from workbench.config.prepare import dataset_of
 from workbench.config.schema import RunSpec
 from workbench.core.credentials import without_credentials
+from workbench.core.version import __version__
 from workbench.runs.train_pack import Job
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.naming import arm_names, label, run_names, varying_keys

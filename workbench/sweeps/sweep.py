@@ -15,10 +15,10 @@ from rich.console import Console
 
 from workbench.certificates.trained import disagreements
 from workbench.config.prepare import validate_all
-from workbench.config.quoting import override
 from workbench.config.schema import NOT_RESULT, Config, OnError, Rerun, RunSpec
 from workbench.core import signals
 from workbench.core.errors import ConfigError, StoreAway
+from workbench.core.quoting import override
 from workbench.runs.train_pack import Job, Result
 from workbench.sweeps import preflight
 from workbench.sweeps.concurrent_runs import wait

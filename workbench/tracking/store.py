@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from workbench.config.quoting import override
 from workbench.core.credentials import without_credentials
 from workbench.core.errors import TrackingError
+from workbench.core.quoting import override
 
 DATABASE = "mlflow.db"
 UI_PORT = 5000

@@ -106,7 +106,7 @@ def _checkpoints(answering: "Store | None", store: "Store") -> "list[StoreProble
 
 
 def _what_to_do(checkpoint: "Abandoned", answering: "Store | None") -> str:
-    from workbench import __version__
+    from workbench.core.version import __version__
     from workbench.tracking import store_checks
 
     if checkpoint.error:

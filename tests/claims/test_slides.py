@@ -9,8 +9,8 @@ from tests.claims import made_up
 from workbench.claims.catalog import catalog
 from workbench.claims.evidence import Cell, Exact
 from workbench.claims.report import html_report, markdown_report
+from workbench.claims.slides import slide_by_slide, slides
 from workbench.lecture.errata import ERRATA
-from workbench.lecture.slides import slide_by_slide, slides
 
 TITLES = [slide.title for slide in slides()]
 SLIDE = "Perceptron vs. Logistic Neuron"

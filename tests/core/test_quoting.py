@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from workbench.config.quoting import override
+from workbench.core.quoting import override
 
 SIGNS = st.sampled_from(list("ab\\\"'${}[](),=: ;~\t%€éß#"))
 TEXTS = st.text(st.one_of(SIGNS, st.characters(exclude_categories=["Cs", "Cc"])), min_size=1)
