@@ -2,9 +2,11 @@
 
 import ast
 import re
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from tests.outer import Answer
@@ -12,7 +14,7 @@ from tests.outer import Answer
 WORD = re.compile(r"""\s*((?:'[^']*'|"[^"]*"|[^\s'"])+)""")
 TOLD = re.compile(r"(?<![\w/.])(?:write|such as|use|or)(?: for example)? ")
 ARGUMENT = re.compile(r"""['"]?(?:[+~]{0,2}[\w./@]+=(?!\.\.\.|=)\S|--?[a-z])""")
-BLANK = re.compile(r"\b(?:FILE|FOLDER|COLUMN|NAME|HOST)\b|\.\.\.")  # which the user is to fill in
+BLANK = re.compile(r"\b(?:FILE|FOLDER|COLUMN|NAME|HOST|key=value)\b|\.\.\.")  # which the user is to fill in
 SITE = re.compile(r"(?<![\w/.])write\b")
 ROOT = Path(__file__).parents[1]
 FILLED = {"bias.value=...": "bias.value=0.5"}  # what a user puts in the place of dots
@@ -26,6 +28,7 @@ class Way:
 
     more: tuple[str, ...] = ()
     less: tuple[str, ...] = ()
+    whole: bool = False  # a command of its own
 
 
 def assert_advice_works(run: Callable[..., Answer], words: Sequence[str], message: str, none: bool = False) -> None:
@@ -52,17 +55,22 @@ def ways_out(message: str, words: Sequence[str]) -> list[Way]:
     said = message.strip().splitlines()[-1].removeprefix("workbench: ")
     for blank, value in FILLED.items():
         said = said.replace(blank, value)
+    if command := re.search(r"(?:^|; )write workbench (.+)$", said):
+        return [Way(tuple(shlex.split(command[1])), whole=True)]
     found = [_way(said, way, end, words) for place in TOLD.finditer(said) for way, end in _told(said, place.end())]
     return [*found, *_named(said, words)] if "; drop " in said or not found else found
 
 
 def followed(words: Sequence[str], way: Way) -> list[str]:
-    """The refused command with those of a way out in place of its own for the same key; options come first."""
-    given = {_key(word) for word in way.more}
-    kept = [word for word in words[1:] if _key(word) not in given and word not in way.less]
-    options = [number for number, word in enumerate(way.more) if word.startswith("-")]
-    first = max((number + (word == "--cfg") + 1 for number, word in enumerate(way.more) if word[0] == "-"), default=0)
-    return [words[0], *(way.more[:first] if options else ()), *kept, *way.more[first if options else 0 :]]
+    """The refused command with those of a way out in place of its own for the same key."""
+    if way.whole:
+        return list(way.more)
+    given, kept = {_key(word) for word in way.more}, list[str]()
+    for before, word in pairwise(words):
+        is_value = before.startswith("--") and before in given and not word.startswith("--")
+        if _key(word) not in given and word not in way.less and not is_value:
+            kept.append(word)
+    return [words[0], *kept, *way.more]
 
 
 def _key(word: str) -> str:
@@ -116,7 +124,7 @@ def _named(said: str, words: Sequence[str]) -> list[Way]:
         return [Way(("-m",))]
     if others := re.search(r"cannot go with (.*); drop all but one", said):
         return [Way((), tuple(others[1].split(" and ")))]
-    if re.search(r"(?:; |, or )drop (?:it|that|the override)\b", said):
+    if re.search(r"(?:; |, or )drop (?:it|that|the override|--[\w-]+)\b", said):
         return [Way((), wrong)] if (wrong := _wrong(said, words)) else []
     return []
 
@@ -132,10 +140,14 @@ def sites() -> set[str]:
                 passed.add(node.value)  # a docstring
             elif isinstance(node, ast.JoinedStr):
                 passed.update(node.values)
-            elif isinstance(node, ast.keyword) and node.arg == "help":
+            elif (isinstance(node, ast.keyword) and node.arg == "help") or _is_help(node):
                 passed.add(node.value)
         found |= {_text(node) for node in ast.walk(tree) if node not in passed}
     return {text for text in found if SITE.search(text)}
+
+
+def _is_help(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == "HELP" for one in node.targets)
 
 
 def _text(node: ast.AST) -> str:

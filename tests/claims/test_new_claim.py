@@ -34,7 +34,7 @@ def test_bad_names_are_refused(cli: Cli, folder: Path, name: str) -> None:
     answer = cli("new", "claim", name)
     assert answer.code == 2
     assert answer.err == (
-        f"workbench: new claim: NAME must be a Python identifier, got {name!r}; write for example my_claim\n"
+        f"workbench: new claim: NAME must be a Python identifier, got {name!r}; write workbench new claim my_claim\n"
     )
     assert list(folder.iterdir()) == []
 

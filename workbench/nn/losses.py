@@ -203,7 +203,7 @@ def squared_error(output: Activation = IDENTITY) -> Loss:
     if output.max_slope == 0:
         raise ConfigError(
             "loss.output: must have a slope, but f' of this one is 0 everywhere and no gradient passes it; "
-            "write loss=perceptron for the unit step, or activation@loss.output=sigmoid"
+            "write activation@loss.output=sigmoid, or take loss=perceptron, which has a unit step"
         )
     accepts: tuple[Target, ...] = ("real", "one_hot")
     if output is IDENTITY:

@@ -95,16 +95,21 @@ def read_rows(runs: Any, file: str | None) -> list[dict[str, str]]:
     if (runs is None) == (file is None):
         raise ConfigError(
             f"hydra/sweeper=listed: must have its runs in one place, got {'none' if runs is None else 'two'}; write "
-            "hydra.sweeper.file=runs.yaml or 'hydra.sweeper.runs=[{activation:relu}]'"
+            "for example 'hydra.sweeper.runs=[{activation:relu}]', or hydra.sweeper.file=FILE"
         )
-    where = "hydra.sweeper.runs" if file is None else str(file)
+    where = HERE if file is None else str(file)
     content = _read(where) if file else OmegaConf.to_container(runs) if OmegaConf.is_config(runs) else runs
     if not isinstance(content, list) or not content:
-        raise ConfigError(f"{where}: must be a list of at least one run, got {content!r}; write for example {EXAMPLE}")
+        example = _example(where)
+        raise ConfigError(f"{where}: must be a list of at least one run, got {content!r}; write for example {example}")
     return [_row(f"{where}: run {number}", row) for number, row in enumerate(content, 1)]
 
 
-EXAMPLE = "- {activation: relu, optimizer.lr: 0.1}"
+HERE = "hydra.sweeper.runs"
+
+
+def _example(where: str) -> str:
+    return f"'{HERE}=[{{activation:relu}}]'" if where.startswith(HERE) else "- {activation: relu, optimizer.lr: 0.1}"
 
 
 def _read(file: str) -> Any:
@@ -122,7 +127,7 @@ def _read(file: str) -> Any:
 
 def _row(where: str, row: Any) -> dict[str, str]:
     if not isinstance(row, Mapping):
-        raise ConfigError(f"{where}: must give values to keys, got {row!r}; write for example {EXAMPLE}")
+        raise ConfigError(f"{where}: must give values to keys, got {row!r}; write for example {_example(where)}")
     if None in row:
         raise ConfigError(f"{where}: must have a heading for every cell, got {row[None]} beyond the last")
     if any(part.startswith("_") for key in row for part in str(key).split(".")) or any(names_in(row)):

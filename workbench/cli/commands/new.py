@@ -25,7 +25,9 @@ def run(options: argparse.Namespace) -> int:
 
     kind, name, folder = options.kind, options.name, options.claims
     if not name.isidentifier():
-        raise ConfigError(f"new {kind}: NAME must be a Python identifier, got {name!r}; write for example my_claim")
+        raise ConfigError(
+            f"new {kind}: NAME must be a Python identifier, got {name!r}; write workbench new {kind} my_claim"
+        )
     if name in (*catalog(), "all"):
         raise ConfigError(f"new {kind}: {name} is a name of the workbench's own; choose another name")
     place = Path(folder) / name
