@@ -1,8 +1,7 @@
-"""What an arm of a sweep is: its runs that agree in all but their seeds, named for what differs between arms.
+"""The arms of a sweep: runs that agree in all but their seeds, named for what differs between arms.
 
-Arms are computed from configurations whenever they are asked for. No name is kept with a run, since a run may be in
-several sweeps, and what differs from the others is another thing in each. Configurations are flat texts by dotted
-key, as a store keeps them.
+Arms are computed from configurations on every call. A run does not store its arm's name: it may be in several sweeps,
+and in each of them other params differ. Configurations are flat texts by dotted key, as a store has them.
 """
 
 from collections import Counter
@@ -35,7 +34,7 @@ Params = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Arms:
-    """The arm of each run by name, and the places of the runs in the order of arms; `keys` are what arms differ in."""
+    """Arm name of each run, and `order`, the indices of the runs sorted by arm; arms differ in the params `keys`."""
 
     keys: tuple[str, ...]
     names: tuple[str, ...]
@@ -43,35 +42,35 @@ class Arms:
 
 
 def arms_of(rows: Sequence[Params], keys: Sequence[str] | None = None) -> Arms:
-    """The arms of runs with these params: by `keys`, else by all that differ.
+    """Group runs with these params into arms by `keys`, else by all params that differ.
 
-    Arms come in the order of their values, key by key: numbers by size, others as the rows do. A row keeps its place
-    within its arm. Of a param that its choice does not have, an arm's name says nothing.
+    Arms are sorted by their values, key by key: numbers by size, texts by first appearance. Runs of one arm stay in
+    their relative order. An arm's name leaves out params that its choice does not have.
     """
     chosen = tuple(varying_keys(rows) if keys is None else keys)
     values = [tuple(_value(row, key) for key in chosen) for row in rows]
-    orders = [_places([row[place] for row in values]) for place in range(len(chosen))]
+    orders = [_sort_positions([row[index] for row in values]) for index in range(len(chosen))]
     distinct = sorted(
         dict.fromkeys(values), key=lambda row: [order[value] for order, value in zip(orders, row, strict=True)]
     )
-    named = _distinct([_label(chosen, row, distinct) if chosen else _common(rows) for row in distinct])
-    names, places = dict(zip(distinct, named, strict=True)), {row: place for place, row in enumerate(distinct)}
-    order = sorted(range(len(rows)), key=lambda place: places[values[place]])
+    arm_names = _distinct([_label(chosen, row, distinct) if chosen else _common(rows) for row in distinct])
+    names, positions = dict(zip(distinct, arm_names, strict=True)), {row: index for index, row in enumerate(distinct)}
+    order = sorted(range(len(rows)), key=lambda index: positions[values[index]])
     return Arms(chosen, tuple(names[row] for row in values), tuple(order))
 
 
 def varying_keys(rows: Sequence[Params]) -> list[str]:
-    """The params that differ between runs, choices of groups first.
+    """List the params that differ between runs, choices of groups first.
 
-    A run that lacks a param differs from those that have it. Left out are seeds, what changes no result, and what a
-    choice that differs brings with it.
+    A run that lacks a param differs from those that have it. Left out are seeds, params that change no result, and the
+    params of a choice when the choice itself differs.
     """
     known: dict[str, Counter[str]] = {}
     for row in rows:
         for key, text in row.items():
             known.setdefault(key, Counter())[text] += 1
-    several = [key for key, texts in known.items() if len({*map(canonical, texts)}) + (texts.total() < len(rows)) > 1]
-    keys = [key for key in several if matters(key)]
+    varying = [key for key, texts in known.items() if len({*map(canonical, texts)}) + (texts.total() < len(rows)) > 1]
+    keys = [key for key in varying if matters(key)]
     keys.sort(key=_rank)
     return [key for key in keys if not _comes_with_choice(key, keys, rows)]
 
@@ -82,7 +81,7 @@ def matters(key: str) -> bool:
 
 
 def canonical(text: str) -> str:
-    """The same text for the same number, however it is written; every other text as it is."""
+    """Write equal numbers alike, however they were written; leave every other text as it is."""
     plain = text.strip()
     if not plain or len(plain) > LONGEST_NUMBER or not plain.isascii() or "_" in plain:
         return text
@@ -106,7 +105,7 @@ def is_number(text: str | None) -> bool:
 
 
 def brief(text: str) -> str:
-    """A value as names show it: numbers with six digits where that is enough to tell them, lists without blanks."""
+    """Shorten a value for a name: numbers to six digits where these are exact, lists without blanks."""
     value = canonical(text)
     if is_number(value) and not value.lstrip("+-").isdigit():
         short = f"{float(value):g}"
@@ -121,10 +120,10 @@ def _rank(key: str) -> tuple[bool, int, str]:
 
 def _comes_with_choice(key: str, keys: Sequence[str], rows: Sequence[Params]) -> bool:
     """Whether a choice that differs (``activation`` for ``activation.slope``) settles the param's value."""
-    owners = [one for one in keys if key.startswith(f"{one}.")]
+    owners = [owner for owner in keys if key.startswith(f"{owner}.")]
     settled: dict[tuple[str, ...], set[str]] = {}
     for row in rows:
-        settled.setdefault(tuple(_value(row, one) for one in owners), set()).add(_value(row, key))
+        settled.setdefault(tuple(_value(row, owner) for owner in owners), set()).add(_value(row, key))
     return bool(owners) and all(len(values) == 1 for values in settled.values())
 
 
@@ -132,38 +131,38 @@ def _value(row: Params, key: str) -> str:
     return canonical(row[key]) if key in row else MISSING
 
 
-def _places(values: Sequence[str]) -> dict[str, int]:
+def _sort_positions(values: Sequence[str]) -> dict[str, int]:
     distinct = list(dict.fromkeys(values))
     if all(map(is_number, distinct)):
         distinct.sort(key=float)
-    return {value: place for place, value in enumerate(distinct)}
+    return {value: position for position, value in enumerate(distinct)}
 
 
 def _label(keys: Sequence[str], values: Sequence[str], arms: Sequence[Sequence[str]]) -> str:
     """``relu lr=0.1``: a group's choice by its name alone, other values after the last part of their key."""
     parts = []
-    for place, key in enumerate(keys):
-        value, short = values[place], key.rpartition(".")[2]
-        if value == MISSING and any(key.startswith(f"{one}.") for one in keys):
+    for index, key in enumerate(keys):
+        value, short = values[index], key.rpartition(".")[2]
+        if value == MISSING and any(key.startswith(f"{group}.") for group in keys):
             continue  # no param of this choice
         if sum(other.rpartition(".")[2] == short for other in keys) > 1:
             short = key
-        bare = key in GROUPS and not any(is_number(row[place]) for row in arms) and value != MISSING
+        bare = key in GROUPS and not any(is_number(row[index]) for row in arms) and value != MISSING
         parts.append(brief(value) if bare else f"{short}={brief(value)}")
     return " ".join(parts)
 
 
 def _common(rows: Sequence[Params]) -> str:
-    """The name of the only arm: that of its activation, where all have one."""
-    found = {row.get("activation", "") for row in rows}
-    return one_line(found.pop() if len(found) == 1 else "") or ALL
+    """Name the only arm: by the activation where all runs share one."""
+    activations = {row.get("activation", "") for row in rows}
+    return one_line(activations.pop() if len(activations) == 1 else "") or ALL
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, each of several equal ones with its number: another arm is never taken for the same."""
+    """Number repeated names, so that no two arms are called the same."""
     seen: dict[str, int] = {}
-    told = []
+    numbered = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
-        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return told
+        numbered.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return numbered

@@ -32,9 +32,9 @@ from workbench.core.errors import ConfigError
 
 VERSION_BASE = "1.3"
 Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is composed by Hydra, by its choices of groups
-Many = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
-multirun: ContextVar[Many] = ContextVar("multirun")
-KEPT = "config.yaml"  # in a run's files
+RunMany = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
+multirun: ContextVar[RunMany] = ContextVar("multirun")
+STORED_CONFIG = "config.yaml"  # in a run's files
 SCHEMA = OmegaConf.structured(Config)
 _COMPOSED: dict[tuple[str, ...], tuple[int, DictConfig, dict[str, str]]] = {}  # by choices of groups and folder
 
@@ -51,9 +51,9 @@ def configure(overrides: Sequence[str]) -> RunSpec:
 def configure_each(
     overrides: Sequence[str], settings: Sequence[Mapping[str, Any]], folder: Path | None = None
 ) -> list[RunSpec]:
-    """Runs that share `overrides`: composed once, then each given its own values by dotted key (of no group).
+    """Configurations of runs that share `overrides`, composed once; each run then sets its own values by dotted key.
 
-    `folder` holds options beside those that come with the workbench. Raises as `configure` does.
+    The values are of no group. `folder` holds options beside those of the workbench. Raises as `configure` does.
     """
     register()
     check_overrides(overrides)
@@ -105,7 +105,7 @@ def _refined(job: DictConfig, choices: dict[str, str], written: tuple[str, ...],
 def compose_runs(
     loader: ConfigLoader, config: DictConfig, runs: Sequence[Sequence[str]], bases: Bases | None = None
 ) -> list[RunSpec]:
-    """The configuration of every run of a multirun, as Hydra composes it, from its list of overrides.
+    """Compose the configuration of every run of a multirun from its list of overrides, as Hydra does.
 
     Hydra composes once for each distinct choice of groups; values are then set in a copy, as Hydra sets them. A run
     that adds or deletes keys, or refers to Hydra's own, is composed by Hydra alone. Several calls may share `bases`.
@@ -116,21 +116,21 @@ def compose_runs(
     variants, specs = Variants(), []
     for lines in runs:
         overrides = [reader.parsed(line) for line in lines]
-        values = [one for one in overrides if not reader.chooses(one)]
+        values = [override for override in overrides if not reader.chooses(override)]
         if any(map(_needs_hydra, values)):
-            own = loader.load_sweep_config(config, list(lines))
-            specs.append(spec_of(own, own.hydra))
+            composed = loader.load_sweep_config(config, list(lines))
+            specs.append(spec_of(composed, composed.hydra))
             continue
-        chosen = tuple(str(one.input_line) for one in overrides if one not in values)
+        chosen = tuple(str(override.input_line) for override in overrides if override not in values)
         if chosen not in bases:
             base = loader.load_sweep_config(config, list(chosen))
             bases[chosen] = _without_hydra(base), _choices(base.hydra)
         base, choices = bases[chosen]
-        plain = {one.key_or_group: one.value() for one in values}
+        plain = {override.key_or_group: override.value() for override in values}
         job = copy_of(base, jobs, chosen, plain)
         ConfigLoaderImpl._apply_overrides_to_config(values, job)
-        whole = partial(_spec, job, choices, tuple(lines))
-        specs.append(variants.spec(job, chosen, plain, tuple(lines), whole))
+        make_spec = partial(_spec, job, choices, tuple(lines))
+        specs.append(variants.spec(job, chosen, plain, tuple(lines), make_spec))
     folder = _folder(config.hydra)
     return [replace(spec, folder=folder) for spec in specs] if folder else specs
 
@@ -156,18 +156,18 @@ def _needs_hydra(override: Override) -> bool:
 
 def command_line(
     arguments: Sequence[str],
-    one: Callable[[RunSpec], Any],
-    many: Many | None = None,
+    run_one: Callable[[RunSpec], Any],
+    run_many: RunMany | None = None,
 ) -> None:
-    """Hydra's own command line: a single configuration calls `one`, the runs of ``-m`` together call `many`.
+    """Run Hydra's command line: call `run_one` with a single configuration, or `run_many` with all runs of ``-m``.
 
-    ``--help``, ``--cfg``, ``--config-dir`` and shell completion are Hydra's.
+    ``--help``, ``--cfg``, ``--config-dir`` and shell completion are Hydra's. Raises ConfigError where composing fails.
     """
     register()
     arguments = options_first(arguments)
     check_arguments(arguments)
     acted: list[BaseException] = []
-    multirun.set(_noting(many or _refuse_many, acted))
+    multirun.set(_noting(run_many or _refuse_many, acted))
     composed: list[tuple[RunSpec, Any]] = []
     refused: list[ConfigError] = []
 
@@ -197,18 +197,18 @@ def command_line(
     for error in refused:
         raise error
     for spec, swept in composed:  # outside Hydra, which would comment on what training raises
-        if many and swept:
+        if run_many and swept:
             names = ", ".join(map(str, swept))
             logging.getLogger(__name__).warning("one run: what is chosen would sweep %s; with -m it does", names)
-        one(spec)
+        run_one(spec)
 
 
-def _noting(many: Many, raised: list[BaseException]) -> Many:
-    """`many`, with what it raises noted: it is no error in composing, though Hydra calls it."""
+def _noting(run_many: RunMany, raised: list[BaseException]) -> RunMany:
+    """Wrap `run_many` to note what it raises: Hydra calls it, but its errors are no errors in composing."""
 
     def noting(runs: Any, executor: Any) -> list[dict[str, float]]:
         try:
-            return many(runs, executor)
+            return run_many(runs, executor)
         except BaseException as error:
             raised.append(error)
             raise
@@ -223,28 +223,28 @@ def spec_of(config: DictConfig, settings: Any) -> RunSpec:
 
 
 def _folder(settings: Any) -> str | None:
-    """The folder of ``--config-dir``; `settings` is Hydra's own node."""
-    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
-    return str(given[0]) if given else None
+    """The folder of ``--config-dir``, or None; `settings` is Hydra's own node."""
+    paths = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    return str(paths[0]) if paths else None
 
 
 def spec_from(resolved: Any, choices: Mapping[str, str], allowed: Sequence[str] = ()) -> RunSpec:
-    """A run from what was kept of one: its `resolved` configuration and the names chosen in its groups.
+    """Restore a run from its stored `resolved` configuration and the names chosen in its groups.
 
-    What was kept is data: no interpolation in it is resolved, and of functions it may name those of the workbench and
-    of `allowed` modules. Groups that came after it have their defaults. Raises ConfigError for others, and for keys
-    and values that the schema of today does not know.
+    Stored configurations are data: no interpolation in them is resolved, and they may name functions of the workbench
+    and of `allowed` modules only. Groups added to the workbench since then get their defaults. Raises ConfigError for
+    other functions, and for keys and values that the present schema does not have.
     """
     if not isinstance(resolved, Mapping) or not all(isinstance(key, str) for key in resolved):
-        raise ConfigError(f"{KEPT}: must hold keys with values, got {type(resolved).__name__}")
-    refuse_foreign(KEPT, resolved, allowed)
-    later = [group for group in GROUPS if group not in resolved]
-    usual = configure([]) if later else RunSpec(Config(), {}, {}, ())
-    added: dict[Any, Any] = {group: usual.resolved[group] for group in later}
-    choices = {**choices, **{group: usual.choices[group] for group in later}}
-    added |= resolved
+        raise ConfigError(f"{STORED_CONFIG}: must hold keys with values, got {type(resolved).__name__}")
+    refuse_foreign(STORED_CONFIG, resolved, allowed)
+    missing_groups = [group for group in GROUPS if group not in resolved]
+    defaults = configure([]) if missing_groups else RunSpec(Config(), {}, {}, ())
+    completed: dict[Any, Any] = {group: defaults.resolved[group] for group in missing_groups}
+    choices = {**choices, **{group: defaults.choices[group] for group in missing_groups}}
+    completed |= resolved
     try:
-        job = OmegaConf.merge(SCHEMA, literal(added))
+        job = OmegaConf.merge(SCHEMA, literal(completed))
     except OmegaConfBaseException as error:
         raise reworded(error) from error
     assert isinstance(job, DictConfig)
@@ -264,12 +264,13 @@ def _choices(settings: Any) -> dict[str, str]:
 
 
 def _task_overrides(settings: Any) -> tuple[str, ...]:
-    """As they were written: reading them one by one would resolve the interpolations in them."""
+    """Overrides as they were written: reading them one by one would resolve their interpolations."""
     written: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
     return tuple(written)
 
 
 def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) -> RunSpec:
+    """Make the typed configuration; raises ConfigError for missing keys, unknown keys and wrong values."""
     try:
         typed = OmegaConf.to_object(job)
     except OmegaConfBaseException as error:
@@ -289,7 +290,7 @@ def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) 
 
 
 def _plain(value: Any) -> Any:
-    """An object of the schema as dicts, options of an Enum by their names."""
+    """Turn an object of the schema into dicts, options of an Enum into their names."""
     if isinstance(value, Enum):
         return value.name
     if is_dataclass(value):
@@ -311,7 +312,7 @@ def _known() -> dict[str, Any]:
 
 
 def _refuse_additions(node: dict[str, Any], known: dict[str, Any], prefix: str) -> None:
-    """Raise for keys of the spine that the schema lacks: ``+train.epoch=3`` would be a value that nothing reads."""
+    """Raise ConfigError for keys of the spine that the schema lacks: nothing would read ``+train.epoch=3``."""
     for key, value in node.items():
         if key not in known:
             raise unknown_key(prefix + key, list(known))

@@ -21,9 +21,9 @@ HYDRA_ERRORS = (HydraException, MissingConfigException, OmegaConfBaseException)
 
 @contextmanager
 def in_our_words(acted: Sequence[BaseException] = ()) -> Iterator[None]:
-    """What composing raises as ConfigError: Hydra's errors, and any that its own code raises over what it is given.
+    """Turn the errors of Hydra, and of the code it reads with, into ConfigError.
 
-    Others in `acted` came from acting on what was composed, and stay as they are, as do those of our own code.
+    Errors in `acted` were raised by what ran after composing and pass unchanged, as do those of our own code.
     """
     try:
         yield
@@ -46,12 +46,12 @@ def in_our_words(acted: Sequence[BaseException] = ()) -> Iterator[None]:
 
 
 def _is_hydras(error: BaseException) -> bool:
-    """Whether the code of Hydra and what it reads with raised it, or called what did; not our own."""
-    place, innermost = error.__traceback__, ""
-    while place is not None:
-        package = str(place.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    """Whether Hydra or a parser of its, not our own code, is the innermost of both in the traceback."""
+    frame, innermost = error.__traceback__, ""
+    while frame is not None:
+        package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
         innermost = package if package in (*READERS, *OWN) else innermost
-        place = place.tb_next
+        frame = frame.tb_next
     return innermost in READERS
 
 
@@ -63,7 +63,7 @@ def _unread(error: Exception) -> ConfigError:
 
 
 def reworded(error: Exception, config: DictConfig | None = None) -> ConfigError:
-    """The error as key, rule, value and what to do; with the configuration, where a key only refers to a wrong one."""
+    """Reword an error as key, rule, value and remedy; `config` resolves a key that only refers to the wrong one."""
     if isinstance(error, ConfigError):
         return error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -84,16 +84,16 @@ def reworded(error: Exception, config: DictConfig | None = None) -> ConfigError:
         key = str(cause.full_key)
         return _wrong_value(_origin(config, key) if config else key, str(cause.msg or cause).splitlines()[0])
     if "To sweep over it" in str(error):
-        asked = str(error).partition("'")[2].partition("'")[0]
-        return ConfigError(f"{asked}: several values make a sweep; add -m, or quote them to mean one text")
+        override_text = str(error).partition("'")[2].partition("'")[0]
+        return ConfigError(f"{override_text}: several values make a sweep; add -m, or quote them to mean one text")
     if "requires --multirun" in str(error):
-        asked = str(error).partition("'")[2].partition("'")[0]
-        return ConfigError(f"{asked}: several values make a sweep; add -m")
+        override_text = str(error).partition("'")[2].partition("'")[0]
+        return ConfigError(f"{override_text}: several values make a sweep; add -m")
     return _of_hydra(str(error))
 
 
 def _of_hydra(text: str) -> ConfigError:
-    """Hydra's own words without its advice for authors of yaml files."""
+    """Reword Hydra's text, without its advice for authors of yaml files."""
     first = text.splitlines()[0]
     if match := re.match(r"Multiple values for ([\w/@.]+)\.", first) or re.match(
         r"([\w/@.]+) appears more than", first
@@ -104,19 +104,21 @@ def _of_hydra(text: str) -> ConfigError:
     if match := re.match(r"force-add of config groups is not supported: '\+\+(.*)'", first):
         return ConfigError(f"++{match[1]}: a group has a value already; write {match[1]}")
     if match := re.match(r"Could not override '([^']*)'\. *$|Could not override '([^']*)'\.", first):
-        asked = match[1] or match[2] or ""
-        return ConfigError(f"{asked or '='}: there is no such choice to override (workbench train --help); drop it")
+        override_text = match[1] or match[2] or ""
+        return ConfigError(
+            f"{override_text or '='}: there is no such choice to override (workbench train --help); drop it"
+        )
     if match := re.match(r"Could not delete (?:from config\. )?'([^']*)'", first):
         return ConfigError(f"~{match[1]}: there is nothing of this name to delete; drop the override")
     if match := re.match(r"Override (\S+) looks like a config group override, but config group '(.*)' does", first):
         return ConfigError(f"{match[1]}: there is no group {match[2]!r}; drop it, or name one of {', '.join(GROUPS)}")
     rest = [line for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line and not line.startswith("full_key")]
-    said = f"configuration: {' '.join(rest).removesuffix('.')}; correct that override, or drop it"
-    return ConfigError(f"{said} (WORKBENCH_DEBUG=1 shows where it arose)")
+    message = f"configuration: {' '.join(rest).removesuffix('.')}; correct that override, or drop it"
+    return ConfigError(f"{message} (WORKBENCH_DEBUG=1 shows where it arose)")
 
 
 def _origin(config: DictConfig, key: str) -> str:
-    """The key whose interpolation cannot be resolved: that which another refers to, as ``split.seed`` to ``seed``."""
+    """The key whose interpolation cannot be resolved: ``seed`` where ``split.seed`` refers to it."""
 
     def text(name: str) -> str:
         value: Any = OmegaConf.to_container(config, resolve=False)
@@ -129,7 +131,7 @@ def _origin(config: DictConfig, key: str) -> str:
 
 
 def missing(key: str) -> ConfigError:
-    """A key without a default that was not given."""
+    """The error for a key without a default that has no value."""
     return ConfigError(f"{key}: must be given, it has no default; write {example_for(key)}")
 
 
@@ -145,7 +147,7 @@ def _wrong_value(key: str, message: str) -> ConfigError:
 
 
 def unknown_key(full_key: str, siblings: list[Any]) -> ConfigError:
-    """A key that its node does not have, beside those that it has."""
+    """The error for a key that its node does not have; lists those that it has."""
     keys = sorted(str(key) for key in siblings if key not in ("_target_", "hydra"))
     prefix, _, last = full_key.rpartition(".")
     near = closest(last, keys)

@@ -52,24 +52,24 @@ KINDS: dict[str, type] = {
 
 
 def options(group: str) -> list[str]:
-    """The names of a group's options that come with the workbench."""
+    """Names of a group's options that come with the workbench."""
     return sorted(file.stem for file in (packaged("conf") / group).glob("*.yaml"))
 
 
 def option(group: str, name: str) -> dict[str, Any]:
-    """The node of one option with the options it chooses for its parts, as composing without overrides gives it."""
+    """Node of one option, with the options that it chooses for its parts, as composed without overrides."""
     content: Any = OmegaConf.to_container(OmegaConf.load(packaged("conf") / group / f"{name}.yaml"))
     node: dict[str, Any] = content.get(group, content)
     for default in node.pop("defaults", []):
-        ((place, inner),) = default.items()
-        other, _, key = place.lstrip("/").partition("@")
-        node[key] = option(other, inner)
+        ((slot, inner),) = default.items()
+        group_of_part, _, key = slot.lstrip("/").partition("@")
+        node[key] = option(group_of_part, inner)
     return node
 
 
 @lru_cache(maxsize=1)
 def _usual_options() -> dict[str, str]:
-    """The option of each group that a run has without overrides."""
+    """Option of each group in a run without overrides."""
     content: Any = OmegaConf.to_container(OmegaConf.load(packaged("conf") / "config.yaml"))
     return {
         group: name for default in content["defaults"] if isinstance(default, dict) for group, name in default.items()
@@ -90,30 +90,33 @@ def is_family(value: Any) -> bool:
     )
 
 
-def call(key: str, node: Node, **given: Any) -> Any:
-    """The object of a node: its checked values, and of what the caller gives what it asks for, to its function."""
-    return _called(key, node, KINDS[key], given)
+def call(key: str, node: Node, **inputs: Any) -> Any:
+    """Call the node's function with its checked values and those of `inputs` that it has parameters for.
+
+    Raises ConfigError where the function or a value is wrong.
+    """
+    return _called(key, node, KINDS[key], inputs)
 
 
-def _called(key: str, node: Node, kind: Any, given: Mapping[str, Any]) -> Any:
+def _called(key: str, node: Node, kind: Any, inputs: Mapping[str, Any]) -> Any:
     if is_node(node):
         typed_target(key, node[TARGET], kind)
-    checked_values = checked(key, node, tuple(given))
+    checked_values = checked(key, node, tuple(inputs))
     hints = _hints(key, node)
     values = {name: _built(f"{key}.{name}", value, hints.get(name)) for name, value in checked_values.items()}
-    return _made(key, node, kind, values, given)
+    return _made(key, node, kind, values, inputs)
 
 
 def _built(key: str, value: Any, hint: Any) -> Any:
     if is_node(value) and (kind := _kind(hint)):
         return _called(key, value, kind, {})
     if is_family(value) and (kind := _member_kind(hint)):
-        return {name: _called(f"{key}.{name}", one, kind, {}) for name, one in value.items() if one is not None}
+        return {name: _called(f"{key}.{name}", inner, kind, {}) for name, inner in value.items() if inner is not None}
     return value
 
 
 def call_stacked(key: str, nodes: Sequence[Node], stack: Stack) -> Any:
-    """One object from the nodes of R runs: per-replica values stacked to [R], all else the first run's."""
+    """Build one object from the nodes of R runs: per-replica values stacked to [R], all others the first run's."""
     return _stacked(key, nodes, KINDS[key], stack)
 
 
@@ -133,7 +136,7 @@ def _stacked(key: str, nodes: Sequence[Node], kind: Any, stack: Stack) -> Any:
 
 
 def per_replica_keys(key: str, node: Node) -> Iterator[str]:
-    """Dotted keys of the values that may differ within a pack."""
+    """Yield dotted keys of the values that may differ within a pack."""
     hints = _hints(key, node)
     for name, value in checked(key, node).items():
         if is_node(value):
@@ -143,7 +146,7 @@ def per_replica_keys(key: str, node: Node) -> Iterator[str]:
 
 
 def targets(node: Any) -> Iterator[str]:
-    """Every function named in a node and in the nodes inside it."""
+    """Yield every function named in a node and in the nodes inside it."""
     if is_node(node):
         yield node[TARGET]
     if is_node(node) or is_family(node):
@@ -156,16 +159,17 @@ def asks_for(key: str, node: Node, name: str) -> bool:
     return name in parameters_of(resolve_target(key, node[TARGET]))
 
 
-def checked(key: str, node: Node, given: Sequence[str] = ()) -> dict[str, Any]:
-    """The node's values in the types that its function asks for; nodes inside it are left as they are.
+def checked(key: str, node: Node, supplied: Sequence[str] = ()) -> dict[str, Any]:
+    """The node's values in the types of its function's parameters; nodes inside it are left as they are.
 
-    Raises ConfigError with the key, the rule and the value for an unknown key, a wrong type or a value out of range.
+    Parameters named in `supplied` are the caller's. Raises ConfigError with the key, the rule and the value for an
+    unknown key, a wrong type or a value out of range.
     """
     if not is_node(node):
         raise ConfigError(f"{key}: must name a function in {TARGET}, got {node!r}; choose one of the group's options")
     parameters = parameters_of(resolve_target(key, node[TARGET]))
     hints = _hints(key, node)
-    open_keys = [name for name in parameters if name not in given]
+    open_keys = [name for name in parameters if name not in supplied]
     values = {}
     for name, value in node.items():
         if name == TARGET:
@@ -188,16 +192,16 @@ def _hints(key: str, node: Node) -> dict[str, Any]:
 
 
 def _kind(hint: Any) -> Any:
-    """The type of the objects that a parameter takes; None where it takes plain values, which no function makes."""
+    """Type of the objects that a parameter takes; None for plain values, which no function makes."""
     if get_origin(hint) in (Union, UnionType):
-        several = [one for one in get_args(hint) if one is not NoneType]
-        hint = several[0] if len(several) == 1 else None
+        members = [member for member in get_args(hint) if member is not NoneType]
+        hint = members[0] if len(members) == 1 else None
     base = get_origin(hint) or hint
     return hint if base is Callable or (inspect.isclass(base) and base.__module__ not in PLAIN) else None
 
 
 def _member_kind(hint: Any) -> Any:
-    """The type of the objects in a mapping of names to objects, where a parameter takes one."""
+    """Type of the objects in a mapping of names to objects; None for other parameters."""
     return _kind(get_args(hint)[1]) if get_origin(hint) is Mapping else None
 
 
@@ -206,51 +210,52 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
 
 
-def _made(key: str, node: Node, kind: Any, values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """What the node's function returns; it is called once it is known to return this kind."""
+def _made(key: str, node: Node, kind: Any, values: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
+    """Call the node's function once its return type is known to be this kind; raises ConfigError where it fails."""
     target = node[TARGET]
     function = typed_target(key, target, kind)
-    asked = {name: value for name, value in given.items() if asks_for(key, node, name)}
+    accepted = {name: value for name, value in inputs.items() if asks_for(key, node, name)}
     try:
-        made = function(**values, **asked)
+        result = function(**values, **accepted)
     except WorkbenchError:
         raise
     except Exception as error:
         if target.startswith(f"{PACKAGE}."):
             raise
         raise ConfigError(f"{key}: {target} raised {error!r}; mend it, or choose other values") from error
-    if not isinstance(made, get_origin(kind) or kind):
-        raise ConfigError(f"{key}: {target} must return {named(kind)}, got {type(made).__name__}; name another")
-    return made
+    if not isinstance(result, get_origin(kind) or kind):
+        raise ConfigError(f"{key}: {target} must return {named(kind)}, got {type(result).__name__}; name another")
+    return result
 
 
 def _checked_value(key: str, value: Any, annotation: Any, node: Node) -> Any:
+    """Validate a value by its annotation; raises ConfigError with the key, the rule and the value."""
     if is_per_replica(annotation):
         rules = tuple(rule for rule in get_args(annotation)[1:] if rule is not PER_REPLICA)
         annotation = Annotated[float, *rules]
     try:
-        made = _adapter(annotation).validate_python(value, strict=True if isinstance(value, bool) else None)
-        _refuse_unheld(key, made, node)
-        return made
+        validated = _adapter(annotation).validate_python(value, strict=True if isinstance(value, bool) else None)
+        _refuse_unheld(key, validated, node)
+        return validated
     except (PydanticUserError, TypeError) as error:  # what a user's function asks for cannot be checked
         raise ConfigError(f"{key}: its annotation must be a type, got {annotation!r}; correct it") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
+        location = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
         rule = first["msg"].removeprefix("Input should be ")
-        raise ConfigError(f"{place}: must be {rule}, got {first['input']!r}{_example(key, node)}") from error
+        raise ConfigError(f"{location}: must be {rule}, got {first['input']!r}{_example(key, node)}") from error
 
 
 def _refuse_unheld(key: str, value: Any, node: Node) -> None:
-    """Raise for a number that no integer of 64 bits and no float32 holds."""
-    for one in value if isinstance(value, list | tuple) else [value]:
-        if isinstance(one, int | float) and abs(one) > (LARGEST if isinstance(one, int) else MOST):
-            most = f"{LARGEST}" if isinstance(one, int) else f"{MOST:g}"
-            raise ConfigError(f"{key}: must be at most {most} in size, got {one}{_example(key, node)}")
+    """Raise ConfigError for a number that neither a 64-bit integer nor float32 can hold."""
+    for number in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(number, int | float) and abs(number) > (LARGEST if isinstance(number, int) else MOST):
+            most = f"{LARGEST}" if isinstance(number, int) else f"{MOST:g}"
+            raise ConfigError(f"{key}: must be at most {most} in size, got {number}{_example(key, node)}")
 
 
 def _example(key: str, node: Node) -> str:
-    """A default for this key of a node as a hint: the default option's, else that of the first with its function."""
+    """Example value for this key as a hint: from the default option, else the first with the same function."""
     group, _, name = key.partition(".")
     usual = _usual_options().get(group)
     for stem in sorted(options(group), key=lambda stem: stem != usual):

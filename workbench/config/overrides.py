@@ -1,4 +1,4 @@
-"""What stands on a command line of Hydra's, looked at before Hydra acts on it: its options, and each ``key=value``."""
+"""Checks of a Hydra command line before Hydra acts on it: its options, and each ``key=value``."""
 
 import argparse
 import re
@@ -35,15 +35,15 @@ EXAMPLES = {
 }
 MOST_RUNS = 1_000_000
 OPTION_KEYS = {**EXAMPLES, **DEFAULTS, "optimizer.lr": 0.1, "architecture.hidden": "[64,64]", "sweep.dry_run": "true"}
-SPINE = tuple(one.name for one in fields(Config) if one.name not in GROUPS)
+SPINE = tuple(field.name for field in fields(Config) if field.name not in GROUPS)
 KEY = re.compile(r"[A-Za-z_][\w./@]*")
 LONGEST = 4000  # characters of an override: numbers of more digits cannot be read
 
 
 def options_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with Hydra's options before all overrides, which it reads in one row only.
+    """Move Hydra's options before all overrides, which Hydra reads in one row only.
 
-    Raises ConfigError for options that Hydra does not have, with the override that may be meant.
+    Raises ConfigError for options that Hydra does not have, with the override that was probably intended.
     """
     known = get_args_parser()._option_string_actions
     options, overrides, rest = list[str](), list[str](), list(arguments)
@@ -66,7 +66,7 @@ def options_first(arguments: Sequence[str]) -> list[str]:
 
 
 def _value_of(option: argparse.Action, word: str, rest: list[str]) -> str:
-    """An option's value, taken from the words that follow it."""
+    """Take an option's value from the words that follow it; raises ConfigError where none follows."""
     if option.nargs == "?":
         return rest.pop(0) if rest and rest[0] in (option.choices or ()) else str(option.const)
     if not rest or rest[0].startswith("-"):
@@ -75,7 +75,7 @@ def _value_of(option: argparse.Action, word: str, rest: list[str]) -> str:
 
 
 def _no_option(word: str, rest: Sequence[str]) -> ConfigError:
-    """An option that is none: the override of that name, where there is one."""
+    """The error for an unknown option: names the override of that name, where there is one."""
     name, equals, value = word.lstrip("-").partition("=")
     name = name.replace("-", "_")
     if not equals and rest and not rest[0].startswith("-") and "=" not in rest[0]:
@@ -89,7 +89,7 @@ def _no_option(word: str, rest: Sequence[str]) -> ConfigError:
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Raise ConfigError for options that do not go together and for overrides that are none.
+    """Raise ConfigError for options that exclude each other and for malformed overrides.
 
     Argparse itself ends the process for options that Hydra does not have.
     """
@@ -99,6 +99,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 
 def _check_options(options: argparse.Namespace) -> None:
+    """Raise ConfigError for options that are unknown, incomplete or exclude each other."""
     if options.experimental_rerun is not None:
         raise ConfigError("--experimental-rerun: is not known here; drop it (workbench show RUN gives the command)")
     if options.config_path is not None:
@@ -112,9 +113,9 @@ def _check_options(options: argparse.Namespace) -> None:
     if options.config_dir is not None and not (options.config_dir and Path(options.config_dir).is_dir()):
         raise ConfigError(f"--config-dir: there is no folder {options.config_dir!r}; correct the path, or drop it")
     shown = {"--cfg": options.cfg, "--info": options.info, "--run": options.run, "--multirun": options.multirun}
-    asked = [name for name, value in shown.items() if value]
-    if len(asked) > 1:
-        raise ConfigError(f"{asked[0]}: cannot go with {' and '.join(asked[1:])}; drop all but one")
+    exclusive = [name for name, value in shown.items() if value]
+    if len(exclusive) > 1:
+        raise ConfigError(f"{exclusive[0]}: cannot go with {' and '.join(exclusive[1:])}; drop all but one")
     package = shlex.quote(f"--package={options.package}")
     for name, value, written in (
         ("--resolve", options.resolve, "--resolve"),
@@ -125,50 +126,54 @@ def _check_options(options: argparse.Namespace) -> None:
 
 
 def check_overrides(lines: Iterable[str]) -> None:
-    """Raise ConfigError where one is not ``key=value``, with the form to paste, or chooses no option by its name."""
+    """Raise ConfigError, with one to paste, for a text that is not ``key=value`` or names no option of its group."""
     parser = OverridesParser.create()
     for line in lines:
         if len(line) > LONGEST:
             raise ConfigError(f"{line[:40]}...: must have at most {LONGEST} characters; drop it, or give less")
         try:
-            (one,) = parser.parse_overrides([line])
+            (parsed,) = parser.parse_overrides([line])
         except (HydraException, ValueError, RecursionError) as error:  # ValueError: a number of too many digits
             raise no_override(line, error) from error
-        if one.is_delete():
-            _check_deletion(one)
-        _check_name(one)
-        _check_length(one)
+        if parsed.is_delete():
+            _check_deletion(parsed)
+        _check_name(parsed)
+        _check_length(parsed)
 
 
-def _check_deletion(one: Override) -> None:
-    """What every run has cannot be deleted: its default would come back without a word."""
-    key = str(one.key_or_group)
+def _check_deletion(parsed: Override) -> None:
+    """Raise ConfigError for deleting what every run has: its default would come back silently."""
+    key = str(parsed.key_or_group)
     first = key.partition(".")[0].partition("/")[0].partition("@")[0]
     if key in GROUPS:
-        raise ConfigError(f"{one.input_line}: a run must have one; write {key}={EXAMPLES[key]}, or drop the override")
+        raise ConfigError(
+            f"{parsed.input_line}: a run must have one; write {key}={EXAMPLES[key]}, or drop the override"
+        )
     if first in LISTS:
-        raise ConfigError(f"{one.input_line}: there is none unless {first}=NAME chooses one; drop the override")
+        raise ConfigError(f"{parsed.input_line}: there is none unless {first}=NAME chooses one; drop the override")
     if first in (*SPINE, "hydra"):
         inner = next((known for known in DEFAULTS if f"{known}.".startswith(f"{key}.")), None)
         example = f"write for example {inner}={DEFAULTS[inner]} in its place, or " if inner else ""
-        raise ConfigError(f"{one.input_line}: a run must have it, with its default or another value; {example}drop it")
+        raise ConfigError(
+            f"{parsed.input_line}: a run must have it, with its default or another value; {example}drop it"
+        )
 
 
-def _check_length(one: Override) -> None:
-    """A range is counted before it is written out."""
-    value = one.value()
+def _check_length(parsed: Override) -> None:
+    """Raise ConfigError for a range of too many values, counted before it is expanded."""
+    value = parsed.value()
     if isinstance(value, RangeSweep) and isinstance(value.start, int | float):
         if not value.step:
-            by_one = shlex.quote(f"{one.key_or_group}=range({value.start},{value.stop})")
-            raise ConfigError(f"{one.input_line}: its step must not be 0; write {by_one}")
+            by_one = shlex.quote(f"{parsed.key_or_group}=range({value.start},{value.stop})")
+            raise ConfigError(f"{parsed.input_line}: its step must not be 0; write {by_one}")
         count = (float(value.stop or 0) - float(value.start)) / float(value.step or 1)
         if count > MOST_RUNS:
             most = f"must have at most {MOST_RUNS} values"
-            raise ConfigError(f"{one.input_line}: {most}, got {count:.3g}; drop it, or give fewer")
+            raise ConfigError(f"{parsed.input_line}: {most}, got {count:.3g}; drop it, or give fewer")
 
 
 def no_override(line: str, error: Exception) -> ConfigError:
-    """A text that Hydra does not read: what to paste into a shell in its place, where quotes mend it."""
+    """The error for a text that Hydra cannot parse: says what to paste into a shell, where quotes mend it."""
     key, equals, value = line.partition("=")
     if "${" in value:
         return ConfigError(f"{line!a}: its interpolation must be ${{a key}}, closed; drop it, or give it a value")
@@ -185,7 +190,7 @@ def no_override(line: str, error: Exception) -> ConfigError:
 
 
 def example_for(key: str) -> str:
-    """What may be written to give this key a value; dots where only the user knows one."""
+    """Example override for this key; dots where only the user can choose a value."""
     if not KEY.fullmatch(key):
         return "seed=0"
     return f"{key}={EXAMPLES.get(key, DEFAULTS.get(key, '...'))}"
@@ -201,29 +206,32 @@ def _reads(line: str) -> bool:
 def _is(line: str, key: str, value: str) -> bool:
     """Whether a line gives this text to this key."""
     try:
-        (one,) = OverridesParser.create().parse_overrides([line])
-        return one.get_key_element() == key and str(getattr(one.value(), "text", one.value())) == value
+        (parsed,) = OverridesParser.create().parse_overrides([line])
+        return parsed.get_key_element() == key and str(getattr(parsed.value(), "text", parsed.value())) == value
     except (HydraException, ValueError, RecursionError):
         return False
 
 
-def _check_name(one: Override) -> None:
-    key, value = str(one.key_or_group), one.value()
-    if one.is_delete() or one.is_sweep_override() or "${" in str(one.input_line):
+def _check_name(parsed: Override) -> None:
+    """Raise ConfigError where a group is not given the name of an option."""
+    key, value = str(parsed.key_or_group), parsed.value()
+    if parsed.is_delete() or parsed.is_sweep_override() or "${" in str(parsed.input_line):
         return
     if key in ("", "hydra") or (key.startswith("hydra/") and not isinstance(value, str | list)):
-        raise ConfigError(f"{one.input_line}: must give a key a value, or a group one of its options; drop it")
+        raise ConfigError(f"{parsed.input_line}: must give a key a value, or a group one of its options; drop it")
     if key == "hydra.verbose" and not isinstance(value, bool | str | list):
         raise ConfigError(f"hydra.verbose: must be true, false or names of loggers, got {value!r}; drop it")
     if key not in (*GROUPS, *LISTS):
         return
     if value is None and key in LISTS:
-        raise ConfigError(f"{one.input_line}: there is none unless {key}=NAME chooses one; drop the override")
+        raise ConfigError(f"{parsed.input_line}: there is none unless {key}=NAME chooses one; drop the override")
     if value is None:
-        given = str(one.input_line)
-        raise ConfigError(f"{given}: a group must name one of its options, got nothing; write {key}={EXAMPLES[key]}")
-    several = isinstance(value, list) and key in LISTS and value and all(isinstance(name, str) for name in value)
-    if isinstance(value, list) and not several:
+        text = str(parsed.input_line)
+        raise ConfigError(f"{text}: a group must name one of its options, got nothing; write {key}={EXAMPLES[key]}")
+    is_list_of_names = (
+        isinstance(value, list) and key in LISTS and value and all(isinstance(name, str) for name in value)
+    )
+    if isinstance(value, list) and not is_list_of_names:
         raise ConfigError(
             f"{key}: must name one of its options, not a list, got {_brief(value)}; write {_named(value, key)}"
         )

@@ -1,4 +1,4 @@
-"""Configuration -> objects. Everything wrong with a run is raised here, before step 0.
+"""Configuration -> objects. Every error of a run is raised here, before step 0.
 
 Per-replica values of optimizer, schedule, activation and pretraining, and the groups ``init`` and ``bias`` as a whole,
 may differ within a pack; all else decides which pack a run belongs to.
@@ -63,23 +63,23 @@ _large_split = lru_cache(maxsize=1)(_drawn)
 
 
 def split_of(spec: RunSpec) -> Split:
-    """The run's training, validation and test part, with what it learns as targets."""
+    """Training, validation and test part of the run's data, with the targets that it learns."""
     part = spec.config.split
     node = json.dumps(spec.resolved["data"], sort_keys=True)
     draw = _split if dataset_of(spec).x.nbytes < LARGE else _large_split
     change = Change(part.limit, part.label_noise, part.binarize)
     dtype = getattr(torch, spec.config.dtype.name)
-    own = draw(node, part.seed, part.valid, part.test, part.standardize, change, dtype)
-    return inputs_as_targets(own) if learns_inputs(spec) else own
+    parts = draw(node, part.seed, part.valid, part.test, part.standardize, change, dtype)
+    return inputs_as_targets(parts) if learns_inputs(spec) else parts
 
 
 def learns_inputs(spec: RunSpec) -> bool:
-    """Whether the run learns to give back its inputs, not the data set's labels."""
+    """Whether the run learns to reproduce its inputs, not the data set's labels."""
     return spec.config.target.name == "input"
 
 
 def n_classes_of(spec: RunSpec) -> int | None:
-    """The number of classes the run tells apart; None for regression."""
+    """Number of classes that the run tells apart; None for regression."""
     return None if learns_inputs(spec) else dataset_of(spec).n_classes
 
 
@@ -103,7 +103,7 @@ def loss_of(spec: RunSpec) -> Loss:
 
 
 def target_of(spec: RunSpec, loss: Loss) -> Target:
-    """How this run's targets are encoded; raises ConfigError where its loss does not fit its data."""
+    """Encoding of this run's targets; raises ConfigError where its loss does not fit its data."""
     classes = n_classes_of(spec)
     target = choose_target(loss.accepts, classes)
     if target is not None:
@@ -119,7 +119,7 @@ def target_of(spec: RunSpec, loss: Loss) -> Target:
 
 
 def build_model(spec: RunSpec, target: Target) -> Model:
-    """The run's architecture with the input and output sizes of its data.
+    """Build the run's architecture with the input and output sizes of its data.
 
     Raises ConfigError where it cannot learn: no gradient passes a unit step, and one example has no batch statistics.
     """
@@ -144,26 +144,26 @@ def build_model(spec: RunSpec, target: Target) -> Model:
 
 
 def build_optimizer(specs: Sequence[RunSpec], dtype: torch.dtype, device: torch.device) -> Optimizer:
-    """One optimizer for a pack: per-replica parameters stacked to [R], the others the first run's."""
+    """Build one optimizer for a pack: per-replica parameters stacked to [R], all others the first run's."""
     nodes = [spec.resolved["optimizer"] for spec in specs]
     optimizer: Optimizer = call_stacked("optimizer", nodes, lambda row: torch.tensor(row, dtype=dtype, device=device))
     return optimizer
 
 
 def diagnostics_of(spec: RunSpec) -> Diagnostics:
-    """What is looked at while the run trains."""
+    """Diagnostics that are measured while the run trains."""
     plan: Diagnostics = call("diagnostics", spec.resolved["diagnostics"])
     return plan
 
 
 def scheme_of(spec: RunSpec) -> Scheme:
-    """How the run's replica starts."""
+    """Initialization scheme of the run's replica."""
     weights, bias, activation = (call(group, spec.resolved[group]) for group in (*REPLICA_GROUPS, "activation"))
     return Scheme(weights, bias, activation.constants)
 
 
 def build_pack(specs: Sequence[RunSpec]) -> Pack:
-    """The pack of runs that share a program."""
+    """Build the pack of runs that share a program; raises ConfigError as its parts do."""
     first = specs[0]
     dtype, device = getattr(torch, first.config.dtype.name), device_of(first)
 
@@ -200,13 +200,13 @@ def build_pack(specs: Sequence[RunSpec]) -> Pack:
 
 
 def free_bytes(spec: RunSpec) -> int:
-    """Memory that is free on the run's device."""
+    """Free memory on the run's device, in bytes."""
     device = device_of(spec)
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()
 
 
 def refuse_too_large(spec: RunSpec) -> None:
-    """Raise ConfigError where a run needs more memory than there is, by shapes alone: nothing is made to find out."""
+    """Raise ConfigError where a run needs more memory than is free, computed from shapes: nothing is allocated."""
     config, free = spec.config, free_bytes(spec)
     net = replica_bytes(spec)
     needs = {
@@ -221,7 +221,7 @@ def refuse_too_large(spec: RunSpec) -> None:
 
 
 def validate(spec: RunSpec) -> None:
-    """Raise what would stop this run before step 0."""
+    """Raise ConfigError for whatever would stop this run before step 0."""
     try:
         refuse_too_large(spec)
         model = build_model(spec, target_of(spec, loss_of(spec)))
@@ -242,9 +242,10 @@ def validate(spec: RunSpec) -> None:
 
 
 def validate_all(specs: Sequence[RunSpec]) -> None:
-    """Raise what would stop one of these runs before step 0; what differs in seeds alone is looked at once.
+    """Raise ConfigError for whatever would stop one of these runs before step 0.
 
-    A seed alone cannot stop a run, unless its split leaves a class of two or three examples out of a part.
+    Runs that differ in seeds alone are checked once: a seed alone cannot stop a run, unless its split leaves a class of
+    two or three examples out of a part.
     """
     distinct: dict[str, RunSpec] = {}
     for spec in specs:
@@ -256,9 +257,9 @@ def validate_all(specs: Sequence[RunSpec]) -> None:
 
 
 def replica_bytes(spec: RunSpec) -> int:
-    """Memory one replica takes in a pack, about, beside its data.
+    """Memory of one replica in a pack, in bytes, about, beside its data.
 
-    What is stored per parameter, one batch, and where it is pretrained the codes of two layers.
+    Counts what is stored per parameter, one batch, and for a pretrained replica the codes of two layers.
     """
     products, size = _net(spec)
     batch = min(spec.config.train.batch_size, len(dataset_of(spec).x)) * sum(
@@ -276,18 +277,21 @@ def _net(spec: RunSpec) -> tuple[list[tuple[int, int]], int]:
 
 
 def check_bytes(spec: RunSpec, replicas: int) -> int:
-    """Memory that holding a trained pack's gradients against autograd takes beside it, about."""
+    """Memory that comparing a trained pack's gradients with autograd takes beside the pack, in bytes, about."""
     return spot_check_bytes(_net(spec)[1], replicas) if spec.config.certificate else 0
 
 
 def evaluation_bytes(spec: RunSpec, replicas: int) -> int:
-    """Memory that evaluating a pack of replicas takes beside them, about, with what a pack of any size takes."""
+    """Memory that evaluating a pack of replicas takes beside the pack, in bytes, about.
+
+    Includes a constant share that a pack of any size takes.
+    """
     width = sum(fan_in + 3 * fan_out for fan_out, fan_in in _net(spec)[0])
     numbers = min(replicas * min(EXAMPLES, len(dataset_of(spec).x)) * width, max(CHUNK_NUMBERS, width))
     return FIXED_BYTES + int(EVALUATION_COPIES * numbers) * BYTES[getattr(torch, spec.config.dtype.name)]
 
 
 def data_bytes(spec: RunSpec) -> int:
-    """Memory that a run's split takes in a pack, about; runs with one `split.seed` share it."""
+    """Memory of a run's split in a pack, in bytes, about; runs with one `split.seed` share it."""
     dataset = dataset_of(spec)
     return (dataset.x.size + dataset.y.size) * BYTES[getattr(torch, spec.config.dtype.name)]

@@ -33,7 +33,7 @@ Rerun = Enum("Rerun", ["missing", "failed", "all"])
 
 @dataclass
 class Train:
-    """How long, on how many examples at a time, and the norm at which a gradient is cut (None: nowhere)."""
+    """Number of epochs, batch size, and the norm at which a gradient is clipped (None: no clipping)."""
 
     epochs: int = 30
     batch_size: int = 32
@@ -42,7 +42,7 @@ class Train:
 
 @dataclass
 class SplitConfig:
-    """Fractions of the examples for validation and test, the seed that draws them, and what is changed in them.
+    """Fractions of the examples for validation and test, the seed that draws them, and changes made to them.
 
     The training part is cut to `limit` examples, a share `label_noise` of its labels is made wrong, and inputs above
     the share `binarize` of their range become 1, the others 0.
@@ -59,7 +59,7 @@ class SplitConfig:
 
 @dataclass
 class Tracking:
-    """Where runs are kept."""
+    """The MLflow store and experiment that runs are logged to."""
 
     uri: str | None = None
     experiment: str = "workbench"
@@ -69,9 +69,9 @@ class Tracking:
 class SweepConfig:
     """How a multirun is trained. A pack is split where it would take more than `pack_gib` GiB, or than is free.
 
-    `rerun` says what of it is trained again: what is missing, also what failed, or all. A pack in training leaves a
-    checkpoint every `checkpoint_seconds` (0: after each epoch, None: none), and `keep_weights` keeps final parameters.
-    With `dry_run`, what the runs will take is said, and nothing is trained or written.
+    `rerun` selects runs to train again: missing ones, failed ones as well, or all. A pack in training writes a
+    checkpoint every `checkpoint_seconds` (0: after each epoch, None: none), and `keep_weights` stores final parameters.
+    `dry_run` prints what the runs will take, and trains and writes nothing.
     """
 
     rerun: Rerun = Rerun["failed"]
@@ -84,7 +84,7 @@ class SweepConfig:
 
 @dataclass
 class Config:
-    """One run: groups first, then the spine. `claim` is what an experiment decides, which no run needs to know."""
+    """One run: groups first, then the spine. `claim` describes what an experiment decides; training ignores it."""
 
     architecture: Any = MISSING
     activation: Any = MISSING
@@ -109,6 +109,7 @@ class Config:
     claim: Any = None
 
     def __post_init__(self) -> None:
+        """Raise ConfigError for the first value out of its range."""
         for rule, holds, key, value in self._rules():
             if not holds:
                 raise ConfigError(f"{key}: must be {rule}, got {value!r}; write for example {key}={DEFAULTS[key]}")
@@ -178,18 +179,20 @@ class RunSpec:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What follows ``workbench train`` on a command line that makes this run."""
+        """Arguments of ``workbench train`` that make this run."""
         return (*(("--config-dir", self.folder) if self.folder else ()), *self.overrides)
 
     @property
     def epochs(self) -> int:
-        """Those of the whole net, and of the stages before it."""
-        before, hidden = self.resolved["pretraining"], self.resolved["architecture"].get("hidden", [])
-        return int(self.config.train.epochs + len(hidden) * before.get("epochs", 0) + before.get("frozen_epochs", 0))
+        """Total epochs, pretraining included."""
+        pretraining, hidden = self.resolved["pretraining"], self.resolved["architecture"].get("hidden", [])
+        return int(
+            self.config.train.epochs + len(hidden) * pretraining.get("epochs", 0) + pretraining.get("frozen_epochs", 0)
+        )
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The whole configuration flat: dotted keys, a group's choice under the group's own name."""
+        """The whole configuration, flat: dotted keys, a group's choice under the group's own name."""
         flat: dict[str, Any] = {}
         for key, value in self.resolved.items():
             if key in GROUPS:
@@ -210,9 +213,12 @@ def _flatten(key: str, value: Any) -> dict[str, Any]:
 
 
 def packaged(folder: str) -> Path:
-    """The folder ``conf`` or ``experiments``: inside the installed package, or beside it in a checkout."""
-    here = Path(__file__).resolve().parents[1]
-    for place in (here / folder, here.parent / folder):
-        if any(place.glob("*/*.yaml")):  # in a checkout, the package has a module `experiments` only
-            return place
-    raise ConfigError(f"workbench: the folder {folder!r} must lie in {here} or beside it; install the package again")
+    """The folder ``conf`` or ``experiments``: inside the installed package, or beside it in a checkout.
+
+    Raises ConfigError where there is none.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for candidate in (package / folder, package.parent / folder):
+        if any(candidate.glob("*/*.yaml")):  # in a checkout, the package has a module `experiments` only
+            return candidate
+    raise ConfigError(f"workbench: the folder {folder!r} must lie in {package} or beside it; install the package again")

@@ -1,7 +1,7 @@
-"""What a ``_target_`` names: a function of a module, known by the type it returns before it is called.
+"""Functions named by ``_target_``, accepted by the type they declare to return, before they are called.
 
-A configuration of this command line may name any module: whoever writes it runs Python here anyway. One that was kept
-in a store is data, and names functions of the workbench's own leaves only, and of modules that the command allows.
+A configuration of this command line may name any module: whoever writes it runs Python here anyway. A configuration
+read from a store is data: it may name functions of the workbench's own leaves, and of modules that the command allows.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -20,7 +20,7 @@ EXAMPLE = "def sine() -> Activation"
 
 @lru_cache(maxsize=256)
 def resolve_target(key: str, target: str) -> Any:
-    """The function, or class, that a ``_target_`` names by its module and its name there.
+    """Import the function, or class, that a ``_target_`` names as MODULE.NAME.
 
     Raises ConfigError where there is none.
     """
@@ -44,55 +44,57 @@ def resolve_target(key: str, target: str) -> Any:
 
 
 def typed_target(key: str, target: str, kind: Any) -> Any:
-    """The function a ``_target_`` names, which says that it returns a `kind` and takes its values by name.
+    """The function of a ``_target_``, which must declare that it returns a `kind` and take its values by name.
 
-    Raises ConfigError before anything of it is called.
+    Raises ConfigError before it is called.
     """
     function = resolve_target(key, target)
     wanted = named(kind)
     try:
-        given = function if isclass(function) else hints_of(function).get("return")
+        returned = function if isclass(function) else hints_of(function).get("return")
     except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as error:
         raise ConfigError(
             f"{key}: {target} must have annotations that can be read, but: {error}; write for example {EXAMPLE}"
         ) from error
-    if given is None:
+    if returned is None:
         raise ConfigError(f"{key}: {target} must say that it returns {wanted}; write '-> {wanted}', or name another")
-    if not _is_kind(given, kind):
-        raise ConfigError(f"{key}: {target} must return {wanted}, got {named(given)}; name another")
-    for one in parameters_of(function).values():
-        if one.kind is Parameter.POSITIONAL_ONLY:
-            raise ConfigError(f"{key}: {target} must take {one.name!r} by name; drop the '/' from its parameters")
+    if not _is_kind(returned, kind):
+        raise ConfigError(f"{key}: {target} must return {wanted}, got {named(returned)}; name another")
+    for parameter in parameters_of(function).values():
+        if parameter.kind is Parameter.POSITIONAL_ONLY:
+            raise ConfigError(f"{key}: {target} must take {parameter.name!r} by name; drop the '/' from its parameters")
     return function
 
 
 def named(kind: Any) -> str:
-    """A type in a message."""
+    """Name of a type in a message."""
     return str(getattr(kind, "__name__", kind))
 
 
-def _is_kind(given: Any, kind: Any) -> bool:
+def _is_kind(annotation: Any, kind: Any) -> bool:
     """Whether values of one annotation are of another."""
-    one, other = get_origin(given) or given, get_origin(kind) or kind
-    return isclass(one) and isclass(other) and issubclass(one, other)
+    actual, expected = get_origin(annotation) or annotation, get_origin(kind) or kind
+    return isclass(actual) and isclass(expected) and issubclass(actual, expected)
 
 
 @lru_cache(maxsize=256)
 def parameters_of(function: Any) -> Mapping[str, Parameter]:
-    """The parameters that a value can be given to by name."""
-    several = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    return {name: one for name, one in signature(function).parameters.items() if one.kind not in several}
+    """Parameters that can be passed by name."""
+    variadic = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return {
+        name: parameter for name, parameter in signature(function).parameters.items() if parameter.kind not in variadic
+    }
 
 
 @lru_cache(maxsize=256)
 def hints_of(function: Any) -> dict[str, Any]:
-    """Its annotations with what they hold beside types; a class's are those of its constructor."""
-    own = function.__init__ if isclass(function) else function
-    return get_type_hints(own, include_extras=True)
+    """Type annotations of a function, with their metadata; a class's are those of its constructor."""
+    annotated = function.__init__ if isclass(function) else function
+    return get_type_hints(annotated, include_extras=True)
 
 
 def names_in(value: Any) -> Iterator[Any]:
-    """Every ``_target_`` at any depth of a configuration, whatever it is."""
+    """Yield every ``_target_``, of any type, at any depth of a configuration."""
     if isinstance(value, Mapping):
         if TARGET in value:
             yield value[TARGET]
@@ -104,13 +106,13 @@ def names_in(value: Any) -> Iterator[Any]:
 
 
 def refuse_foreign(who: str, resolved: Mapping[str, Any], allowed: Collection[str] = ()) -> None:
-    """Raise ConfigError where a configuration that was kept names a function of a module that may not be imported.
+    """Raise ConfigError where a stored configuration names a function of a module that may not be imported.
 
-    Those of the workbench's leaves may be, and modules that are `allowed`, with the modules in them.
+    Allowed are the modules of the workbench's leaves and the `allowed` ones, with the modules in them.
     """
     for target in names_in(resolved):
         module = target.rpartition(".")[0] if isinstance(target, str) else ""
-        if not any(module == place or module.startswith(f"{place}.") for place in (*LEAVES, *allowed)):
+        if not any(module == package or module.startswith(f"{package}.") for package in (*LEAVES, *allowed)):
             raise ConfigError(
                 f"{who}: its configuration names {target!r}, which is none of the workbench's options and is not run "
                 f"from a store; if you trust it, add --allow {module or 'MODULE'}"

@@ -1,4 +1,4 @@
-"""The yaml files of configurations: what Hydra reads, and what is read beside it, by the same rules."""
+"""Yaml files of configurations, read by the same rules whether Hydra or the workbench reads them."""
 
 import os
 import re
@@ -28,12 +28,12 @@ GROUP = "experiment"
 
 
 def experiments_in(folder: Path) -> dict[str, Path]:
-    """The yaml files of a folder's experiments by name: NAME/experiment.yaml."""
+    """Yaml files of a folder's experiments by name: NAME/experiment.yaml."""
     return {file.parent.name: file for file in sorted(folder.glob(f"*/{EXPERIMENT}"))}
 
 
 def read_values(file: Path, most_bytes: int = MOST_BYTES, most: int = MOST_VALUES) -> Any:
-    """A yaml file as plain values, interpolations as they are written; None for an empty one.
+    """Read a yaml file as plain values, interpolations as they are written; None for an empty one.
 
     Raises ConfigError with file and line where it is not what it must be.
     """
@@ -41,7 +41,7 @@ def read_values(file: Path, most_bytes: int = MOST_BYTES, most: int = MOST_VALUE
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """A yaml file of keys with values, as plain values; raises as `read_values` does, and for other content."""
+    """Read a yaml file of keys with values, as plain values; raises as `read_values` does, and for other content."""
     content = read_values(file)
     if content is None:
         return {}
@@ -52,7 +52,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def literal(value: Any) -> Any:
-    """Texts of a value so that OmegaConf takes them as they are, without resolving what looks like an interpolation."""
+    """Escape texts of a value, so that OmegaConf does not resolve what looks like an interpolation."""
     if isinstance(value, Mapping):
         return {key: literal(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -61,10 +61,10 @@ def literal(value: Any) -> Any:
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's source of files, which reads them as `read_yaml` does and finds ``experiment=NAME`` in a folder NAME."""
+    """Hydra's source of files, with the limits of `read_yaml`; finds ``experiment=NAME`` in a folder NAME."""
 
     def is_group(self, config_path: str) -> bool:
-        """Whether a path is a folder, or the group of the experiments that lie in this one."""
+        """Whether a path is a folder, or the group of the experiments in this source."""
         return super().is_group(config_path) or (config_path == GROUP and bool(experiments_in(Path(self.path))))
 
     def is_config(self, config_path: str) -> bool:
@@ -72,22 +72,22 @@ class FileConfigSource(file_config_source.FileConfigSource):
         return super().is_config(config_path) or self._experiment(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """The names at a path; those of experiments are names of the group `experiment`, their folders no groups."""
+        """List the names at a path; experiments are names of the group `experiment`, their folders no groups."""
         experiments = experiments_in(Path(self.path))
-        found = super().list(config_path, results_filter) if super().is_group(config_path) else []
+        names = super().list(config_path, results_filter) if super().is_group(config_path) else []
         if not config_path.strip("/"):
-            found = [name for name in found if name not in experiments]
-            return sorted({*found, GROUP}) if experiments and results_filter is not ObjectType.CONFIG else found
+            names = [name for name in names if name not in experiments]
+            return sorted({*names, GROUP}) if experiments and results_filter is not ObjectType.CONFIG else names
         if config_path.strip("/") == GROUP and results_filter is not ObjectType.GROUP:
-            found += experiments
-        return sorted(set(found))
+            names += experiments
+        return sorted(set(names))
 
     def _experiment(self, config_path: str) -> Path | None:
         group, _, name = config_path.strip("/").partition("/")
         return experiments_in(Path(self.path)).get(name.removesuffix(".yaml")) if group == GROUP else None
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """As Hydra's own."""
+        """Load a file as Hydra's own source does; raises ConfigLoadError where absent, ConfigError where wrong."""
         file = Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path))))
         if not file.exists():
             file = self._experiment(config_path) or file
@@ -98,13 +98,13 @@ class FileConfigSource(file_config_source.FileConfigSource):
             header = ConfigSource._get_header_dict(read_bytes(file)[:512].decode("utf-8-sig", "ignore"))
             config = OmegaConf.create(content)
         except (OmegaConfBaseException, ValueError) as error:
-            said = str(error).splitlines()[0]
-            raise ConfigError(f"{file}: must be a configuration, but: {said}; correct it") from error
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"{file}: must be a configuration, but: {reason}; correct it") from error
         return ConfigResult(config=config, path=f"{self.scheme()}://{self.path}", provider=self.provider, header=header)
 
 
 def register() -> None:
-    """Make Hydra know the schema, and read files by these rules."""
+    """Register the schema with Hydra, and make it read files by these rules."""
     store = ConfigStore.instance()
     if "schema.yaml" not in store.repo:  # making it of the dataclasses takes milliseconds
         store.store("schema", node=Config)

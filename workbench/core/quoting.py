@@ -1,4 +1,4 @@
-"""Overrides for a message: as they are pasted into a shell, which hands them to Hydra, which reads the same value."""
+"""Overrides in messages, quoted so that a shell and then Hydra read the same value."""
 
 import json
 import re
@@ -10,12 +10,12 @@ WORDS = ("null", "true", "false", "nan", "inf")  # which Hydra does not read as 
 
 
 def override(key: str, value: Any) -> str:
-    """``key=value`` for a text, a number, or a list of them, as a shell takes it."""
+    """Write ``key=value`` for a text, a number, or a list of them, quoted for a shell."""
     return shlex.quote(plain_override(key, value))
 
 
 def plain_override(key: str, value: Any) -> str:
-    """The same as Hydra takes it, with no shell between."""
+    """Write ``key=value`` for Hydra itself, with no shell between."""
     return f"{key}={_literal(value)}"
 
 
@@ -28,8 +28,8 @@ def _literal(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """In double quotes; backslashes count only before a quote, and before what would be an interpolation."""
-    escaped = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", text)
-    escaped = re.sub(r'(\\*)"', lambda found: found[1] * 2 + r"\"", escaped)
+    """Text in double quotes; backslashes count only before a quote, and before what would be an interpolation."""
+    escaped = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+    escaped = re.sub(r'(\\*)"', lambda match: match[1] * 2 + r"\"", escaped)
     ending = re.sub(r".*?(\\*)\Z", r"\1", text, flags=re.DOTALL)
     return f'"{escaped}{ending}"'
