@@ -57,7 +57,9 @@ def test_running_variance_is_that_of_the_data_with_a_rest_of_one(size: int) -> N
     records = list(trainer.run(80 // size))
     assert records[-1].step == 80 // size * 8 == 80 // size * trainer.steps_per_epoch
     params = trainer.params
-    z = torch.baddbmm(params["l1.b"].unsqueeze(1), trainer.pack.data.own(trainer.pack.data.train.x), params["l1.W"].mT)
+    z = torch.baddbmm(
+        params["l1.b"].unsqueeze(1), trainer.pack.data.by_replica(trainer.pack.data.train.x), params["l1.W"].mT
+    )
     running = next(params[name] for name in params if name.endswith("running_var"))
     assert float((running / z.var(1)).mean()) == pytest.approx(1, abs=0.03)
 

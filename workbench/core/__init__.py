@@ -1,1 +1,1 @@
-"""What every part of the workbench uses: axes, seeds, errors, statistics, and the terminal."""
+"""Shared foundations: axes, seeds, errors, statistics, memory, signals and the terminal."""

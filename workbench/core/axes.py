@@ -25,7 +25,7 @@ Keys = Int64[Tensor, " R"]
 
 
 class PerReplica:
-    """Marks a parameter that is one number per replica: [R] in a pack, one number in a config."""
+    """Annotation of a parameter with one number per replica: a tensor [R] in a pack, one number in a config."""
 
 
 PER_REPLICA = PerReplica()
@@ -45,5 +45,5 @@ def is_per_replica(annotation: Any) -> bool:
 
 
 def per_replica(values: PerReplicaTensor, like: Tensor) -> Tensor:
-    """[R] -> [R, 1, ...] so that it broadcasts over the other axes of `like` [R, ...]."""
+    """Reshape [R] to [R, 1, ...], to broadcast over the other axes of `like` [R, ...]."""
     return values.reshape(-1, *(1,) * (like.ndim - 1))

@@ -1,4 +1,4 @@
-"""YAML of users and of stores as plain values, within bounds: of bytes, of depth, of what aliases make of it."""
+"""Parse YAML from users and stores into plain values, with limits on bytes, depth, and values after alias expansion."""
 
 import re
 from contextlib import suppress
@@ -11,12 +11,12 @@ import yaml
 from workbench.core.errors import ConfigError
 
 MOST_BYTES = 2**18  # of a configuration: the largest that comes with the workbench has 8 KB
-MOST_VALUES = 100_000  # with those that aliases repeat
+MOST_VALUES = 100_000  # counted after alias expansion
 DEEPEST = 50
 TOO_DEEP = f"must nest its values at most {DEEPEST} deep; flatten it"
-BEGUN = 0, 0  # of a node whose values are being looked at
-LAXER = re.compile(r"\t|\?\s|[>|][-+0-9]*#")  # what libyaml takes in places where Python's parser sees a mistake
-WRONG_VALUE = (ValueError, TypeError, KeyError, AttributeError)  # what a tag such as !!int makes of a text that is none
+BEGUN = 0, 0  # (size, depth) of a node whose children are still being counted
+LAXER = re.compile(r"\t|\?\s|[>|][-+0-9]*#")  # libyaml accepts these in places where PyYAML's own parser refuses them
+WRONG_VALUE = (ValueError, TypeError, KeyError, AttributeError)  # raised by a tag such as !!int on other text
 
 
 def read_bytes(file: Path, most: int = MOST_BYTES) -> bytes:
@@ -64,7 +64,7 @@ def parse_yaml(content: bytes, where: str, loader: Any = yaml.SafeLoader, most: 
 
 
 def _document(text: str, loader: Any) -> tuple[Any, yaml.Node | None]:
-    """A loader and the tree it reads: libyaml's, which is ten times faster, or Python's, which words mistakes."""
+    """Return a loader and its tree: libyaml's, ten times faster, or PyYAML's, whose error messages are clearer."""
     if yaml.__with_libyaml__ and not LAXER.search(text):
         with suppress(yaml.YAMLError):
             reader = _by_libyaml(loader)(text)
@@ -97,7 +97,10 @@ def _reason(error: yaml.MarkedYAMLError) -> str:
 
 
 def _check(node: yaml.Node, where: str, most: int, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """How many values a node is and how deep, where what it refers to is copied; raises where that is too much."""
+    """Count a node's values and its depth, aliases expanded.
+
+    Raises ConfigError for a node that contains itself, nests deeper than DEEPEST, or has more than `most` values.
+    """
     line = f"{where}, line {node.start_mark.line + 1}"
     if id(node) not in known:
         known[id(node)] = BEGUN

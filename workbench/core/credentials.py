@@ -1,8 +1,8 @@
-"""Takes users and passwords out of addresses, and of texts in which addresses occur.
+"""Remove users and passwords from addresses, and from texts that contain addresses.
 
-An address is as SQLAlchemy and requests read it: ``scheme://user:password@host/...?password=...``. Both also take
-passwords that ought to be quoted (with ``/``, ``@``, ``:``, blanks), so that where one ends cannot be told for certain:
-rather too much is taken out of a line than too little.
+Addresses have the form that SQLAlchemy and requests read: ``scheme://user:password@host/...?password=...``. Both accept
+unquoted passwords (with ``/``, ``@``, ``:``, blanks), so the end of a password can be ambiguous: then more is removed
+rather than less.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "..."
-LEAST = 3  # characters of a password that is looked for by itself: of a shorter one, every text is full
+LEAST = 3  # characters of a password that is searched for alone: shorter ones occur in any text
 _FILES = r"(?!(?:sqlite|file)\b)"  # these name files, and have no users
 _USER = re.compile(
     rf"""(?ix)
@@ -23,7 +23,7 @@ _USER = re.compile(
 )
 _OF_DATABASE = re.compile(r"(?i)(?<![\w+.-])((?:postgres\w*|mysql|mariadb|mssql|oracle)(?:\+\w+)?://)(?:(?!://).)*@")
 _NAME = r"[\w.%-]*(?:passw(?:or)?d|passphrase|pwd|token|secret|api_?key|access_?key|credentials?|odbc_connect)\w*"
-_SEEN = rf"(?!{re.escape(HIDDEN)}(?:[&;\s'\"]|$))"  # what is hidden already stays as it is
+_SEEN = rf"(?!{re.escape(HIDDEN)}(?:[&;\s'\"]|$))"  # skips values that are hidden already
 _QUOTED = r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|\{(?:[^}\n]|\}\})*\}"""
 _IN_QUERY = re.compile(rf"(?i)(?<=[?&])({_NAME})=({_SEEN}[^&\n]*)")
 _IN_LIST = re.compile(rf"(?i)((?<=;)\s*{_NAME}\s*)=\s*({_SEEN}(?:{_QUOTED}|[^;\n]*))")  # as ODBC writes it
@@ -32,7 +32,7 @@ _ALONE = re.compile(rf"(?i)(?<![\w.%-])({_NAME}\s*)=\s*({_SEEN}(?:{_QUOTED}|[^\s
 
 
 def without_credentials(text: str) -> str:
-    """The text with users and passwords taken out of the addresses in it."""
+    """Return the text without the users and passwords of the addresses in it."""
     if "=" in text:
         text = _IN_QUERY.sub(rf"\1={HIDDEN}", text)
     if "://" in text:
@@ -44,30 +44,31 @@ def without_credentials(text: str) -> str:
 
 
 def bare(value: Any) -> Any:
-    """The same mappings and lists, with users and passwords taken out of every text in them."""
+    """Copy nested mappings and lists, with users and passwords removed from every text."""
     if isinstance(value, str):
         return without_credentials(value)
     if isinstance(value, Mapping):
-        return {key: bare(one) for key, one in value.items()}
-    return [bare(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: bare(item) for key, item in value.items()}
+    return [bare(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def hidden(text: str, address: str) -> str:
-    """A text that speaks of this address, without its users and passwords, also where they stand by themselves."""
+    """Remove this address's user and password from a text, also where they occur without the address."""
     for secret in sorted(_secrets(address), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return without_credentials(text)
 
 
 def _secrets(address: str) -> set[str]:
-    """What must not be told of an address, as it stands there and as it may be written elsewhere."""
-    before, _, rest = address.partition("://")
-    found = [value for _, value in _IN_QUERY.findall(rest)]
-    for place in (rest.rfind("@"), rest.find("@")):  # the last one ends it, or the first one
-        user = rest[: max(place, 0)]
-        found += [user, user.partition(":")[2]]
-    written = {form(one) for one in found for form in (str, unquote, unquote_plus, quote, quote_plus, _all_quoted)}
-    return {one for one in written if len(one) >= LEAST and one not in before}
+    """Collect an address's user and passwords, as written there and in every quoted or unquoted spelling."""
+    scheme, _, location = address.partition("://")
+    secrets = [value for _, value in _IN_QUERY.findall(location)]
+    for end in (location.rfind("@"), location.find("@")):  # an unquoted password may contain @
+        user = location[: max(end, 0)]
+        secrets += [user, user.partition(":")[2]]
+    forms = (str, unquote, unquote_plus, quote, quote_plus, _all_quoted)
+    spellings = {form(secret) for secret in secrets for form in forms}
+    return {spelling for spelling in spellings if len(spelling) >= LEAST and spelling not in scheme}
 
 
 def _all_quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Every error a user can meet, and the one helper that words an unknown name.
+"""Errors that a user can meet, and the helper that words an unknown name.
 
     WorkbenchError
     ├── ConfigError          a config key, its rule and the value that broke it
@@ -6,10 +6,10 @@
     ├── ShapeError           a tensor whose axes do not fit
     ├── NumericsError        numbers that cannot be used (all replicas diverged, gradients that disagree)
     ├── DataError            a data set that is missing or malformed
-    ├── DamagedError         a file of the workbench's own that is not as it was written
-    ├── Taken                keys that runs of others hold
-    └── TrackingError        a store that cannot keep what it is given
-        └── StoreAway        one that does not answer, for now or for good
+    ├── DamagedError         a file written by the workbench whose content has changed since
+    ├── KeyTaken             run keys that another process's runs have claimed
+    └── TrackingError        a store that cannot record what was sent
+        └── StoreAway        a store that does not answer, for now or for good
 
 A message says who asked, what must hold, what came, and what to do.
 """
@@ -45,11 +45,11 @@ class DataError(WorkbenchError):
 
 
 class DamagedError(WorkbenchError):
-    """A file of the workbench's own that is not as it was written."""
+    """A file written by the workbench whose content has changed since."""
 
 
 class KeyTaken(WorkbenchError):
-    """Keys that runs of others hold, which train them or are done: `runs` has their ids by key."""
+    """Run keys that runs of another process have claimed, training or finished: `runs` maps each key to a run id."""
 
     def __init__(self, runs: Mapping[str, str]) -> None:
         super().__init__(f"tracking: {len(runs)} runs are others' already")
@@ -61,7 +61,7 @@ class TrackingError(WorkbenchError):
 
 
 class StoreAway(TrackingError):
-    """A tracking store that does not answer, or whose disk is full: what it was given may be written later."""
+    """A tracking store that does not answer, or whose disk is full: the same write may succeed later."""
 
 
 class Terminated(BaseException):
@@ -69,13 +69,13 @@ class Terminated(BaseException):
 
 
 def closest(name: str, options: Iterable[str]) -> str | None:
-    """The option most like `name`, or None when nothing is near."""
+    """Return the option most similar to `name`, or None when none is similar."""
     matches = get_close_matches(name, list(options), n=1, cutoff=0.5)
     return matches[0] if matches else None
 
 
 def unknown_name(who: str, name: str, options: Iterable[str]) -> UnknownNameError:
-    """Error for `name`: lists the options in order and names the closest one."""
+    """Make the error for `name`: it lists the options in order and names the closest one."""
     listed = sorted(options)
     near = closest(name, listed)
     hint = f"did you mean {near!r}? " if near else ""

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, for those who ask before they allocate."""
+"""Memory that this process may still allocate, checked before large allocations."""
 
 import os
 from collections.abc import Iterator
@@ -9,34 +9,34 @@ from workbench.core.errors import DataError
 
 GIB = 2**30
 MOST = 10**9 * GIB  # above which a number of bytes is not spelled out
-COPIES = 3  # of a data set's inputs that are held at one time: as read, split, and as tensors
+COPIES = 3  # of a data set's inputs in memory at one time: as read, split, and as tensors
 CHECK_NUMBERS = 2_000_000  # parameters of the replicas whose gradients are checked together
-CHECK_COPIES = 14  # of them that are held at once meanwhile
+CHECK_COPIES = 14  # of those parameters in memory at once during the check
 CHECKED_IN_FLOAT32 = 16_000_000  # parameters of a net that is checked in float32, smaller ones in float64
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available() -> int:
-    """Bytes that are free: of the machine, of the control groups of this process, and below its own limit."""
+    """Bytes free for this process: the least of the machine's, its control groups' and its own limit's."""
     return max(0, min(_bounds()))
 
 
 def gib(count: float) -> str:
-    """A number of bytes for a message."""
+    """Format a number of bytes for a message."""
     if count > MOST:
         return "more than 1e9 GiB"
     return f"{count / GIB:.2g} GiB" if count < 10 * GIB else f"{count / GIB:.0f} GiB"
 
 
 def require_memory(who: str, needed: int, then: str) -> None:
-    """Raise DataError where so many bytes are more than there are."""
+    """Raise DataError, which begins with `who` and ends with `then`, where `needed` bytes are not available."""
     free = available()
     if needed > free:
         raise DataError(f"{who} must fit into memory, but takes {gib(needed)} of the {gib(free)} that are free; {then}")
 
 
 def spot_check_bytes(parameters: int, replicas: int) -> int:
-    """What holding the gradients of replicas with so many parameters each against autograd takes, about."""
+    """Estimate the bytes for comparing gradients with autograd, for `replicas` of `parameters` each."""
     width = 8 if parameters < CHECKED_IN_FLOAT32 else 4
     return CHECK_COPIES * width * min(replicas * parameters, max(CHECK_NUMBERS, parameters))
 
@@ -50,7 +50,7 @@ def _bounds() -> Iterator[int]:
 
 
 def _of_machine() -> int:
-    """What can be had without swapping; half of all memory where the system does not say."""
+    """Bytes available without swapping; half of all memory where the system does not report it."""
     for line in _text(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -58,9 +58,10 @@ def _of_machine() -> int:
 
 
 def _of_groups() -> Iterator[int]:
-    """Limit less use, without what is cached of files, of each control group (version 2) that holds this process."""
-    own = next((line[3:] for line in _text(Path("/proc/self/cgroup")).splitlines() if line.startswith("0::")), "/")
-    folder = CGROUPS / own.strip("/")
+    """Limit minus use, file caches not counted, of each control group (version 2) that contains this process."""
+    lines = _text(Path("/proc/self/cgroup")).splitlines()
+    group_path = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    folder = CGROUPS / group_path.strip("/")
     for group in (folder, *folder.parents):
         if not group.is_relative_to(CGROUPS):
             return

@@ -1,4 +1,4 @@
-"""Where a command is to write: tried before its work begins, with nothing left of the trial."""
+"""Checks that a command can write its output, made before its work begins; they leave no files behind."""
 
 import os
 from collections.abc import Iterator
@@ -11,52 +11,46 @@ from workbench.core.errors import ConfigError
 
 def check_folder(who: str, folder: str | Path, way: str) -> None:
     """Raise ConfigError where files cannot be written into a folder, which need not exist; `way` is what to do."""
-    place = Path(folder)
-    with _refused(who, "a folder", place, way), _made(place), TemporaryFile(dir=place):
+    path = Path(folder)
+    with writing(who, "a folder", path, way), _made(path), TemporaryFile(dir=path):
         pass
 
 
 def check_file(who: str, file: str | Path, way: str) -> None:
     """Raise ConfigError where a file, old or new, cannot be written; one that exists is not touched."""
-    with _refused(who, "a file", Path(file), way):
-        place = Path(os.path.realpath(file))  # of a link that leads nowhere, what writing would make
-        with _made(place.parent):
-            existed = place.exists()
-            if existed and not place.is_file() and not place.is_dir():
+    with writing(who, "a file", Path(file), way):
+        path = Path(os.path.realpath(file))  # writing through a dangling link makes the link's target
+        with _made(path.parent):
+            existed = path.exists()
+            if existed and not path.is_file() and not path.is_dir():
                 return  # such as /dev/stdout
-            with place.open("ab"):
+            with path.open("ab"):
                 pass
             if not existed:
-                place.unlink()
+                path.unlink()
 
 
 @contextmanager
-def writing(who: str, kind: str, place: Path, way: str) -> Iterator[None]:
-    """A block that writes: what stops it names the place and what to do."""
-    with _refused(who, kind, place, way):
-        yield
-
-
-@contextmanager
-def _refused(who: str, kind: str, place: Path, way: str) -> Iterator[None]:
+def writing(who: str, kind: str, path: Path, way: str) -> Iterator[None]:
+    """Raise ConfigError for an OSError or ValueError of the block, naming the path; `way` is what to do."""
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte, or of letters that no file has
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{who}: must be {kind} that can be written, got {str(place)!r} ({reason}); {way}") from error
+        raise ConfigError(f"{who}: must be {kind} that can be written, got {str(path)!r} ({reason}); {way}") from error
 
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """A block in which a folder exists; those that were made for it are gone after it."""
-    missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+    """Make a folder and its missing parents for the block; remove those made afterwards."""
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     made = list[Path]()
     try:
-        for one in reversed(missing):
-            one.mkdir()
-            made.append(one)
+        for path in reversed(missing):
+            path.mkdir()
+            made.append(path)
         yield
     finally:
-        for one in reversed(made):
+        for path in reversed(made):
             with suppress(OSError):
-                one.rmdir()
+                path.rmdir()

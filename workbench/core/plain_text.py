@@ -1,8 +1,8 @@
-"""Text that every terminal can show: foreign names without control characters, and signs that an encoding lacks.
+"""Text that every terminal can show: names without control characters, and signs spelled out that an encoding lacks.
 
-A name from a store, a file or a command line may hold escape sequences, which a terminal obeys, or signs that turn a
-line around. `one_line` is for such a name, `printable` for a whole message. `prepare` lets the standard streams take
-every sign: what their encoding lacks is spelled out, ``±`` as ``+-``, ``δ`` as ``delta``.
+A name from a store, a file or a command line may contain escape sequences, which a terminal executes, or signs that
+reverse a line's direction. `one_line` is for such a name, `printable` for a whole message. After `prepare`, the
+standard streams take every sign: those their encoding lacks are spelled out, ``±`` as ``+-``, ``δ`` as ``delta``.
 """
 
 import codecs
@@ -38,9 +38,9 @@ GREEK = (
     ),
     *("omicron", "pi", "rho", "sigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
 )
-SIGNS = {  # what Unicode's own decompositions do not say
-    **{chr(0x3B1 + place): name for place, name in enumerate(GREEK)},
-    **{chr(0x391 + place): name.capitalize() for place, name in enumerate(GREEK)},
+SIGNS = {  # spellings that Unicode's decompositions do not give
+    **{chr(0x3B1 + index): name for index, name in enumerate(GREEK)},
+    **{chr(0x391 + index): name.capitalize() for index, name in enumerate(GREEK)},
     **dict.fromkeys("–—−‐‑‒", "-"),
     **dict.fromkeys("‘’′", "'"),
     **dict.fromkeys("“”″", '"'),
@@ -82,24 +82,24 @@ SIGNS = {  # what Unicode's own decompositions do not say
 
 
 def one_line(name: object) -> str:
-    """A foreign name as a terminal may be given it: each control or turning character as its escape, ``\\x1b``."""
+    """Escape a foreign name for a terminal: each control or direction character as ``\\x1b``."""
     return "".join(_escaped(sign) if _is_hidden(sign) else sign for sign in str(name))
 
 
 def printable(text: str) -> str:
-    """A message as a terminal may be given it, whatever was quoted in it; its own lines and tabs stay."""
+    """Escape a message for a terminal, whatever it quotes; its newlines and tabs stay."""
     return "".join(sign if sign in "\n\t" or not _is_hidden(sign) else _escaped(sign) for sign in text)
 
 
 def spelled(text: str, encoding: str) -> str:
-    """The text as an output with this encoding shows it."""
+    """Spell out the signs that this encoding lacks."""
     return text.encode(encoding, ERRORS).decode(encoding)
 
 
 def prepare() -> None:
-    """Let the standard streams take every sign. An output that is gone, as after ``| head``, raises no more."""
+    """Let the standard streams take every sign, spelled out where their encoding lacks it."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError, OSError):  # no stream, closed, or somebody's own
+        with suppress(AttributeError, ValueError, OSError):  # no stream, closed, or replaced by another object
             stream.reconfigure(errors=ERRORS)  # type: ignore[union-attr]
 
 
@@ -109,7 +109,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def give_up_output() -> None:
-    """Send what is still printed nowhere, as nobody reads it any more."""
+    """Discard further standard output, after its reader has closed the pipe."""
     with suppress(AttributeError, ValueError, OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -117,7 +117,7 @@ def give_up_output() -> None:
 
 
 def finish_output() -> None:
-    """Write what is still to be written of the output, if anybody reads it."""
+    """Flush the standard output; discard it where its reader has closed the pipe."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -139,6 +139,7 @@ def _escaped(sign: str) -> str:
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
+    """Handle an encoding error, as `codecs.register_error` wants it; raises a decoding error again."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_spellings(error.object[error.start : error.end])), error.end
@@ -146,11 +147,11 @@ def _spell(error: UnicodeError) -> tuple[str, int]:
 
 def _spellings(text: str) -> Iterator[str]:
     raised = [unicodedata.decomposition(sign).partition(" ")[0] for sign in text]
-    for place, sign in enumerate(text):
+    for index, sign in enumerate(text):
         written = _spelling(sign)
-        kind = raised[place]
-        begins = place == 0 or raised[place - 1] != kind
-        tail = "".join(map(_spelling, text[place:])) if begins else ""
+        kind = raised[index]
+        begins = index == 0 or raised[index - 1] != kind
+        tail = "".join(map(_spelling, text[index:])) if begins else ""
         if begins and kind in ("<super>", "<sub>") and re.match(r"\(?[\w+-]", tail):
             yield "^" if kind == "<super>" else "_"
         yield written

@@ -1,8 +1,8 @@
-"""Random streams: one generator per (seed, purpose), so that no use of randomness disturbs another.
+"""Random streams: one generator per (seed, purpose), so that streams are independent of each other.
 
 Purposes: ``weights`` (with the parameter's name, so that a layer's draw does not depend on its neighbors),
-``order`` (of the examples), ``data`` (split and synthesis), ``noise``. Generators live on the CPU, whatever the
-device: a replica's stream is then the same everywhere.
+``order`` (of the examples), ``data`` (split and synthesis), ``noise``. Generators are on the CPU, whatever the
+device, so that a replica's stream is the same on all of them.
 """
 
 from hashlib import sha256
@@ -13,7 +13,10 @@ PURPOSES = ("weights", "order", "data", "noise")
 
 
 def stream_seed(seed: int, purpose: str, name: str = "", bits: int = 63) -> int:
-    """An integer below 2^bits that depends on all three arguments and on nothing else."""
+    """Derive an integer below 2^bits from the first three arguments alone, by SHA-256.
+
+    Raises ValueError for a purpose outside PURPOSES.
+    """
     if purpose not in PURPOSES:
         raise ValueError(f"stream_seed: purpose must be one of {PURPOSES}, got {purpose!r}")
     digest = sha256(f"{seed}/{purpose}/{name}".encode()).digest()
@@ -21,5 +24,5 @@ def stream_seed(seed: int, purpose: str, name: str = "", bits: int = 63) -> int:
 
 
 def generator(seed: int, purpose: str, name: str = "") -> torch.Generator:
-    """The stream of `seed` for `purpose`; the same arguments always give the same numbers."""
+    """Make the random stream of `seed` for `purpose`; raises ValueError as `stream_seed` does."""
     return torch.Generator().manual_seed(stream_seed(seed, purpose, name))

@@ -1,8 +1,8 @@
-"""What ends a command from outside: Ctrl-C (SIGINT), SIGTERM, and SIGHUP where a terminal is closed.
+"""Signals that end a command: Ctrl-C (SIGINT), SIGTERM, and SIGHUP where a terminal is closed.
 
-The first one is raised where the main thread stands, as KeyboardInterrupt or Terminated. What follows must not disturb
-how the command ends: it is not raised any more once somebody ends things (`ending`), nor shortly after the first. Where
-the first was lost in a finalizer, which Python lets no exception leave, a later one is raised again.
+The first signal raises KeyboardInterrupt or Terminated in the main thread. Later ones must not disturb the cleanup:
+they raise nothing once it has begun (`ending`), nor shortly after the first. An exception that Python dropped in a
+finalizer is raised again.
 """
 
 import os
@@ -18,13 +18,13 @@ from typing import Any
 from workbench.core.errors import Terminated
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-SECONDS_TO_UNWIND = 2.0  # from where the first was raised to whoever ends things
+SECONDS_TO_UNWIND = 2.0  # from the first exception to the code that calls `ending`
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-SAID = "workbench: it ends already, and closes its runs first; kill -9 {pid} would leave them to workbench doctor\n"
+SAID = "workbench: already ending, and closing its runs first; kill -9 {pid} would leave them to workbench doctor\n"
 
 
-class _Ends:
-    """What has come so far."""
+class _State:
+    """Signals received so far: the first one's number and time, whether cleanup began, whether SAID was printed."""
 
     number = 0
     raised_at = 0.0
@@ -32,76 +32,76 @@ class _Ends:
     is_said = False
 
 
-_ends = _Ends()
+_state = _State()
 
 
 def received() -> int:
-    """The number of the first signal that came; 0 before that."""
-    return _ends.number
+    """Return the number of the first signal received; 0 before that."""
+    return _state.number
 
 
 def ending(error: BaseException | None = None) -> None:
-    """From now on nothing is raised any more, if something was: whoever calls this ends things, for this error."""
-    if isinstance(error, KeyboardInterrupt | Terminated) and not _ends.number:
-        _ends.number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
-    _ends.is_ending = _ends.is_ending or bool(_ends.number)
+    """Mark that cleanup has begun, because of `error`: from now on signals raise nothing, if one was received."""
+    if isinstance(error, KeyboardInterrupt | Terminated) and not _state.number:
+        _state.number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+    _state.is_ending = _state.is_ending or bool(_state.number)
 
 
 def done() -> None:
-    """From now on nothing is raised: all is done."""
-    _ends.is_ending = _ends.is_said = True
+    """Mark that the command is done: from now on signals raise nothing."""
+    _state.is_ending = _state.is_said = True
 
 
 def code() -> int:
-    """The exit code of a command that a signal ended."""
-    return 128 + (_ends.number or signal.SIGINT)
+    """Return the exit code of a command that a signal ended: 128 + its number."""
+    return 128 + (_state.number or signal.SIGINT)
 
 
 def word() -> str:
-    """What happened to a command that a signal ended."""
-    return WORDS.get(signal.Signals(_ends.number or signal.SIGINT), "ended, as its terminal was closed")
+    """Return the participle for a command that a signal ended, such as ``interrupted``."""
+    return WORDS.get(signal.Signals(_state.number or signal.SIGINT), "ended, as its terminal was closed")
 
 
 def end(number: int, frame: FrameType | None) -> None:
-    """The handler of these signals."""
+    """Handle a signal: raises KeyboardInterrupt for SIGINT and Terminated for others, unless cleanup is under way."""
     now = monotonic()
-    if _ends.is_ending or (_ends.number and now - _ends.raised_at < SECONDS_TO_UNWIND):
-        if not _ends.is_said and number == signal.SIGINT:
-            _ends.is_said = True
+    if _state.is_ending or (_state.number and now - _state.raised_at < SECONDS_TO_UNWIND):
+        if not _state.is_said and number == signal.SIGINT:
+            _state.is_said = True
             with suppress(OSError):
                 os.write(2, SAID.format(pid=os.getpid()).encode())
         return
-    _ends.number, _ends.raised_at = number, now
+    _state.number, _state.raised_at = number, now
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
 def _after_a_loss(unraisable: Any) -> None:
-    """Raise once more what was lost in a finalizer, where the main thread stands in a moment."""
-    if unraisable.exc_type in (KeyboardInterrupt, Terminated) and _ends.number:
-        again = _ends.number
-        _ends.number = 0
-        threading.Timer(0.02, os.kill, (os.getpid(), again)).start()
+    """Send the signal again whose exception was dropped in a finalizer."""
+    if unraisable.exc_type in (KeyboardInterrupt, Terminated) and _state.number:
+        number = _state.number
+        _state.number = 0
+        threading.Timer(0.02, os.kill, (os.getpid(), number)).start()
     else:
         sys.__unraisablehook__(unraisable)
 
 
 def listen(*numbers: int) -> None:
-    """Handle these signals from now on; nothing has come so far."""
-    _ends.number, _ends.raised_at, _ends.is_ending, _ends.is_said = 0, 0.0, False, False
+    """Handle these signals from now on, and forget those received before."""
+    _state.number, _state.raised_at, _state.is_ending, _state.is_said = 0, 0.0, False, False
     for number in numbers:
         signal.signal(number, end)
 
 
 @contextmanager
 def listening(for_good: bool) -> Iterator[None]:
-    """Handle SIGNALS while a command runs; afterwards ignore them `for_good`, else have the handlers of before."""
+    """Handle SIGNALS while a command runs; afterwards ignore them `for_good`, or restore the previous handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     hook = sys.unraisablehook
     sys.unraisablehook = _after_a_loss
-    listen(*(number for number, handler in before.items() if handler is not signal.SIG_IGN))  # as nohup lets it be
+    listen(*(number for number, handler in before.items() if handler is not signal.SIG_IGN))  # nohup ignores SIGHUP
     try:
         yield
     finally:
@@ -112,7 +112,7 @@ def listening(for_good: bool) -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let SIGINT and SIGHUP wait, also for good in the processes that are begun meanwhile: their parent ends them."""
+    """Block SIGINT and SIGHUP until the block ends; processes started in it never receive them: their parent does."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

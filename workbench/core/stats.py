@@ -1,4 +1,4 @@
-"""Intervals and tests for what seeds measured: means, proportions, survival times, families of p-values."""
+"""Confidence intervals and tests over seeds: means, proportions, survival times, families of p-values."""
 
 from collections.abc import Sequence
 from math import hypot, inf, isfinite, nan, sqrt
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 RESAMPLES = 9999
-EXACT = 20  # so many values or fewer: all 2ⁿ sign patterns are counted, of more values a sample
+EXACT = 20  # up to so many values all 2ⁿ sign patterns are counted, for more a sample of RESAMPLES
 
 
 class Interval(NamedTuple):
@@ -22,21 +22,24 @@ class Interval(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Half the distance between the ends; from the mean to either end where the interval is symmetric."""
+        """Half the length of the interval: the distance from the mean to either end where it is symmetric."""
         return (self.high - self.low) / 2
 
 
 def _check_fraction(name: str, value: float) -> None:
+    """Raise ValueError unless 0 < value < 1."""
     if not 0 < value < 1:
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
 
 
 def _check_counts(successes: int, n: int) -> None:
+    """Raise ValueError unless 0 ≤ successes ≤ n and n ≥ 1."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"successes must lie in 0 … n with n at least 1, got {successes} of {n}")
 
 
 def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+    """Convert to an array; raises ValueError where it is empty or holds NaN or infinity."""
     array = np.asarray(values, dtype=np.float64)
     if not array.size or not np.isfinite(array).all():
         raise ValueError(f"values must be finite numbers, at least one, got {values}")
@@ -44,7 +47,10 @@ def _finite(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def t_interval(value: float, standard_error: float, df: float, n: int, confidence: float = 0.95) -> Interval:
-    """Student's t interval for an estimate with df degrees of freedom: of a line's slope, n - 2."""
+    """Student's t interval for an estimate with `df` degrees of freedom: n - 2 for the slope of a fitted line.
+
+    Raises ValueError unless standard_error ≥ 0, df > 0 and 0 < confidence < 1.
+    """
     _check_fraction("confidence", confidence)
     if standard_error < 0 or df <= 0:
         raise ValueError(f"standard_error must be at least 0 and df above 0, got {standard_error} and {df}")
@@ -53,7 +59,7 @@ def t_interval(value: float, standard_error: float, df: float, n: int, confidenc
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Student's t interval for the mean of independent values."""
+    """Student's t interval for the mean of independent values; NaN ends for one value, all NaN for none."""
     array = np.asarray(values, dtype=np.float64)
     if len(array) == 0:
         return Interval(nan, nan, nan, 0)
@@ -64,7 +70,10 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
 
 def bca_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Bias-corrected and accelerated bootstrap interval for the mean (Efron 1987), whatever the order of the values."""
+    """Bias-corrected and accelerated bootstrap interval for the mean (Efron 1987), the same for any order of values.
+
+    Raises ValueError for values that are not finite, none at all, or a confidence outside (0, 1).
+    """
     _check_fraction("confidence", confidence)
     array = _finite(values)
     n, mean, origin, spread = len(array), float(array.mean()), float(array.min()), float(np.ptp(array))
@@ -86,7 +95,10 @@ def bca_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
 
 
 def sign_flip(values: Sequence[float], than: float = 0.0) -> float:
-    """One-sided p-value of mean > than for deviations symmetric around 0 (Fisher 1935), exact up to EXACT values."""
+    """Sign-flip test: one-sided p-value of mean > than, for deviations symmetric around 0 (Fisher 1935).
+
+    Exact up to EXACT values. Raises ValueError for values that are not finite, or none at all.
+    """
     array, shift = _finite(values), _finite([than])
     deviations, n = array - shift, len(array)
     # sums that are equal but for rounding count as equal
@@ -102,7 +114,10 @@ def sign_flip(values: Sequence[float], than: float = 0.0) -> float:
 
 
 def tost(values: Sequence[float], margin: float, around: float = 0.0) -> float:
-    """P-value of |mean - around| < margin: the larger of two one-sided t tests (Schuirmann 1987); NaN for one value."""
+    """Equivalence test: p-value of |mean - around| < margin, the larger of two one-sided t tests (Schuirmann 1987).
+
+    NaN for one value. Raises ValueError unless the margin is finite and positive and the values are finite.
+    """
     if not 0 < margin < inf:
         raise ValueError(f"margin must be finite and above 0, got {margin}")
     array = _finite(values)
@@ -116,7 +131,10 @@ def tost(values: Sequence[float], margin: float, around: float = 0.0) -> float:
 
 
 def minimum_detectable(standard_deviation: float, n: int, confidence: float = 0.95, power: float = 0.8) -> float:
-    """Shift of the mean that a t test of n values, two-sided at 1 - confidence, finds with this power."""
+    """Shift of the mean that a t test of n values, two-sided at 1 - confidence, detects with this power.
+
+    Raises ValueError unless standard_deviation is finite and ≥ 0, n ≥ 2, and both probabilities lie in (0, 1).
+    """
     _check_fraction("confidence", confidence)
     _check_fraction("power", power)
     if not (0 <= standard_deviation < inf and n >= 2):
@@ -126,9 +144,9 @@ def minimum_detectable(standard_deviation: float, n: int, confidence: float = 0.
 
 
 def skewed_t(values: Sequence[float], than: float = 0.0) -> float:
-    """One-sided p value of mean > than by the t statistic freed of the values' skewness (Hall 1992, section 3).
+    """One-sided p-value of mean > than by the t statistic corrected for skewness (Hall 1992, section 3).
 
-    With a = skewness / 3√n it is t + a t² + a² t³ / 3 + a / 2, which grows with t. Two values have no skewness.
+    With a = skewness / 3√n the statistic is t + a t² + a² t³ / 3 + a / 2, which grows with t; a = 0 for two values.
     """
     array, n = np.asarray(values, dtype=np.float64), len(values)
     scaled = (array - array.min()) / (np.ptp(array) or 1.0)  # on [0, 1] no power of a deviation underflows
@@ -142,7 +160,7 @@ def skewed_t(values: Sequence[float], than: float = 0.0) -> float:
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Score interval for a proportion (Wilson 1927)."""
+    """Score interval for a proportion (Wilson 1927); raises ValueError unless 0 ≤ successes ≤ n and n ≥ 1."""
     _check_fraction("confidence", confidence)
     _check_counts(successes, n)
     low, high = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
@@ -150,16 +168,22 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def newcombe(successes: int, n: int, other_successes: int, other_n: int, confidence: float = 0.95) -> Interval:
-    """Hybrid score interval for the first proportion minus the other, unpaired (Newcombe 1998, method 10)."""
-    first, other = wilson(successes, n, confidence), wilson(other_successes, other_n, confidence)
-    difference = first.mean - other.mean
-    low = difference - hypot(first.mean - first.low, other.high - other.mean)
-    high = difference + hypot(first.high - first.mean, other.mean - other.low)
+    """Hybrid score interval for the first proportion minus the other, unpaired (Newcombe 1998, method 10).
+
+    Raises ValueError as `wilson` does.
+    """
+    first, second = wilson(successes, n, confidence), wilson(other_successes, other_n, confidence)
+    difference = first.mean - second.mean
+    low = difference - hypot(first.mean - first.low, second.high - second.mean)
+    high = difference + hypot(first.high - first.mean, second.mean - second.low)
     return Interval(difference, low, high, n + other_n)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p-value of equal paired proportions, from the pairs where just one succeeded (McNemar 1947)."""
+    """Exact two-sided p-value of equal paired proportions, from the counts of discordant pairs (McNemar 1947).
+
+    Raises ValueError for a negative count.
+    """
     if min(only_first, only_second) < 0:
         raise ValueError(f"counts must be at least 0, got {only_first} and {only_second}")
     discordant = only_first + only_second
@@ -167,6 +191,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def _censored(times: Sequence[float], observed: Sequence[bool]) -> stats.CensoredData:
+    """Right-censor the times not observed; raises ValueError where the lengths differ or a time is not finite."""
     array, seen = _finite(times), np.asarray(observed, dtype=bool)
     if array.shape != seen.shape:
         raise ValueError(f"observed must have one entry per time, got {len(seen)} for {len(array)} times")
@@ -176,9 +201,10 @@ def _censored(times: Sequence[float], observed: Sequence[bool]) -> stats.Censore
 def log_rank(
     times: Sequence[float], observed: Sequence[bool], other_times: Sequence[float], other_observed: Sequence[bool]
 ) -> float:
-    """Two-sided p-value of equal survival (Mantel 1966); a time not observed is right-censored, where a run gave up.
+    """Log-rank test: two-sided p-value of equal survival (Mantel 1966); times not observed are right-censored.
 
-    1 where no event could have told the groups apart: none was observed, or each took the whole of who was at risk.
+    1 where the statistic is undefined: no event was observed, or each event took everyone still at risk. Raises
+    ValueError where times and observed differ in length, or a time is not finite.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         result = stats.logrank(_censored(times, observed), _censored(other_times, other_observed))
@@ -186,11 +212,11 @@ def log_rank(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Step-down adjusted p-values in the order given (Holm 1979)."""
+    """Step-down adjusted p-values, in the given order (Holm 1979); raises ValueError for numbers outside [0, 1]."""
     array = np.asarray(p_values, dtype=np.float64)
     if not ((array >= 0) & (array <= 1)).all():
         raise ValueError(f"p-values must be numbers from 0 to 1, got {list(p_values)}")
     order = np.argsort(array)
     adjusted = np.empty_like(array)
     adjusted[order] = np.minimum(np.maximum.accumulate(array[order] * np.arange(len(array), 0, -1)), 1)
-    return [float(one) for one in adjusted]
+    return [float(p) for p in adjusted]

@@ -1,4 +1,4 @@
-"""The console of every command: it shows foreign names as text, and stands any encoding and a closed pipe."""
+"""The console of every command: it shows foreign names as plain text, in any encoding, and survives a closed pipe."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,25 +13,25 @@ PLAIN_WIDTH = 120
 
 
 class SafeConsole(Console):
-    """A console to which no text is an escape sequence or markup, and none cannot be encoded.
+    """A console that prints no escape sequences or markup from texts, and encodes every text.
 
-    Texts are cleaned before they are laid out, so that columns stay straight, and once more when they are drawn. Where
-    the output is closed, what is printed goes nowhere, and the command goes on.
+    Texts are cleaned before layout, so that columns stay aligned, and again when rendered. After the output is closed,
+    printing does nothing and the command goes on.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})
 
     def clean(self, text: str) -> str:
-        """The text as this output shows it."""
+        """Escape control characters, and spell out signs that this output's encoding lacks."""
         return spelled(printable(text), self.encoding)
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """A string as rich text."""
+        """Convert a string to rich text, cleaned."""
         return super().render_str(self.clean(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is drawn."""
+        """Render to segments whose text is cleaned."""
         for segment in super().render(renderable, options):
             if segment.control or (segment.text.isascii() and segment.text.isprintable()):
                 yield segment
@@ -39,12 +39,12 @@ class SafeConsole(Console):
                 yield Segment(self.clean(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Nobody reads the output any more."""
+        """Discard further output."""
         self.quiet = True
         give_up_output()
 
 
 def plain_console() -> Console:
-    """The console of the standard output. Tables keep their width where it is no terminal."""
+    """Make a console for the standard output; one that is no terminal gets PLAIN_WIDTH columns."""
     console = SafeConsole()
     return console if console.is_terminal else SafeConsole(width=PLAIN_WIDTH)

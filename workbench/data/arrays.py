@@ -1,8 +1,8 @@
-"""Arrays in files that say first what follows: IDX, and the npy members of npz. A header is believed where it can be.
+"""Read arrays from files with headers: IDX, and the npy members of npz. Headers are checked before they are used.
 
-Nothing is allocated for an array before its header has been held against the size of its file, and nothing is read of
-it but what the header says, and one byte more. Sources: "The IDX file format", http://yann.lecun.com/exdb/mnist/;
-NumPy Enhancement Proposal 1.
+No memory is allocated for an array before its header agrees with the size of its file, and only as many bytes are read
+as the header states, and one more. Sources: "The IDX file format", http://yann.lecun.com/exdb/mnist/; NumPy
+Enhancement Proposal 1.
 """
 
 import gzip
@@ -24,16 +24,16 @@ from workbench.data.sources import opening, shown
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_AXES = 32
-MOST_HEADER = 10_000  # characters of an npy header, which numpy believes too
+MOST_HEADER = 10_000  # characters of an npy header, numpy's own limit
 DEFLATED = 1032  # bytes that one byte of gzip can hold at most
-PIECE = 2**24  # bytes read in one go
+PIECE = 2**24  # bytes read at a time
 AGAIN = "download it again"
 SAVE_AGAIN = "make the file again with numpy.savez"
 UNREADABLE = (ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, tokenize.TokenError)
 
 
 class Header(NamedTuple):
-    """What an array is, before it is read; `fortran` where its first axis changes fastest."""
+    """Shape, type and first byte of an array in a file; `fortran` where its first axis changes fastest."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -42,14 +42,14 @@ class Header(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all its numbers."""
+        """Bytes of the array's numbers."""
         return prod(self.shape) * self.dtype.itemsize
 
 
 def idx_header(file: Path) -> Header:
-    """The header of an IDX file, gzipped where its name ends in .gz.
+    """Read the header of an IDX file, gzipped where its name ends in .gz.
 
-    Raises DataError where there is none, or one that promises what the file cannot hold.
+    Raises DataError where there is none, or one whose array does not fit the file's size.
     """
     with opening(file, AGAIN), _unpacked(file) as stream:
         head = stream.read(4)
@@ -63,15 +63,15 @@ def idx_header(file: Path) -> Header:
     shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
     header = Header(shape, np.dtype(IDX_TYPES[kind]), 4 + 4 * axes)
     size = file.stat().st_size
-    held = size - header.start
-    if 0 in shape or (header.nbytes > DEFLATED * size if file.suffix == ".gz" else header.nbytes != held):
-        got = f"{size} bytes of gzip" if file.suffix == ".gz" else str(held)
+    content = size - header.start
+    if 0 in shape or (header.nbytes > DEFLATED * size if file.suffix == ".gz" else header.nbytes != content):
+        got = f"{size} bytes of gzip" if file.suffix == ".gz" else str(content)
         raise _wrong_size(file, header, got, AGAIN)
     return header
 
 
 def read_idx(file: Path) -> Array:
-    """The array in an IDX file, in the machine's own byte order. Raises DataError where its bytes are no such array."""
+    """Read an IDX file in the machine's byte order; raises DataError where header and content disagree."""
     header = idx_header(file)
     with opening(file, AGAIN), _unpacked(file) as stream:
         stream.read(header.start)
@@ -90,7 +90,7 @@ def _unpacked(file: Path) -> Iterator[BinaryIO]:
 
 
 def npy_header(file: Path, archive: ZipFile, member: ZipInfo) -> Header:
-    """The header of one array of an npz file. Raises DataError where it is none, or not that of numbers or texts."""
+    """Read the header of one array in an npz file; raises DataError where it is no header of numbers or texts."""
     then = SAVE_AGAIN
     who = f"data.path: {shown(file)}: {shown(member.filename)}"
     if member.flag_bits & 1:
@@ -109,7 +109,7 @@ def npy_header(file: Path, archive: ZipFile, member: ZipInfo) -> Header:
     parse = np.lib.format.read_array_header_1_0 if width == 2 else np.lib.format.read_array_header_2_0
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python 2's numbers, which are read all the same
+            warnings.simplefilter("ignore")  # about headers written by Python 2, which are read all the same
             shape, fortran, dtype = parse(BytesIO(length + text))
     except (*UNREADABLE, MemoryError) as error:
         raise DataError(
@@ -127,14 +127,17 @@ def npy_header(file: Path, archive: ZipFile, member: ZipInfo) -> Header:
 
 
 def read_npy(file: Path, archive: ZipFile, member: ZipInfo, header: Header) -> Array:
-    """One array of an npz file, whose header has been read."""
+    """Read one array of an npz file by its header; raises DataError where the content is longer or shorter."""
     with archive.open(member) as stream:
         stream.read(header.start)
         return _read(file, stream, header, SAVE_AGAIN)
 
 
 def npy_rows(file: Path, archive: ZipFile, member: ZipInfo, header: Header) -> Iterator[Array]:
-    """The examples [n, I] of such an array, some at a time where they lie one after the other."""
+    """Read an array of an npz file as blocks [n, I] of examples; a Fortran-ordered array comes as one block.
+
+    Raises DataError where the content is longer or shorter than the header states.
+    """
     rows, width = header.shape[0], prod(header.shape[1:])
     if header.fortran:
         yield read_npy(file, archive, member, header).reshape(rows, width)
@@ -150,7 +153,7 @@ def npy_rows(file: Path, archive: ZipFile, member: ZipInfo, header: Header) -> I
 
 
 def _read(file: Path, stream: Any, header: Header, then: str) -> Array:
-    """What a header says, read from behind it; raises DataError where there is less or more."""
+    """Read the array after its header; raises DataError where the content is longer or shorter."""
     array = np.empty(header.shape[::-1] if header.fortran else header.shape, header.dtype)
     _fill(file, stream, header, array, then)
     _end(file, stream, header, then)
@@ -158,6 +161,7 @@ def _read(file: Path, stream: Any, header: Header, then: str) -> Array:
 
 
 def _fill(file: Path, stream: Any, header: Header, array: Array, then: str) -> None:
+    """Fill `array` from the stream; raises DataError where it ends too early."""
     content, done = array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b""), 0
     while done < len(content):
         count = stream.readinto(content[done : done + PIECE])
@@ -167,7 +171,7 @@ def _fill(file: Path, stream: Any, header: Header, array: Array, then: str) -> N
 
 
 def _end(file: Path, stream: Any, header: Header, then: str) -> None:
-    """Look for the end, which also lets the checksum be compared."""
+    """Raise DataError where more bytes follow; reading to the end also verifies a zip member's checksum."""
     if stream.read(1):
         raise _wrong_size(file, header, "more", then)
 

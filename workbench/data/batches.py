@@ -1,7 +1,7 @@
 """A pack's data on the device, and the batches its replicas draw from it.
 
-Replicas with one split share one copy: parts are [S, N, ...] with S distinct splits, and `split_of` [R] says which is
-a replica's own.
+Replicas with the same split share one copy: parts are [S, N, ...] with S distinct splits, and `split_of` [R] is each
+replica's index into them.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ class DataPart:
 
     @property
     def size(self) -> int:
-        """N, the examples of one split."""
+        """N, the number of examples of one split."""
         return self.x.shape[1]
 
     @cached_property
     def stacked(self) -> tuple[Float[Tensor, "SN I"], Float[Tensor, "SN K"]]:
-        """The examples of all splits as one list."""
+        """The examples of all splits, concatenated."""
         return self.x.flatten(0, 1), self.y.flatten(0, 1)
 
     @cached_property
@@ -58,7 +58,7 @@ class PackData:
         return replace(self, split_of=self.split_of[index])
 
     def batch(self, rows: Int64[Tensor, "R B"]) -> tuple[Units, Outputs]:
-        """Training examples by their row in the stacked splits, as `epoch_rows` gives them."""
+        """Inputs and targets of the training examples at `rows` of the stacked splits, as `epoch_rows` numbers them."""
         replicas, size = rows.shape
         flat = rows.reshape(-1)
         x, y = self.train.stacked
@@ -66,10 +66,10 @@ class PackData:
 
     def chunk(self, part: DataPart, start: int, stop: int) -> tuple[Units, Outputs]:
         """Examples start:stop of a part, for every replica."""
-        return self.own(part.x[:, start:stop]), self.own(part.y[:, start:stop])
+        return self.by_replica(part.x[:, start:stop]), self.by_replica(part.y[:, start:stop])
 
-    def own(self, of_splits: Shaped[Tensor, "S *rest"]) -> Shaped[Tensor, "R *rest"]:
-        """What belongs to a split, for every replica: one memory for all that share the only split."""
+    def by_replica(self, of_splits: Shaped[Tensor, "S *rest"]) -> Shaped[Tensor, "R *rest"]:
+        """Index values by split to values by replica; a view where there is only one split."""
         if len(of_splits) == 1:
             return of_splits.expand(len(self.split_of), *of_splits.shape[1:])
         neighbors = self._neighbors
@@ -77,25 +77,26 @@ class PackData:
 
     @cached_property
     def _neighbors(self) -> slice | None:
-        """The replicas' splits, where each is the one after that of the replica before: these need not be copied."""
+        """The replicas' splits as a slice, which copies nothing, where they are consecutive; else None."""
         if self.split_of.device.type != "cpu":
             return None
-        own = self.split_of.tolist()
-        return slice(own[0], own[0] + len(own)) if own == list(range(own[0], own[0] + len(own))) else None
+        splits = self.split_of.tolist()
+        first, end = splits[0], splits[0] + len(splits)
+        return slice(first, end) if splits == list(range(first, end)) else None
 
     def first_examples(self, replica: int, count: int = 256) -> Float64[Tensor, "1 B I"]:
         """The first training examples of one replica, in float64 on the CPU."""
         return self.train.x[int(self.split_of[replica]), :count].double().cpu().unsqueeze(0)
 
     def epoch_rows(self, orders: Sequence[Generator]) -> Int64[Tensor, "R N"]:
-        """Each replica's own order of its training examples for one epoch; its generator moves on."""
+        """Draw a permutation of the training examples for each replica from its generator, as rows of the stack."""
         size = self.train.size
         order = torch.stack([torch.randperm(size, generator=stream) for stream in orders])
         return order.to(self.split_of.device) + self.split_of.unsqueeze(1) * size
 
 
 def encode(y: np.ndarray, n_classes: int | None, target: Target) -> Tensor:
-    """Targets [N, K] in float64 as the loss wants them."""
+    """Encode targets as float64 [N, K]: one-hot, or as one column."""
     if target == "one_hot":
         return torch.nn.functional.one_hot(torch.as_tensor(y), n_classes or -1).double()
     return torch.as_tensor(y).double().reshape(len(y), -1)
@@ -116,12 +117,12 @@ def pack_data(
         y = torch.stack([encode(part.y, n_classes, target).to(dtype) for part in parts])
         return DataPart(x.to(device), y.to(device))
 
-    train, valid, test = (stacked([getattr(one, name) for one in splits]) for name in PARTS)
+    train, valid, test = (stacked([getattr(split, name) for split in splits]) for name in PARTS)
     return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes)
 
 
 def choose_target(accepts: Sequence[Target], n_classes: int | None) -> Target | None:
-    """The first encoding among `accepts` that the data's targets allow, or None."""
+    """Choose the first encoding in `accepts` that the data's targets allow, or None."""
     possible: dict[Target, bool] = {
         "real": n_classes is None,
         "binary": n_classes == 2,

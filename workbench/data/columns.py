@@ -1,4 +1,4 @@
-"""The columns of a table as numbers: what is written otherwise, counts rows or repeats the target is refused.
+"""Convert the columns of a table to numbers, and refuse numbers in another notation, row counters and leaked targets.
 
 A column of texts or categories becomes one column of 0 and 1 for each of its values; truth values become 0 and 1.
 """
@@ -18,15 +18,13 @@ from workbench.data.datasets import Array
 from workbench.data.notation import PLAIN, TRUTH, Notation, are_sizes, is_like_number, is_time, number, readings
 from workbench.data.sources import rows_of, shown
 
-MANY_VALUES = 50  # of a column that becomes one column for each of them
-ENOUGH = 8  # rows from which a column that counts them, or repeats the target, does so by no chance
-NAMELESS = re.compile(
-    r"Unnamed: \d+(\.\d+)?|__index_level_\d+__"
-)  # as pandas calls an index that a file holds without a name
+MANY_VALUES = 50  # distinct texts of a column at most, each of which becomes an input
+ENOUGH = 8  # rows from which a column does not count them, or repeat the target, by chance
+NAMELESS = re.compile(r"Unnamed: \d+(\.\d+)?|__index_level_\d+__")  # pandas' names for an index saved without a name
 
 
 class Column(NamedTuple):
-    """One column: its numbers [N], or of texts their places [N] among the sorted `texts`."""
+    """Numbers [N] of a column, or indices [N] into its distinct `texts`, which are sorted."""
 
     name: str
     values: Array
@@ -34,155 +32,163 @@ class Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How many inputs it becomes."""
+        """Number of inputs that the column becomes."""
         return 1 if self.texts is None else len(self.texts)
 
 
-class Asked(NamedTuple):
-    """What a configuration says of a table's columns; `keep` are taken as they stand. Only `table` has a notation."""
+class ColumnOptions(NamedTuple):
+    """A configuration's options for columns: `keep` names those accepted as they are; `openml` has no notation."""
 
     target: str
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     notation: Notation | None = PLAIN
 
-    def without(self, name: str) -> str:
-        """The override that drops a column too."""
+    def drop_override(self, name: str) -> str:
+        """Write the override that drops this column too."""
         return override("data.drop", [*self.drop, name])
 
-    def kept(self, name: str) -> str:
-        """The override that keeps a column too."""
+    def keep_override(self, name: str) -> str:
+        """Write the override that accepts this column as it is."""
         return override("data.keep", [*self.keep, name])
 
-    def out(self, name: str) -> str:
-        """What to do where a column cannot be read: the target cannot be dropped."""
+    def remedy(self, name: str) -> str:
+        """Advise what to do about a column that cannot be read; a target cannot be dropped."""
         if name == self.target:
             return "correct them, or name another target with data.target"
-        return f"correct them, or write {self.without(name)}"
+        return f"correct them, or write {self.drop_override(name)}"
 
 
-class Otherwise(Exception):
-    """A column whose texts are numbers in a notation that was not asked for."""
+class OtherNotation(Exception):
+    """A column whose texts are numbers in another notation than the configured one."""
 
     def __init__(self, name: str, texts: Sequence[str]) -> None:
         super().__init__(name)
         self.name, self.texts = name, texts
 
 
-def column_of(name: str, column: "pd.Series[Any]", asked: Asked) -> Column:
-    """A column's numbers, or its texts.
+def column_of(name: str, column: "pd.Series[Any]", options: ColumnOptions) -> Column:
+    """Convert a pandas column to numbers, or to distinct texts.
 
-    Raises Otherwise where its texts are numbers that are to be read by another notation, and DataError where its values
-    are neither numbers nor texts, some are missing or no numbers, or they are dates.
+    Raises OtherNotation where its texts are numbers in another notation, and DataError where values are missing,
+    neither numbers nor texts, dates or times, or numbers with a few exceptions.
     """
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         values = column.to_numpy()
         if values.dtype.kind != "f" or not np.isnan(values).any():
             return Column(name, values)
-    _refuse_missing(name, column, asked)
+    _refuse_missing(name, column, options)
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _texts(name, column.astype(str).to_numpy(object))
     if types.is_complex_dtype(column) or not (types.is_numeric_dtype(column) or _is_text(column)):
         raise DataError(
-            f"column {shown(name)!r}: must hold numbers or texts, got {_type_of(column)}; {asked.out(name)}"
+            f"column {shown(name)!r}: must hold numbers or texts, got {_type_of(column)}; {options.remedy(name)}"
         )
-    if types.is_numeric_dtype(column):  # of pandas' own types, which know what is missing
+    if types.is_numeric_dtype(column):  # pandas' nullable types
         return Column(name, column.to_numpy(bool if types.is_bool_dtype(column) else np.float64))
-    return _numbers(_texts(name, column.map(str).str.strip().to_numpy(object)), asked)
+    return _numbers(_texts(name, column.map(str).str.strip().to_numpy(object)), options)
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:
     if not types.is_object_dtype(column):
         return bool(types.is_string_dtype(column))
-    return all(isinstance(one, str | bool | int | float | Decimal) for one in column)
+    return all(isinstance(value, str | bool | int | float | Decimal) for value in column)
 
 
 def _type_of(column: "pd.Series[Any]") -> str:
-    """The type of a column, or that of what stands in it first that is no text."""
-    kinds = [type(one).__name__ for one in column if not isinstance(one, str)] if column.dtype == object else []
+    """Name a column's type; for a column of objects, the type of its first value that is no text."""
+    kinds = [type(value).__name__ for value in column if not isinstance(value, str)] if column.dtype == object else []
     return kinds[0] if kinds else str(column.dtype)
 
 
 def _texts(name: str, values: Array) -> Column:
-    """Objects, not numpy's texts, each of which takes the memory of the longest."""
-    places, texts = pd.factorize(values)
-    order = sorted(range(len(texts)), key=lambda place: str(texts[place]))
-    return Column(name, np.argsort(order)[places], tuple(str(texts[place]) for place in order))
+    """Factorize texts given as objects: in numpy's string arrays each takes the memory of the longest."""
+    codes, texts = pd.factorize(values)
+    order = sorted(range(len(texts)), key=lambda code: str(texts[code]))
+    return Column(name, np.argsort(order)[codes], tuple(str(texts[code]) for code in order))
 
 
-def _numbers(column: Column, asked: Asked) -> Column:
-    """The numbers that texts are, or the texts, where none or few of them are numbers in any notation."""
+def _numbers(column: Column, options: ColumnOptions) -> Column:
+    """Parse texts as numbers; return the texts where few or none of them are numbers in any notation.
+
+    Raises OtherNotation where all are numbers in another notation, DataError for times and for a few exceptions.
+    """
     texts = column.texts or ()
     if all(text in TRUTH for text in texts):
         return Column(column.name, np.array([TRUTH[text] for text in texts])[column.values])
-    read = [number(text, asked.notation or PLAIN) for text in texts]
-    if None not in read:
-        return Column(column.name, np.array(read, np.float64)[column.values])
-    if column.name in asked.keep:
+    parsed = [number(text, options.notation or PLAIN) for text in texts]
+    if None not in parsed:
+        return Column(column.name, np.array(parsed, np.float64)[column.values])
+    if column.name in options.keep:
         return column
     if all(map(is_time, texts)):
         first = texts[int(column.values[0])]
-        drop = "" if column.name == asked.target else f"{asked.without(column.name)}, or "
+        drop = "" if column.name == options.target else f"{options.drop_override(column.name)}, or "
         raise DataError(
             f"column {shown(column.name)!r}: must hold numbers or texts, but holds times, {shown(first)!r} the first; "
-            f"write {drop}{asked.kept(column.name)} to take each for a name"
+            f"write {drop}{options.keep_override(column.name)} to take each for a name"
         )
     like = np.array([is_like_number(text) for text in texts])
     if like.all() or are_sizes(texts):
-        raise Otherwise(column.name, texts)
+        raise OtherNotation(column.name, texts)
     wrong = np.flatnonzero(~like[column.values])
     if 2 * len(wrong) < len(column.values) or 2 * like.sum() >= len(texts):
         raise DataError(
             f"column {shown(column.name)!r}: must hold numbers or texts, but {len(wrong)} of {len(column.values)} are "
             f"no numbers, {shown(texts[int(column.values[wrong[0]])])!r} the first, in {rows_of(wrong)}; "
-            f"{asked.out(column.name)}, or {asked.kept(column.name)} to take all for names"
+            f"{options.remedy(column.name)}, or {options.keep_override(column.name)} to take all for names"
         )
     return column
 
 
-def _refuse_missing(name: str, column: "pd.Series[Any]", asked: Asked) -> None:
+def _refuse_missing(name: str, column: "pd.Series[Any]", options: ColumnOptions) -> None:
+    """Raise DataError with the rows where a value is missing or blank."""
     missing = column.isna()
     if types.is_string_dtype(column) and not isinstance(column.dtype, pd.CategoricalDtype):
-        missing |= column.map(lambda one: isinstance(one, str) and not one.strip())
+        missing |= column.map(lambda value: isinstance(value, str) and not value.strip())
     rows = np.flatnonzero(missing)
     if len(rows):
-        drop = "" if name == asked.target else f", or write {asked.without(name)}"
+        drop = "" if name == options.target else f", or write {options.drop_override(name)}"
         raise DataError(
             f"column {shown(name)!r}: must have a value in each row, but has none in {rows_of(rows)}; fill them in, or "
             f"take the rows out{drop}"
         )
 
 
-def written_otherwise(
-    columns: Sequence[Otherwise], asked: Asked, others: Callable[[], Sequence[Sequence[str]]]
+def other_notation_error(
+    columns: Sequence[OtherNotation], options: ColumnOptions, others: Callable[[], Sequence[Sequence[str]]]
 ) -> DataError:
-    """The error for columns of numbers in another notation, with the keys by which all of the table is read."""
-    given, texts = asked.notation or PLAIN, columns[0].texts
-    text = next(text for text in texts if number(text, given) is None)
-    names = ", ".join(repr(shown(one.name)) for one in columns[:5])
-    keep = override("data.keep", [*asked.keep, *(one.name for one in columns)])
+    """Make the error for columns of numbers in another notation, with the overrides that read the whole table.
+
+    `others` gives the texts of the columns that were read as numbers, which the new notation must read too.
+    """
+    current, texts = options.notation or PLAIN, columns[0].texts
+    text = next(text for text in texts if number(text, current) is None)
+    names = ", ".join(repr(shown(column.name)) for column in columns[:5])
+    keep = override("data.keep", [*options.keep, *(column.name for column in columns)])
     ways = [f"{keep} to take each for a name"]
-    if asked.notation is not None:
-        found = readings([*(one.texts for one in columns), *others()])
-        ways[:0] = [f"{_keys(one, given)} to read it as {number(text, one):.10g}" for one in found]
+    if options.notation is not None:
+        notations = readings([*(column.texts for column in columns), *others()])
+        ways[:0] = [f"{_keys(new, current)} to read it as {number(text, new):.10g}" for new in notations]
     if len(ways) == 1:
         ways.append("write plain numbers into the file")
     return DataError(
-        f"column{'s' if len(columns) > 1 else ''} {names}: must hold numbers as 1{given.decimal}5, or texts, got "
+        f"column{'s' if len(columns) > 1 else ''} {names}: must hold numbers as 1{current.decimal}5, or texts, got "
         f"{shown(text)!r}; write {', or '.join(ways)}"
     )
 
 
-def _keys(notation: Notation, given: Notation) -> str:
-    pairs = zip(notation._fields, notation, given, strict=True)
+def _keys(notation: Notation, current: Notation) -> str:
+    """Write the overrides that change the current notation into another."""
+    pairs = zip(notation._fields, notation, current, strict=True)
     changed = [(key, list(value) if isinstance(value, tuple) else value) for key, value, old in pairs if value != old]
     return " ".join(override(f"data.{key}", value) for key, value in changed)
 
 
-def refuse_leaks(inputs: Sequence[Column], target: Column, asked: Asked) -> None:
-    """Raise DataError where an input is no feature: an index, or the target once more."""
+def refuse_leaks(inputs: Sequence[Column], target: Column, options: ColumnOptions) -> None:
+    """Raise DataError where an input is an index or repeats the target."""
     for column in inputs:
-        if column.name in asked.keep:
+        if column.name in options.keep:
             continue
         reason = ""
         if NAMELESS.fullmatch(column.name):
@@ -193,16 +199,16 @@ def refuse_leaks(inputs: Sequence[Column], target: Column, asked: Asked) -> None
             first = int(column.values.min())
             reason = f"must be a feature, but numbers the rows from {first} to {first + len(column.values) - 1}"
         elif column.texts == target.texts and np.array_equal(column.values, target.values):
-            reason = f"must be a feature, but is the target {shown(asked.target)!r} in each row"
+            reason = f"must be a feature, but is the target {shown(options.target)!r} in each row"
         if reason:
             raise DataError(
-                f"column {shown(column.name)!r}: {reason}; write {asked.without(column.name)}, or "
-                f"{asked.kept(column.name)} where it is an input all the same"
+                f"column {shown(column.name)!r}: {reason}; write {options.drop_override(column.name)}, or "
+                f"{options.keep_override(column.name)} where it is an input all the same"
             )
 
 
 def counts_rows(column: Column) -> bool:
-    """Whether a column holds each of 0 to N - 1, or of 1 to N, once, in whatever order."""
+    """Whether a column is a permutation of 0 to N - 1, or of 1 to N."""
     values = column.values
     if column.texts is not None or values.dtype.kind not in "iuf" or values.min() not in (0, 1):
         return False

@@ -2,8 +2,8 @@
 
 Sources: scikit-learn's bundled copies of digits (UCI, 8x8 images), breast cancer Wisconsin, wine and diabetes
 (Efron et al. 2004); XOR from the lecture's slide "Perceptron vs. Logistic Neuron"; continuous functions to approximate;
-rings as on its slide "The Importance of Representation"; intertwined spirals (Lang and Witbrock 1988). Data of the
-user's own are read in ``files`` and ``tables``.
+rings as on its slide "The Importance of Representation"; intertwined spirals (Lang and Witbrock 1988). Users' own files
+are read in ``files`` and ``tables``.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,11 +37,11 @@ CURVES: Mapping[str, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """Inputs x [N, I] in float64, or float32 where they are many, with targets y: class numbers [N] or reals [N, K].
+    """Inputs x [N, I] in float64 (float32 for large sets) with targets y: class numbers [N] or reals [N, K].
 
-    `n_classes` is None for regression. Where `split` is false, the examples are the whole problem: every part holds
-    all of them. Features `same_unit`, like the pixels of an image, are scaled by one mean and one variance. The last
-    `official_test` examples are a test part that its publisher chose; 0 of them leave it to be drawn.
+    `n_classes` is None for regression. With `split` false, every part holds all examples, as for XOR's four points.
+    With `same_unit`, as for the pixels of an image, all features are scaled by one mean and one variance. The last
+    `official_test` examples are the publisher's test part; where it is 0, the test part is drawn.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Dataset:
         return "regression" if self.n_classes is None else "classification"
 
     def checked(self) -> "Dataset":
-        """The data set itself; raises DataError where it is not one finite x [N, I] with a target for each of N."""
+        """Return the data set itself; raises DataError unless x is [N, I] and finite, with N finite targets."""
         x, y = self.x, self.y
         if x.ndim != 2 or 0 in x.shape or len(y) != len(x):
             raise DataError(
@@ -90,7 +90,7 @@ def _classes(name: str, bunch: Any, same_unit: bool = False) -> Dataset:
 
 
 def _require(key: str, rows: int, features: int = 1) -> None:
-    """Raise DataError where so many numbers, in float64, do not fit into memory."""
+    """Raise DataError where rows × (features + a target) numbers in float64 do not fit into memory."""
     require_memory(f"{key}: the data set", 8 * COPIES * rows * (features + 1), f"write a smaller {key}")
 
 
@@ -100,7 +100,10 @@ def digits() -> Dataset:
 
 
 def shifted_digits(canvas: Annotated[int, Ge(8)] = 16, seed: int = 0) -> Dataset:
-    """The digits, each at a place of its own, drawn uniformly, on an empty canvas: one pixel then says little."""
+    """The digits, each shifted to a uniformly drawn position on an empty canvas x canvas image; 10 classes.
+
+    Raises DataError where the images do not fit into memory.
+    """
     _require("data.canvas", 1797, canvas**2)
     images: Any = sklearn_datasets.load_digits()
     stream = np.random.default_rng(stream_seed(seed, "data", "shifted_digits"))
@@ -145,9 +148,10 @@ def curve(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Dataset:
-    """A function at equidistant points of [low, high], first and last included; every part holds all of them.
+    """A function at equidistant points of [low, high], ends included; every part holds all of them.
 
-    Both wiggles and |x| are the targets of Lu, Shin, Su and Karniadakis 2020. Raises DataError for an empty interval.
+    Both wiggles and |x| are the targets of Lu, Shin, Su and Karniadakis 2020. Raises DataError for an empty interval,
+    and where the points do not fit into memory.
     """
     if not low < high:
         raise DataError(
@@ -168,7 +172,7 @@ def annuli(
     """Two rings: radius 1 (class 0) and 2 (class 1), half of the points each, radii N(1 or 2, noise²), angles uniform.
 
     Features are (x, y), or (r, θ) of the same points with θ = atan2(y, x) in [-π, π]. Source: the picture on the
-    lecture's slide "The Importance of Representation".
+    lecture's slide "The Importance of Representation". Raises DataError where the points do not fit into memory.
     """
     _require("data.points", points, 4)
     stream = np.random.default_rng(stream_seed(seed, "data", "annuli"))
@@ -188,7 +192,8 @@ def spirals(
 ) -> Dataset:
     """Arms of a spiral, one for each class, that wind around 0 `turns` times from radius 0 to 1.
 
-    Points are uniform in the radius r, at the angle 2π (turns r + class/classes); both coordinates get N(0, noise²).
+    Points are uniform in the radius r, at the angle 2π (turns r + class/classes); N(0, noise²) is added to both
+    coordinates. Raises DataError where the points do not fit into memory.
     """
     _require("data.points", points, 4)
     stream = np.random.default_rng(stream_seed(seed, "data", "spirals"))
@@ -205,9 +210,10 @@ def parity(
     noise: Annotated[float, Ge(0)] = 0.0,
     seed: int = 0,
 ) -> Dataset:
-    """All patterns of `bits` zeros and ones, `copies` times each, class 1 where the ones are odd; XOR has two bits.
+    """All patterns of `bits` zeros and ones, `copies` times each, class 1 for an odd number of ones; XOR has two bits.
 
-    Inputs get N(0, noise²). A single copy is the whole problem: every part holds it; several are split.
+    N(0, noise²) is added to inputs. A single copy is not split: every part holds all patterns. Raises DataError where
+    the patterns do not fit into memory.
     """
     _require("data.copies", copies * 2**bits, bits)
     patterns = np.arange(2**bits)[:, None] >> np.arange(bits - 1, -1, -1) & 1

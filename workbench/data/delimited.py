@@ -1,7 +1,6 @@
-"""Text files of rows, CSV and its kin, packed or not: opened, decoded, and read with the names of their columns.
+"""Read delimited text files such as CSV, compressed or not, with the names of their columns.
 
-A file is unpacked piece by piece, no further than memory reaches, and not at all where so much comes from so little
-that it is no table.
+A file is decompressed piece by piece, up to the free memory and to RATIO times its size.
 """
 
 import bz2
@@ -28,13 +27,13 @@ from workbench.data.sources import opening, shown
 
 HEAD = 2**24  # characters in which the header must end
 MOST_COLUMNS = 100_000
-LITTLE = 2**26  # bytes that any file may unpack to
-RATIO = 100  # of what is unpacked to what was packed, above that
-IN_MEMORY = 5  # bytes that pandas takes for one of a text, at most, about
+LITTLE = 2**26  # bytes that any file may decompress to
+RATIO = 100  # of decompressed to compressed size, allowed above LITTLE
+IN_MEMORY = 5  # bytes that pandas takes for a byte of text, at most, about
 SEPARATORS = (",", ";", "\t", "|", " ")
 STREAMS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-KINDS = {  # how files begin that are no text
+KINDS = {  # first bytes of files that are no text
     b"PK\x03\x04": "a zip archive, as .xlsx and .npz are; save the table as CSV, or read arrays with data=npz",
     b"PAR1": "a Parquet file; let its name end in .parquet",
     b"\x1f\x8b": "packed by gzip; let its name end in .gz",
@@ -49,7 +48,7 @@ RULE = "must be a CSV file with a header, or a Parquet file whose name ends in .
 
 
 class Form(NamedTuple):
-    """How a text file is to be read; a header of None is found to be one or not."""
+    """Format of a text file; with a header of None, the first row decides whether it is one."""
 
     separator: str = ","
     encoding: str = "utf-8"
@@ -58,7 +57,7 @@ class Form(NamedTuple):
 
 
 class _Unpacked(io.RawIOBase):
-    """The bytes of a stream, refused where they become too many for the file they come from."""
+    """A decompressed stream that stops at a size too large for memory or for the compressed file."""
 
     def __init__(self, stream: Any, file: Path) -> None:
         self._stream, self._file, self._seen = stream, file, 0
@@ -66,11 +65,11 @@ class _Unpacked(io.RawIOBase):
         self._memory = available() // IN_MEMORY
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True, as `io.BufferedReader` requires."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Some bytes; raises DataError at the first that is too many."""
+        """Read into the buffer; raises DataError once the stream is longer than allowed."""
         count: int = self._stream.readinto(buffer) or 0
         self._seen += count
         if self._seen > min(self._most, self._memory):
@@ -84,7 +83,7 @@ class _Unpacked(io.RawIOBase):
 
 @contextmanager
 def _unpacked(file: Path) -> Iterator[Any]:
-    """The bytes of a file, without what its name says it is packed in."""
+    """Open a file, decompressed according to its name; raises DataError for an archive of other than one file."""
     name = file.name.lower()
     with file.open("rb") as opened:
         if name.endswith(".zip"):
@@ -105,32 +104,35 @@ def _packing(name: str) -> str:
 
 
 def _of_tar(file: Path, stream: Any) -> Iterator[Any]:
-    """The only file in a tar archive."""
+    """Open the only file in a tar archive; raises DataError where there are none or several."""
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
             if content is not None:
                 yield io.BufferedReader(_Unpacked(content, file))
-                _only(file, [one.name for one in archive.getmembers() if one.isreg()])
+                _only(file, [member.name for member in archive.getmembers() if member.isreg()])
                 return
     _only(file, [])
 
 
 def _only(file: Path, names: list[str]) -> str:
+    """Return an archive's only member; raises DataError where there are none or several."""
     if len(names) == 1:
         return names[0]
-    held = ", ".join(map(shown, names[:3])) or "none"
-    raise DataError(f"data.path: {shown(file)} must hold one file, got {len(names)} ({held}); unpack the one to read")
+    members = ", ".join(map(shown, names[:3])) or "none"
+    raise DataError(
+        f"data.path: {shown(file)} must hold one file, got {len(names)} ({members}); unpack the one to read"
+    )
 
 
 class _Text:
-    """Characters of a stream for pandas; a zero among them is no text, and would end a number unseen."""
+    """Decoded text of a stream for pandas, which would silently end a number at a zero byte."""
 
     def __init__(self, stream: Any, file: Path, encoding: str) -> None:
         self._stream, self._file = io.TextIOWrapper(stream, encoding, newline=""), file
 
     def read(self, size: int = -1) -> str:
-        """The next characters."""
+        """Read up to `size` characters; raises DataError where a zero byte is among them."""
         text = self._stream.read(size)
         if "\0" in text:
             raise DataError(f"data.path: {shown(self._file)} must be text, but holds zeros; save the table as CSV")
@@ -142,6 +144,7 @@ class _Text:
 
 @contextmanager
 def _reading(file: Path, form: Form) -> Iterator[_Text]:
+    """Open a file as text; raises DataError where it cannot be read or decoded."""
     encoding = "utf-8-sig" if codecs.lookup(form.encoding).name == "utf-8" else form.encoding
     with opening(file, "make it again", RULE), _unpacked(file) as stream:
         try:
@@ -151,7 +154,7 @@ def _reading(file: Path, form: Form) -> Iterator[_Text]:
 
 
 def _wrong_encoding(file: Path, form: Form, error: UnicodeError) -> DataError:
-    """With the encodings, of the usual ones, by which the file can be read."""
+    """Make the error for text in another encoding; it names the first usual encoding that decodes the file."""
     possible = [name for name in ("utf-8", "cp1252", "latin-1") if name != form.encoding and _decodes(file, name)]
     then = f"write {override('data.encoding', possible[0])}, or whatever it was written in"
     reason = f"byte {error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
@@ -173,9 +176,9 @@ def _decodes(file: Path, encoding: str) -> bool:
 
 
 def read_rows(file: Path, form: Form, target: str, texts: bool = False) -> pd.DataFrame:
-    """The columns of a file under their own names, which may repeat; numbers that are written otherwise are texts.
+    """Read a file's columns under their names, which may repeat; numbers in other notations stay texts.
 
-    With `texts`, all are. Raises DataError where it is no such file.
+    With `texts`, all columns are texts. Raises DataError for a file that is no such table or too large for memory.
     """
     if file.suffix.lower() in (".csv", ".txt", ".tsv", ".dat", ".data", ""):
         require_memory(f"data.path: {shown(file)}", IN_MEMORY * file.stat().st_size, "keep fewer rows or columns in it")
@@ -200,7 +203,11 @@ def read_rows(file: Path, form: Form, target: str, texts: bool = False) -> pd.Da
 
 
 def _names(file: Path, form: Form, target: str) -> tuple[list[str], bool]:
-    """The names of the columns, numbers where there are none, and whether the first row holds them."""
+    """Return the columns' names, their numbers where there is no header, and whether there is a header.
+
+    Raises DataError for binary files, another separator, too many columns, or a header that seems to be an example;
+    ValueError, which `opening` converts, for an empty file or a first row longer than HEAD.
+    """
     with opening(file, "make it again", RULE), _unpacked(file) as stream:
         _refuse_binary(file, stream.read(4096), form)
     with _reading(file, form) as text:
@@ -208,26 +215,26 @@ def _names(file: Path, form: Form, target: str) -> tuple[list[str], bool]:
         first = next((line for line in io.StringIO(head, newline=None) if line.strip()), "")
         if len(first) >= HEAD or not first:
             raise ValueError(f"its first row does not end within {HEAD} characters" if first else "it is empty")
-        found = _split(head, form.separator)
-    if len(found) > MOST_COLUMNS:
+        names = _split(head, form.separator)
+    if len(names) > MOST_COLUMNS:
         raise DataError(
-            f"data.path: {shown(file)} must have at most {MOST_COLUMNS} columns, got {len(found)}; drop some"
+            f"data.path: {shown(file)} must have at most {MOST_COLUMNS} columns, got {len(names)}; drop some"
         )
     if form.header is False:
-        return [str(place) for place in range(len(found))], False
-    _refuse_separator(file, form, target, head, found)
-    if form.header is None and _are_an_example(found):
+        return [str(number) for number in range(len(names))], False
+    _refuse_separator(file, form, target, head, names)
+    if form.header is None and _are_an_example(names):
         raise DataError(
             f"data.path: {shown(file)} must begin with the names of its columns, got {shown(first.strip())}; "
-            f"write {override('data.header', False)} {override('data.target', str(len(found) - 1))} where this is an "
+            f"write {override('data.header', False)} {override('data.target', str(len(names) - 1))} where this is an "
             f"example and the last column the target (they are named by their numbers, from 0), or "
             f"{override('data.header', True)} where these are names"
         )
-    return [name or f"Unnamed: {place}" for place, name in enumerate(found)], True
+    return [name or f"Unnamed: {index}" for index, name in enumerate(names)], True
 
 
 def _split(head: str, separator: str) -> list[str]:
-    """The first row that is not empty, as names."""
+    """Split the first row that is not empty; raises ValueError where it is no CSV."""
     if separator == " ":
         return next((line.split() for line in io.StringIO(head, newline=None) if line.strip()), [])
     rows = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
@@ -238,35 +245,36 @@ def _split(head: str, separator: str) -> list[str]:
 
 
 def _are_an_example(names: list[str]) -> bool:
-    """Whether most names are numbers, which neither rise nor fall as wavelengths or years would."""
+    """Whether most names are numbers in no order; wavelengths or years, which are names, would rise or fall."""
     values = [value for value in map(number, names) if value is not None]
     ordered = values == sorted(set(values)) or values[::-1] == sorted(set(values))
     return 2 * len(values) > len(names) and not ordered
 
 
-def _refuse_separator(file: Path, form: Form, target: str, head: str, found: list[str]) -> None:
-    """Raise DataError where another separator finds the target's name, and this one does not."""
-    if target in found:
+def _refuse_separator(file: Path, form: Form, target: str, head: str, names: list[str]) -> None:
+    """Raise DataError where the target's name appears with another separator, and not with this one."""
+    if target in names:
         return
-    for other in SEPARATORS:
-        if other != form.separator and target in _split(head, other):
+    for separator in SEPARATORS:
+        if separator != form.separator and target in _split(head, separator):
             raise DataError(
                 f"data.path: {shown(file)} must be separated by {form.separator!r} (data.separator), but is by "
-                f"{other!r}; write {override('data.separator', other.replace(chr(9), chr(92) + 't'))}"
+                f"{separator!r}; write {override('data.separator', separator.replace(chr(9), chr(92) + 't'))}"
             )
 
 
 def _refuse_binary(file: Path, head: bytes, form: Form) -> None:
+    """Raise DataError where a file's first bytes are those of another format, or of UTF-16."""
     kind = next((kind for begins, kind in KINDS.items() if head.startswith(begins)), None)
     if kind:
         raise DataError(f"data.path: {shown(file)} {RULE}, but is {kind}")
     wide = codecs.lookup(form.encoding).name.startswith(("utf-16", "utf-32"))
-    other = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(head[:2])
-    first, second = head[::2].count(0), head[1::2].count(0)  # of the two bytes of a character
-    if not other and 3 * max(first, second) > len(head[1::2]) and 4 * min(first, second) < max(first, second):
-        other = "utf-16-le" if first < second else "utf-16-be"
-    if other and not wide:
+    encoding = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(head[:2])
+    first, second = head[::2].count(0), head[1::2].count(0)  # zeros among the first and second bytes of characters
+    if not encoding and 3 * max(first, second) > len(head[1::2]) and 4 * min(first, second) < max(first, second):
+        encoding = "utf-16-le" if first < second else "utf-16-be"
+    if encoding and not wide:
         raise DataError(
             f"data.path: {shown(file)} must be text in {form.encoding} (data.encoding), but is in UTF-16; "
-            f"write {override('data.encoding', other)}"
+            f"write {override('data.encoding', encoding)}"
         )

@@ -20,7 +20,7 @@ IDX_SOURCES = (
     "Fashion-MNIST: http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 )
 ARRAYS = ("x", "y", "x_test", "y_test")
-LARGE = 2**28  # bytes of inputs that are looked at before they are kept
+LARGE = 2**28  # bytes of inputs from which they are checked before memory is allocated for them
 REAL = "write data.task=regression loss=squared_error to learn real values"
 FEWER = "keep fewer examples or features in it"
 SAVE = "make it with numpy.savez(FILE, x=x, y=y) and write data.path=FILE.npz"
@@ -28,17 +28,17 @@ Task = Literal["classification", "regression"]
 
 
 class Classes(NamedTuple):
-    """Class numbers [N], in the sorted order of their names, and how many classes there are."""
+    """Class numbers [N], in the sorted order of the classes' names, and the number of classes."""
 
     numbers: Array
     classes: int
 
 
 def classes_of(who: str, labels: Array, then: str = REAL) -> Classes:
-    """Labels [N] of any type as numbers.
+    """Number labels [N] of any type by the sorted order of their values.
 
-    Raises DataError where there are fewer than two, or ones that are no names of classes: fractions, for which it says
-    `then`, and what is not finite.
+    Raises DataError, which begins with `who`, for fewer than two classes, labels that are neither numbers nor texts,
+    infinite ones, and fractions, where it ends with `then`.
     """
     if labels.dtype.kind not in "fiubUS":
         raise DataError(f"{who}: classes must be whole numbers or texts, got {labels.dtype}; convert them")
@@ -49,15 +49,15 @@ def classes_of(who: str, labels: Array, then: str = REAL) -> Classes:
             raise DataError(f"{who}: classes must be whole numbers or texts, got {fractions[0]:g}; {then}")
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
-        held = ", ".join(map(shown, names)) or "no example"
-        raise DataError(f"{who}: must hold at least two classes, got {held}; take data with several")
+        values = ", ".join(map(shown, names)) or "no example"
+        raise DataError(f"{who}: must hold at least two classes, got {values}; take data with several")
     return Classes(numbers.reshape(-1).astype(np.int64), len(names))
 
 
 def idx(path: str, official_test: bool = True) -> Dataset:
     """Images and labels in a folder of IDX files named like MNIST's, gzipped or not; pixels become [0, 1] in float32.
 
-    The files t10k-... are the test part, unless `official_test` is false: then it is drawn from all images.
+    The files t10k-... are the test part, unless `official_test` is false, when it is drawn from all images.
     Raises DataError where a file is missing or malformed.
     Source: "The IDX file format", http://yann.lecun.com/exdb/mnist/.
     """
@@ -88,21 +88,22 @@ def _refuse_idx(folder: Path, heads: list[Header]) -> None:
                 f"{who} must have one label for each {name} image, got images of shape {x.shape} and "
                 f"labels of shape {y.shape}; download them again"
             )
-    one, other = heads[0], heads[2]
-    if one.shape[1:] != other.shape[1:]:
+    train, test = heads[0], heads[2]
+    if train.shape[1:] != test.shape[1:]:
         raise DataError(
-            f"{who} must have images of one size, got {one.shape[1:]} and {other.shape[1:]}; download them again"
+            f"{who} must have images of one size, got {train.shape[1:]} and {test.shape[1:]}; download them again"
         )
-    if one.dtype != other.dtype:
-        raise DataError(f"{who} must have images of one type, got {one.dtype} and {other.dtype}; download them again")
-    numbers = sum(head.nbytes // head.dtype.itemsize for head in (one, other))
-    require_memory(who, one.nbytes + 4 * COPIES * numbers, FEWER)
+    if train.dtype != test.dtype:
+        raise DataError(f"{who} must have images of one type, got {train.dtype} and {test.dtype}; download them again")
+    numbers = sum(head.nbytes // head.dtype.itemsize for head in (train, test))
+    require_memory(who, train.nbytes + 4 * COPIES * numbers, FEWER)
 
 
 def _idx_files(folder: Path) -> list[Path]:
-    ends = [[folder / f"{name}{end}" for end in ("", ".gz")] for name in IDX_NAMES]
-    found = [next((file for file in files if os.path.lexists(file)), None) for files in ends]
-    missing = [name for name, file in zip(IDX_NAMES, found, strict=True) if file is None]
+    """Return the four files of IDX_NAMES, each plain or gzipped; raises DataError where one is missing."""
+    choices = [[folder / f"{name}{end}" for end in ("", ".gz")] for name in IDX_NAMES]
+    files = [next((file for file in pair if os.path.lexists(file)), None) for pair in choices]
+    missing = [name for name, file in zip(IDX_NAMES, files, strict=True) if file is None]
     then = f"download them ({IDX_SOURCES}) and write data.path=FOLDER"
     if missing:
         state = "there is no such folder"
@@ -112,14 +113,14 @@ def _idx_files(folder: Path) -> list[Path]:
             f"data.path: the folder {shown(folder.absolute())} must hold {', '.join(missing)}, each also with .gz; "
             f"{state}; {then}"
         )
-    return [regular_file(file, then) for file in found if file is not None]
+    return [regular_file(file, then) for file in files if file is not None]
 
 
 def npz(path: str, task: Task = "classification") -> Dataset:
-    """Arrays x [N, ...] and y [N] or [N, K] of one file, and, where it has x_test and y_test, those as the test part.
+    """Arrays x [N, ...] and y [N] or [N, K] of one npz file; x_test and y_test, where present, are the test part.
 
-    Axes of x after the first are flattened; where there are several, as in images, they share a unit.
-    Raises DataError where the file or what it holds cannot be used: by its headers, before an array is read.
+    Axes of x after the first are flattened; where there are several, as in images, features share a unit.
+    Raises DataError where the file or its arrays cannot be used: from their headers, before an array is read.
     """
     file = regular_file(path, SAVE)
     who = f"data.path: {shown(file)}"
@@ -129,7 +130,7 @@ def npz(path: str, task: Task = "classification") -> Dataset:
         names = ("x", "x_test") if {"x_test", "y_test"} & members.keys() else ("x",)
         for name in (*names, *(name.replace("x", "y") for name in names)):
             if name not in members:
-                raise unknown_name(f"{who}: has no array of this name", name, [shown(one, 60) for one in members])
+                raise unknown_name(f"{who}: has no array of this name", name, [shown(key, 60) for key in members])
         heads = {name: npy_header(file, archive, member) for name, member in members.items() if name in ARRAYS}
         _refuse_arrays(who, heads, names, task)
         parts = [read_npy(file, archive, members[name], heads[name]) for name in (n.replace("x", "y") for n in names)]
@@ -143,7 +144,7 @@ def npz(path: str, task: Task = "classification") -> Dataset:
                     first += len(block)
 
         if sum(heads[name].nbytes for name in names) > LARGE and heads["x"].dtype.kind == "f":
-            for first, block in blocks():  # read twice, so that nothing is held of what is then refused
+            for first, block in blocks():  # a second pass over the file, so that a refused one takes no memory
                 finite(f"{who}: x", block, first)
         x = np.empty((len(y), _features(heads["x"])), _dtype_of(heads, names))
         for first, block in blocks():
@@ -154,7 +155,7 @@ def npz(path: str, task: Task = "classification") -> Dataset:
 
 
 def _members(who: str, archive: ZipFile) -> dict[str, ZipInfo]:
-    """The arrays of an npz file by their names."""
+    """List the arrays of an npz file by name; raises DataError where a name repeats."""
     members: dict[str, ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
@@ -169,12 +170,12 @@ def _features(header: Header) -> int:
 
 
 def _dtype_of(heads: dict[str, Header], names: Sequence[str]) -> "np.dtype[Any]":
-    """Of all inputs: float32 where all of them are."""
+    """Choose the inputs' type: float32 where all arrays are, else float64."""
     return np.dtype(np.float32 if {heads[name].dtype.str[1:] for name in names} == {"f4"} else np.float64)
 
 
 def _refuse_arrays(who: str, heads: dict[str, Header], names: tuple[str, ...], task: Task) -> None:
-    """Raise DataError where headers show that these arrays cannot be learned from, or do not fit into memory."""
+    """Raise DataError where the headers show unusable types or shapes, or arrays that do not fit into memory."""
     for name in names:
         x, y = heads[name], heads[name.replace("x", "y")]
         if not (len(x.shape) >= 2 and x.dtype.kind in "fiub" and len(y.shape) in (1, 2) and x.shape[0] == y.shape[0]):
@@ -184,11 +185,11 @@ def _refuse_arrays(who: str, heads: dict[str, Header], names: tuple[str, ...], t
             )
         if 0 in x.shape or 0 in y.shape:
             raise DataError(f"{who} must hold examples and features, got x {x.shape} and y {y.shape}; add them")
-        for one, other in ((x, heads["x"]), (y, heads["y"])):
-            if one.shape[1:] != other.shape[1:] or (one.dtype.kind in "fiub") != (other.dtype.kind in "fiub"):
+        for test, train in ((x, heads["x"]), (y, heads["y"])):
+            if test.shape[1:] != train.shape[1:] or (test.dtype.kind in "fiub") != (train.dtype.kind in "fiub"):
                 raise DataError(
                     f"{who}: x and x_test, y and y_test must have one shape, but for the first axis, and kind, got "
-                    f"{other.dtype} {other.shape} and {one.dtype} {one.shape}; make them alike"
+                    f"{train.dtype} {train.shape} and {test.dtype} {test.shape}; make them alike"
                 )
         if task == "classification" and np.prod(y.shape[1:], dtype=object) != 1:
             raise DataError(

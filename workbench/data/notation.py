@@ -1,7 +1,7 @@
-"""How numbers are written in a table: which of its texts are numbers, and by which notation they are read.
+"""Notations of numbers in tables: decimal sign, thousands separator and units; which texts are numbers in which.
 
-A text is never taken for a number by chance: groups of thousands have three digits (the others two, in India), and what
-stands beside a number must be named.
+No text is a number by chance: the last group of thousands has three digits (others three, or two as in India), and
+units beside a number must be listed.
 """
 
 import re
@@ -28,11 +28,11 @@ DAY = r"(?:[0-9]{4}[-/.][0-9]{1,2}(?:[-/.][0-9]{1,2})?|[0-9]{1,2}[-/.][0-9]{1,2}
 CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:\s*[AaPp][Mm])?(?:\s*(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
 TIME = re.compile(rf"(?:{DAY}(?:[T ]\s*{CLOCK})?|{CLOCK})")
 LONGEST = 400  # characters of a number, and of what is like one
-MANY_SIZES = 10  # different sizes with a unit in letters, above which they are no names
+MANY_SIZES = 10  # distinct sizes with a unit in letters, such as 10 kg, above which a column holds numbers, not names
 
 
 class Notation(NamedTuple):
-    """The sign of the fraction, that of thousands where there is one, and what stands beside numbers."""
+    """Decimal sign, thousands separator or None, and the units that may stand before or behind numbers."""
 
     decimal: str = "."
     thousands: str | None = None
@@ -43,13 +43,13 @@ PLAIN = Notation()
 
 
 def number(text: str, notation: Notation = PLAIN) -> float | None:
-    """The number that a text is in this notation, None where it is none."""
-    found = _pattern(notation).fullmatch(_usual(text)) if len(text) <= LONGEST else None
-    if not found:
+    """Parse a text in this notation; None where it is no number."""
+    parts = _pattern(notation).fullmatch(_usual(text)) if len(text) <= LONGEST else None
+    if not parts:
         return None
-    sign = "-" if "-" in (found["sign"] + found["inner"]) else ""
-    digits = found["whole"] if notation.thousands is None else found["whole"].replace(notation.thousands, "")
-    return float(f"{sign}{digits}{found['fraction'].replace(notation.decimal, '.')}{found['power']}")
+    sign = "-" if "-" in (parts["sign"] + parts["inner"]) else ""
+    digits = parts["whole"] if notation.thousands is None else parts["whole"].replace(notation.thousands, "")
+    return float(f"{sign}{digits}{parts['fraction'].replace(notation.decimal, '.')}{parts['power']}")
 
 
 @lru_cache(maxsize=64)
@@ -68,7 +68,7 @@ def _pattern(notation: Notation) -> re.Pattern[str]:
 
 
 def _usual(text: str) -> str:
-    """Usual blanks, minus signs and digits for what only looks otherwise."""
+    """Replace Unicode variants of blanks, minus signs and digits by the ASCII ones, and strip."""
     if text.isascii():
         return text.strip()
     text = text.translate(SIGNS).strip()
@@ -86,39 +86,39 @@ def is_time(text: str) -> bool:
 
 
 def are_sizes(texts: Sequence[str]) -> bool:
-    """Whether different texts are numbers with units in letters: with fractions, or too many to be names."""
+    """Whether distinct texts are numbers with units in letters: some with fractions, or more than MANY_SIZES."""
     if not all(len(text) <= LONGEST and WITH_UNIT.fullmatch(_usual(text)) for text in texts):
         return False
     return len(texts) > MANY_SIZES or any(FRACTION.search(text) for text in texts)
 
 
 def readings(columns: Sequence[Sequence[str]]) -> list[Notation]:
-    """The notations, simplest first, by which all texts of these columns are numbers: several where these differ."""
+    """List the notations, simplest first, in which all texts of the columns are numbers and whose numbers differ."""
     texts = [text for column in columns for text in column]
-    units = tuple(sorted({unit for text in texts for unit in _beside(text)}))
+    units = tuple(sorted({unit for text in texts for unit in _units_of(text)}))
     if any(sign in unit for unit in units for sign in "()-"):  # which make a number negative
         return []
-    found: dict[tuple[float | None, ...], Notation] = {}
+    by_numbers: dict[tuple[float | None, ...], Notation] = {}
     for notation in _candidates({sign for text in texts for sign in _usual(text)}, units):
         numbers = tuple(number(text, notation) for text in texts)
         if None not in numbers:
-            found.setdefault(numbers, notation)
-    return list(found.values())
+            by_numbers.setdefault(numbers, notation)
+    return list(by_numbers.values())
 
 
 def _candidates(signs: set[str], units: tuple[str, ...]) -> Iterator[Notation]:
-    """Of signs that occur, those without one of thousands first."""
+    """List the notations that use signs which occur; those without a thousands separator come first."""
     for thousands in (None, *SEPARATORS):
         for decimal in (".", ",", "٫"):
             if decimal != thousands and {decimal, thousands} <= signs | {".", None}:
                 yield Notation(decimal, thousands, units)
 
 
-def _beside(text: str) -> Iterator[str]:
-    """What stands before and behind the digits of a number, without its sign."""
-    found = re.fullmatch(
+def _units_of(text: str) -> Iterator[str]:
+    """Yield the units before and behind a number's digits, without its sign."""
+    parts = re.fullmatch(
         rf"[+-]?(?P<before>[^0-9.,+-]*)[+-]?{DIGITS}(?:[eE][+-]?[0-9]+)?(?P<behind>[^0-9]*)", _usual(text)
     )
-    for unit in (found["before"], found["behind"]) if found else ():
+    for unit in (parts["before"], parts["behind"]) if parts else ():
         if unit.strip():
             yield unit.strip()

@@ -1,4 +1,4 @@
-"""The files that data sets are read from: what may be opened, how much may be read of it, and what it may take."""
+"""Open the files of data sets, word the errors of reading them, and check that their numbers are finite."""
 
 import lzma
 import os
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from workbench.core.errors import DataError
 
-LARGEST = {"f4": 1e38, "f8": 1e150}  # whose squares can be summed in float64, and differences taken in their own type
-BLOCK = 2**22  # numbers looked at in one go
+LARGEST = {"f4": 1e38, "f8": 1e150}  # differences fit the type itself, and sums of squares fit float64
+BLOCK = 2**22  # numbers checked at a time
 BROKEN = (lzma.LZMAError, tarfile.TarError, OSError, EOFError, ValueError, RuntimeError, BadZipFile, zlib.error)
 
 
 def regular_file(path: str | Path, then: str) -> Path:
-    """The file of this path, which can be opened and read to an end.
+    """Return the path of a regular file that can be opened.
 
-    Raises DataError, which says `then`, where there is none: a pipe or a device has no end, a folder no content.
+    Raises DataError, which ends with `then`, for a path that is missing, unreadable, a folder, a pipe or a device.
     """
     try:
         file = Path(os.path.expanduser(path))
@@ -33,7 +33,7 @@ def regular_file(path: str | Path, then: str) -> Path:
         broken = f"a link to {shown(file.readlink())}, which is not there" if file.is_symlink() else ""
         state = f"{shown(file.absolute())} is {broken}" if broken else f"there is no file {shown(file.absolute())}"
         raise DataError(f"data.path: {state}; {then}") from error
-    except (OSError, ValueError) as error:  # too long, with a zero
+    except (OSError, ValueError) as error:  # too long, or with a null byte
         raise DataError(f"data.path: {shown(path)} cannot be looked up: {_reason(error)}; {then}") from error
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
@@ -44,7 +44,7 @@ def regular_file(path: str | Path, then: str) -> Path:
 
 @contextmanager
 def opening(file: Path, then: str = "make it again", rule: str = "must be a file that can be read") -> Iterator[None]:
-    """Errors of reading a file as DataError, which says what must hold and what to do."""
+    """Raise DataError for errors of reading a file in the block, with the `rule` it breaks and what to do `then`."""
     try:
         yield
     except PermissionError as error:
@@ -59,14 +59,17 @@ def _reason(error: BaseException) -> str:
 
 
 def shown(name: object, most: int = 200) -> str:
-    """A name from outside for a message: on one line, and not too long."""
+    """Format a foreign name for a message: on one line, and at most `most` characters, about."""
     text = str(name)
     text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
 def finite(who: str, values: NDArray[Any], first: int = 0) -> NDArray[Any]:
-    """The values [N, K] themselves; raises DataError with the rows, counted from `first`, that are not all finite."""
+    """Return the values [N, K] themselves.
+
+    Raises DataError with the rows, counted from `first`, that hold infinities, NaN, or numbers above LARGEST.
+    """
     if values.dtype.kind != "f":
         return values
     largest = LARGEST.get(values.dtype.str[1:], float(np.finfo(values.dtype).max))
@@ -84,6 +87,6 @@ def finite(who: str, values: NDArray[Any], first: int = 0) -> NDArray[Any]:
 
 
 def rows_of(rows: NDArray[Any]) -> str:
-    """Numbers of rows, from 0, the first five and how many more."""
+    """Format row numbers for a message: the first five, and how many more."""
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     return f"row{'s' if len(rows) > 1 else ''} {', '.join(str(row) for row in rows[:5])}{more}"

@@ -1,8 +1,8 @@
 """Training, validation and test part of a data set, drawn and scaled from a seed.
 
 The scaling to mean 0 and variance 1 is fitted on the training part only, per feature, or over all features where they
-share a unit; for regression the targets are scaled too. Classes keep their shares in each part. What makes a data set
-harder, few labels and wrong ones, is done to the training part alone.
+share a unit; for regression the targets are scaled too. Splits are stratified by class. Limits and label noise, which
+make a data set harder, change the training part alone.
 """
 
 from contextlib import suppress
@@ -33,11 +33,12 @@ class Split(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is changed in the parts of any data set, in this order.
+    """Changes to the parts of any data set, made in this order.
 
-    `limit` keeps as many training examples; `label_noise` is the share of them whose class becomes another one, or the
-    deviation of noise on real targets, in deviations of theirs; `binarize` makes an input 1 above that share of its
-    range in the training part, else 0 (a range for each feature, or one where they share a unit).
+    `limit` is the number of training examples that stay; `label_noise` the share of them whose class becomes another
+    one, or the standard deviation of noise on real targets, in units of the targets' own; `binarize` makes an input 1
+    above that share of its range in the training part, else 0 (a range for each feature, or one where they share a
+    unit).
     """
 
     limit: int | None = None
@@ -46,15 +47,16 @@ class Change(NamedTuple):
 
 
 UNCHANGED = Change()
-SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.33)  # of validation and test part, that are tried where those asked for fail
+SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.33)  # of validation and test part, proposed where the configured ones fail
 
 
 def split(
     dataset: Dataset, seed: int, valid: float, test: float, standardize: bool, change: Change = UNCHANGED
 ) -> Split:
-    """Parts with the given fractions of the examples; `test` draws none where a data set has an official test part.
+    """Split, change and scale a data set; `valid` and `test` are shares of all examples.
 
-    Raises DataError where a class has too few examples to appear in each part.
+    An official test part replaces the drawn one. Raises DataError where a class has too few examples to appear in each
+    part, or a change does not fit the data.
     """
     parts = _drawn(dataset, seed, valid, test)
     train = _limited(dataset, parts.train, seed, change.limit)
@@ -65,7 +67,7 @@ def split(
 
 
 def held_by_float32(dataset: Dataset, parts: Split, standardized: bool) -> Split:
-    """The parts themselves; raises DataError where a number is beyond float32."""
+    """Return the parts themselves; raises DataError where a number exceeds float32's largest."""
     largest = max(float(np.abs(end)) for part in parts for of in part for end in (of.min(), of.max()))
     if largest <= float(np.finfo(np.float32).max):
         return parts
@@ -74,12 +76,12 @@ def held_by_float32(dataset: Dataset, parts: Split, standardized: bool) -> Split
 
 
 def inputs_as_targets(parts: Split) -> Split:
-    """The same parts with their inputs as what is to be learned, for an autoencoder."""
+    """Replace the targets by the inputs, for an autoencoder."""
     return Split(*(PartArrays(part.x, part.x) for part in parts))
 
 
 def _drawn(dataset: Dataset, seed: int, valid: float, test: float) -> Split:
-    """Copies of the examples of each part."""
+    """Draw the examples of each part, as copies; raises DataError where a class or a part has too few."""
     if not dataset.split:
         return Split(*(_taken(dataset, np.arange(len(dataset.x))) for _ in range(3)))
     try:
@@ -89,18 +91,18 @@ def _drawn(dataset: Dataset, seed: int, valid: float, test: float) -> Split:
 
 
 def _rows(dataset: Dataset, seed: int, valid: float, test: float) -> tuple[Array, Array, Array]:
-    """Of training, validation and test part; raises ValueError where a class or a part has too few examples."""
+    """Draw the rows of training, validation and test part; raises ValueError where a class or a part has too few."""
     everything = np.arange(len(dataset.x))
-    rest, test_rows = np.split(everything, [len(everything) - dataset.official_test])
+    learning_rows, test_rows = np.split(everything, [len(everything) - dataset.official_test])
     if not dataset.official_test:
-        rest, test_rows = _parted(dataset, rest, seed, test)
+        learning_rows, test_rows = _parted(dataset, learning_rows, seed, test)
         valid /= 1 - test
-    train_rows, valid_rows = _parted(dataset, rest, seed, valid)
+    train_rows, valid_rows = _parted(dataset, learning_rows, seed, valid)
     return train_rows, valid_rows, test_rows
 
 
 def _parted(dataset: Dataset, rows: Array, seed: int, share: float) -> tuple[Array, Array]:
-    """Rows drawn into two parts, the second of the given share."""
+    """Draw rows into two parts, the second with this share; raises ValueError where a class has too few examples."""
     drawn = (StratifiedShuffleSplit if dataset.n_classes else ShuffleSplit)(
         1, test_size=share, random_state=stream_seed(seed, "data", "split", bits=32)
     )
@@ -109,10 +111,10 @@ def _parted(dataset: Dataset, rows: Array, seed: int, share: float) -> tuple[Arr
 
 
 def _no_split(dataset: Dataset, seed: int, valid: float, test: float, error: ValueError) -> DataError:
-    """With shares that this data set can be split by, where there are any."""
+    """Make the error for shares that cannot be drawn; it proposes shares that can, where there are any."""
     drawn = len(dataset.x) - dataset.official_test
-    asked = f"{valid:g}" if dataset.official_test else f"{valid:g} and {test:g}"
-    begin = f"{dataset.name}: cannot split off {asked} of {drawn}: {str(error).rstrip('.')}"
+    shares = f"{valid:g}" if dataset.official_test else f"{valid:g} and {test:g}"
+    begin = f"{dataset.name}: cannot split off {shares} of {drawn}: {str(error).rstrip('.')}"
     for share in SHARES:
         with suppress(ValueError):
             _rows(dataset, seed, share, share)
@@ -133,7 +135,10 @@ def _taken(dataset: Dataset, rows: Array) -> PartArrays:
 
 
 def _limited(dataset: Dataset, part: PartArrays, seed: int, limit: int | None) -> PartArrays:
-    """As many examples of a part: one of each class first, then each class by its share. More hold the fewer."""
+    """Draw `limit` examples of a part: one of each class first, then classes by their shares; limits are nested.
+
+    Raises DataError unless classes ≤ limit ≤ examples (1 ≤ limit for regression).
+    """
     if limit is None or limit == len(part.x):
         return part
     least = dataset.n_classes or 1
@@ -146,13 +151,16 @@ def _limited(dataset: Dataset, part: PartArrays, seed: int, limit: int | None) -
     if dataset.n_classes:
         labels, before = part.y[order], np.empty(len(order))
         for label, count in enumerate(np.bincount(labels)):
-            before[labels == label] = np.arange(count) / count  # the share of its class that comes before an example
+            before[labels == label] = np.arange(count) / count  # share of an example's class that precedes it
         order = order[np.argsort(before, kind="stable")]
     return PartArrays(part.x[order[:limit]], part.y[order[:limit]])
 
 
 def _relabeled(dataset: Dataset, part: PartArrays, seed: int, noise: float) -> PartArrays:
-    """Targets with noise: the same share of wrong classes, to one example, whatever the seed."""
+    """Add noise to targets: a share of wrong classes, exact to one example for every seed, or Gaussian noise.
+
+    Raises DataError for a share above 1.
+    """
     if noise == 0:
         return part
     stream = np.random.default_rng(stream_seed(seed, "noise", "labels"))

@@ -81,7 +81,7 @@ def _sums(
         if data.n_classes is None:
             score += (objective.loss.predict(z) - y).square_().sum((1, 2))
         else:
-            right = objective.loss.winner(z) == data.own(part.labels[:, start : start + step])
+            right = objective.loss.winner(z) == data.by_replica(part.labels[:, start : start + step])
             score += right.to(z.dtype).sum(1)
         if counting:
             with counting():
