@@ -1,4 +1,4 @@
-"""Hydra takes plugins from the namespace package ``hydra_plugins`` only: this is its door to `workbench.sweeps`."""
+"""Plugins for Hydra, which finds them only in the namespace package ``hydra_plugins``; they call `workbench.sweeps`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 
 class Experiments(SearchPathPlugin):
-    """Lets Hydra find the experiments that come with the workbench, in programs whose configuration is its own."""
+    """Adds the workbench's experiments to Hydra's search path, in programs that use the workbench's configuration."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         from workbench.config.schema import packaged
@@ -26,12 +26,12 @@ class Experiments(SearchPathPlugin):
 
 
 class GridSweeper(BasicSweeper):
-    """Every combination, without composing each once more to validate it and without writing ``multirun.yaml``.
+    """Runs every combination, without composing each again to validate it and without ``multirun.yaml``.
 
-    What an experiment says to other sweepers (`others`) is theirs.
+    Settings that an experiment has for other sweepers (`ignored`) have no effect.
     """
 
-    def __init__(self, params: Any = None, max_batch_size: int | None = None, **others: Any) -> None:
+    def __init__(self, params: Any = None, max_batch_size: int | None = None, **ignored: Any) -> None:
         super().__init__(max_batch_size, params)
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -41,52 +41,53 @@ class GridSweeper(BasicSweeper):
         return [self.launcher.launch(self.runs(columns(self.overrides_of(arguments))), initial_job_idx=0)]
 
     def overrides_of(self, arguments: list[str]) -> list[Override]:
-        """What the configuration and the command line sweep and set, in this order."""
+        """Overrides of the configuration, then those of the command line."""
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         return parser.parse_overrides([*self._parse_config(), *arguments])
 
-    def runs(self, given: dict[str, list[str]]) -> list[list[str]]:
+    def runs(self, values: dict[str, list[str]]) -> list[list[str]]:
         """The overrides of every run."""
         from workbench.sweeps.shapes import grid
 
-        return grid(given)
+        return grid(values)
 
 
 class ZipSweeper(GridSweeper):
-    """Swept keys advance together; those in `cross` are combined with all."""
+    """Advances swept keys together; combines those in `cross` with all."""
 
     def __init__(self, cross: Any, params: Any = None) -> None:
         super().__init__(params)
         self.cross = cross
 
-    def runs(self, given: dict[str, list[str]]) -> list[list[str]]:
+    def runs(self, values: dict[str, list[str]]) -> list[list[str]]:
         from workbench.sweeps.shapes import as_list, zipped
 
-        return zipped(given, as_list(self.cross))
+        return zipped(values, as_list(self.cross))
 
 
 class ListedSweeper(GridSweeper):
-    """Runs that are listed in the configuration or in a file, each combined with all that is swept beside them."""
+    """Runs listed in the configuration or in a file, each combined with the swept keys beside them."""
 
     def __init__(self, runs: Any, file: str | None, params: Any = None) -> None:
         super().__init__(params)
         self.listed, self.file = runs, file
 
-    def runs(self, given: dict[str, list[str]]) -> list[list[str]]:
+    def runs(self, values: dict[str, list[str]]) -> list[list[str]]:
         from workbench.sweeps.shapes import listed, read_rows
 
-        return listed(read_rows(self.listed, self.file), given)
+        return listed(read_rows(self.listed, self.file), values)
 
 
 class SearchSweeper(GridSweeper):
-    """Chooses trials by what came of those before; several values of the keys in `replicate` repeat each."""
+    """Chooses trials by the results of those before; several values of the keys in `replicate` repeat each trial."""
 
     def __init__(self, replicate: Any, params: Any = None, **settings: Any) -> None:
         super().__init__(params)
         self.replicate, self.settings = replicate, settings
 
     def sweep(self, arguments: list[str]) -> Any:
+        """Search the swept keys; raises ConfigError for a launcher that cannot."""
         from workbench.core.errors import ConfigError
 
         if not isinstance(self.launcher, PackedLauncher):
@@ -95,7 +96,7 @@ class SearchSweeper(GridSweeper):
 
 
 class PackedLauncher(Launcher):
-    """Hands the runs of a multirun to the sweep, which trains them in packs by its executor."""
+    """Passes the runs of a multirun to the sweep, which trains them in packs by its executor."""
 
     def __init__(self, executor: Any) -> None:
         self.executor = executor
@@ -110,7 +111,7 @@ class PackedLauncher(Launcher):
         return launch(self.hydra_context.config_loader, self.config, job_overrides, self.executor)
 
     def search(self, overrides: Sequence[Override], replicate: Any, settings: dict[str, Any]) -> None:
-        """Search what is swept, instead of training all of it."""
+        """Search over the swept keys, instead of training every combination."""
         from workbench.sweeps.launcher import launch_search
 
         loader = self.hydra_context.config_loader

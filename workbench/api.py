@@ -28,20 +28,20 @@ SHOWN = (
 
 
 def train(*arguments: str) -> Finished | None:
-    """Train as ``workbench train`` with these arguments; None where Hydra only showed something (``--help``)."""
+    """Train as ``workbench train`` with these arguments; returns None where Hydra only shows something (``--help``)."""
     console = plain_console()
     for line in not_followed():
         say(f"workbench: {line}")
     command = ["workbench", "train", *arguments]
     done: list[Finished] = []
 
-    def one(spec: RunSpec) -> None:
+    def run_one(spec: RunSpec) -> None:
         if spec.config.sweep.dry_run:
             rehearse([spec], console)
             return
         done.append(train_one(spec, command, console))
 
-    def many(runs: list[RunSpec] | Search, executor: Executor) -> list[dict[str, float]]:
+    def run_many(runs: list[RunSpec] | Search, executor: Executor) -> list[dict[str, float]]:
         first = runs.corners[0] if isinstance(runs, Search) else runs
         if first and first[0].config.sweep.dry_run:
             rehearse_search(runs, console, executor) if isinstance(runs, Search) else rehearse(runs, console, executor)
@@ -52,7 +52,7 @@ def train(*arguments: str) -> Finished | None:
             done.append(train_sweep(runs, command, console, executor))
         return [result.metrics for result in done[-1].results]
 
-    command_line(arguments, one, many)
+    command_line(arguments, run_one, run_many)
     if not done:
         return None
     _report(done[-1], console)
@@ -80,7 +80,7 @@ def _print_link(link: str, served: bool, console: Console) -> None:
 
 
 def check(spec: RunSpec) -> Certificate:
-    """Gradients of a run against autograd and central differences, at its initial weights."""
+    """Check gradients of a run against autograd and central differences, at its initial weights."""
     return certify(spec)
 
 
@@ -93,10 +93,10 @@ def compare(
     uri: str | None = None,
     out: str | None = None,
 ) -> list[Path]:
-    """Compare a sweep (without one, the newest) by arm, or two sweeps with each other, as ``workbench compare`` does.
+    """Compare a sweep (by default the newest) by arm, or two sweeps with each other, as ``workbench compare`` does.
 
-    `by` names parameters to make arms of. With `kind` (csv, parquet, latex, markdown) or a file for the `table`, only
-    the table is written; else figures too, to `out`. The files written.
+    `by` names the parameters that define arms. With `kind` (csv, parquet, latex, markdown) or a file for the `table`,
+    only the table is written; otherwise also figures, to `out`. Returns the files written.
     """
     from workbench.inspect.comparison import ComparisonRequest
     from workbench.inspect.comparison import compare as compared

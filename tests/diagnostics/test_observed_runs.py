@@ -39,7 +39,9 @@ def _train(
     sink: MemorySink, *overrides: str, seeds: Sequence[int] = (0, 1), keeper: CheckpointWriter | None = None
 ) -> Any:
     specs = [wb.configure([*SMALL, *overrides, f"seed={seed}"]) for seed in seeds]
-    return train_pack([Job(spec, f"run {number}", "arm") for number, spec in enumerate(specs)], sink, keeper=keeper)
+    return train_pack(
+        [Job(spec, f"run {number}", "arm") for number, spec in enumerate(specs)], sink, checkpoints=keeper
+    )
 
 
 def test_tables_and_share_are_kept_with_each_run() -> None:

@@ -70,7 +70,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch, kept.keeper(KEYS, frozenset()) as keeper:
         Stop(12, KeyboardInterrupt()).install(patch)
         with pytest.raises(KeyboardInterrupt):
-            train_pack(jobs(), sink, keeper=keeper)
+            train_pack(jobs(), sink, checkpoints=keeper)
     (left,) = kept.left()
     assert read(left.file).snapshot.recorded == 3
     return folder
@@ -83,7 +83,7 @@ def gone_on(folder: Path) -> tuple[str, list[Path]]:
     sink = MemorySink()
     sink.open([job.info for job in jobs()])  # those that the checkpoint names
     with kept.keeper(KEYS, frozenset()) as keeper:
-        done = train_pack(jobs(), sink, keeper=keeper)
+        done = train_pack(jobs(), sink, checkpoints=keeper)
     assert [result.error for result in done.results] == ["", ""]
     aside = sorted(folder.glob(".workbench/checkpoints/damaged/*"))
     for result in done.results:

@@ -1,7 +1,7 @@
 """The certificate: how far hand-written gradients agree with autograd and central differences.
 
-`certify` looks at one composed configuration, and `survey` at every activation x layer x loss that the workbench comes
-with. Packs that have been trained are looked at by `workbench.certificates.trained`.
+`certify` checks one composed configuration, and `survey` every activation x layer x loss that the workbench comes with.
+Trained packs are checked by `workbench.certificates.trained`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from workbench.certificates.forward import Forward, Nodes, forward_rows
-from workbench.certificates.trained import said, spot_points
+from workbench.certificates.trained import describe, spot_points
 from workbench.config.instantiate import asks_for, call, option, options
 from workbench.config.prepare import build_pack, validate_all
 from workbench.config.schema import Device, Dtype, RunSpec
@@ -30,7 +30,7 @@ from workbench.nn.params import Params
 
 @dataclass(frozen=True)
 class Certificate:
-    """Agreement by parameter, the error of all together against differences by step, and what else deviates."""
+    """Agreement by parameter, error of all parameters together against differences by step, and other deviations."""
 
     rows: list[Agreement]
     curve: dict[float, float]
@@ -44,10 +44,10 @@ class Certificate:
 
 
 def certify(spec: RunSpec) -> Certificate:
-    """Gradients of a training pass at the run's initial weights on its first training examples, on the CPU.
+    """Check gradients of a training pass at the run's initial weights on its first training examples, on the CPU.
 
-    Those of the stages of a pretraining too, and what a spot check of the trained run would find. Raises ConfigError
-    for what could not be trained.
+    Includes the stages of a pretraining, and what a spot check of the trained run would find. Raises ConfigError where
+    the run could not be trained.
     """
     validate_all([spec])
     exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
@@ -57,16 +57,16 @@ def certify(spec: RunSpec) -> Certificate:
     problem, mode = (whole.objective, whole.params, whole.x, whole.y), whole.mode
     rows = gradcheck(*problem, mode=mode)
     for number, stage in enumerate(before, start=1):
-        found = gradcheck(stage.objective, stage.params, stage.x, stage.y, mode=stage.mode)
-        rows += [replace(row, name=f"pretraining {number}: {row.name}") for row in found]
-    spots = [said(one) for point in (whole, *before) for one in deviations(point)[0]]
+        agreements = gradcheck(stage.objective, stage.params, stage.x, stage.y, mode=stage.mode)
+        rows += [replace(row, name=f"pretraining {number}: {row.name}") for row in agreements]
+    spots = [describe(deviation) for point in (whole, *before) for deviation in deviations(point)[0]]
     forward = forward_rows(Nodes.of(spec.resolved), whole, before)
     return Certificate(rows, difference_curve(*problem, mode=mode), spots, forward)
 
 
 @dataclass(frozen=True)
 class Surveyed:
-    """A row of the survey: the choices, and the worst of all parameters."""
+    """A row of the survey: one combination, and the worst errors of all its parameters."""
 
     activation: str
     layer: str
@@ -80,7 +80,7 @@ class Surveyed:
 
 
 def survey() -> Iterator[Surveyed]:
-    """Every activation x layer x loss of ``conf/``, as a small net with two replicas in a training pass."""
+    """Check every activation x layer x loss of ``conf/``, as a small net with two replicas in a training pass."""
     for layer, node, norm in _layers():
         wants_activation = asks_for("architecture", node, "activation")
         for activation in options("activation") if wants_activation else ["-"]:
@@ -94,7 +94,7 @@ def survey() -> Iterator[Surveyed]:
 
 
 def _layers() -> Iterator[tuple[str, dict[str, Any], str]]:
-    """(name, node, norm) of each kind of layer: architectures with norms and dropout, if they have them."""
+    """Yield (name, node, norm) of each kind of layer: architectures with norms and dropout, where they have them."""
     small = {"hidden": [6, 5], "width": 6, "blocks": 2, "depth": 2}
     for architecture in options("architecture"):
         node = option("architecture", architecture)
@@ -149,7 +149,7 @@ def _mode() -> Mode:
 
 
 def _problem(model: Model, units: Activation, cost: Loss, target: Target) -> tuple[Objective, Params, Tensor, Tensor]:
-    """Two replicas with random weights and biases, twelve examples, and a penalty."""
+    """Two replicas with random weights and biases, twelve examples, and an L2 penalty."""
     stream = torch.Generator().manual_seed(0)
     scheme = Scheme(glorot(), uniform_bias(), units.constants)
     params = Params.stack(
@@ -180,7 +180,7 @@ def _table(title: str, caption: str, left: Sequence[str], right: Sequence[str]) 
 
 
 def certificate_table(certificate: Certificate) -> Table:
-    """A row per parameter."""
+    """Table of a certificate, with a row per parameter."""
     table = _table(
         "hand-written gradients of a training pass",
         "relative errors; float64 but for the column float32; kinks: entries set aside there",
@@ -203,14 +203,14 @@ def certificate_table(certificate: Certificate) -> Table:
 
 
 def curve_line(certificate: Certificate) -> str:
-    """The V in one line: the error against differences for each step."""
+    """The error against central differences for each step h, in one line."""
     return "all parameters against differences, by step h: " + ", ".join(
         f"{step:.0e}: {error:.0e}" for step, error in certificate.curve.items()
     )
 
 
 def survey_table(rows: Sequence[Surveyed]) -> Table:
-    """A row per activation, layer and loss."""
+    """Table of a survey, with a row per activation, layer and loss."""
     table = _table(
         f"hand-written gradients: {len(rows)} combinations of activation, layer and loss",
         "the worst parameter's relative error; kinks: entries set aside there",
@@ -218,8 +218,8 @@ def survey_table(rows: Sequence[Surveyed]) -> Table:
         ["forward", "vs autograd", "vs differences", "float32", "kinks"],
     )
     for row in rows:
-        found = row.forward_error, row.autograd_error, row.difference_error, row.single_error
-        errors = (f"{error:.1e}" for error in found)
+        all_errors = row.forward_error, row.autograd_error, row.difference_error, row.single_error
+        errors = (f"{error:.1e}" for error in all_errors)
         verdict = "agrees" if row.agrees else "DISAGREES"
         table.add_row(row.activation, row.layer, row.loss, *errors, str(row.at_kinks), verdict)
     return table

@@ -21,14 +21,14 @@ NONE = "none: a function of your own"
 
 @dataclass(frozen=True)
 class Forward:
-    """A part of the forward pass with its error; None where there is nothing independent to hold it against."""
+    """A part of the forward pass with its error; None where no independent form of it exists."""
 
     part: str
     error: float | None
 
     @property
     def agrees(self) -> bool:
-        """Whether it is confirmed, as far as it can be."""
+        """Whether the part is confirmed, as far as it can be compared."""
         return self.error is None or self.error < TOLERANCE
 
 
@@ -43,22 +43,22 @@ class Nodes:
 
     @classmethod
     def of(cls, resolved: Mapping[str, Any]) -> "Nodes":
-        """Those of a resolved configuration."""
+        """Take the nodes from a resolved configuration."""
         return cls(*(resolved[group] for group in ("architecture", "activation", "norm", "loss")))
 
 
 def forward_rows(nodes: Nodes, point: Point, stages: Sequence[Point] = ()) -> list[Forward]:
-    """Activation, layers in both modes, loss and J at a point, and what the stages of a pretraining give back."""
-    found: dict[str, float | None] = {}
-    given_back = (pair for number, stage in enumerate(stages, start=1) for pair in _stage(nodes, stage, number))
-    for part, error in (*_activation(nodes, point), *_layers(nodes, point), *_loss(nodes, point), *given_back):
-        before = found.get(part, 0.0)
-        found[part] = None if error is None or before is None else max(before, error)
-    return [Forward(part, error) for part, error in found.items()]
+    """Errors of activation, layers in both modes, loss and J at a point, and of the outputs of pretraining stages."""
+    errors: dict[str, float | None] = {}
+    of_stages = (pair for number, stage in enumerate(stages, start=1) for pair in _stage(nodes, stage, number))
+    for part, error in (*_activation(nodes, point), *_layers(nodes, point), *_loss(nodes, point), *of_stages):
+        before = errors.get(part, 0.0)
+        errors[part] = None if error is None or before is None else max(before, error)
+    return [Forward(part, error) for part, error in errors.items()]
 
 
 def _error(ours: Tensor, theirs: Tensor) -> float:
-    """‖ours - theirs‖ / ‖theirs‖ over all that is finite there."""
+    """‖ours - theirs‖ / ‖theirs‖ over all entries that are finite in `theirs`."""
     known = theirs.isfinite()
     ours, theirs = ours[known], theirs[known]
     off = float((ours - theirs).norm())
@@ -67,9 +67,9 @@ def _error(ours: Tensor, theirs: Tensor) -> float:
 
 
 def _constants(node: Mapping[str, Any], values: Mapping[str, Any], point: Point, replica: int) -> dict[str, Any]:
-    """The values of an activation, those that a replica has for itself as the net keeps them."""
-    own = {name.partition(".")[2]: point.params[name] for name in point.params.layout.buffers}
-    return {name: float(own[name][replica]) if name in own else value for name, value in values.items()}
+    """Constants of an activation; per-replica ones are read from the net's buffers."""
+    buffers = {name.partition(".")[2]: point.params[name] for name in point.params.layout.buffers}
+    return {name: float(buffers[name][replica]) if name in buffers else value for name, value in values.items()}
 
 
 def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
@@ -90,7 +90,7 @@ def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]
 
 
 def _layers(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
-    """z and a of each layer, in training and in evaluation."""
+    """Yield the errors of z and a of each layer, in training and in evaluation."""
     build = reference_forward.own("builders", reference_forward.ARCHITECTURES, nodes.architecture)
     if build is None or reference_forward.own("layers", reference_forward.NORMS, nodes.norm) is None:
         yield f"layers ({NONE})", None
@@ -98,19 +98,19 @@ def _layers(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
     model = point.objective.model
     for mode in (point.mode, EVALUATION):
         z, tape = model.forward(point.params, point.x, mode)
-        ours = {(name.removesuffix(".W"), "z"): one for name, one in model.preactivations(tape)}
+        ours = {(name.removesuffix(".W"), "z"): preactivation for name, preactivation in model.preactivations(tape)}
         ours |= {(name, "a"): a for name, _, a in model.activity(tape)}
         for replica in range(len(point.x)):
             net = _net(nodes, point, replica, mode)
             theirs = build[0](net, point.x[replica], **build[1])
-            for place, value in net.seen.items():
-                if place in ours:
-                    yield f"{place[0]}: {place[1]}", _error(ours[place][replica], value)
+            for part, value in net.seen.items():
+                if part in ours:
+                    yield f"{part[0]}: {part[1]}", _error(ours[part][replica], value)
             yield "output: z", _error(z[replica], theirs)
 
 
 def _stage(nodes: Nodes, stage: Point, number: int) -> Iterator[tuple[str, float | None]]:
-    """What an auto-encoder of one layer gives back."""
+    """Yield the error of the reconstruction by a one-layer auto-encoder."""
     norm = reference_forward.own("layers", reference_forward.NORMS, nodes.norm)
     if f"d{number}.b" not in stage.params or norm is None:
         return
@@ -121,8 +121,8 @@ def _stage(nodes: Nodes, stage: Point, number: int) -> Iterator[tuple[str, float
 
 
 def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forward.ReferenceNet:
-    """The second form of one replica; an activation of the user's is taken as it is, to see the layers."""
-    own = {name: value[replica] for name, value in point.params.items()}
+    """Reference net of one replica; the user's own activation is used as it is, to compare the layers."""
+    params = {name: value[replica] for name, value in point.params.items()}
     second = reference_forward.own("activations", reference_forward.ACTIVATIONS, nodes.activation)
     norm = reference_forward.own("layers", reference_forward.NORMS, nodes.norm)
     assert norm is not None
@@ -133,25 +133,25 @@ def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forw
         units = next(point.objective.model.units(tape), None)
         f = partial(_as_it_is, units, replica)
     key = 0 if mode.keys is None else int(mode.keys[replica])
-    return reference_forward.ReferenceNet(own, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key)
+    return reference_forward.ReferenceNet(params, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key)
 
 
 def _as_it_is(units: UnitTape | None, replica: int, z: Tensor) -> Tensor:
-    assert units is not None  # or nobody asks
-    constants = [one[replica : replica + 1] for one in units.constants]
+    assert units is not None  # the caller has checked
+    constants = [constant[replica : replica + 1] for constant in units.constants]
     return units.activation.forward(z.unsqueeze(0), *constants).squeeze(0)
 
 
 def _loss(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
-    """h, C and J at the net's own output and far from it."""
+    """Yield the errors of h, C and J at the net's own output and far from it."""
     loss, params = point.objective.loss, point.params
     second = reference_forward.own("losses", reference_forward.LOSSES, nodes.loss)
     output = None
     if second is not None:
         output = reference_forward.OUTPUTS.get(str(nodes.loss["_target_"]).rpartition(".")[2])
         if "output" in second[1]:
-            given = reference_forward.own("activations", reference_forward.ACTIVATIONS, second[1].pop("output"))
-            output = None if given is None else partial(given[0], **given[1])
+            output_form = reference_forward.own("activations", reference_forward.ACTIVATIONS, second[1].pop("output"))
+            output = None if output_form is None else partial(output_form[0], **output_form[1])
     if second is None or output is None:
         yield f"loss ({NONE})", None
     z, _ = point.objective.model.forward(params, point.x, EVALUATION)
@@ -167,14 +167,14 @@ def _loss(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
     if decay is not None:
         ours = l2_penalty(params, decay)
         weights = [params[name] for name in params.layout.shapes if name.endswith(".W")]
-        theirs = sum((one.flatten(1).square().sum(1) for one in weights), torch.zeros_like(ours)) * decay / 2
+        theirs = sum((W.flatten(1).square().sum(1) for W in weights), torch.zeros_like(ours)) * decay / 2
         yield "penalty λ/2 Σ W²", _error(ours, theirs)
         whole = point.objective.value(params, point.x, point.y, EVALUATION)
         yield "J = C + penalty", _error(whole, loss.value(z, point.y) + theirs)
 
 
 def forward_table(rows: Sequence[Forward]) -> Table:
-    """A row per part."""
+    """Table of the forward pass, with a row per part."""
     table = Table(
         title="forward pass against an independent one",
         caption="relative errors, in training and in evaluation; independent: torch.nn.functional and textbook forms",

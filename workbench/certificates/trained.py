@@ -1,4 +1,4 @@
-"""Spot checks: every trained pack is held against autograd; what disagrees is said with the command that shows it."""
+"""Spot checks: compare the gradients of every trained pack with autograd, and report what disagrees."""
 
 import logging
 import shlex
@@ -22,16 +22,16 @@ from workbench.tracking.base import CERTIFICATE_TAGS, CHECK_TAG, DISAGREES
 
 EXAMPLES = 16
 SHARE = 0.01  # of training time that more than the first look may take
-MOST_SAID = 8  # of what deviates
-SAID = 500  # characters of an error
+MOST_DEVIATIONS = 8  # deviations shown
+LONGEST_ERROR = 500  # characters of an error
 NOT_CHECKED = "not checked"
 SEEDS = ("seed=", "split.seed=")
-NOT_CHECKED_BY = ("certificate", "tracking", "sweep", "hydra")  # keys that `check` does not ask for
+NOT_CHECKED_BY = ("certificate", "tracking", "sweep", "hydra")  # keys that `check` ignores
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a spot check says of a pack: ``agrees``, `DISAGREES` or ``not checked``, with what deviates or why not."""
+    """Result of a pack's spot check: ``agrees``, `DISAGREES` or ``not checked``, with the deviations or the reason."""
 
     says: str
     found: tuple[str, ...] = ()
@@ -40,12 +40,12 @@ class Verdict:
 
     @property
     def disagreement(self) -> str:
-        """What deviates, in words; empty where nothing does."""
+        """The deviations as one text; empty where there are none."""
         return "; ".join(self.found) if self.says == DISAGREES else ""
 
     @property
     def tags(self) -> dict[str, str]:
-        """What is kept with the runs."""
+        """Tags that are stored with the runs."""
         verdict, where = CERTIFICATE_TAGS
         tags = {verdict: self.says, "certificate.share_of_time": f"{self.share:.2%}"}
         if self.says != NOT_CHECKED:
@@ -55,44 +55,44 @@ class Verdict:
 
 @dataclass
 class SpotChecks:
-    """Checks every trained pack against autograd: some replicas, and more while `SHARE` of all training time allows."""
+    """Checks every trained pack against autograd: some replicas, and more while within `SHARE` of training time."""
 
     credit: float = 0.0
 
     def verdict(self, pack: Pack, params: Params, seconds: float) -> Verdict:
-        """What is found in a pack that trained for `seconds` to these parameters, one row for each of its replicas."""
+        """Check a pack that trained for `seconds` to these parameters, which have one row per replica."""
         self.credit += SHARE * seconds
         start = time.perf_counter()
         try:
-            found, worst = self._look(pack, params)
-        except Exception as error:  # such as a function of the user's that autograd cannot follow: the runs are trained
+            deviating, worst = self._look(pack, params)
+        except Exception as error:  # such as autograd failing on a function of the user's: the runs are trained anyway
             logging.getLogger(__name__).warning("gradients could not be checked: %s: %s", type(error).__name__, error)
-            return Verdict(NOT_CHECKED, (f"{type(error).__name__}: {error}"[:SAID],))
+            return Verdict(NOT_CHECKED, (f"{type(error).__name__}: {error}"[:LONGEST_ERROR],))
         spent = time.perf_counter() - start
         self.credit = max(0.0, self.credit - spent)
-        said = tuple(dict.fromkeys(found))
-        if len(said) > MOST_SAID:
-            said = (*said[:MOST_SAID], f"{len(said) - MOST_SAID} more")
-        return Verdict(DISAGREES if said else "agrees", said, worst, spent / max(seconds, spent))
+        distinct = tuple(dict.fromkeys(deviating))
+        if len(distinct) > MOST_DEVIATIONS:
+            distinct = (*distinct[:MOST_DEVIATIONS], f"{len(distinct) - MOST_DEVIATIONS} more")
+        return Verdict(DISAGREES if distinct else "agrees", distinct, worst, spent / max(seconds, spent))
 
     def _look(self, pack: Pack, params: Params) -> tuple[list[str], float]:
-        """What deviates, and the largest error: the first replicas always, the others while there is time."""
-        late, found, worst = time.perf_counter() + self.credit, list[str](), 0.0
+        """Find deviations and the largest error: of the first replicas always, of others while there is time."""
+        late, descriptions, worst = time.perf_counter() + self.credit, list[str](), 0.0
         size = max(1, CHECK_NUMBERS // params.layout.size)
         for first in range(0, len(pack), size):
             rows = range(first, min(first + size, len(pack)))
             for point in spot_points(pack, params, rows):
                 deviating, error = deviations(point)
-                found += map(said, deviating)
+                descriptions += map(describe, deviating)
                 worst = max(worst, error)
-            if found or time.perf_counter() > late:
+            if descriptions or time.perf_counter() > late:
                 break
-        return found, worst
+        return descriptions, worst
 
 
 @dataclass
-class Looking:
-    """The spot check of a pack as it was given: when the first replica leaves, and at the end."""
+class PackCheck:
+    """The spot check of one pack: made when the first replica leaves, and again at the end."""
 
     trainer: AnyTrainer
     checks: SpotChecks | None
@@ -102,7 +102,7 @@ class Looking:
     last: Verdict | None = None
 
     def tags(self, anew: bool = False) -> dict[str, str]:
-        """What is kept with runs that end now: what the last look found, or a new one."""
+        """Tags for runs that end now, from the last check; with `anew`, or where there is none, from a new one."""
         if self.checks is None:
             return {}
         if anew or self.last is None:
@@ -113,51 +113,55 @@ class Looking:
         return {**self.last.tags, **({CHECK_TAG: check_line(self.spec)} if self.last.disagreement else {})}
 
 
-def said(one: Deviation) -> str:
+def describe(deviation: Deviation) -> str:
     """A deviation in words."""
-    return f"{one.what} (error {one.error:.1e})".replace(";", ",")
+    return f"{deviation.what} (error {deviation.error:.1e})".replace(";", ",")
 
 
 def check_line(spec: RunSpec) -> str:
     """The command that shows a run's gradients parameter by parameter."""
-    kept = [word for word in spec.words if word.lstrip("+~").partition("=")[0].partition(".")[0] not in NOT_CHECKED_BY]
-    return shlex.join(["workbench", "check", *kept])
+    words = [word for word in spec.words if word.lstrip("+~").partition("=")[0].partition(".")[0] not in NOT_CHECKED_BY]
+    return shlex.join(["workbench", "check", *words])
 
 
 def disagreements(results: Iterable[tuple[RunSpec, str, str]]) -> list[str]:
-    """What is said of runs, each as (configuration, name, what disagrees): nothing where all agree."""
+    """Report lines for runs, each given as (configuration, name, disagreement); none where all agree."""
     alike: dict[str, list[tuple[RunSpec, str, str]]] = {}
-    for spec, name, what in results:
-        if what:
-            no_seed = replace(spec, overrides=tuple(one for one in spec.overrides if not one.startswith(SEEDS)))
-            alike.setdefault(check_line(no_seed), []).append((spec, name, what))
+    for spec, name, disagreement in results:
+        if disagreement:
+            no_seed = replace(
+                spec, overrides=tuple(override for override in spec.overrides if not override.startswith(SEEDS))
+            )
+            alike.setdefault(check_line(no_seed), []).append((spec, name, disagreement))
     lines = []
-    for (spec, name, what), *others in alike.values():
-        more = f" and {len(others)} more of other seeds" if others else ""
+    for (spec, name, disagreement), *alike_runs in alike.values():
+        more = f" and {len(alike_runs)} more of other seeds" if alike_runs else ""
         lines.append(f"GRADIENTS DISAGREE with autograd: {name}{more} did not follow the gradient of the loss")
-        lines += [f"  {part}" for part in (*what.split("; "), f"see {check_line(spec)}")]
+        lines += [f"  {part}" for part in (*disagreement.split("; "), f"see {check_line(spec)}")]
     if lines:
         lines.append("mend what is wrong, then give the same command; certificate=off accepts such runs as they are")
     return lines
 
 
 def spot_points(pack: Pack, params: Params, rows: Sequence[int]) -> Iterator[Point]:
-    """Where the gradients of these replicas are looked at: of the whole net, and of the stages of its pretraining."""
+    """Yield points at which these replicas are checked: of the whole net, and of each pretraining stage."""
     index = torch.tensor(rows, device=params.flat.device)
     dtype = torch.float64 if params.layout.size < CHECKED_IN_FLOAT32 else torch.float32
-    own = params.with_flat(params.flat[index].to("cpu", dtype))
-    one = replace(pack.select(rows), dtype=dtype, device=torch.device("cpu"))
-    x, y = (tensor.to("cpu", dtype) for tensor in one.data.chunk(one.data.train, 0, EXAMPLES))
+    selected = params.with_flat(params.flat[index].to("cpu", dtype))
+    selection = replace(pack.select(rows), dtype=dtype, device=torch.device("cpu"))
+    x, y = (tensor.to("cpu", dtype) for tensor in selection.data.chunk(selection.data.train, 0, EXAMPLES))
     mode = Mode(True, pack.keys.cpu()[list(rows)])
-    decay = one.objective.weight_decay
-    objective = replace(one.objective, weight_decay=None if decay is None else decay.to("cpu", dtype))
-    yield Point(objective, own, x, y, mode)
+    decay = selection.objective.weight_decay
+    objective = replace(selection.objective, weight_decay=None if decay is None else decay.to("cpu", dtype))
+    yield Point(objective, selected, x, y, mode)
     for stage in stages(objective.model, pack.pretraining):
-        code, _ = stage.below.forward(own, x)
-        initial = [stage.model.init(seed, scheme) for seed, scheme in zip(one.seeds, one.schemes, strict=True)]
-        buffers = [stage.model.buffers(scheme) for scheme in one.schemes]
-        learned = Params.stack(initial, dtype, own.flat.device, buffers)
-        for name in learned.keys() & own.keys():
-            learned[name].copy_(own[name])
+        code, _ = stage.below.forward(selected, x)
+        initial = [
+            stage.model.init(seed, scheme) for seed, scheme in zip(selection.seeds, selection.schemes, strict=True)
+        ]
+        buffers = [stage.model.buffers(scheme) for scheme in selection.schemes]
+        learned = Params.stack(initial, dtype, selected.flat.device, buffers)
+        for name in learned.keys() & selected.keys():
+            learned[name].copy_(selected[name])
         loss, target = (objective.loss, y) if stage.supervised else (squared_error(), code)
         yield Point(Objective(stage.model, loss, objective.weight_decay), learned, code, target, mode)

@@ -1,4 +1,4 @@
-"""When a pack's checkpoint is written, where it lies, and what becomes of one that nobody can go on from."""
+"""When a pack's checkpoint is written, where it lies, and what happens to one that cannot be resumed."""
 
 import logging
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from workbench.engine.history import Record
 
 SHARE = 0.02  # of a pack's time that its checkpoints may take
 BYTES_PER_SECOND = 100e6  # what a disk is trusted with before the first write is measured
-ASIDE = "damaged"  # the folder for files that nobody goes on from
+ASIDE = "damaged"  # the folder for files that cannot be resumed
 
 
 def set_aside(file: Path, why: Exception) -> Path:
-    """Move a checkpoint that nobody can go on from to ASIDE, and say so; where it lies now."""
+    """Move a checkpoint that cannot be resumed to the folder ASIDE, and warn; returns its new path."""
     aside = file.parent.parent / ASIDE / file.name
     with suppress(FileNotFoundError):  # another process was faster
         aside.parent.mkdir(exist_ok=True)
@@ -30,11 +30,11 @@ def set_aside(file: Path, why: Exception) -> Path:
 
 @dataclass
 class CheckpointWriter:
-    """Keeps the checkpoint of one pack in `file`, every `seconds` of training and in no more than SHARE of its time.
+    """Writes the checkpoint of one pack to `file`, every `seconds` of training, in at most SHARE of its time.
 
-    With 0 seconds it is due after every record, whatever that costs. `found` is what training goes on from, and
-    `silent` are replicas that are trained for the others' sake: their runs are done. Where the disk refuses a
-    checkpoint, a warning says so, and the pack is trained without.
+    With 0 seconds one is due after every record, at any cost. Training resumes from `found`, where there is one.
+    Replicas in `silent` are trained because the others' numbers depend on them; their own runs are done. Where the
+    disk refuses a checkpoint, a warning says so, and the pack trains on without.
     """
 
     file: Path
@@ -61,7 +61,7 @@ class CheckpointWriter:
         return now - self._saved >= self.seconds and cost <= SHARE * (now - self._begun)
 
     def save(self, snapshot: PackState, records: Sequence[Record]) -> None:
-        """Write what holds at the end of these records; never something older than what is there."""
+        """Write the state after these records, unless the file holds a newer one."""
         if snapshot.recorded <= self.recorded or self._refused:
             return
         start = monotonic()
@@ -81,17 +81,17 @@ class CheckpointWriter:
         self.recorded = snapshot.recorded
 
     def remove(self) -> None:
-        """The pack is done, or is not to be gone on with."""
+        """Delete the checkpoint: its pack is done, or is not to be resumed."""
         for file in (self.file, self.file.with_suffix(".tmp")):
             with suppress(FileNotFoundError, NotADirectoryError):
                 file.unlink()
 
     def refuse(self, why: Exception) -> None:
-        """Set aside what was found: it cannot be gone on with."""
+        """Set aside the checkpoint that was found: it cannot be resumed."""
         set_aside(self.file, why)
         self.found, self.recorded = None, 0
 
     @property
     def tags(self) -> dict[str, str]:
-        """What keeping has cost in this process."""
+        """Tags of the checkpoints written in this process: their number, and the seconds they took."""
         return {"checkpoint.count": str(self.count), "checkpoint.seconds": f"{self.spent:.3f}"}

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import torch
 
-from workbench.certificates.trained import Looking, SpotChecks
+from workbench.certificates.trained import PackCheck, SpotChecks
 from workbench.config.prepare import build_pack, dataset_of, diagnostics_of
 from workbench.config.schema import RunSpec
 from workbench.core import signals
@@ -33,9 +33,9 @@ LARGE_PRODUCT = 4_000_000  # multiply-adds of one replica's product above which 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be made: its configuration, its name, its arm, and the tags and note it is kept with.
+    """A run to be trained: its configuration, name and arm, and the tags and note it is stored with.
 
-    Unless `known` is None, it is not made where another run than those `known` holds its key.
+    Unless `known` is None, it is not trained where a run that is not among those `known` holds its key.
     """
 
     spec: RunSpec
@@ -51,7 +51,7 @@ class Job:
 
     @property
     def info(self) -> RunInfo:
-        """What tracking is told before the first step."""
+        """What the store receives before the first step."""
         dataset = dataset_of(self.spec)
         params = {key: str(value) for key, value in self.spec.settings.items()}
         examples, features = dataset.x.shape
@@ -61,9 +61,9 @@ class Job:
 
 @dataclass
 class Result:
-    """How a job ended: its run's id (empty where none was begun), its last metrics, and how its gradients are wrong.
+    """Result of a job: its run's id (empty where none was begun), last metrics, and how its gradients are wrong.
 
-    Where another command trains it or has done so, it did not begin: `taken` is that one's run.
+    Where another command trains the run or has done so, it was not begun here: `taken` is that command's run.
     """
 
     job: Job
@@ -91,54 +91,59 @@ def train_pack(
     on_record: Callable[[Record], None] = lambda record: None,
     spot_checks: SpotChecks | None = None,
     give_up: Callable[[Record], Sequence[int]] = lambda record: (),
-    keeper: CheckpointWriter | None = None,
+    checkpoints: CheckpointWriter | None = None,
 ) -> PackResult:
     """Train jobs that share a program as one pack.
 
-    With `spot_checks`, what one finds is kept with the runs, also with those that leave early. `give_up` is told of
-    every record, and names replicas of it that are trained no further. With a `keeper`, the pack goes on from the
-    checkpoint that it found, and leaves others. An exception ends its runs as failed, and the results say why. Ctrl-C
-    and SIGTERM are raised again once every run has its true status. Where others hold keys of the pack, none of it is
-    begun, and the results say whose.
+    Results of `spot_checks` are stored with the runs, also with those that leave early. `give_up` is called with every
+    record, and returns the replicas to train no further. With `checkpoints`, the pack resumes from the checkpoint that
+    was found, and writes others. An exception ends its runs as failed, and the results say why. Ctrl-C and SIGTERM are
+    raised again once every run has its true status. Where other commands hold keys of the pack, none of it is begun,
+    and `Result.taken` names their runs.
     """
-    done = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
-    outbox = RunWriter(sink, done.history.records, keeper, jobs[0].spec.epochs + 2)
+    pack_result = PackResult([Result(job, "", Outcome.failed) for job in jobs], History(), {})
+    run_writer = RunWriter(sink, pack_result.history.records, checkpoints, jobs[0].spec.epochs + 2)
     trainer: AnyTrainer | None = None
     try:
-        trainer, pack = _begin(done.results, outbox, keeper)
-        looking = Looking(trainer, spot_checks, pack, jobs[0].spec)
-        tags = _train(looking, done, outbox, on_record, give_up, keeper)
-        done.final |= trainer.final
-        outbox.keep(trainer.snapshot())
+        trainer, pack = _begin(pack_result.results, run_writer, checkpoints)
+        spot_check = PackCheck(trainer, spot_checks, pack, jobs[0].spec)
+        tags = _train(spot_check, pack_result, run_writer, on_record, give_up, checkpoints)
+        pack_result.final |= trainer.final
+        run_writer.checkpoint(trainer.snapshot())
         if share := trainer.observer.share:
-            outbox.add(trainer.replicas, {"diagnostics/share": share})
-        tags = {**tags, **trainer.observer.tags, **(keeper.tags if keeper else {})}
+            run_writer.add(trainer.replicas, {"diagnostics/share": share})
+        tags = {**tags, **trainer.observer.tags, **(checkpoints.tags if checkpoints else {})}
         for replica in trainer.replicas:
-            outbox.close(replica, Outcome.finished, tags)
-        outbox.flush()
-        if keeper:
-            keeper.remove()
-    except KeyTaken as others:  # before any run was begun
-        for result in done.results:
-            result.taken = others.runs.get(result.job.tags.get("key", ""), "")
+            run_writer.close(replica, Outcome.finished, tags)
+        run_writer.flush()
+        if checkpoints:
+            checkpoints.remove()
+    except KeyTaken as conflict:  # before any run was begun
+        for result in pack_result.results:
+            result.taken = conflict.runs.get(result.job.tags.get("key", ""), "")
     except BaseException as error:
-        _end_early(done.results, outbox, trainer, error)
+        _end_early(pack_result.results, run_writer, trainer, error)
         if not isinstance(error, Exception) or os.environ.get("WORKBENCH_DEBUG"):
             raise
     finally:
-        for replica, outcome in outbox.closed.items():
-            done.results[replica].outcome = outcome
-    return done
+        for replica, outcome in run_writer.closed.items():
+            pack_result.results[replica].outcome = outcome
+    return pack_result
 
 
-def _begin(results: Sequence[Result], outbox: RunWriter, keeper: CheckpointWriter | None) -> tuple[AnyTrainer, Pack]:
-    """Build everything, then begin the runs: what cannot be built leaves no run behind. The pack is that of all."""
+def _begin(
+    results: Sequence[Result], run_writer: RunWriter, checkpoints: CheckpointWriter | None
+) -> tuple[AnyTrainer, Pack]:
+    """Build everything, then begin the runs, so that a configuration that cannot be built leaves no run behind.
+
+    Returns the trainer, and the pack as it was before any replica left it.
+    """
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
     plan, epochs = diagnostics_of(jobs[0].spec), jobs[0].spec.epochs
-    trainer = _trainer(pack, jobs[0].spec.config.train.batch_size, plan, keeper)
-    _say_what_is_left_over(trainer)
-    outbox.thinning = Thinning(epochs + 2 + plan.most_inside(epochs, trainer.steps_per_epoch))
+    trainer = _trainer(pack, jobs[0].spec.config.train.batch_size, plan, checkpoints)
+    _warn_of_small_rest(trainer)
+    run_writer.thinning = Thinning(epochs + 2 + plan.most_inside(epochs, trainer.steps_per_epoch))
     tags = {
         "device": torch.cuda.get_device_name(pack.device) if pack.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
@@ -149,76 +154,76 @@ def _begin(results: Sequence[Result], outbox: RunWriter, keeper: CheckpointWrite
         **owner_tags(),
     }
     layout = trainer.params.layout
-    outbox.digest = lambda replica: weights_digest(layout, trainer.final[replica])
+    run_writer.digest = lambda replica: weights_digest(layout, trainer.final[replica])
     if jobs[0].spec.config.sweep.keep_weights:
-        outbox.weights = lambda replica: weights_of(layout, trainer.final[replica])
+        run_writer.weights = lambda replica: weights_of(layout, trainer.final[replica])
     if plan.tables:
-        outbox.files = lambda replica: table_files(trainer.observer.tables(replica))
-    places = zip((job.info for job in jobs), pack_tags(jobs), strict=True)
+        run_writer.files = lambda replica: table_files(trainer.observer.tables(replica))
+    infos = zip((job.info for job in jobs), pack_tags(jobs), strict=True)
     known = None if any(job.known is None for job in jobs) else frozenset().union(*{job.known or () for job in jobs})
-    outbox.begin([replace(info, tags={**info.tags, **tags, "pack": place}) for info, place in places], known)
-    for result, run in zip(results, outbox.runs, strict=True):
+    run_writer.begin([replace(info, tags={**info.tags, **tags, "pack": pack_tag}) for info, pack_tag in infos], known)
+    for result, run in zip(results, run_writer.runs, strict=True):
         result.run = run
     return trainer, pack
 
 
-def _trainer(pack: Pack, batch_size: int, plan: Diagnostics, keeper: CheckpointWriter | None) -> AnyTrainer:
-    """The pack's trainer, where its checkpoint left it; a checkpoint that does not fit is set aside."""
-    if keeper and keeper.found:
+def _trainer(pack: Pack, batch_size: int, plan: Diagnostics, checkpoints: CheckpointWriter | None) -> AnyTrainer:
+    """Build the pack's trainer and restore its checkpoint; one that does not fit is set aside."""
+    if checkpoints and checkpoints.found:
         trainer = make_trainer(pack, batch_size, plan)
         try:
-            trainer.restore(keeper.found.snapshot)
+            trainer.restore(checkpoints.found.snapshot)
             return trainer
         except (NumericsError, LookupError, ValueError, RuntimeError) as error:  # half of it may be restored
-            keeper.refuse(error)
+            checkpoints.refuse(error)
     return make_trainer(pack, batch_size, plan)
 
 
 def pack_tags(jobs: Sequence[Job]) -> list[str]:
-    """Who trains with whom, for each job: digest of all their keys, and its place among them, ``0f3a…:2/8``."""
+    """Tag of each job for its pack: digest of all its keys, and the job's index among them, ``0f3a…:2/8``."""
     digest = sha256(" ".join(job.tags.get("key", "") for job in jobs).encode()).hexdigest()[:16]
-    return [f"{digest}:{place}/{len(jobs)}" for place in range(len(jobs))]
+    return [f"{digest}:{index}/{len(jobs)}" for index in range(len(jobs))]
 
 
 def _train(
-    looking: Looking,
-    done: PackResult,
-    outbox: RunWriter,
+    spot_check: PackCheck,
+    pack_result: PackResult,
+    run_writer: RunWriter,
     on_record: Callable[[Record], None],
     give_up: Callable[[Record], Sequence[int]],
-    keeper: CheckpointWriter | None,
+    checkpoints: CheckpointWriter | None,
 ) -> dict[str, str]:
-    """Every record of the pack, those of its checkpoint first; the tags of its spot check."""
-    trainer = looking.trainer
-    for record in keeper.found.records if keeper and keeper.found else ():
-        _append(record, done)
+    """Train the pack record by record, those of its checkpoint first; returns the tags of its spot check."""
+    trainer = spot_check.trainer
+    for record in checkpoints.found.records if checkpoints and checkpoints.found else ():
+        _append(record, pack_result)
         on_record(record)
-        give_up(record)  # for what it remembers: what it said then is in the checkpoint
+        give_up(record)  # for its own state: the replicas it returned then are in the checkpoint
     with one_thread(is_small(trainer.pack, trainer.batch_size)):
-        for record in trainer.run(done.results[0].job.spec.config.train.epochs):
-            _append(record, done)
-            for one in record.diverged:
-                outbox.ends(one.replica, Outcome.diverged, {**_tags_of(one), **looking.tags()})
+        for record in trainer.run(pack_result.results[0].job.spec.config.train.epochs):
+            _append(record, pack_result)
+            for divergence in record.diverged:
+                run_writer.ends(divergence.replica, Outcome.diverged, {**_tags_of(divergence), **spot_check.tags()})
             on_record(record)
             given_up = give_up(record)
             for replica in given_up:
-                outbox.ends(replica, Outcome.pruned, {"pruned.epoch": str(record.epoch), **looking.tags()})
+                run_writer.ends(replica, Outcome.pruned, {"pruned.epoch": str(record.epoch), **spot_check.tags()})
             if given_up:
                 trainer.drop(given_up)
-            outbox.after_record(trainer.snapshot)
-        tags = looking.tags(anew=True)
-    if looking.last:
-        for result in done.results:
-            result.disagreement = looking.last.disagreement
+            run_writer.after_record(trainer.snapshot)
+        tags = spot_check.tags(anew=True)
+    if spot_check.last:
+        for result in pack_result.results:
+            result.disagreement = spot_check.last.disagreement
     return tags
 
 
-def _append(record: Record, done: PackResult) -> None:
-    done.history.records.append(record)
+def _append(record: Record, pack_result: PackResult) -> None:
+    pack_result.history.records.append(record)
     for position, replica in enumerate(record.replicas):
-        done.results[replica].metrics |= record.of(position)
-    for one in record.diverged:
-        done.results[one.replica].divergence = one
+        pack_result.results[replica].metrics |= record.of(position)
+    for divergence in record.diverged:
+        pack_result.results[divergence.replica].divergence = divergence
 
 
 def _tags_of(divergence: Divergence) -> dict[str, str]:
@@ -228,42 +233,44 @@ def _tags_of(divergence: Divergence) -> dict[str, str]:
     return tags
 
 
-def _end_early(results: Sequence[Result], outbox: RunWriter, trainer: AnyTrainer | None, error: BaseException) -> None:
-    """Send what may be sent, and end every run that is open with the reason."""
+def _end_early(
+    results: Sequence[Result], run_writer: RunWriter, trainer: AnyTrainer | None, error: BaseException
+) -> None:
+    """Send what may be sent, and end every open run with the reason; raises the last interruption meanwhile."""
     signals.ending(error)
     outcome, reason = outcome_of(error), f"{type(error).__name__}: {error}"
-    again: list[BaseException] = []
-    if trainer is not None and outbox.runs:
-        with _going_on("rows could not be sent", again):
-            outbox.give_up(trainer.mark, error)
-    with _going_on("rows could not be kept", again):
-        outbox.flush()
+    interruptions: list[BaseException] = []
+    if trainer is not None and run_writer.runs:
+        with _collecting_interruptions("rows could not be sent", interruptions):
+            run_writer.give_up(trainer.mark, error)
+    with _collecting_interruptions("rows could not be kept", interruptions):
+        run_writer.flush()
     for replica, result in enumerate(results):
-        if replica not in outbox.closed:
+        if replica not in run_writer.closed:
             result.outcome, result.error = outcome, reason
-    for replica in outbox.open:
-        with _going_on(f"run {outbox.runs[replica]} could not be closed", again):
-            outbox.close(replica, outcome, {"error": reason[:500]})
-    with _going_on("runs could not be closed", again):
-        outbox.flush()
-    if again:
-        raise again[-1]
+    for replica in run_writer.open:
+        with _collecting_interruptions(f"run {run_writer.runs[replica]} could not be closed", interruptions):
+            run_writer.close(replica, outcome, {"error": reason[:500]})
+    with _collecting_interruptions("runs could not be closed", interruptions):
+        run_writer.flush()
+    if interruptions:
+        raise interruptions[-1]
 
 
 @contextmanager
-def _going_on(what: str, again: list[BaseException]) -> Iterator[None]:
-    """Say what is lost, as the reason for ending may be the store itself, and keep interruptions for later."""
+def _collecting_interruptions(failure: str, interruptions: list[BaseException]) -> Iterator[None]:
+    """Warn of what is lost, since the cause may be the store itself, and collect interruptions for later."""
     try:
         yield
-    except TrackingError as lost:
-        logging.getLogger(__name__).warning("%s: %s", what, lost)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("%s: %s", failure, error)
     except (KeyboardInterrupt, Terminated) as interruption:
-        again.append(interruption)
+        interruptions.append(interruption)
 
 
-def _say_what_is_left_over(trainer: AnyTrainer) -> None:
+def _warn_of_small_rest(trainer: AnyTrainer) -> None:
     if trainer.sizes[-1] > trainer.batch_size:
-        _say_once(
+        _warn_once(
             f"train.batch_size={trainer.batch_size}: of {trainer.pack.data.train.size} training examples "
             f"{trainer.sizes[-1] - trainer.batch_size} is left over, too few for batch statistics; the last batch of "
             f"each epoch has {trainer.sizes[-1]}"
@@ -271,10 +278,10 @@ def _say_what_is_left_over(trainer: AnyTrainer) -> None:
 
 
 @cache
-def _say_once(what: str) -> None:
-    logging.getLogger(__name__).warning(what)
+def _warn_once(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
 
 
 def is_small(pack: Pack, batch_size: int) -> bool:
-    """Whether no product of a step is large enough for a second thread to pay."""
+    """Whether every product of a step is too small for a second thread to pay."""
     return max(batch_size * fan_out * fan_in for fan_out, fan_in in pack.objective.model.products()) < LARGE_PRODUCT
