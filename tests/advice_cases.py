@@ -75,7 +75,7 @@ CASES = {
     "write a smaller {}": "train data=curve data.points=1000000000",
     "new {}: NAME must be a Python identifier, got {}; write workbench new {} my_claim": "new claim 3x",
     "reproduce: --seed-offset must be from 0 to {}, as seeds from {} are for tuning, got {}; write "
-    "for example --seed-offset 1000": "reproduce xor --seed-offset -1",
+    "for example --seed-offset 1000": "reproduce xor --profile quick --seed-offset -1",
     "{}: has a value already; write {} without +": "train +activation=relu",
     "data.low: must be below data.high, got {} and {}; write for example data.low={}": "train data=curve data.low=3 data.high=2",
     "data.name: cannot get {} from openml.org: {}; look its name up on https://www.openml.org, and "
@@ -179,7 +179,7 @@ CASES = {
     "for classes, and where they are real values write data.task=regression loss=squared_error": "train data=npz data.path=several_columns.npz",
     "{}: y must hold numbers for data.task=regression, got {}; write data.task=classification "
     "loss=softmax_nll to learn classes": "train data=npz data.path=texts.npz data.task=regression loss=squared_error",
-    "write for example --report out": "reproduce xor --report /proc/x",
+    "write for example --report out": "reproduce xor --profile quick --report /proc/x",
 }
 MORE = (READ + "semicolons.csv", READ + "leak.csv", READ + "gap_target.csv")
 NO_LINE = {  # what to write is no argument: text in a file, a name or a place that only the user knows

@@ -81,7 +81,7 @@ def _no_option(word: str, rest: Sequence[str]) -> ConfigError:
     if not equals and rest and not rest[0].startswith("-") and "=" not in rest[0]:
         value = rest[0]
     keys = {**{key.rpartition(".")[2]: key for key in reversed(OPTION_KEYS)}, **{key: key for key in OPTION_KEYS}}
-    near = closest(name, list(keys))
+    near = closest(name, list(keys), least=0.7)  # no list is shown beside it, so a far one would mislead
     if near is None:
         return ConfigError(f"{word}: there is no such option; write key=value, or --help to see options and keys")
     key = keys[near]

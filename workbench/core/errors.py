@@ -68,9 +68,9 @@ class Terminated(BaseException):
     """The process was asked to end by SIGTERM; passes every handler of errors, like KeyboardInterrupt."""
 
 
-def closest(name: str, options: Iterable[str]) -> str | None:
-    """Return the option most similar to `name`, or None when none is similar."""
-    matches = get_close_matches(name, list(options), n=1, cutoff=0.5)
+def closest(name: str, options: Iterable[str], least: float = 0.5) -> str | None:
+    """Return the option most similar to `name`, or None when none has at least that similarity (1: the same)."""
+    matches = get_close_matches(name, list(options), n=1, cutoff=least)
     return matches[0] if matches else None
 
 
