@@ -255,7 +255,7 @@ def test_residual_names_a_wrong_shape() -> None:
     """The error says what must hold, what came and what to do."""
     layer = Residual(Dense("l1", 3, 4))
     message = (
-        r"Residual: what it surrounds must keep the shape \[2, 5, 3\], got \[2, 5, 4\]; "
+        r"Residual: inner layers must preserve the shape \[2, 5, 3\], got \[2, 5, 4\]; "
         "give its last layer as many units as its first has inputs"
     )
     with pytest.raises(ShapeError, match=message):

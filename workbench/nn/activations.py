@@ -49,14 +49,13 @@ SILU_MAX_SLOPE, SILU_MINIMUM = 1.0998393201288669, -0.2784645427610738  # found 
 
 @dataclass(frozen=True)
 class Activation:
-    """A pair of pure elementwise functions.
+    """A pair of pure elementwise functions, `forward` and `derivative`.
 
-    `constants` are numbers that a replica may have for itself: both functions take them after their other arguments, in
-    this order, as tensors that broadcast over [R, B, U]. `derivative(z, a, ...)` returns a fresh tensor, which the
-    caller may overwrite. `bounds` is the closure of f's range, `max_slope` the supremum of abs(f'). `kinks` are the z
-    where f' jumps, each with the side whose limit f' takes there; at `bends` only f'' jumps. With `all_or_none`,
-    f' is 0 or `max_slope` and nothing else. `logs`, of a logistic function alone, gives ln f and ln(1 - f), also where
-    f rounds to 0 or 1.
+    `constants` can differ between replicas: both functions take them after their other arguments, in this order, as
+    tensors that broadcast over [R, B, U]. `derivative(z, a, ...)` returns a fresh tensor, which the caller may
+    overwrite. `bounds` is the closure of f's range, `max_slope` the supremum of abs(f'). `kinks` maps each z where f'
+    jumps to the side whose limit f' takes there; at `bends` only f'' jumps. With `all_or_none`, f' takes only the
+    values 0 and `max_slope`. `logs` computes ln f and ln(1 - f) of a logistic function, also where f rounds to 0 or 1.
     """
 
     forward: Forward
@@ -132,12 +131,12 @@ def softsign() -> Activation:
 
 
 def relu() -> Activation:
-    """f(z) = max(0, z); f'(0) = 0. The sign of a ≥ 0 is that step function, in one pass."""
+    """f(z) = max(0, z); f'(0) = 0. As a ≥ 0, sign(a) computes f' in one pass."""
     return Activation(torch.relu, lambda z, a: a.sign(), (0.0, inf), kinks={0.0: "left"}, all_or_none=True)
 
 
 def leaky_relu(slope: LeakySlope = 0.01) -> Activation:
-    """f(z) = max(0, z) + slope · min(0, z); a slope for each replica."""
+    """f(z) = max(0, z) + slope · min(0, z); the slope can differ between replicas."""
 
     def derivative(z: Tensor, a: Tensor, slope: Tensor | float) -> Tensor:
         above = z.clamp(min=0).sign_()  # a number, 1 or 0: choosing by booleans is several times slower
@@ -158,7 +157,7 @@ def absolute() -> Activation:
 
 
 def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Activation:
-    """f(z) = ln(1 + exp(beta (z - shift))) / beta - drop; its f' is a logistic function, and ln 2 drops f(0) to 0."""
+    """f(z) = ln(1 + exp(beta (z - shift))) / beta - drop; f' is a logistic function. drop = ln 2 gives f(0) = 0."""
 
     def forward(z: Tensor) -> Tensor:
         a = log_one_plus_exp(scaled(z))
@@ -173,7 +172,7 @@ def softplus(beta: Positive = 1.0, shift: float = 0.0, drop: float = 0.0) -> Act
 
 
 def _elu(alpha: float, scale: float) -> Activation:
-    """scale · elu, whose exp z - 1 is exact near 0 and whose f' does not cancel far below it."""
+    """scale · elu, by expm1, which is exact near 0, and with f' from exp z, as a + alpha would cancel for z « 0."""
     return Activation(
         lambda z: torch.where(z > 0, z, torch.expm1(z.clamp(max=0)) * alpha).mul_(scale),
         lambda z, a: torch.where(z > 0, torch.full_like(a, scale), torch.exp(z.clamp(max=0)) * (scale * alpha)),
@@ -215,7 +214,7 @@ def silu() -> Activation:
 
 
 def bump() -> Activation:
-    """f(z) = exp(-z²): bounded and not monotone, for what universal approximation needs."""
+    """f(z) = exp(-z²): bounded and not monotone, for claims about universal approximation."""
     return Activation(
         lambda z: z.square().neg_().exp_(), lambda z, a: torch.mul(z, a).mul_(-2), (0.0, 1.0), max_slope=sqrt(2 / e)
     )

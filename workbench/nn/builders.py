@@ -25,7 +25,7 @@ NO_NORM = no_norm()
 
 
 def perceptron(n_in: PositiveInt, n_out: PositiveInt) -> Model:
-    """One affine layer: a perceptron, a logistic neuron or softmax regression, as the loss says."""
+    """A single affine layer: a perceptron, a logistic neuron or softmax regression, depending on the loss."""
     return Model((Dense("l1", n_in, n_out),))
 
 
@@ -46,7 +46,7 @@ def mlp(
 def _chain(
     hidden: list[int], n_in: int, n_out: int, make: Callable[[str, int, int], list[Layer]], dropout: float
 ) -> Model:
-    """Hidden layers by `make` (name, fan_in, width), dropout after each, and the affine output layer."""
+    """Chain hidden layers from `make` (name, fan_in, width), dropout after each, and the affine output layer."""
     layers: list[Layer] = []
     fan_in = n_in
     for number, width in enumerate(hidden, start=1):
@@ -95,9 +95,9 @@ def residual_mlp(
     """An affine layer into `width` units, residual blocks x + scale F(x), and an affine layer out.
 
     F is `layers_per_block` times affine and activation, or activation and affine with one more activation before the
-    output (``activation_first``: He et al. 2016, "Identity Mappings", where no block can only add). The norm stands
-    before F (``pre``; one more after the last block) or after the sum (``post``). `scale` is 1, or 1/√blocks as depth
-    grows (``sqrt_depth``).
+    output (``activation_first``: He et al. 2016, "Identity Mappings", so that a block can also subtract). The norm is
+    before F (``pre``; one more after the last block) or after the sum (``post``). `scale` is 1, or 1/√blocks
+    (``sqrt_depth``).
     """
     factor, affine = 1.0 if scale == "one" else blocks**-0.5, order == "affine_first"
     layers: list[Layer] = [Dense("l1", n_in, width)]
@@ -142,7 +142,7 @@ def autoencoder(
 ) -> Model:
     """An encoder through `hidden` to its last width, the code, and its mirror image back to the input's size.
 
-    Raises ConfigError unless `n_out` is `n_in`: what it learns is its input.
+    Raises ConfigError unless `n_out` is `n_in`, as the targets are the inputs.
     """
     if n_out != n_in:
         raise ConfigError(

@@ -1,15 +1,15 @@
-"""Elementwise functions that give a number the same bits wherever it lies in a tensor.
+"""Elementwise functions whose results do not depend, to the last bit, on an entry's position in the tensor.
 
-Torch's own sigmoid, softplus, silu and powers from the fourth on compute a tensor's last few numbers, which do not fill
-a vector register, in another way than all others. So a replica's last bits would depend on who trains beside it. What
-these are made of (exp, logsigmoid, products, quotients) has one way for all.
+Torch's sigmoid, softplus, silu and powers from the fourth on treat the last few numbers of a tensor, which do not fill
+a vector register, by another code path, so a replica's last bits would depend on the other replicas of its pack. The
+functions used here (exp, logsigmoid, products, quotients) have a single code path.
 """
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, threshold
 
-LOWEST, LEAST = -708.0, 3.4e-308  # in float64: where autograd would multiply exp(-z) = ∞ by σ(z) = 0, and σ(LOWEST)
+LOWEST, LEAST = -708.0, 3.4e-308  # below LOWEST, exp(-z) = ∞ in float64 and autograd gives ∞ · 0; LEAST is σ(LOWEST)
 
 
 def logistic(z: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def logistic(z: Tensor) -> Tensor:
 
 def log_one_plus_exp(z: Tensor) -> Tensor:
     """ln(1 + exp z) = max(0, z) + ln(1 + exp(-abs z)), a fresh tensor: softplus without overflow."""
-    return logsigmoid(z.neg()).abs_()  # its sign turned, so that 0 is not -0
+    return logsigmoid(z.neg()).abs_()  # not neg_, which would turn 0 to -0
 
 
 def power(z: Tensor, exponent: int) -> Tensor:

@@ -35,20 +35,20 @@ RAI_STD = 0.6007
 
 
 def normal_noise(stream: Generator, shape: tuple[int, int]) -> Tensor:
-    """Standard normal draws."""
+    """Draw from N(0, 1)."""
     return torch.randn(shape, generator=stream, dtype=torch.float64)
 
 
 def uniform_noise(stream: Generator, shape: tuple[int, int]) -> Tensor:
-    """Uniform draws on ±√3, which have mean 0 and variance 1."""
+    """Draw uniformly from ±√3: mean 0, variance 1."""
     return torch.rand(shape, generator=stream, dtype=torch.float64).sub_(0.5).mul_(sqrt(12))
 
 
 def orthogonal_noise(stream: Generator, shape: tuple[int, int]) -> Tensor:
-    """√max(shape) times a matrix with orthonormal rows or columns, of Haar's distribution; entries have variance 1."""
+    """Draw √max(shape) times a Haar-distributed matrix with orthonormal rows or columns; entries have variance 1."""
     tall = (max(shape), min(shape))
     q, r = torch.linalg.qr(torch.randn(tall, generator=stream, dtype=torch.float64))
-    haar: Tensor = q * r.diagonal().sign() * sqrt(tall[0])  # without the signs, QR would favor some matrices
+    haar: Tensor = q * r.diagonal().sign() * sqrt(tall[0])  # QR's q alone is not Haar-distributed
     return haar if shape == tall else haar.T.contiguous()
 
 
@@ -56,8 +56,8 @@ def orthogonal_noise(stream: Generator, shape: tuple[int, int]) -> Tensor:
 class Initializer:
     """A kind of unit noise and the standard deviation it is scaled to.
 
-    `joint` redraws some numbers of W and b together; `unit_variance` asks for each layer's z to be scaled to variance 1
-    on a batch of the replica's own training data; `is_constant` says that the noise is none.
+    `joint` redraws some numbers of W and b together. With `unit_variance`, each layer's z is scaled to variance 1 on a
+    batch of the replica's training data. With `is_constant`, the noise is a constant.
     """
 
     noise: Noise
@@ -68,11 +68,11 @@ class Initializer:
 
     @property
     def is_random(self) -> bool:
-        """Whether every weight is a draw of mean 0 and variance std², as theories of wide nets assume."""
+        """Whether weights are drawn independently with mean 0 and variance std², as theories of wide nets assume."""
         return not (self.joint or self.unit_variance or self.is_constant)
 
     def sample(self, stream: Generator, fan_out: int, fan_in: int) -> Weights:
-        """One replica's W, with Var W_ij = std(fan_in, fan_out)²."""
+        """Draw W [fan_out, fan_in] of one replica, with Var W_ij = std(fan_in, fan_out)²."""
         return self.noise(stream, (fan_out, fan_in)).mul_(self.std(fan_in, fan_out))
 
 
@@ -84,7 +84,7 @@ class BiasInitializer:
     spread: float = 0.0
 
     def sample(self, stream: Generator, fan_out: int, fan_in: int = 1) -> Biases:
-        """One replica's b."""
+        """Draw b [fan_out] of one replica."""
         b = torch.full((fan_out,), self.value, dtype=torch.float64)
         if self.spread:
             b += (
@@ -97,14 +97,14 @@ class BiasInitializer:
 
 @dataclass(frozen=True)
 class Scheme:
-    """How one replica starts: its weights' initializer, its biases', and its activation's constants."""
+    """Initialization of one replica: of its weights and biases, and its activation's constants."""
 
     weights: Initializer
     bias: BiasInitializer
     constants: Mapping[str, float] = field(default_factory=dict)
 
     def sample(self, for_weights: Generator, for_bias: Generator, fan_out: int, fan_in: int) -> tuple[Weights, Biases]:
-        """W and b of one layer."""
+        """Draw W [fan_out, fan_in] and b [fan_out] of one layer."""
         W = self.weights.sample(for_weights, fan_out, fan_in)
         b = self.bias.sample(for_bias, fan_out, fan_in)
         if self.weights.joint:
@@ -113,7 +113,7 @@ class Scheme:
 
 
 def constant_weights(value: float = 0.0) -> Initializer:
-    """W_ij = value: units of a layer stay copies of each other."""
+    """W_ij = value: gradients then keep the units of a layer equal."""
     return Initializer(
         lambda stream, shape: torch.full(shape, value, dtype=torch.float64),
         lambda fan_in, fan_out: 1.0,
@@ -127,7 +127,7 @@ def normal(std: NonNegative = 0.01, gain: Positive = 1.0) -> Initializer:
 
 
 def uniform_fan_in(gain: Positive = 1.0) -> Initializer:
-    """U(±gain/√fan_in), the standard scheme before 2010."""
+    """U(±gain/√fan_in), the standard scheme before Glorot and Bengio 2010."""
     return Initializer(uniform_noise, lambda fan_in, fan_out: gain / sqrt(3 * fan_in))
 
 
@@ -166,9 +166,9 @@ def lsuv() -> Initializer:
 
 
 def rai() -> Initializer:
-    """Randomized asymmetric initialization against dying relu: one of each unit's weights and bias is Beta(2, 1) > 0.
+    """Randomized asymmetric initialization against dying relu: one number of each unit's (W, b) is Beta(2, 1) > 0.
 
-    The bias is part of the scheme, N(0, 0.6007²/fan_in) where it was not chosen, and adds to what ``bias`` gives.
+    The others are N(0, 0.6007²/fan_in). Biases add to those of the option ``bias``.
     """
     return Initializer(normal_noise, lambda fan_in, fan_out: RAI_STD / sqrt(fan_in), joint=_asymmetric)
 
@@ -177,11 +177,11 @@ def _asymmetric(stream: Generator, W: Weights, b: Biases) -> None:
     """Add noise to b and replace one number of each row of (W, b); the square root of a uniform draw is Beta(2, 1)."""
     fan_out, fan_in = W.shape
     b += normal_noise(stream, (fan_out, 1)).squeeze(1).mul_(RAI_STD / sqrt(fan_in))
-    place = torch.randint(fan_in + 1, (fan_out,), generator=stream)
+    column = torch.randint(fan_in + 1, (fan_out,), generator=stream)
     positive = torch.rand(fan_out, generator=stream, dtype=torch.float64).sqrt_()
     rows = torch.arange(fan_out)
-    in_bias = place == fan_in
-    W[rows[~in_bias], place[~in_bias]] = positive[~in_bias]
+    in_bias = column == fan_in
+    W[rows[~in_bias], column[~in_bias]] = positive[~in_bias]
     b[in_bias] = positive[in_bias]
 
 

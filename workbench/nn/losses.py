@@ -42,35 +42,35 @@ Measured = tuple[PerReplicaTensor, Callable[[], Outputs]]
 class Loss:
     """A cost with its output activation.
 
-    `measure` gives C of each replica, and dC/dz when called once: for C alone, delta is not computed. `accepts` lists
-    the encodings of y it is defined for: ``real`` [K], ``binary`` [1] in {0, 1}, ``one_hot`` [K], which sums to 1.
-    `kinks` are the z where C has no derivative. With `keeps_order`, a larger logit is a larger output.
+    `measure` returns C [R] and a function that computes dC/dz, to be called once at most: for C alone, delta is not
+    computed. `accepts` lists the encodings of y: ``real`` [K], ``binary`` [1] in {0, 1}, ``one_hot`` [K], which sums
+    to 1. `kinks` are the z where C has no derivative. With `is_monotone`, a larger logit gives a larger output.
     """
 
     predict: Callable[[Outputs], Outputs]
     measure: Callable[[Outputs, Outputs], Measured]
     accepts: tuple[Target, ...]
     kinks: tuple[float, ...] = ()
-    keeps_order: bool = False
+    is_monotone: bool = False
 
     def value(self, z: Outputs, y: Outputs) -> PerReplicaTensor:
-        """C of each replica."""
+        """Return C [R], the mean over examples."""
         return self.measure(z, y)[0]
 
     def value_and_delta(self, z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
-        """C of each replica and dC/dz."""
+        """Return C [R] and delta = dC/dz [R, B, K]."""
         value, delta = self.measure(z, y)
         return value, delta()
 
     def delta(self, z: Outputs, y: Outputs) -> Outputs:
-        """dC/dz."""
+        """Return delta = dC/dz [R, B, K]."""
         return self.measure(z, y)[1]()
 
     def winner(self, z: Outputs) -> Int64[Tensor, "R B"]:
-        """The class whose output is largest, the first one in a tie; of a single output, 1 where it is above 1/2."""
+        """Return the class with the largest output, the first in a tie; for one output, 1 where it is above 1/2."""
         if z.shape[2] == 1:
             return (self.predict(z) > 0.5).squeeze(2).long()
-        scores = z if self.keeps_order else self.predict(z)
+        scores = z if self.is_monotone else self.predict(z)
         return scores.transpose(1, 2).contiguous().max(1)[1]  # many times faster than argmax over few classes
 
 
@@ -78,8 +78,8 @@ class Loss:
 class Cost:
     """c as a function of the output a: its `terms` [R, B, K], whose sum over K is c, and `gradient` dc/da.
 
-    Of a likelihood c = -Σ_K [v ln a + w ln(1 - a)], `weights` are v and w of the targets, the second None where it is
-    0: where a rounds to 0 or 1, c and dc/da are infinite, and what is computed from ln a is not.
+    For a likelihood c = -Σ_K [v ln a + w ln(1 - a)], `weights` maps targets to v and w, or to v and None for w = 0.
+    It is then computed from ln a, which is finite also where a rounds to 0 or 1 and c and dc/da would be infinite.
     """
 
     terms: Callable[[Outputs, Outputs], Outputs]
@@ -89,9 +89,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Logs:
-    """The logarithms of an output: `of` z -> (ln a, ln(1 - a)), and `pullback` (both, and dc by either) -> dc/dz.
+    """Logarithms of an output: `of` z -> (ln a, ln(1 - a)), and `pullback` (both, and dc by each) -> dc/dz.
 
-    What is of 1 - a is None where the output has none.
+    The terms of 1 - a are None for softmax, whose likelihood has none.
     """
 
     of: Callable[[Outputs], tuple[Outputs, Outputs | None]]
@@ -100,7 +100,7 @@ class Logs:
 
 @dataclass(frozen=True)
 class OutputActivation:
-    """An output activation: `predict` z -> a, and `pullback` (z, a, dc/da) -> dc/dz; `logs` of a probability."""
+    """An output activation: `predict` z -> a, `pullback` (z, a, dc/da) -> dc/dz, and `logs` if a is a probability."""
 
     predict: Callable[[Outputs], Outputs]
     pullback: Callable[[Outputs, Outputs, Outputs], Outputs]
@@ -119,19 +119,19 @@ BINARY_NLL = Cost(
 
 
 def _softmax(z: Outputs) -> Outputs:
-    """Over few classes along the last axis, torch is nine times faster on the transposed."""
+    """Softmax over K; transposed, as torch is nine times faster on it for few classes."""
     return torch.softmax(z.transpose(1, 2), 1).transpose(1, 2)
 
 
-def _log_softmax_pullback(log_a: Outputs, rest: Outputs | None, grad: Outputs, of_rest: Outputs | None) -> Outputs:
+def _log_softmax_pullback(log_a: Outputs, log_1_a: Outputs | None, grad: Outputs, grad_1: Outputs | None) -> Outputs:
     return grad - log_a.exp() * grad.sum(-1, keepdim=True)
 
 
-def _log_logistic_pullback(log_a: Outputs, rest: Outputs | None, grad: Outputs, of_rest: Outputs | None) -> Outputs:
-    """ln a has the slope 1 - a, and ln(1 - a) has -a."""
-    assert rest is not None
-    own = grad * rest.exp()
-    return own if of_rest is None else own - of_rest * log_a.exp()
+def _log_logistic_pullback(log_a: Outputs, log_1_a: Outputs | None, grad: Outputs, grad_1: Outputs | None) -> Outputs:
+    """dc/dz = dc/dln a · (1 - a) - dc/dln(1 - a) · a, for the logistic a."""
+    assert log_1_a is not None
+    from_log_a = grad * log_1_a.exp()
+    return from_log_a if grad_1 is None else from_log_a - grad_1 * log_a.exp()
 
 
 SOFTMAX = OutputActivation(
@@ -142,7 +142,7 @@ SOFTMAX = OutputActivation(
 
 
 def elementwise(activation: Activation) -> OutputActivation:
-    """An activation of the units as the output's; its constants are those it was made with."""
+    """Make an output activation of an elementwise one, with its default constants for all replicas."""
     constants = tuple(activation.constants.values())
     return OutputActivation(
         lambda z: activation.forward(z, *constants),
@@ -153,9 +153,9 @@ def elementwise(activation: Activation) -> OutputActivation:
 
 
 def compose(cost: Cost, output: OutputActivation, accepts: tuple[Target, ...]) -> Loss:
-    """The loss of any cost with any output activation: delta = dc/da · da/dz / B by the chain rule.
+    """Compose a loss of any cost with any output activation: delta = dc/da · da/dz / B by the chain rule.
 
-    A likelihood goes by way of ln a. Raises ConfigError where the output has no logarithm that it needs.
+    A likelihood is computed from ln a. Raises ConfigError where the output activation has no `logs` for it.
     """
     if cost.weights is not None:
         return _likelihood(cost.weights, output, accepts)
@@ -172,7 +172,10 @@ def compose(cost: Cost, output: OutputActivation, accepts: tuple[Target, ...]) -
 def _likelihood(
     weights: Callable[[Outputs], tuple[Outputs, Outputs | None]], output: OutputActivation, accepts: tuple[Target, ...]
 ) -> Loss:
-    """c = -Σ_K [v ln a + w ln(1 - a)]: delta = dc/dln a · dln a/dz / B, and the same of 1 - a."""
+    """Compose c = -Σ_K [v ln a + w ln(1 - a)]: delta = (dc/dln a · dln a/dz + dc/dln(1 - a) · dln(1 - a)/dz) / B.
+
+    Raises ConfigError as `compose`.
+    """
     logs, probe = output.logs, torch.zeros(1, 1, 2)
     if logs is None or (weights(probe)[1] is not None and logs.of(probe)[1] is None):
         raise ConfigError(
@@ -181,10 +184,10 @@ def _likelihood(
         )
 
     def measure(z: Outputs, y: Outputs) -> Measured:
-        (log_a, log_rest), (v, w), share = logs.of(z), weights(y), 1 / z.shape[1]
-        terms = v * log_a if w is None or log_rest is None else v * log_a + w * log_rest
+        (log_a, log_1_a), (v, w), share = logs.of(z), weights(y), 1 / z.shape[1]
+        terms = v * log_a if w is None or log_1_a is None else v * log_a + w * log_1_a
         value = terms.sum((1, 2)).mul_(-share)
-        return value, lambda: logs.pullback(log_a, log_rest, -v, None if w is None else -w).mul_(share)
+        return value, lambda: logs.pullback(log_a, log_1_a, -v, None if w is None else -w).mul_(share)
 
     return Loss(output.predict, measure, accepts, output.kinks)
 
@@ -197,8 +200,8 @@ def _squared_error(z: Outputs, y: Outputs) -> Measured:
 def squared_error(output: Activation = IDENTITY) -> Loss:
     """½‖h - y‖²; the mean over examples is the lecture's first term of J(W, b).
 
-    For regression the output must be the identity, or h cannot reach every y. Raises ConfigError for an output without
-    slope.
+    For regression the output should be the identity, as others cannot reach every y. Raises ConfigError for an output
+    whose derivative is 0 everywhere.
     """
     if output.max_slope == 0:
         raise ConfigError(
@@ -207,17 +210,17 @@ def squared_error(output: Activation = IDENTITY) -> Loss:
         )
     accepts: tuple[Target, ...] = ("real", "one_hot")
     if output is IDENTITY:
-        return Loss(torch.clone, _squared_error, accepts, keeps_order=True)
+        return Loss(torch.clone, _squared_error, accepts, is_monotone=True)
     return compose(HALF_SQUARED, elementwise(output), accepts)
 
 
 def softmax_mse() -> Loss:
-    """(1/K)‖softmax(z) - y‖²: what a softmax learns from squares instead of likelihood."""
+    """(1/K)‖softmax(z) - y‖²: mean squared error of a softmax output."""
     return compose(MEAN_SQUARED, SOFTMAX, ("one_hot",))
 
 
 def _binary_nll(z: Outputs, y: Outputs) -> Measured:
-    """For y in {0, 1}: with z turned to the wrong side, neither c nor a - y is a difference that cancels."""
+    """Compute c = ln(1 + exp((1 - 2y) z)) for y in {0, 1}: neither c nor a - y is then a difference that cancels."""
     side = 1 - 2 * y
     wrong = z * side
     value = log_one_plus_exp(wrong).sum((1, 2)).mul_(1 / z.shape[1])
@@ -250,7 +253,7 @@ def softmax_nll(smoothing: Smoothing = 0.0) -> Loss:
         value = (log_a * y).sum((1, 2)).mul_(-1 / z.shape[1])
         return value, lambda: log_a.exp_().sub_(y).mul_(1 / z.shape[1])
 
-    return Loss(_softmax, measure, accepts=("one_hot",), keeps_order=True)
+    return Loss(_softmax, measure, accepts=("one_hot",), is_monotone=True)
 
 
 def _smoothed(y: Outputs, smoothing: float, classes: int) -> Outputs:
@@ -258,9 +261,9 @@ def _smoothed(y: Outputs, smoothing: float, classes: int) -> Outputs:
 
 
 def perceptron() -> Loss:
-    """The perceptron rule: an example on the wrong side moves W by lr (y - a) x, a right one does nothing.
+    """The perceptron rule (Rosenblatt 1958): an example on the wrong side changes W by lr (y - a) x, others do not.
 
-    The unit step has no slope to descend; what descends here is the perceptron criterion (a - y) z ≥ 0.
+    It is gradient descent on the perceptron criterion (a - y) z ≥ 0, as the unit step itself has derivative 0.
     """
     step = unit_step()
 

@@ -8,8 +8,8 @@ from workbench.nn.params import Params
 
 TOLERANCE = 0.01
 TRIES = 10
-LARGE = 1e100  # larger numbers are scaled down, or their squares would overflow and W become 0
-FLAT = 1e-20  # a variance below this share of the mean square is rounding: z does not vary
+LARGE = 1e100  # z beyond this is scaled down, as its squares would overflow and W become 0
+FLAT = 1e-20  # a variance below this share of the mean square is taken for rounding of a constant z
 
 
 def to_unit_variance(
@@ -17,8 +17,8 @@ def to_unit_variance(
 ) -> None:
     """Divide each W, from the input on, by the standard deviation of its layer's z on `x`, in place.
 
-    A layer's variance ends within `TOLERANCE` of 1 where `TRIES` divisions reach it: a bias is not divided. A layer
-    whose z does not vary keeps its W.
+    Repeated up to `TRIES` times until z has variance 1 within `TOLERANCE`, as biases are not divided. W stays where z
+    is constant.
     """
     params = Params.stack([weights], x.dtype, x.device, [buffers])
     _, tape = model.forward(params, x)

@@ -1,4 +1,4 @@
-"""A model: layers in sequence. It is itself a layer, so it can stand inside another."""
+"""A model: layers in sequence. It is itself a layer, so that models nest."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -14,14 +14,14 @@ from workbench.nn.params import Params
 
 @dataclass(frozen=True)
 class Objective:
-    """What a pack minimizes. `weight_decay` is λ [R], or None where every λ is 0."""
+    """Objective J of a pack: model, loss and L2 penalty; `weight_decay` is λ [R], or None where every λ is 0."""
 
     model: Model
     loss: Loss
     weight_decay: PerReplicaTensor | None = None
 
     def value(self, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> PerReplicaTensor:
-        """J of each replica."""
+        """Return J [R]."""
         z, _ = self.model.forward(params, x, mode)
         value = self.loss.value(z, y)
         return value if self.weight_decay is None else value + l2_penalty(params, self.weight_decay)
@@ -35,9 +35,9 @@ class Objective:
         mode: Mode = EVALUATION,
         recorder: Recorder | None = None,
     ) -> PerReplicaTensor:
-        """Write dJ/dparams into `grads`; return C, the loss without the penalty.
+        """Write dJ/dparams into `grads`; return C [R], the loss without the penalty.
 
-        A training pass also updates the buffers. A recorder gets the tape, the output and each layer's delta.
+        A training pass also updates the buffers. `recorder`, if any, receives the tape, the output and each delta.
         """
         z, tape = self.model.forward(params, x, mode)
         value, delta = self.loss.value_and_delta(z, y)

@@ -34,10 +34,10 @@ State = dict[str, Tensor]
 
 
 class Optimizer(ABC):
-    """Turns gradients of J into new parameters, in place.
+    """Update rule for parameters, in place.
 
-    `lr` and `weight_decay` (λ, on weights only) are [R]; `decoupled` says that the optimizer applies λ itself and J
-    has no penalty.
+    `lr` and `weight_decay` (λ, on weights only) are [R]. With `decoupled`, the optimizer applies λ itself and J has no
+    penalty.
     """
 
     lr: Tensor
@@ -46,21 +46,21 @@ class Optimizer(ABC):
 
     @abstractmethod
     def init(self, params: Params) -> State:
-        """State before the first step: tensors with axis R first."""
+        """Make the state before the first step: tensors with axis R first."""
 
     @abstractmethod
     def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
-        """One step of every replica with its `lr` at this step; overwrites `state` and `params`."""
+        """Take a step of every replica with learning rates `lr` [R]; overwrites `state` and `params`."""
 
 
 def clip_by_norm(grads: Params, max_norm: PerReplicaTensor) -> Params:
-    """Each replica's gradient, scaled to the Euclidean norm `max_norm` where it is longer, and else as it is."""
+    """Scale down each replica's gradient to the Euclidean norm `max_norm` [R] where it is longer."""
     return grads.with_flat(grads.flat * per_replica(share_within(grads.flat, max_norm), grads.flat))
 
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum; with `nesterov`, the gradient is taken ahead of the velocity."""
+    """Stochastic gradient descent with momentum, in the form of Nesterov with `nesterov`."""
 
     lr: Tensor
     momentum: Tensor
@@ -69,7 +69,7 @@ class SGD(Optimizer):
     decoupled: bool = False
 
     def init(self, params: Params) -> State:
-        """The velocity v = 0, kept only where some replica has momentum."""
+        """Make the velocity v = 0, needed only where some replica has momentum."""
         return {"velocity": torch.zeros_like(params.trained)} if bool((self.momentum > 0).any()) else {}
 
     def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
@@ -92,7 +92,7 @@ class RMSProp(Optimizer):
     decoupled: bool = False
 
     def init(self, params: Params) -> State:
-        """The running mean of squares s = 0."""
+        """Make the running mean of squares s = 0."""
         return {"square": torch.zeros_like(params.trained)}
 
     def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
@@ -112,7 +112,7 @@ class Adagrad(Optimizer):
     decoupled: bool = False
 
     def init(self, params: Params) -> State:
-        """The sum of squares s = 0."""
+        """Make the sum of squares s = 0."""
         return {"square": torch.zeros_like(params.trained)}
 
     def update(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
@@ -134,7 +134,7 @@ class Adam(Optimizer):
     decoupled: bool = False
 
     def init(self, params: Params) -> State:
-        """Both moments 0, and the powers β₁ᵗ and β₂ᵗ [R] at t = 0."""
+        """Make both moments 0, and the powers β₁ᵗ and β₂ᵗ [R] at t = 0."""
         zeros, ones = torch.zeros_like(params.trained), torch.ones_like(self.lr)
         return {"mean": zeros, "square": zeros.clone(), "power1": ones, "power2": ones.clone()}
 
@@ -178,5 +178,5 @@ def adam(
     weight_decay: NonNegativePerReplica,
     decoupled: bool = False,
 ) -> Optimizer:
-    """Adam; with λ in J, its scaling distorts the penalty, `decoupled` (adamw) shrinks the weights themselves."""
+    """Adam with λ in J, whose gradient it rescales, or with `decoupled` weight decay (adamw)."""
     return Adam(lr, beta1, beta2, eps, weight_decay, decoupled)

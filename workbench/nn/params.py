@@ -5,8 +5,8 @@ of `ALIGNMENT` numbers, so that its slices keep the alignment that makes batched
 bits in any pack. The storage holds, in this order,
 
     weights     names ending in ``.W``, which the regularizer penalizes
-    the rest    of what is trained: biases, gains of normalizations
-    buffers     what is kept per replica but not trained: running statistics, slopes of activations
+    others      trained too: biases, gains and shifts of normalizations
+    buffers     not trained: running statistics, constants of activations
 """
 
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ Shapes = Mapping[str, Shape]
 
 
 def aligned(size: int) -> int:
-    """`size` rounded up to a multiple of ALIGNMENT."""
+    """Round `size` up to a multiple of ALIGNMENT."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def layer_of(name: str) -> str:
-    """The layer that a parameter belongs to: ``l2`` for ``l2.W``."""
+    """Return the name of a parameter's layer: ``l2`` for ``l2.W``."""
     return name.partition(".")[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where each parameter and buffer of one replica lies: name -> (offset, shape)."""
+    """Layout of one replica's storage: `slots` maps each parameter and buffer to (offset, shape)."""
 
     shapes: Shapes
     buffers: Shapes = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Layout:
 
     @cached_property
     def trained(self) -> "Layout":
-        """The layout of gradients: the same places, without buffers."""
+        """Layout of gradients: the same offsets, without buffers."""
         return Layout(self.shapes)
 
 
@@ -81,12 +81,12 @@ class Params(dict[str, Tensor]):
 
     @cached_property
     def rows(self) -> tuple[Tensor, ...]:
-        """The storage cut into what it holds, in its order: each [R, numbers], its gap with it."""
+        """The storage split into parameters and buffers, in order: each [R, numbers], its alignment gap included."""
         return torch.split(self.flat, [aligned(prod(shape)) for _, shape in self.layout.slots.values()], 1)
 
     @classmethod
     def zeros(cls, layout: Layout, replicas: int, like: Tensor) -> "Params":
-        """A storage of zeros with the dtype and device of `like`."""
+        """Make a storage of zeros [replicas, P] with the dtype and device of `like`."""
         return cls(layout, like.new_zeros(replicas, layout.size))
 
     @classmethod
@@ -97,14 +97,16 @@ class Params(dict[str, Tensor]):
         device: torch.device,
         buffers: list[dict[str, Tensor]] | None = None,
     ) -> "Params":
-        """The storage of a pack from each replica's own parameters and buffers."""
-        kept = buffers or [{} for _ in rows]
-        layout = Layout(*({name: tuple(value.shape) for name, value in one[0].items()} for one in (rows, kept)))
+        """Stack each replica's parameters and buffers into the storage of a pack."""
+        buffers = buffers or [{} for _ in rows]
+        shapes = [{name: tuple(value.shape) for name, value in replicas[0].items()} for replicas in (rows, buffers)]
+        layout = Layout(*shapes)
         params = cls(layout, torch.zeros(len(rows), layout.size, dtype=dtype))
+        arrays = [row | buffer for row, buffer in zip(rows, buffers, strict=True)]
         for name, view in params.items():
-            view.copy_(torch.stack([(row | own)[name] for row, own in zip(rows, kept, strict=True)]))
+            view.copy_(torch.stack([replica[name] for replica in arrays]))
         return params.with_flat(params.flat.to(device))
 
     def with_flat(self, flat: Tensor) -> "Params":
-        """The same names over another storage: a copy, other replicas, another dtype."""
+        """Make views with the same names of another storage: a copy, other replicas, another dtype."""
         return Params(self.layout, flat)

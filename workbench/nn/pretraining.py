@@ -1,7 +1,7 @@
-"""How layers are trained one by one, from the input on, before the whole net is: as settings.
+"""Settings of greedy layer-wise pretraining: layers are trained one by one, from the input on, before the whole net.
 
 Source: the lecture's "A Rapidly Evolving Field"; Bengio et al. 2007 for auto-encoders, Vincent et al. 2008 for the
-corruption of what they are given.
+corruption of their inputs.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from workbench.core.axes import Fraction, PositiveInt, PositivePerReplica
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Each hidden layer learns for `epochs` as the encoder of an auto-encoder, at the learning rates `lr` [R].
+    """Settings: each hidden layer trains for `epochs` as the encoder of an auto-encoder, at learning rates `lr` [R].
 
-    A share `corruption` of its inputs is 0 and the others are scaled up; a `tied` decoder has the encoder's weights.
-    Then the output layer alone learns for `frozen_epochs`. Without epochs there is no pretraining, and no `lr`.
+    A share `corruption` of its inputs is set to 0 and the others are scaled up; a `tied` decoder shares the encoder's
+    weights. Then the output layer alone trains for `frozen_epochs`. With `epochs` 0 there is no pretraining.
     """
 
     epochs: int = 0
@@ -32,7 +32,7 @@ NO_PRETRAINING = Pretraining()
 
 
 def none() -> Pretraining:
-    """The whole net from its initial weights on."""
+    """No pretraining: the whole net trains from its initial weights."""
     return NO_PRETRAINING
 
 
@@ -43,8 +43,8 @@ def autoencoder(
     tied: bool = False,
     frozen_epochs: Annotated[int, Ge(0)] = 0,
 ) -> Pretraining:
-    """Greedy layer by layer: a denoising auto-encoder on the codes of the layers below, without corruption a plain one.
+    """Greedy layer by layer: a denoising auto-encoder on the codes of the layers below, a plain one with corruption 0.
 
-    What it gives back is affine, and its cost is the squared error.
+    Its decoder is affine, and its cost is the squared error.
     """
     return Pretraining(epochs, lr, corruption, tied, frozen_epochs)

@@ -1,7 +1,7 @@
 """Batched matrix products [R, M, K] × [R, K, N] that give a replica the same bits alone and in any pack.
 
-Torch's own do, but for vectors: where N = 1, one replica is multiplied by another kernel than several are; where M = 1,
-a row may be taken for a column; where K = 1, a sum is rounded once or twice. Every product of a layer is one of these.
+Torch's own do, except for vectors: where N = 1, one replica uses another kernel than several; where M = 1, a row may be
+taken for a column; where K = 1, a sum is rounded once or twice. Layers use these products only.
 """
 
 import torch
@@ -12,7 +12,7 @@ Matrix = Float[Tensor, "R M N"]
 
 
 def product(left: Float[Tensor, "R M K"], right: Float[Tensor, "R K N"], plus: Tensor | None = None) -> Matrix:
-    """left × right + plus, which broadcasts over M or N."""
+    """Return left × right + plus [R, M, N]; `plus` broadcasts over M or N."""
     rows, inner, columns = left.shape[1], left.shape[2], right.shape[2]
     if inner == 1:
         return left * right if plus is None else torch.addcmul(plus, left, right)
@@ -28,7 +28,7 @@ def product(left: Float[Tensor, "R M K"], right: Float[Tensor, "R K N"], plus: T
 
 
 def product_into(out: Matrix, left: Float[Tensor, "R M K"], right: Float[Tensor, "R K N"]) -> None:
-    """Write left × right."""
+    """Write left × right into `out` [R, M, N]."""
     if min(left.shape[1], left.shape[2], right.shape[2]) == 1:
         out.copy_(product(left, right))
     else:

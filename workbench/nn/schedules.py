@@ -29,20 +29,20 @@ ShareOfLr = Annotated[Tensor, PER_REPLICA, Interval(ge=0, le=1)]
 
 
 class Schedule(ABC):
-    """Factors for steps `t` out of `total`; values [R] of a replica give it a column of its own."""
+    """Factors on the learning rate over the steps of a training; settings [R] give each replica its own column."""
 
     @abstractmethod
     def factors(self, t: Steps, total: int) -> Factors:
-        """Factors [T, R], or [T, 1] where all replicas share them."""
+        """Return the factors at steps `t` out of `total`: [T, R], or [T, 1] where all replicas share them."""
 
     def table(self, start: int, stop: int, total: int) -> Factors:
-        """Factors of the steps start:stop."""
+        """Return the factors at the steps start:stop out of `total`."""
         return self.factors(torch.arange(start, stop, dtype=torch.float64).unsqueeze(1), total)
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """1 throughout."""
+    """Factor 1 throughout."""
 
     def factors(self, t: Steps, total: int) -> Factors:
         return torch.ones_like(t)
@@ -50,14 +50,15 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    """Times `factor` [R] after each `every` steps."""
+    """Multiplied by `factor` [R] after every `every` steps."""
 
     every: int
     factor: Tensor
 
     def factors(self, t: Steps, total: int) -> Factors:
         steps = (t / self.every).floor()
-        return torch.cat([one**steps for one in self.factor.double().cpu().unbind()], 1)  # each alone, for its bits
+        factors = self.factor.double().cpu().unbind()
+        return torch.cat([factor**steps for factor in factors], 1)  # each alone, for the same bits in any pack
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,17 @@ class Warmup(Schedule):
 
 
 def constant() -> Schedule:
-    """The learning rate as it is."""
+    """Leave the learning rate unchanged."""
     return Constant()
 
 
 def step(every: PositiveInt, factor: PositivePerReplica) -> Schedule:
-    """Times `factor` after each `every` optimizer steps."""
+    """Multiply the learning rate by `factor` after every `every` optimizer steps."""
     return Step(every, factor)
 
 
 def cosine(floor: ShareOfLr) -> Schedule:
-    """Down to `floor` times the learning rate, along half a cosine over the whole training."""
+    """Lower the learning rate to `floor` times its value, along half a cosine over the whole training."""
     return Cosine(floor)
 
 

@@ -1,4 +1,4 @@
-"""Euclidean norms of each replica's numbers that are right where squares overflow."""
+"""Euclidean norms per replica, correct also where squares overflow."""
 
 from math import inf
 
@@ -9,11 +9,11 @@ from torch.linalg import vector_norm
 
 from workbench.core.axes import PerReplicaTensor
 
-SHRINK = {torch.float32: 2.0**-100, torch.float64: 2.0**-600}  # then the square of the largest number is in range
+SHRINK = {torch.float32: 2.0**-100, torch.float64: 2.0**-600}  # brings the square of the largest number into range
 
 
 def norm(values: Float[Tensor, "R N"]) -> Float64[Tensor, " R"]:
-    """The norm of each row in double precision, in which the squares of single precision are in range."""
+    """Compute the norm of each row, in double precision."""
     plain: Tensor = vector_norm(values, dim=1, dtype=torch.float64)
     if values.dtype is not torch.float64:
         return plain
@@ -22,8 +22,8 @@ def norm(values: Float[Tensor, "R N"]) -> Float64[Tensor, " R"]:
 
 
 def share_within(values: Float[Tensor, "R N"], most: PerReplicaTensor) -> PerReplicaTensor:
-    """The factor that brings the norm of each row down to `most`; 1 where it is no longer, or no number."""
+    """Compute the factor that brings each row's norm down to `most` [R]; 1 where it is below, or NaN."""
     shrink, plain = SHRINK[values.dtype], vector_norm(values, dim=1)
-    small = vector_norm(values * shrink, dim=1)  # the norm itself may be too large a number
+    small = vector_norm(values * shrink, dim=1)  # the norm itself may overflow
     share = torch.where(plain < inf, most / plain, most * shrink / small)
     return torch.where(share < 1, share, 1)

@@ -7,7 +7,7 @@ perturbation moves a unit across a kink (of its activation, a maximum, the loss)
 derivative to compare with there, or none that is smooth enough for the stencil. Over the step h the error is V-shaped,
 truncation on one side and rounding on the other: the best of `STEPS` counts, and `difference_curve` shows the V.
 
-Rounding is forgiven by a floor under the denominator: sixteen ε of the whole gradient's norm against autograd (a bias
+A floor under the denominator allows for rounding: sixteen ε of the whole gradient's norm against autograd (a bias
 before batch normalization has the gradient 0, computed as a sum that cancels), and of abs(J)/h against differences.
 """
 
@@ -39,9 +39,10 @@ CHUNK_NUMBERS = 8_000_000
 
 @dataclass(frozen=True)
 class Agreement:
-    """One parameter's errors; `compared` entries met differences, `at_kinks` were set aside.
+    """Errors of one parameter's gradient, `norm` being the gradient's.
 
-    `single_error` is that against autograd where both compute in float32.
+    `compared` entries were compared with differences, `at_kinks` more were set aside at kinks. `single_error` is the
+    error against autograd with both computed in float32.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether every reference confirms the hand-written gradient."""
+        """Whether all errors are below their tolerances."""
         errors = self.autograd_error, self.difference_error, self.single_error
         return all(
             error < tolerance
@@ -73,9 +74,9 @@ def gradcheck(
     entries: int = 24,
     mode: Mode = EVALUATION,
 ) -> list[Agreement]:
-    """Compare dJ/dparams at `params` [R, P] on one batch (float64) by the three ways.
+    """Compare the hand-written dJ/dparams at `params` [R, P] on one float64 batch with autograd and differences.
 
-    `entries` per parameter and replica are perturbed; autograd compares all of them.
+    `entries` per parameter and replica are perturbed for differences; autograd compares all entries.
     """
     hand, errors = against_autograd(objective, params, x, y, mode)
     _, single = against_autograd(*in_precision(torch.float32, objective, params, x, y), mode)
@@ -96,7 +97,7 @@ def gradcheck(
 def against_autograd(
     objective: Objective, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION
 ) -> tuple[Params, dict[str, float]]:
-    """The hand-written gradients and, by parameter, their error against autograd, in the precision of `params`."""
+    """Return the hand-written gradients and, by parameter, their error against autograd, in the dtype of `params`."""
     hand, auto = by_hand(objective, params, x, y, mode), autograd(objective, params, x, y, mode)
     eps = torch.finfo(params.flat.dtype).eps
     tolerance = AUTOGRAD_TOLERANCE if params.flat.dtype == torch.float64 else SINGLE_TOLERANCE
@@ -107,22 +108,22 @@ def against_autograd(
 def in_precision(
     dtype: torch.dtype, objective: Objective, params: Params, x: Units, y: Outputs
 ) -> tuple[Objective, Params, Units, Outputs]:
-    """The same problem with every tensor of this type, rounded where it is a narrower one."""
+    """Convert every tensor of a problem to this dtype."""
     decay = objective.weight_decay
-    own = replace(objective, weight_decay=None if decay is None else decay.to(dtype))
-    return own, params.with_flat(params.flat.to(dtype)), x.to(dtype), y.to(dtype)
+    converted = replace(objective, weight_decay=None if decay is None else decay.to(dtype))
+    return converted, params.with_flat(params.flat.to(dtype)), x.to(dtype), y.to(dtype)
 
 
 def difference_curve(
     objective: Objective, params: Params, x: Units, y: Outputs, entries: int = 4, mode: Mode = EVALUATION
 ) -> dict[float, float]:
-    """The error of all parameters together against central differences for each step of `CURVE`, nothing forgiven."""
+    """Compute the error of the whole gradient against central differences by step h of `CURVE`, without a floor."""
     hand = by_hand(objective, params, x, y, mode)
 
     def error(step: float) -> float:
-        found = [differences(objective, params, x, y, name, entries, mode, step) for name in hand]
-        picked = torch.cat([places for places, _, _ in found])
-        return relative_error(hand.flat.flatten()[picked], torch.cat([numeric for _, numeric, _ in found]))
+        samples = [differences(objective, params, x, y, name, entries, mode, step) for name in hand]
+        picked = torch.cat([positions for positions, _, _ in samples])
+        return relative_error(hand.flat.flatten()[picked], torch.cat([numeric for _, numeric, _ in samples]))
 
     return {step: error(step) for step in CURVE}
 
@@ -135,7 +136,7 @@ class _DifferenceError(NamedTuple):
 
 @dataclass(frozen=True)
 class _Compared:
-    """Hand-written gradients of a problem, to be held against differences."""
+    """Hand-written gradients of a problem, compared with differences."""
 
     objective: Objective
     params: Params
@@ -147,11 +148,11 @@ class _Compared:
 
     @cached_property
     def size(self) -> float:
-        """The largest abs(J): rounding of J is in proportion to it."""
+        """The largest abs(J), to which the rounding error of J is proportional."""
         return float(self.objective.value(self.params, self.x, self.y, self.mode).abs().max())
 
     def error(self, name: str, step: float) -> _DifferenceError:
-        """One parameter's error at this step."""
+        """Compute a parameter's error against differences with step h = `step`."""
         problem = self.objective, self.params, self.x, self.y
         picked, numeric, at_kinks = differences(*problem, name, self.entries, self.mode, step)
         floor = self.size * ROUNDING_UNITS * EPS / step * len(picked) ** 0.5
@@ -160,10 +161,10 @@ class _Compared:
 
 
 def by_hand(objective: Objective, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> Params:
-    """dJ/dparams by the hand-written backward pass; a training pass leaves the buffers of `params` as they are."""
-    own = params.with_flat(params.flat.clone())
+    """dJ/dparams by the hand-written backward pass; the buffers of `params` stay unchanged, also in training."""
+    copied = params.with_flat(params.flat.clone())
     hand = Params.zeros(params.layout.trained, params.flat.shape[0], params.flat)
-    objective.gradients(own, hand, x, y, mode)
+    objective.gradients(copied, hand, x, y, mode)
     return hand
 
 
@@ -186,9 +187,10 @@ def differences(
     mode: Mode = EVALUATION,
     step: float = STEPS[0],
 ) -> tuple[Tensor, Tensor, int]:
-    """(positions in the gradients' flattened storage, dJ/dθ there, entries set aside) for sampled entries of `name`.
+    """Compute central differences of J for sampled entries of the parameter `name`.
 
-    Perturbed copies of one replica are evaluated together, as replicas.
+    Returns positions in the gradients' flattened storage, dJ/dθ there, and the number of entries set aside at kinks.
+    Perturbed copies of a replica are evaluated together, as replicas of a pack.
     """
     start, _ = params.layout.slots[name]
     per_replica_size = params[name][0].numel()
@@ -196,9 +198,9 @@ def differences(
     slopes: list[Tensor] = []
     for replica in range(params.flat.shape[0]):
         order = torch.randperm(per_replica_size, generator=generator(replica, "noise", name))[:entries]
-        one = _Perturbed(objective, params, x, y, replica, mode)
+        perturbed = _Perturbed(objective, params, x, y, replica, mode)
         for chunk in torch.split(order, max(1, CHUNK_NUMBERS // (len(STENCIL) * params.layout.size))):
-            slope, crosses = one.slopes(start + chunk, step)
+            slope, crosses = perturbed.slopes(start + chunk, step)
             picks.append(replica * params.layout.n_trained + start + chunk[~crosses])
             slopes.append(slope[~crosses])
     picked = torch.cat(picks)
@@ -208,7 +210,7 @@ def differences(
 
 @dataclass(frozen=True)
 class _Perturbed:
-    """One replica of a pack, to be evaluated at many points near its own."""
+    """A replica of a pack, evaluated at many perturbed copies of its parameters at once."""
 
     objective: Objective
     params: Params
@@ -218,7 +220,7 @@ class _Perturbed:
     mode: Mode
 
     def slopes(self, columns: Tensor, step: float) -> tuple[Tensor, Tensor]:
-        """dJ/dθ at `columns` of the replica's storage, and whether a perturbation crossed a kink."""
+        """Return dJ/dθ at `columns` of the replica's storage, and whether a perturbation crossed a kink."""
         offsets = torch.tensor([offset for offset, _ in STENCIL], dtype=torch.float64)
         weights = torch.tensor([weight for _, weight in STENCIL], dtype=torch.float64)
         copies = len(columns) * len(offsets)
@@ -232,7 +234,7 @@ class _Perturbed:
         return (values.view(-1, len(offsets)) @ weights) / step, moved.view(-1, len(offsets)).any(1)
 
     def _at(self, flat: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """J at each row of parameters, and which smooth piece of each kinked function it lies on."""
+        """Return J at each row of parameters [copies, P], and the smooth piece that each kinked function is on."""
         copies, pick = len(flat), slice(self.replica, self.replica + 1)
         x, y = self.x[pick].expand(copies, -1, -1), self.y[pick].expand(copies, -1, -1)
         objective, mode = self.objective, self.mode

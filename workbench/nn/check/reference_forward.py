@@ -1,7 +1,7 @@
-"""What a net computes, written once more from the textbooks and `torch.nn.functional`, one replica at a time.
+"""Reference forward pass, written again from textbooks and `torch.nn.functional`, one replica at a time.
 
-Nothing here uses what it is held against: activations, losses, layers and architectures each have a second form, by the
-name of the function that makes the first. Inputs are [B, I], parameters are those of one replica by name.
+Nothing here uses the code that it checks: activations, losses, layers and architectures each have a second form, under
+the name of the function that makes the first. Inputs are [B, I]; parameters are those of one replica, by name.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ def _moved(y: Tensor, smoothing: float, classes: int) -> Tensor:
     return (1 - smoothing) * y + smoothing / classes
 
 
-LOSSES: dict[str, Function] = {  # (z, y, h of the output) -> the mean over examples
+LOSSES: dict[str, Function] = {  # (z, y, h) -> mean over examples, h being the output after its activation
     "squared_error": lambda z, y, h: 0.5 * F.mse_loss(h, y, reduction="sum") / len(z),
     "softmax_mse": lambda z, y, h: F.mse_loss(torch.softmax(z, 1), y),
     "binary_nll": lambda z, y, h, smoothing=0.0: (
@@ -65,9 +65,9 @@ OUTPUTS: dict[str, Function] = {  # z -> h, where the loss has no activation for
 
 @dataclass
 class ReferenceNet:
-    """One replica: parameters and buffers by name, its activation, and its norm (``batch``, ``layer``, or empty).
+    """The layers of one replica: parameters and buffers by name, activation, and norm (``batch``, ``layer`` or empty).
 
-    A pass in `training` needs the `key` that its masks are made of. `seen` is what it computed: (name, ``z`` or ``a``).
+    A `training` pass draws dropout masks from `key`. `seen` collects z and a by (name, ``z`` or ``a``).
     """
 
     params: Mapping[str, Tensor]
@@ -79,7 +79,7 @@ class ReferenceNet:
     seen: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
     def affine(self, name: str, x: Tensor) -> Tensor:
-        """W x + b of every example."""
+        """W x + b for every example."""
         self.seen[name, "z"] = F.linear(x, self.params[f"{name}.W"], self.params[f"{name}.b"])
         return self.seen[name, "z"]
 
@@ -89,7 +89,7 @@ class ReferenceNet:
         return self.seen[name, "a"]
 
     def normalized(self, name: str, x: Tensor) -> Tensor:
-        """The norm of the net."""
+        """Apply the net's norm, if it has one."""
         if not self.norm:
             return x
         gamma, beta = self.params[f"{name}.gamma"], self.params[f"{name}.beta"]
@@ -99,14 +99,14 @@ class ReferenceNet:
         return F.batch_norm(x, mean, var, gamma, beta, self.training, eps=self.eps)
 
     def dropped(self, name: str, x: Tensor, rate: float) -> Tensor:
-        """Inverted dropout, whose masks are hashes of key, name and place."""
+        """Inverted dropout, with masks hashed from key, name and position."""
         if not (rate and self.training):
             return x
-        kept: Tensor = x * mask(self.key, name, rate, *x.shape).to(x.dtype)
-        return kept / (1 - rate)
+        masked: Tensor = x * mask(self.key, name, rate, *x.shape).to(x.dtype)
+        return masked / (1 - rate)
 
     def maxout(self, name: str, x: Tensor, units: int) -> Tensor:
-        """The largest of a unit's pieces."""
+        """The maximum over each unit's pieces."""
         pieces = torch.split(self.affine(name, x), units, 1)
         self.seen[name, "a"] = torch.stack(pieces).amax(0)
         return self.seen[name, "a"]
@@ -119,11 +119,11 @@ class ReferenceNet:
 
 
 def mask(key: int, name: str, rate: float, batch: int, units: int) -> Tensor:
-    """Which units of which examples are kept."""
+    """Dropout mask [batch, units]: true for the units that dropout leaves."""
     salt = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
-    own = _lowbias32(key ^ salt)
-    kept = [_lowbias32(_lowbias32(place) ^ own) >= round(rate * 2**32) for place in range(batch * units)]
-    return torch.tensor(kept).view(batch, units)
+    salted = _lowbias32(key ^ salt)
+    left = [_lowbias32(_lowbias32(position) ^ salted) >= round(rate * 2**32) for position in range(batch * units)]
+    return torch.tensor(left).view(batch, units)
 
 
 def _lowbias32(x: int) -> int:
@@ -202,7 +202,7 @@ ARCHITECTURES: dict[str, Callable[..., Tensor]] = {
 
 
 def autoencoded(net: ReferenceNet, x: Tensor, number: int) -> Tensor:
-    """What the auto-encoder of one layer gives back: by weights of its own, or by the encoder's."""
+    """Reconstruction by the auto-encoder of layer `number`, with its own decoder weights or tied ones."""
     name = f"l{number}"
     a = net.units(name, net.normalized(name, net.affine(name, x)))
     if f"d{number}.W" in net.params:
@@ -213,8 +213,8 @@ def autoencoded(net: ReferenceNet, x: Tensor, number: int) -> Tensor:
 NORMS = {"none": "", "batch_norm": "batch", "layer_norm": "layer"}
 
 
-def own(kind: str, table: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
-    """The second form of what a node makes, from a table, with the node's values; None for a function of the user's."""
+def second_form(kind: str, table: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+    """Look up the second form of a config node in a table, with the node's values; None for a user's function."""
     module, _, name = str(node["_target_"]).rpartition(".")
     if not module.startswith(f"workbench.nn.{kind}") or name not in table:
         return None

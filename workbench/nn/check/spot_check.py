@@ -1,16 +1,16 @@
-"""The spot check: is what a trained net learned by its own gradient? Against autograd, wherever rounding has no say.
+"""Spot check of a trained net's hand-written derivatives against autograd, where rounding does not decide.
 
-| what | where | error |
+| derivative | compared at | error |
 |---|---|---|
-| f' of each layer of units | at the net's own z, and over a spread of others | per z |
-| delta of the loss | at the net's own outputs, and at others up to 30 times a normal's | per example |
-| dJ/dparams | at random weights of usual size, and at the net's own, scaled to this | per parameter and replica |
+| f' of each layer of units | the net's own z, and a grid | per z |
+| delta of the loss | the net's own outputs, and normal draws with standard deviations 1, 5 and 30 | per example |
+| dJ/dparams | random weights of usual size, and the net's own, scaled to it | per parameter and replica |
 
-A saturated, dead, fitted or huge net has gradients of nothing but rounding, which would disagree without a mistake. So
-f' and delta, which no weight can scale, are compared at the net's own z; the whole backward pass, which is right or
-wrong at any weights, is compared where it is well conditioned, with every second target that of another example. Noise
-on inputs and parameters keeps z off kinks, where autograd may take another side. An error is |hand - autograd| over the
-larger of both; absolute differences of `ROUNDING` times the size of what is computed with are forgiven.
+The gradients of a saturated, dead, fitted or huge net may consist of rounding, and would disagree without a mistake. So
+f' and delta, which do not depend on the size of weights, are compared at the net's own z; the whole backward pass,
+which is right or wrong at any weights, is compared where it is well conditioned, with every second target taken from
+another example. Noise on inputs and parameters keeps z off kinks, where autograd may take the other side. An error is
+|hand - autograd| over the larger of both, with a floor of `ROUNDING` times the magnitude of the operands.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,11 +29,11 @@ from workbench.nn.losses import Loss
 from workbench.nn.objective import Objective
 from workbench.nn.params import WEIGHT_SUFFIX, Params
 
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2}  # the second for nets too large for the first
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2}  # float32 is for nets too large for float64
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5}
-USUAL = (0.3, 3.0)  # std of z, for inputs of variance 1, that own weights are scaled into
+USUAL = (0.3, 3.0)  # std of z, for inputs of variance 1, into which the net's weights are scaled
 NOISE = 1e-6
-OWN_Z = 256  # of a layer and replica
+OWN_Z = 256  # of the net's own z, compared per layer and replica
 FAR = (12.7, 20.3, 33.1, 100.7)
 GRID = torch.cat([torch.linspace(-9.97, 9.96, 401), torch.tensor([*FAR, *(-z for z in FAR)])]).double()
 SPREADS = (1.0, 5.0, 30.0)
@@ -41,7 +41,7 @@ SPREADS = (1.0, 5.0, 30.0)
 
 @dataclass(frozen=True)
 class Deviation:
-    """What is not the derivative that it stands for, in words, and by how much it is off."""
+    """A derivative that disagrees with autograd: `what` names it and the point, `error` is relative."""
 
     what: str
     error: float
@@ -58,22 +58,22 @@ class Point:
     mode: Mode
 
     def at(self, flat: Tensor) -> "Point":
-        """The same batch at other parameters."""
+        """Evaluate the same batch at other parameters `flat` [R, P]."""
         return Point(self.objective, self.params.with_flat(flat), self.x, self.y, self.mode)
 
 
 def deviations(point: Point) -> tuple[list[Deviation], float]:
-    """All that deviates by more than `TOLERANCE`, the parts before the whole, and the largest error of all."""
+    """Return the deviations above `TOLERANCE`, f' and delta before whole gradients, and the largest error measured."""
     stream = generator(0, "noise", "spot check")
     near = _shaken(point)
-    found = [*_units(near), *_outputs(near, stream)]
-    found += _gradients([near.at(_usual(near.params)), near.at(_random(near.params, stream))])
-    worst = max((one.error for one in found), default=0.0)
-    return [one for one in found if not one.error < TOLERANCE[point.x.dtype]], worst
+    measured = [*_units(near), *_outputs(near, stream)]
+    measured += _gradients([near.at(_usual(near.params)), near.at(_random(near.params, stream))])
+    worst = max((deviation.error for deviation in measured), default=0.0)
+    return [deviation for deviation in measured if not deviation.error < TOLERANCE[point.x.dtype]], worst
 
 
 def off_kinks(point: Point) -> Point:
-    """The point with noise on inputs and trained parameters, so that no z lies on a kink."""
+    """Add noise to inputs and trained parameters, so that no z lies on a kink."""
     stream = generator(0, "noise", "off kinks")
     flat = point.params.flat.clone()
     trained = flat[:, : point.params.layout.n_trained]
@@ -83,7 +83,7 @@ def off_kinks(point: Point) -> Point:
 
 
 def _shaken(point: Point) -> Point:
-    """The point off kinks, with inputs of a usual size, and every second example with another's target."""
+    """Move the point off kinks, scale inputs to variance 1 at most, and roll the targets of every second example."""
     flat = point.params.flat.nan_to_num(0.0, 1e6, -1e6)
     spread = point.x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1.0)
     odd = torch.arange(point.x.shape[1]).view(1, -1, 1) % 2 == 1
@@ -92,28 +92,28 @@ def _shaken(point: Point) -> Point:
 
 
 def _usual(params: Params) -> Tensor:
-    """The parameters with the weights of each layer scaled into `USUAL`, and all else that is trained cut to it."""
-    own = params.with_flat(params.flat.clone())
+    """Scale each layer's weights into `USUAL`, and scale other trained parameters down to its upper end."""
+    scaled = params.with_flat(params.flat.clone())
     for name in params.layout.shapes:
-        value = own[name].flatten(1)
+        value = scaled[name].flatten(1)
         weights = name.endswith(WEIGHT_SUFFIX)
-        size = value.square().mean(1).mul(own[name].shape[-1]).sqrt() if weights else value.abs().amax(1)
+        size = value.square().mean(1).mul(scaled[name].shape[-1]).sqrt() if weights else value.abs().amax(1)
         least, most = USUAL
         raised = (least / size).clamp(min=1.0) if weights else torch.ones_like(size)
         value.mul_((most / size).clamp(max=1.0).mul(raised).nan_to_num(1.0, 1.0).unsqueeze(1))
-    return own.flat
+    return scaled.flat
 
 
 def _random(params: Params, stream: torch.Generator) -> Tensor:
-    """Weights that keep the variance of their inputs, all else near its usual start; buffers as they are."""
-    own = params.with_flat(params.flat.clone())
+    """Draw weights that preserve variance, and other trained parameters near their usual start; buffers stay."""
+    drawn = params.with_flat(params.flat.clone())
     for name in params.layout.shapes:
-        noise = _normal(own[name], stream)
+        noise = _normal(drawn[name], stream)
         if name.endswith(WEIGHT_SUFFIX):
-            own[name].copy_(noise / sqrt(own[name].shape[-1]))
+            drawn[name].copy_(noise / sqrt(drawn[name].shape[-1]))
         else:
-            own[name].copy_(0.3 * noise + (1.0 if name.endswith(".gamma") else 0.0))
-    return own.flat
+            drawn[name].copy_(0.3 * noise + (1.0 if name.endswith(".gamma") else 0.0))
+    return drawn.flat
 
 
 def _normal(like: Tensor, stream: torch.Generator) -> Tensor:
@@ -121,34 +121,34 @@ def _normal(like: Tensor, stream: torch.Generator) -> Tensor:
 
 
 def _units(point: Point) -> Iterator[Deviation]:
-    """f' of every activation that layers of units have, at the z of all of these."""
+    """Compare f' of each distinct activation at the z of all layers that use it, and over GRID."""
     _, tape = point.objective.model.forward(point.params, point.x, point.mode)
     alike: dict[int, list[UnitTape]] = {}
     for units in point.objective.model.units(tape):
         alike.setdefault(id(units.activation), []).append(units)
     for layers in alike.values():
         activation, constants = layers[0].activation, layers[0].constants
-        z = torch.cat([*map(_own, layers), GRID.to(point.x.dtype).expand(len(point.x), -1)], 1).unsqueeze(1)
+        z = torch.cat([*map(_sampled, layers), GRID.to(point.x.dtype).expand(len(point.x), -1)], 1).unsqueeze(1)
         hand = activation.derivative(z.clone(), activation.forward(z.clone(), *constants), *constants)
         auto, a = _slope(activation, z, constants)
         error = _errors(hand, auto, (1 + a.abs()) * (1 + z.abs()))
-        error[..., -len(GRID) :].masked_fill_(~hand[..., -len(GRID) :].isfinite(), 0.0)  # f' need not reach so far
+        error[..., -len(GRID) :].masked_fill_(~hand[..., -len(GRID) :].isfinite(), 0.0)  # f' may overflow far out
         for kink in activation.kinks:
             error.masked_fill_((z - kink).abs() < NOISE, 0.0)
-        near = torch.where(error >= error.max() / 2, z.abs(), torch.inf)  # of the worst, the easiest to look up
-        place, names = int(near.argmin()), ", ".join(one.name for one in layers[:3]) + ", ..." * (len(layers) > 3)
-        by = f"{_number(hand, place)} by its derivative, {_number(auto, place)} by autograd"
-        yield Deviation(f"f'(z) of the units of {names} at z = {_number(z, place)}: {by}", _number_of(error, place))
+        near = torch.where(error >= error.max() / 2, z.abs(), torch.inf)  # among the worst, the smallest z is reported
+        index, names = int(near.argmin()), ", ".join(tape.name for tape in layers[:3]) + ", ..." * (len(layers) > 3)
+        by = f"{_number(hand, index)} by its derivative, {_number(auto, index)} by autograd"
+        yield Deviation(f"f'(z) of the units of {names} at z = {_number(z, index)}: {by}", _number_of(error, index))
 
 
-def _own(units: UnitTape) -> Tensor:
-    """[R, Z]: of a layer's own z an even choice."""
-    own = units.z.flatten(1)
-    return own[:, :: max(1, own.shape[1] // OWN_Z)].nan_to_num(0.0, 1e6, -1e6)
+def _sampled(units: UnitTape) -> Tensor:
+    """Take about OWN_Z evenly spaced entries of a layer's z: [R, Z]."""
+    z = units.z.flatten(1)
+    return z[:, :: max(1, z.shape[1] // OWN_Z)].nan_to_num(0.0, 1e6, -1e6)
 
 
 def _slope(activation: Activation, z: Tensor, constants: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """f'(z) by autograd, and f(z)."""
+    """Return f'(z) by autograd, and f(z)."""
     leaf = z.clone().requires_grad_()
     with torch.enable_grad():
         a = activation.forward(leaf.clone(), *constants)
@@ -157,19 +157,19 @@ def _slope(activation: Activation, z: Tensor, constants: Sequence[Tensor]) -> tu
 
 
 def _outputs(point: Point, stream: torch.Generator) -> Iterator[Deviation]:
-    """delta of the loss."""
+    """Compare delta of the loss at the net's outputs, and at normal draws with the standard deviations SPREADS."""
     loss, y = point.objective.loss, point.y
-    own = point.objective.model.forward(point.params, point.x, point.mode)[0].nan_to_num(0.0, 1e6, -1e6)
-    z = torch.cat([own, *(spread * _normal(own, stream) for spread in SPREADS)], 1)
+    outputs = point.objective.model.forward(point.params, point.x, point.mode)[0].nan_to_num(0.0, 1e6, -1e6)
+    z = torch.cat([outputs, *(spread * _normal(outputs, stream) for spread in SPREADS)], 1)
     targets = torch.cat([y] * (1 + len(SPREADS)), 1)
     examples = z.shape[1]
     hand, auto = loss.delta(z.clone(), targets) * examples, _delta(loss, z, targets) * examples
     size = 1 + z.abs().amax(2) + targets.abs().amax(2)
     error = _errors(hand, auto, size, over=2)
-    place = int(error.argmax())
-    row = z.flatten(0, 1)[place, :3].tolist()
+    index = int(error.argmax())
+    row = z.flatten(0, 1)[index, :3].tolist()
     at = ", ".join(f"{value:.4g}" for value in row) + (", ..." if z.shape[2] > 3 else "")
-    yield Deviation(f"delta of the loss at z = ({at})", _number_of(error, place))
+    yield Deviation(f"delta of the loss at z = ({at})", _number_of(error, index))
 
 
 def _delta(loss: Loss, z: Outputs, y: Outputs) -> Tensor:
@@ -180,7 +180,7 @@ def _delta(loss: Loss, z: Outputs, y: Outputs) -> Tensor:
 
 
 def _gradients(points: Sequence[Point]) -> Iterator[Deviation]:
-    """dJ/dparams, for each parameter the worst point and replica."""
+    """Compare dJ/dparams; yields each parameter's largest error over points and replicas."""
     worst: dict[str, float] = {}
     for point in points:
         problem = point.objective, point.params, point.x, point.y, point.mode
@@ -195,9 +195,10 @@ def _gradients(points: Sequence[Point]) -> Iterator[Deviation]:
 
 
 def _errors(hand: Tensor, auto: Tensor, size: Tensor, over: int | None = None) -> Tensor:
-    """Errors entry by entry, or of norms over an axis; `size` is that of what they are computed with.
+    """Compute relative errors, entry by entry, or of norms over the axis `over`.
 
-    0 where autograd has no number, infinite where the hand-written gradient alone has none.
+    `size` is the magnitude of the numbers computed with, to which rounding is proportional. The error is 0 where
+    autograd's gradient is not finite, and infinite where only the hand-written one is not.
     """
     off, scales = hand - auto, (hand, auto)
     if over is None:
@@ -210,9 +211,9 @@ def _errors(hand: Tensor, auto: Tensor, size: Tensor, over: int | None = None) -
     return torch.where(known, error.nan_to_num(torch.inf, torch.inf), 0.0)
 
 
-def _number(values: Tensor, place: int) -> str:
-    return f"{_number_of(values, place):.6g}"
+def _number(values: Tensor, index: int) -> str:
+    return f"{_number_of(values, index):.6g}"
 
 
-def _number_of(values: Tensor, place: int) -> float:
-    return float(values.flatten()[place])
+def _number_of(values: Tensor, index: int) -> float:
+    return float(values.flatten()[index])

@@ -20,7 +20,7 @@ from workbench.nn.params import Params
 
 
 class Applied(nn.Module):
-    """A function of tensors as a module."""
+    """A module that applies a function to its input and to the outputs of inner modules."""
 
     def __init__(self, function: Callable[..., Tensor], *inner: nn.Module) -> None:
         super().__init__()
@@ -28,15 +28,15 @@ class Applied(nn.Module):
         self.inner = nn.ModuleList(inner)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The function of the input and of what the inner modules make of it."""
+        """Apply the function to x and to each inner module's output for x."""
         return self.function(x, *(module(x) for module in self.inner))
 
 
 @singledispatch
 def twin(layer: Layer) -> nn.Module:
-    """A module [B, I] -> [B, O] with parameters of its own; Dropout draws other masks.
+    """Make a torch module [B, I] -> [B, O] of a layer, with its own parameters; dropout draws other masks.
 
-    Raises TypeError for a layer without twin.
+    Raises TypeError for a layer that has no twin.
     """
     raise TypeError(
         f"twin: no torch module for {type(layer).__name__}; register one in workbench/nn/check/torch_twin.py"
@@ -45,7 +45,7 @@ def twin(layer: Layer) -> nn.Module:
 
 @twin.register
 def _(layer: Model) -> nn.Module:
-    return nn.Sequential(*(twin(one) for one in layer.layers))
+    return nn.Sequential(*(twin(inner) for inner in layer.layers))
 
 
 @twin.register
@@ -93,7 +93,7 @@ def _(layer: Highway) -> nn.Module:
 
 
 def copy_into(module: nn.Module, params: Params, replica: int) -> None:
-    """Give the twin one replica's parameters; both list them in the order of the layers."""
+    """Copy one replica's parameters into its twin; both list them in the order of the layers."""
     with torch.no_grad():
         for name, parameter in zip(params.layout.shapes, module.parameters(), strict=True):
             parameter.copy_(params[name][replica])

@@ -1,1 +1,1 @@
-"""Layers, one kind per file; `base` says what a layer is."""
+"""Layers, one kind per file; `base` defines the interface."""

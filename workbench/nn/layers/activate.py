@@ -23,7 +23,7 @@ class ActivateTape(NamedTuple):
 
 @dataclass(frozen=True)
 class Activate(Layer):
-    """Applies one activation to every unit of the layer called `name`."""
+    """Apply one activation to every unit of the layer called `name`."""
 
     name: str
     activation: Activation

@@ -1,4 +1,4 @@
-"""What a layer is: a frozen record of sizes with pure functions of (params, input), no tensor of its own."""
+"""The interface of layers: frozen records of sizes with pure functions of (params, input), which hold no tensors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme
 
 Arrays = Mapping[str, Tensor]
-Tape = Any  # what the layer's own backward reads; only that layer knows its type
+Tape = Any  # intermediate values for the layer's own backward; each kind of layer has its type
 
 
 class Mode(NamedTuple):
-    """How a forward pass is meant. `keys` [R] choose the noise of a training pass, one key per replica and step."""
+    """Mode of a forward pass: training or evaluation; `keys` [R] seed a training pass's noise by replica and step."""
 
     training: bool = False
     keys: Keys | None = None
@@ -28,7 +28,7 @@ EVALUATION = Mode()
 
 @dataclass(frozen=True)
 class UnitTape:
-    """What one layer of units did with one batch: z [R, B, U], a [R, B, U], and its activation's constants."""
+    """Values of a layer of units on a batch: z [R, B, U], a = f(z) [R, B, U], and the activation's constants."""
 
     name: str
     activation: Activation
@@ -43,9 +43,9 @@ class UnitTape:
 
 @dataclass
 class Recorder:
-    """What diagnostics read of one pass: the model's tape, its output z, and delta = dC/dz [R, B, U] by layer.
+    """Record of one pass for diagnostics: the model's tape, its output z, and delta = dC/dz [R, B, U] by layer.
 
-    A backward pass that gets a recorder overwrites none of the tensors that it records.
+    A backward pass with a recorder does not overwrite the tensors it records.
     """
 
     tape: Tape = None
@@ -53,7 +53,7 @@ class Recorder:
     deltas: dict[str, Tensor] = field(default_factory=dict)
 
     def add_delta(self, name: str, delta: Tensor, of_units: bool = True) -> None:
-        """Record a layer's delta: that of its units where it has any, else that of its product."""
+        """Record a layer's delta; the delta of units replaces that of a product."""
         if of_units or name not in self.deltas:
             self.deltas[name] = delta
 
@@ -61,14 +61,14 @@ class Recorder:
 class Layer(ABC):
     """A differentiable map [R, B, I] -> [R, B, O].
 
-    A layer must define `forward` and `backward`, and whatever else applies to it. A composite layer also names its
-    `children` and says in `child_tapes` which part of its tape belongs to which child; what it does not define itself
-    is then collected from the children.
+    A layer must define `forward` and `backward`, and the other methods that apply to it. A composite layer also lists
+    its `children` and, in `child_tapes`, the part of its tape that belongs to each; methods it does not define then
+    collect from the children.
     """
 
     @property
     def children(self) -> "tuple[Layer, ...]":
-        """The layers inside this one, in forward order."""
+        """Layers inside this one, in forward order."""
         return ()
 
     def child_tapes(self, tape: Tape) -> tuple[Tape, ...]:
@@ -76,22 +76,25 @@ class Layer(ABC):
         return ()
 
     def with_tapes(self, tape: Tape) -> "Iterator[tuple[Layer, Tape]]":
-        """Each child with its tape."""
+        """Pair each child with its tape."""
         return zip(self.children, self.child_tapes(tape), strict=True)
 
     @property
     def is_noisy(self) -> bool:
-        """Whether a training pass draws noise, and so needs `Mode.keys`."""
+        """Whether a training pass draws noise, which requires `Mode.keys`."""
         return any(child.is_noisy for child in self.children)
 
     @property
     def least_batch(self) -> int:
-        """The number of examples that a training pass needs."""
+        """Least number of examples in a batch of a training pass."""
         return max((child.least_batch for child in self.children), default=1)
 
     @abstractmethod
     def forward(self, params: Arrays, x: Tensor, mode: Mode = EVALUATION) -> tuple[Tensor, Tape]:
-        """Output and the tape that backward reads."""
+        """Return the output and the tape for `backward`.
+
+        Raises ShapeError where the input's shape, the batch size or `mode` does not suit the layer.
+        """
 
     @abstractmethod
     def backward(
@@ -109,11 +112,14 @@ class Layer(ABC):
         """
 
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        """One replica's parameters by name, float64 on the CPU, without axis R."""
+        """Draw a replica's parameters by name, float64 on the CPU, without axis R.
+
+        Raises ConfigError where two layers share a parameter's name.
+        """
         return merge([child.init(seed, scheme) for child in self.children])
 
     def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
-        """Per-replica state that is not trained, by name, float64 on the CPU, without axis R."""
+        """Make a replica's state that is not trained, by name, float64 on the CPU, without axis R."""
         return merge([child.buffers(scheme) for child in self.children])
 
     def absorb(self, params: Arrays, tape: Tape) -> None:
@@ -122,35 +128,35 @@ class Layer(ABC):
             child.absorb(params, child_tape)
 
     def units(self, tape: Tape) -> Iterator[UnitTape]:
-        """The layers of units in here that have an activation, for diagnostics."""
+        """Yield the tapes of all layers of units with an activation, for diagnostics."""
         for child, child_tape in self.with_tapes(tape):
             yield from child.units(child_tape)
 
     def activity(self, tape: Tape) -> Iterator[tuple[str, Units, Units]]:
-        """(name, z, a) of each layer of units, for diagnostics."""
+        """Yield (name, z, a) of each layer of units, for diagnostics."""
         if not self.children:
             yield from ((units.name, units.z, units.a) for units in self.units(tape))
         for child, child_tape in self.with_tapes(tape):
             yield from child.activity(child_tape)
 
     def choices(self, tape: Tape) -> Iterator[Tensor]:
-        """Integers that change where the layer crosses from one smooth piece to another, for gradient checks."""
+        """Yield integers that identify the smooth piece each unit is on, for gradient checks: they change at kinks."""
         for child, child_tape in self.with_tapes(tape):
             yield from child.choices(child_tape)
 
     def preactivations(self, tape: Tape) -> Iterator[tuple[str, Tensor]]:
-        """(name of a weight, its product z [R, B, O] with the bias), for initialization by data."""
+        """Yield (name of a weight, its product z [R, B, O] with the bias), for initialization by data."""
         for child, child_tape in self.with_tapes(tape):
             yield from child.preactivations(child_tape)
 
     def products(self) -> Iterator[tuple[int, int]]:
-        """(fan_out, fan_in) of each matrix product, for estimates of work and memory."""
+        """Yield (fan_out, fan_in) of each matrix product, for estimates of work and memory."""
         for child in self.children:
             yield from child.products()
 
 
 def merge(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Parameters of several layers as one dict; ConfigError if a name comes twice."""
+    """Merge the parameters of several layers; raises ConfigError where two share a name."""
     union: dict[str, Tensor] = {}
     for part in parts:
         if twice := union.keys() & part.keys():

@@ -2,8 +2,8 @@
 
     m = mean_B x        v = mean_B (x - m)²        n = (x - m)/√(v + eps)        out = gamma n + beta
 
-A training pass uses the batch's own m and v; evaluation uses running averages, which every training pass moves by
-`momentum` toward its own (with the variance's unbiased estimate). With grad = dC/dout and the means over B:
+A training pass uses the batch's m and v; evaluation uses running averages, which every training pass moves toward its
+own by the factor `momentum` (with the variance's unbiased estimate). With grad = dC/dout and the means over B:
 
     dgamma = Σ_B grad n        dbeta = Σ_B grad
     grad_in = gamma/√(v + eps) · (grad - mean_B grad - n mean_B(grad n))        training, their section 3
@@ -36,7 +36,7 @@ class BatchNormTape(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    """`units` inputs, each normalized over the batch."""
+    """Normalize each of `units_in` inputs over the batch."""
 
     name: str
     units_in: int
@@ -103,5 +103,5 @@ class BatchNorm(Layer):
 
 
 def batch_norm(momentum: Fraction = 0.1, eps: Positive = 1e-5) -> Norm:
-    """Normalization of each unit over the batch; a batch of one example has no variance."""
+    """Normalization of each unit over the batch; training batches need two examples or more."""
     return Norm(lambda name, units: BatchNorm(name, units, momentum, eps))

@@ -4,8 +4,8 @@ W is [R, O, I], b is [R, O]. With delta = dC/dz [R, B, O]:
 
     dW = deltaᵀ x        db = sum over B of delta        grad_in = delta W
 
-which are the lecture's delta⁽ˡ⁺¹⁾(a⁽ˡ⁾)ᵀ, delta⁽ˡ⁺¹⁾ and (W⁽ˡ⁾)ᵀdelta⁽ˡ⁺¹⁾ ("Backpropagation Algorithm"), with examples
-in rows. The 1/m of the lecture is inside the loss's delta.
+These are the lecture's delta⁽ˡ⁺¹⁾(a⁽ˡ⁾)ᵀ, delta⁽ˡ⁺¹⁾ and (W⁽ˡ⁾)ᵀdelta⁽ˡ⁺¹⁾ ("Backpropagation Algorithm"), with examples
+in rows. The lecture's 1/m is part of the loss's delta.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 from workbench.nn.products import product, product_into
 
-NARROW = 16  # outputs: fewer do not fill a vector register, so that the examples lie along it
-COPIED = 2**13  # weights: for fewer, torch's loop over replicas that writes in their place is dearer than a copy
+NARROW = 16  # fewer outputs do not fill a vector register, so the product is transposed to put examples along it
+COPIED = 2**13  # for fewer weights, a batched product and a copy are faster than torch's loop that writes in place
 
 
 class DenseTape(NamedTuple):
@@ -35,7 +35,7 @@ class DenseTape(NamedTuple):
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """`name` is the layer's, ``l1`` for the first: its W is the lecture's W⁽¹⁾."""
+    """Affine layer from `fan_in` to `fan_out` units, called ``l1`` where its W is the lecture's W⁽¹⁾."""
 
     name: str
     fan_in: int

@@ -1,7 +1,7 @@
 """Dropout (Srivastava et al. 2014), inverted: in training each number is 0 with probability `rate`, else x/(1 - rate).
 
-The mask of an example's unit is a hash of the replica's key, the layer's name and the position: a replica draws the
-same masks alone, in any pack and on any device, and no generator's state is moved.
+The mask of an example's unit is a hash of the replica's key, the layer's name and the position, so that a replica draws
+the same masks alone, in any pack and on any device, and no generator has a state.
 """
 
 from dataclasses import dataclass
@@ -20,28 +20,28 @@ GOLDEN = 0x9E3779B9  # an odd number near 2³²/φ spreads consecutive steps
 
 
 def scramble(x: Tensor) -> Tensor:
-    """A 32-bit hash of integers below 2³² (Wellons's lowbias32: xorshifts and multiplications), in place."""
+    """Hash integers below 2³² to 32 bits in place (Wellons's lowbias32: xorshifts and multiplications)."""
     x.bitwise_xor_(x >> 16).mul_(0x7FEB352D).bitwise_and_(WORD - 1)
     x.bitwise_xor_(x >> 15).mul_(0x846CA68B).bitwise_and_(WORD - 1)
     return x.bitwise_xor_(x >> 16)
 
 
 def step_keys(keys: Keys, step: int | Int64[Tensor, ""]) -> Keys:
-    """Each replica's key for one step, from its own key."""
+    """Derive the keys [R] of one step from the replicas' keys [R]."""
     return scramble(keys.add(step * GOLDEN).bitwise_and_(WORD - 1))
 
 
 def words(keys: Keys, name: str, batch: int, units: int) -> Int64[Tensor, "R B U"]:
-    """Uniform integers below 2³² that depend on the replica's key, the name and the position."""
+    """Hash the replica's key, the name and each position to uniform integers below 2³²."""
     salt = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
-    own = scramble(keys.bitwise_xor(salt).bitwise_and_(WORD - 1)).view(-1, 1, 1)
-    place = torch.arange(batch * units, device=keys.device).view(1, batch, units)
-    return scramble(scramble(place.clone()).bitwise_xor(own))
+    salted = scramble(keys.bitwise_xor(salt).bitwise_and_(WORD - 1)).view(-1, 1, 1)
+    position = torch.arange(batch * units, device=keys.device).view(1, batch, units)
+    return scramble(scramble(position.clone()).bitwise_xor(salted))
 
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Zeros a share `rate` of its inputs in training, and does nothing in evaluation."""
+    """Set a share `rate` of the inputs to 0 in training; the identity in evaluation."""
 
     name: str
     rate: float
@@ -57,8 +57,8 @@ class Dropout(Layer):
             raise ShapeError(
                 f"Dropout {self.name!r}: a training pass needs Mode.keys [R], got None; give one per replica"
             )
-        kept = words(mode.keys, self.name, x.shape[1], x.shape[2]) >= round(self.rate * WORD)
-        factor = kept.to(x.dtype).mul_(1 / (1 - self.rate))
+        mask = words(mode.keys, self.name, x.shape[1], x.shape[2]) >= round(self.rate * WORD)
+        factor = mask.to(x.dtype).mul_(1 / (1 - self.rate))
         return x * factor, factor
 
     def backward(

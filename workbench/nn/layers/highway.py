@@ -24,7 +24,7 @@ from workbench.nn.layers.dense import Dense, DenseTape
 
 
 class HighwayTape(NamedTuple):
-    """The tapes of the two products and of H, the gate T, and H - x."""
+    """Tapes of both products and of H's units, the gate T, and H - x."""
 
     transform: DenseTape
     units: ActivateTape
@@ -35,7 +35,7 @@ class HighwayTape(NamedTuple):
 
 @dataclass(frozen=True)
 class Highway(Layer):
-    """`width` units in and out; `gate_bias` below 0 lets the input pass at first."""
+    """Highway layer of `width` units in and out; with `gate_bias` below 0 it starts near the identity."""
 
     name: str
     width: int
@@ -44,17 +44,17 @@ class Highway(Layer):
 
     @property
     def transform(self) -> Dense:
-        """The product of H."""
+        """Affine layer of H."""
         return Dense(self.name, self.width, self.width)
 
     @property
     def gate(self) -> Dense:
-        """The product of T."""
+        """Affine layer of T."""
         return Dense(f"{self.name}.gate", self.width, self.width)
 
     @property
     def activate(self) -> Activate:
-        """The units of H."""
+        """Units of H."""
         return Activate(self.name, self.activation)
 
     @property

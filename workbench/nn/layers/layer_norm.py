@@ -1,4 +1,4 @@
-"""Layer normalization (Ba et al. 2016): each example over its units, then gamma and beta; the same in evaluation.
+"""Layer normalization (Ba et al. 2016): each example over its units, then gamma and beta, also in evaluation.
 
     m = mean_U x        v = mean_U (x - m)²        n = (x - m)/√(v + eps)        out = gamma n + beta
 
@@ -30,7 +30,7 @@ class LayerNormTape(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    """`units_in` inputs, normalized together."""
+    """Normalize each example over its `units_in` inputs."""
 
     name: str
     units_in: int

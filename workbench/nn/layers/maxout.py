@@ -1,7 +1,7 @@
 """Maxout units (Goodfellow et al. 2013; the lecture's "ReLU and Generalizations"): a_u = max over p of z_pu.
 
-Each unit has P affine pieces z_p = x W_pᵀ + b_p; W is [R, P·O, I] and b [R, P·O], piece by piece. Of grad = dC/da, the
-winning piece receives all, the first one in a tie:
+Each unit has P affine pieces z_p = x W_pᵀ + b_p; W is [R, P·O, I] and b [R, P·O], piece by piece. The whole gradient
+grad = dC/da goes to the largest piece, to the first one in a tie:
 
     delta_pu = grad_u if p = argmax_p z_pu else 0        dW, db, grad_in as in Dense
 """
@@ -22,7 +22,7 @@ from workbench.nn.layers.dense import Dense, DenseTape
 
 
 class MaxoutTape(NamedTuple):
-    """The affine map's tape, each unit's winning piece, and that piece's value."""
+    """Tape of the affine map, each unit's largest piece by number, and that piece's value."""
 
     affine: DenseTape
     winner: Int64[Tensor, "R B 1 O"]
@@ -31,7 +31,7 @@ class MaxoutTape(NamedTuple):
 
 @dataclass(frozen=True)
 class Maxout(Layer):
-    """`fan_out` units of `pieces` affine pieces each."""
+    """Layer of `fan_out` maxout units with `pieces` affine pieces each."""
 
     name: str
     fan_in: int
@@ -40,11 +40,11 @@ class Maxout(Layer):
 
     @property
     def affine(self) -> Dense:
-        """All pieces as one product."""
+        """Affine layer that computes all pieces at once."""
         return Dense(self.name, self.fan_in, self.pieces * self.fan_out)
 
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        """Every piece is drawn like a layer of its own."""
+        """Draw each piece as a layer from `fan_in` to `fan_out` units."""
         w_name, b_name = f"{self.name}.W", f"{self.name}.b"
         streams = generator(seed, "weights", w_name), generator(seed, "weights", b_name)
         drawn = [scheme.sample(*streams, self.fan_out, self.fan_in) for _ in range(self.pieces)]

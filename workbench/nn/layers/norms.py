@@ -1,4 +1,4 @@
-"""What normalizations share: the choice of one, and the gain gamma and shift beta that follow it."""
+"""Shared parts of normalizations: the option of a model's norm, and the gain gamma and shift beta."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from workbench.nn.layers.base import Arrays, Layer
 
 @dataclass(frozen=True)
 class Norm:
-    """A kind of normalization: `make` (name, units) gives its layers."""
+    """A kind of normalization: `make` (name, units) makes its layer; None for no normalization."""
 
     make: Callable[[str, int], Layer] | None
 
     def layers(self, name: str, units: int) -> list[Layer]:
-        """The layer of this kind, or none."""
+        """Make the layer, as a list that is empty for no normalization."""
         return [] if self.make is None else [self.make(name, units)]
 
 
@@ -27,7 +27,7 @@ def none() -> Norm:
 
 
 def affine_init(name: str, units: int) -> dict[str, Tensor]:
-    """gamma = 1, beta = 0."""
+    """Make the initial gamma = 1 and beta = 0, each [units] in float64."""
     return {
         f"{name}.gamma": torch.ones(units, dtype=torch.float64),
         f"{name}.beta": torch.zeros(units, dtype=torch.float64),

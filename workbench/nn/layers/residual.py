@@ -2,7 +2,7 @@
 
     grad_in = grad + F'(x)ᵀ (scale grad)
 
-A normalization before F makes it pre-norm, one after the sum post-norm; both are layers beside or inside this one.
+A normalization before F makes it pre-norm, one after the sum post-norm; both are separate layers.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
 
 @dataclass(frozen=True)
 class Residual(Layer):
-    """The identity beside `inner`, whose output must have the shape of its input."""
+    """Add `scale` times the output of `inner` to its input; both must have the same shape."""
 
     inner: Layer
     scale: float = 1.0
@@ -33,7 +33,7 @@ class Residual(Layer):
         out, tape = self.inner.forward(params, x, mode)
         if out.shape != x.shape:
             raise ShapeError(
-                f"Residual: what it surrounds must keep the shape {list(x.shape)}, got {list(out.shape)}; "
+                f"Residual: inner layers must preserve the shape {list(x.shape)}, got {list(out.shape)}; "
                 "give its last layer as many units as its first has inputs"
             )
         return torch.add(x, out, alpha=self.scale), tape

@@ -2,7 +2,7 @@
 
 With delta = dC/dr [R, B, I]:
 
-    dc = sum over B of delta        da = delta Wᵀ        dW = aᵀ delta + what da gives to W through the encoder
+    dc = sum over B of delta        da = delta Wᵀ        dW = aᵀ delta + dW of the encoder, from da
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from workbench.nn.products import product
 
 
 class TiedTape(NamedTuple):
-    """The encoder's own tape and the code a."""
+    """Tape of the encoder, and the code a."""
 
     encoder: Any
     a: Units
@@ -29,7 +29,7 @@ class TiedTape(NamedTuple):
 
 @dataclass(frozen=True)
 class Tied(Layer):
-    """`encoder` begins with the affine layer `dense`, whose W decodes too; the decoder called `name` adds its own c."""
+    """Auto-encoder whose `encoder` begins with `dense`; the decoder, called `name`, uses the same W and its own c."""
 
     name: str
     encoder: Layer
