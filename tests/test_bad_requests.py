@@ -82,7 +82,14 @@ def test_wrong_request_is_one_message(cli: Cli, folder: Path, words: str) -> Non
     assert "HYDRA_FULL_ERROR" not in answer.err
     assert "Traceback" not in answer.err
     assert [file for file in folder.rglob("*") if file.is_file()] == []
-    assert_advice_works(cli, ["train", *options, *rest], answer.err, words in ONLY_THE_USER_KNOWS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", WRONG, ids=[words[:40] for words in WRONG])
+def test_way_out_is_one(cli: Cli, folder: Path, words: str) -> None:
+    """The command that the message makes of the refused one is accepted."""
+    refused = ["train", *words.split(" ")]
+    assert_advice_works(cli, refused, cli(*refused).err, words in ONLY_THE_USER_KNOWS)
 
 
 @pytest.mark.parametrize("text", TEXTS)
