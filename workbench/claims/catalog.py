@@ -22,7 +22,6 @@ from workbench.core.errors import ConfigError, unknown_name
 
 CODE = "measure.py"
 NEEDED = ("measure", "draw")
-SOURCES = (".py", ".yaml")
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,6 @@ class Entry:
     def code(self) -> Path:
         """The file that measures it."""
         return self.yaml.with_name(CODE)
-
-    @property
-    def digest(self) -> str:
-        """16 hexadecimal digits over what a verdict depends on: its folder, the package and its configuration.
-
-        Of a user's folder, also what lies there beside the folders of other claims.
-        """
-        places = [(self.yaml.parent, "*"), (Path(__file__).resolve().parents[1], "*.py"), (packaged("conf"), "*.yaml")]
-        places += [(self.folder, pattern) for pattern in ("*.py", "*.yaml") if self.folder]
-        others = {file.parent for file in experiments_in(self.folder or packaged("experiments")).values()}
-        content = sha256()
-        for place, pattern in places:
-            for file in sorted(place.rglob(pattern)):
-                outside = place != self.yaml.parent and not others.isdisjoint(file.parents)
-                if file.suffix in SOURCES and not file.name.startswith("test_") and not outside:
-                    content.update(file.read_bytes())
-        return content.hexdigest()[:16]
 
     def load(self) -> ModuleType:
         """The module of its code.
@@ -80,11 +62,13 @@ class Entry:
         """The package of the claim's folder, from which its code imports the modules beside it."""
         if self.folder is None:
             return import_module(f"workbench.experiments.{self.name}").__name__
+        folder = self.yaml.parent
+        digest = sha256(b"".join(file.read_bytes() for file in sorted(folder.rglob("*.py")))).hexdigest()
         package = ModuleType(f"workbench_claim_{self.name}")
-        package.__path__ = [str(self.yaml.parent)]
-        package.digest = self.digest  # type: ignore[attr-defined]
+        package.__path__ = [str(folder)]
+        package.digest = digest  # type: ignore[attr-defined]
         known = sys.modules.get(package.__name__)
-        if (getattr(known, "__path__", None), getattr(known, "digest", None)) != (package.__path__, self.digest):
+        if (getattr(known, "__path__", None), getattr(known, "digest", None)) != (package.__path__, digest):
             for name in [name for name in sys.modules if name.partition(".")[0] == package.__name__]:
                 del sys.modules[name]  # of another folder, or of sources that were changed since
             invalidate_caches()

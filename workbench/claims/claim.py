@@ -15,6 +15,9 @@ claim:
     - {source: Glorot and Bengio 2010, says: Table 1 ..., evidence: read}
   arms: {relu: [activation=relu]}     # overrides by name, where runs are trained
   learning_rates: [0.01, 0.03, 0.1, 0.3, 1.0]
+  tuned_by: valid/loss                # the metric by which the best is chosen, if the code names no other
+  pilots:                             # what was run before this was fixed, or led to another version of it
+    - {ran: Two depths, seeds: from 2000000 on, changed: the number of epochs}
   figure: What the figure shows, in a sentence for those who cannot see it.
   profiles:
     quick: {seeds: 10}
@@ -39,6 +42,7 @@ Text = Annotated[str, Field(min_length=1)]
 TUNING_SEED = 1_000_000  # tuning seeds count from here, those of the verdict from 0
 LEAST_RATES = 5
 SEEDS = "seeds"  # a profile's key
+NO_RULE = {"title", "anchors", "figure", "notes", "pilots", "version"}  # shown only
 
 
 class Anchor(FrozenModel):
@@ -47,6 +51,19 @@ class Anchor(FrozenModel):
     source: Text
     says: Text
     evidence: Literal["read", "secondary", "computed"]
+
+
+class Pilot(FrozenModel):
+    """What was run before the rule was fixed, on which seeds, and what of the rule it changed."""
+
+    ran: Text
+    seeds: Text
+    changed: Text
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one sentence."""
+        return f"{self.ran}; seeds: {self.seeds}; changed: {self.changed}"
 
 
 class Part(FrozenModel):
@@ -93,6 +110,8 @@ class Claim(FrozenModel):
     arms: dict[str, list[str]] = Field(default_factory=dict)
     learning_rates: list[float] = Field(default_factory=list)
     tuning_seeds: int = Field(3, ge=1)
+    tuned_by: Text = "valid/loss"
+    pilots: list[Pilot] = Field(default_factory=list)
     notes: list[Text] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -107,8 +126,8 @@ class Claim(FrozenModel):
 
     @property
     def rule_text(self) -> str:
-        """All that decides the verdict, as text that is the same exactly when the rule is."""
-        fixed = self.model_dump(mode="json", exclude={"title", "anchors", "figure", "notes", "version"})
+        """The rule, as text that is the same exactly when it is; `registration` has all that decides a verdict."""
+        fixed = self.model_dump(mode="json", exclude={*NO_RULE, "tuned_by"})
         for name, part in self.parts.items():
             del fixed["parts"][name]["n"]  # the profiles hold it
             fixed["parts"][name]["decides"] = part.rule.says  # what the rule's kind means is a part of the rule

@@ -1,14 +1,14 @@
-"""Claims reproduced: rule kept first, then measured, judged, drawn, and kept as one run each.
+"""Claims reproduced: what is fixed is kept first, then it is measured, judged, drawn, and kept as one run each.
 
 The verdict's run has the tag ``kind=verdict`` and lies in the MLflow experiment of the claim's runs, as the own run of
-their sweep; its artifacts are the rule, the verdict as JSON, the tables behind it and the figure. A verdict that is
-there already, by the same rule, profile and code, is taken from there.
+their sweep; its artifacts are the registration, the verdict as JSON, the tables behind it and the figure. A verdict
+that is there already, by the same registration, profile and code, is taken from there.
 """
 
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -25,6 +25,7 @@ from rich.console import Console
 from workbench.certificates.trained import disagreements
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.comparison_figures import STYLE
+from workbench.claims.registration import REGISTRATION, Registration, code_digest, composed, refuse_changed, register
 from workbench.claims.request import SEED_OFFSET, Request
 from workbench.claims.stored_verdicts import VERDICT, read_kept
 from workbench.claims.study import Study
@@ -39,7 +40,7 @@ from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
 from workbench.tracking.artifacts import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink
-from workbench.tracking.reader import ReadVerdict, ReusableRun, artifact, read_verdicts, reusable_runs
+from workbench.tracking.reader import ReusableRun, artifact, read_verdicts, reusable_runs
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 FIGURE_INCHES = (8.0, 4.2)
@@ -71,44 +72,32 @@ def reproduce(
         if request.profile not in entry.claim.profiles:
             raise unknown_name(f"claim {entry.name}: --profile", request.profile, entry.claim.profiles)
     store = find_store(request.uri)
-    verdicts = read_verdicts(store)
-    for entry in entries:
-        _refuse_changed_rule(entry, verdicts)
-    modules = [entry.load() for entry in entries]
-    for entry, module in zip(entries, modules, strict=True):
+    attempts = read_verdicts(store, unfinished=True)
+    loaded = [(entry, entry.load(), composed(entry)) for entry in entries]
+    fixed = [(one[0], one[1], register(one[0], one[2]), code_digest(one[0], one[2])) for one in loaded]
+    for entry, _, registration, _ in fixed:
+        refuse_changed(entry, registration, attempts, store)
+    for entry, module, registration, code in fixed:
         try:
-            kept = None if request.again else _kept(entry, request, store, verdicts)
-            yield kept or _Measurement(entry, module, request, store, console).run()
+            identity = _identity(entry, request, registration, code)
+            kept = None if request.again else _kept(identity, store)
+            yield kept or _Measurement(entry, module, request, store, console, registration, identity).run()
         except Exception as error:
             if on_error is None:
                 raise
             on_error(entry.name, error)
 
 
-def _refuse_changed_rule(entry: Entry, verdicts: Sequence[ReadVerdict]) -> None:
-    """Raise ConfigError where the store holds a verdict of this version by another rule."""
-    for verdict in verdicts:
-        tags = verdict.tags
-        same = tags.get("claim") == entry.name and tags.get("version") == str(entry.claim.version)
-        if same and tags.get("rule_hash", entry.claim.rule_hash) != entry.claim.rule_hash:
-            raise ConfigError(
-                f"claim {entry.name}: a changed rule is a new version: version {entry.claim.version} is kept with rule "
-                f"{tags['rule_hash']}, the rule in {entry.yaml} is {entry.claim.rule_hash}; write version: "
-                f"{entry.claim.version + 1} there"
-            )
-
-
-def _kept(entry: Entry, request: Request, store: Store, verdicts: Sequence[ReadVerdict]) -> Reproduced | None:
-    wanted = _identity(entry, request)
-    for verdict in verdicts:
-        if all(verdict.tags.get(key) == value for key, value in wanted.items()):
+def _kept(identity: Mapping[str, str], store: Store) -> Reproduced | None:
+    for verdict in read_verdicts(store):
+        if all(verdict.tags.get(key) == value for key, value in identity.items()):
             record = read_kept(store, verdict)
             figure = _figure(partial(artifact, store, verdict.run))
             return Reproduced(record, figure, verdict.tags.get("link", ""), kept=True)
     return None
 
 
-def _identity(entry: Entry, request: Request) -> dict[str, str]:
+def _identity(entry: Entry, request: Request, registration: Registration, code: str) -> dict[str, str]:
     """What two verdicts must share to be the same one, as tags."""
     claim = entry.claim
     return {
@@ -118,7 +107,8 @@ def _identity(entry: Entry, request: Request) -> dict[str, str]:
         "rule_hash": claim.rule_hash,
         "profile": request.profile,
         SEED_OFFSET: str(request.seed_offset),
-        "code": entry.digest,
+        "registration": registration.digest,
+        "code": code,
     }
 
 
@@ -131,6 +121,8 @@ class _Measurement:
     request: Request
     store: Store
     console: Console
+    registration: Registration
+    identity: Mapping[str, str]
 
     def run(self) -> Reproduced:
         (spec,) = Study(self.entry, {}, store=self.request.uri).specs(seeds=[0])
@@ -139,9 +131,9 @@ class _Measurement:
         (run,) = sink.open([self._info(runs.sweep)])
         try:
             with TemporaryDirectory() as folder:
-                rule = Path(folder) / "rule.json"
-                rule.write_text(self.entry.claim.rule_text, encoding="utf-8")
-                attach(self.store, run, [rule], "")
+                fixed = Path(folder) / REGISTRATION
+                fixed.write_text(self.registration.text, encoding="utf-8")
+                attach(self.store, run, [fixed], "")
                 record, files = self._measure(run, runs, Path(folder))
                 attach(self.store, run, files, "")
                 figure = _figure(lambda name: (Path(folder) / name).read_bytes())
@@ -160,7 +152,7 @@ class _Measurement:
             f"**{claim.title}**: {claim.statement}\n\n{rules}\n\nRepeat it with\n\n    {self.request.command(name)}\n"
         )
         params = {key: str(value) for key, value in self.request.settings(self.entry.claim).items()}
-        tags = {**environment_tags(), **_identity(self.entry, self.request), "sweep": sweep}
+        tags = {**environment_tags(), **self.identity, "sweep": sweep}
         return RunInfo(f"{name} {self.request.profile} v{claim.version}", params, tags, note, {}, None)
 
     def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, list[Path]]:
@@ -176,9 +168,11 @@ class _Measurement:
             slides=claim.slides,
             anchors=claim.anchors,
             notes=claim.notes,
+            pilots=claim.pilots,
             figure=claim.figure,
             version=claim.version,
             rule_hash=claim.rule_hash,
+            registration=self.registration.digest,
             profile=self.request.profile,
             settings=settings,
             label=overall(parts),

@@ -161,16 +161,17 @@ class Study:
             raise ConfigError(f"claim {self.entry.name}: its runs must not fail, got {errors[0]}")
         return specs, result
 
-    def tune(self, arms: Arms | None = None, metric: str | Score = "valid/loss", tracked: bool = True) -> Tuned:
+    def tune(self, arms: Arms | None = None, metric: str | Score | None = None, tracked: bool = True) -> Tuned:
         """Every arm with the learning rate that is best on the tuning seeds, all at the same rates and seeds.
 
-        `metric` is one of the runs' last metrics, or a number by seed of an arm by name, such as how long it took, of
-        which less is better. An arm whose best rate is an end of the grid is tried further out; where the best stays at
-        the end after that, the arm is marked, and no rule decides by it.
+        `metric` is one of the runs' last metrics (without it, the claim's `tuned_by`), or a number by seed of an arm by
+        name, such as how long it took, of which less is better. An arm whose best rate is an end of the grid is tried
+        further out; where the best stays at the end after that, the arm is marked, and no rule decides by it.
 
         Raises ConfigError where the claim names no `learning_rates`.
         """
         chosen = self.claim.arms if arms is None else arms
+        metric = self.claim.tuned_by if metric is None else metric
         if not self.claim.learning_rates:
             raise ConfigError(f"claim {self.entry.name}: learning_rates must be given to tune arms")
         scores: dict[str, dict[float, list[float]]] = {arm: {} for arm in chosen}

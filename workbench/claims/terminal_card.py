@@ -125,6 +125,8 @@ def _contradictions(one: Reproduction) -> Iterator[Text]:
 def _sources(one: Reproduction) -> Iterator[Text]:
     for anchor in one.anchors:
         yield Text.assemble((anchor.source, "italic"), f": {anchor.says} ({wording.EVIDENCE[anchor.evidence]})")
+    for pilot in one.pilots:
+        yield Text.assemble(("Before it was registered: ", "bold"), pilot.sentence)
     for note in one.notes:
         yield Text(f"Note: {note}")
 
@@ -133,7 +135,7 @@ def _foot(one: Reproduction, figure: str) -> Table:
     sweeps = [f"{sweep.id} {sweep.link}" for sweep in one.sweeps]
     lines = {
         "gradients": "DISAGREE with autograd in runs of this verdict" if one.disagreements else "",
-        "rule": f"version {one.version}, {one.rule_hash}",
+        "registered": f"version {one.version}, {one.registration or one.rule_hash}, before its first run",
         "profile": wording.settings(one),
         "tuned": ", ".join(f"{arm}: {choice}" for arm, choice in one.tuning.items()),
         "date": one.date,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
-from workbench.claims.claim import Anchor, Claim, Part, Role
+from workbench.claims.claim import Anchor, Claim, Part, Pilot, Role
 from workbench.claims.evidence import Cell, Coordinate
 from workbench.claims.rules import FrozenModel, Judgment, Label
 from workbench.core.errors import ConfigError
@@ -48,6 +48,7 @@ class SweepLink(FrozenModel):
 class Reproduction(FrozenModel):
     """A claim as reproduced: its verdict with everything needed to read, show and repeat it.
 
+    `registration` is the digest of what was kept before the first run, `pilots` what had been run before that.
     `disagreements` say which of its runs learned by gradients that are not autograd's. `holm` is set where several
     claims were corrected together: the label that is left.
     """
@@ -61,6 +62,8 @@ class Reproduction(FrozenModel):
     figure: str
     version: int
     rule_hash: str
+    registration: str = ""
+    pilots: list[Pilot] = Field(default_factory=list)
     profile: str
     settings: dict[str, object]
     label: Label

@@ -228,9 +228,9 @@ class ReadVerdict:
     tags: Mapping[str, str]
 
 
-def read_verdicts(store: Store) -> list[ReadVerdict]:
-    """All finished verdicts, the newest first."""
-    runs = _all_of(store, None, "tags.kind = 'verdict' AND attributes.status = 'FINISHED'")
+def read_verdicts(store: Store, unfinished: bool = False) -> list[ReadVerdict]:
+    """All finished verdicts, the newest first; also those that failed or are under way, where they are `unfinished`."""
+    runs = _all_of(store, None, "tags.kind = 'verdict'" + ("" if unfinished else " AND attributes.status = 'FINISHED'"))
     read = [ReadVerdict(run.info.run_id, run.info.start_time, run.data.tags) for run in runs]
     return sorted(read, key=lambda verdict: -verdict.start_ms)
 
