@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 import workbench as wb
 from tests.reference import example
 from workbench.config.instantiate import call, call_stacked, checked, option, options, resolve_target
-from workbench.config.prepare import MIXED_GROUPS, build_pack, dataset_of, validate
+from workbench.config.prepare import MIXED_GROUPS, build_pack, prepare
 from workbench.config.schema import GROUPS, TARGET, Config, packaged
+from workbench.config.validate import validate
 from workbench.config.yaml_files import experiments_in
 from workbench.core.axes import is_per_replica
 from workbench.data import datasets, files, tables
@@ -162,7 +163,7 @@ def test_every_data_set_composes_with_its_loss(data: str, loss: str | None) -> N
     """Classification takes its losses by name; a regression brings the squared error along."""
     values = [f"data.{key}={value}" for key, value in example("data", data).items()]
     spec = wb.configure([f"data={data}", *values, *([f"loss={loss}"] if loss else [])])
-    usual = "softmax_nll" if dataset_of(spec).n_classes else "squared_error"
+    usual = "softmax_nll" if prepare(spec).dataset.n_classes else "squared_error"
     assert spec.choices["loss"] == (loss or usual)
     assert len(build_pack([spec])) == 1
 

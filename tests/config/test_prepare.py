@@ -4,9 +4,11 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.config import prepare
+from workbench.config import prepare as prepare_module
+from workbench.config import validate as checks
 from workbench.config.compose import configure_each
-from workbench.config.prepare import build_pack, loss_of, target_of, validate, validate_all
+from workbench.config.prepare import build_pack, prepare
+from workbench.config.validate import validate, validate_all
 from workbench.core.errors import ConfigError
 from workbench.nn.schedules import Cosine, Warmup
 
@@ -75,16 +77,16 @@ def test_a_unit_step_alone_is_a_perceptron() -> None:
     """Where no layer lies below it the activation is not asked for, and the perceptron rule trains it."""
     spec = wb.configure(["data=breast_cancer", "architecture=perceptron", "loss=perceptron", "activation=unit_step"])
     validate(spec)
-    assert target_of(spec, loss_of(spec)) == "binary"
+    assert prepare(spec).target == "binary"
 
 
 def test_nodes_inside_nodes_are_built() -> None:
     """`activation@loss.output` and `schedule@schedule.then` choose the parts of a loss and of a schedule."""
     spec = wb.configure([*SMALL, "loss=squared_error", "activation@loss.output=tanh"])
     z = torch.tensor([[[0.5]]])
-    assert torch.equal(loss_of(spec).predict(z), torch.tanh(z))
+    assert torch.equal(prepare(spec).loss.predict(z), torch.tanh(z))
     plain = wb.configure([*SMALL, "loss=squared_error"])
-    assert torch.equal(loss_of(plain).predict(z), z)
+    assert torch.equal(prepare(plain).loss.predict(z), z)
     pack = build_pack(
         [
             wb.configure([*SMALL, "schedule=warmup", "schedule@schedule.then=cosine", f"schedule.then.floor={floor}"])
@@ -135,7 +137,7 @@ def test_runs_that_differ_in_seeds_are_checked_once(monkeypatch: pytest.MonkeyPa
     """Each distinct run is looked at, the first of those that differ in seeds alone stands for them."""
     seen: list[tuple[int, float]] = []
     monkeypatch.setattr(
-        prepare, "validate", lambda spec: seen.append((spec.config.seed, spec.resolved["optimizer"]["lr"]))
+        checks, "validate", lambda spec: seen.append((spec.config.seed, spec.resolved["optimizer"]["lr"]))
     )
     settings = [{"seed": seed, "optimizer.lr": lr} for lr in (0.1, 0.2) for seed in (3, 4, 5)]
     validate_all(configure_each(SMALL, settings))
@@ -144,3 +146,35 @@ def test_runs_that_differ_in_seeds_are_checked_once(monkeypatch: pytest.MonkeyPa
     seen.clear()
     validate_all(configure_each(SMALL, settings))
     assert seen == [(3, 0.1), (3, 0.2), (3, 0.1)]
+
+
+SAME = ["seed=3", "split.seed=4", "optimizer.lr=0.5", "optimizer=adam", "schedule=cosine", "init=glorot", "bias=zero"]
+OTHER = [
+    *("data=digits", "architecture.hidden=[5]", "activation=tanh", "norm=layer", "loss=softmax_mse", "target=input"),
+    *("dtype=float64", "train.batch_size=8", "certificate=false", "diagnostics=off", "pretraining=autoencoder"),
+]
+
+
+def test_what_runs_share_is_made_once() -> None:
+    """Runs that differ in seeds, start or update have one model, and one whose model may differ has its own."""
+    base = prepare(wb.configure(SMALL))
+    assert base.model is build_pack([wb.configure([*SMALL, "seed=7"])]).objective.model
+    assert [one for one in SAME if prepare(wb.configure([*SMALL, one])) is not base] == []
+    assert [one for one in OTHER if prepare(wb.configure([*SMALL, one])) is base] == []
+
+
+def test_splits_are_those_that_are_asked_for() -> None:
+    """What is prepared once gives each split seed its own examples."""
+    first, other = (wb.configure([*SMALL, f"split.seed={seed}"]) for seed in (0, 1))
+    assert prepare(first) is prepare(other)
+    one, two = (prepare(spec).split(spec.config.split) for spec in (first, other))
+    assert not (one.train.x == two.train.x).all()
+
+
+def test_only_programs_asked_for_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long search does not gather models."""
+    monkeypatch.setattr(prepare_module, "PREPARED", 2)
+    nets = [wb.configure(["data=wine", f"architecture.hidden=[{width}]"]) for width in (3, 4, 5)]
+    first, second, _ = (prepare(spec) for spec in nets)
+    assert prepare(nets[1]) is second
+    assert prepare(nets[0]) is not first

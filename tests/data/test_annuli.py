@@ -5,7 +5,7 @@ import pytest
 
 from tests.reference import build
 from workbench.config.compose import configure
-from workbench.config.prepare import split_of
+from workbench.config.prepare import prepare
 from workbench.data.datasets import Dataset
 
 
@@ -47,5 +47,5 @@ def test_a_seed_draws_other_points() -> None:
 def test_the_claims_splits_have_their_sizes(valid: float, train: int) -> None:
     """50 and 400 points for training, 4000 for the test."""
     spec = configure(["experiment=representation", f"split.valid={valid}"])
-    parts = split_of(spec)
+    parts = prepare(spec).split(spec.config.split)
     assert (len(parts.train.x), len(parts.test.x)) == (train, 4000)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import workbench as wb
 from tests.reference import blobs, build, make_pack, stems
 from workbench.config.instantiate import call, option
-from workbench.config.prepare import build_pack, diagnostics_of
+from workbench.config.prepare import build_pack, prepare
 from workbench.diagnostics.observed_step import ObservedStep, Signal
 from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.epoch_plan import Plan
@@ -215,7 +215,7 @@ def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> Non
     def norms_of(*overrides: str) -> list[dict[str, list[float]]]:
         settings = ["data=wine", f"optimizer={optimizer}", "optimizer.lr=0.01", "train.clip_norm=0.1", *overrides]
         spec = wb.configure([*settings, "architecture.hidden=[5]", "diagnostics.spacing=1", "diagnostics.budget=null"])
-        plan = diagnostics_of(spec)
+        plan = prepare(spec).diagnostics
         assert (plan.of_gradients is None) == plan.tables
         records = Trainer(build_pack([spec]), 16, plan).run(3)
         return [{name: row for name, row in one.metrics.items() if name.startswith("grad_norm")} for one in records]
@@ -228,7 +228,7 @@ def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> Non
 def test_a_quantity_of_ones_own_needs_no_more_than_a_line() -> None:
     """A function that any module has, under a name of its own, beside those of an option."""
     mine = "+diagnostics.quantities.largest._target_=tests.diagnostics.own.largest"
-    plan = diagnostics_of(wb.configure(["diagnostics=full", mine, "diagnostics.quantities.act_var=null"]))
+    plan = prepare(wb.configure(["diagnostics=full", mine, "diagnostics.quantities.act_var=null"])).diagnostics
     assert sorted(plan.quantities) == sorted({*FULL.quantities, "largest"} - {"act_var"})
     trainer = Trainer(make_pack(blobs(60, 7, 3), [0, 1], hidden=[4]), 12, plan)
     records = list(trainer.run(1))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.reference import blobs, build, make_pack
-from workbench.config.prepare import validate
+from workbench.config.validate import validate
 from workbench.core.errors import ConfigError, ShapeError
 from workbench.engine.epoch_plan import batch_sizes
 from workbench.engine.replicas import Pack

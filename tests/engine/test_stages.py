@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 import workbench as wb
 from tests.reference import blobs, make_pack
-from workbench.config.prepare import replica_bytes, validate
+from workbench.config.prepare import prepare
+from workbench.config.validate import validate
 from workbench.core.errors import ConfigError
 from workbench.core.seeds import generator
 from workbench.engine import stages
@@ -191,7 +192,7 @@ def test_dropped_replicas_leave_every_stage() -> None:
 def test_memory_holds_the_codes_of_two_layers() -> None:
     """Of all examples, for every replica: 1797 digits, 64 and 32 units, float32."""
     plain, pretrained = (
-        replica_bytes(wb.configure([f"pretraining={name}", "architecture.hidden=[64,32]"]))
+        prepare(wb.configure([f"pretraining={name}", "architecture.hidden=[64,32]"])).replica_bytes
         for name in ("none", "autoencoder")
     )
     assert pretrained - plain == 2 * 1797 * 64 * 4

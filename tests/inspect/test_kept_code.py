@@ -136,7 +136,7 @@ def test_own_modules_give_what_returns_the_kind(target: str) -> None:
 
 def wb_validate(spec: Any) -> None:
     """Build what `verify` builds first."""
-    from workbench.config.prepare import validate
+    from workbench.config.validate import validate
 
     validate(spec)
 

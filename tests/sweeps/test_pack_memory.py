@@ -8,7 +8,8 @@ import pytest
 
 from workbench.bench.memory import peak_bytes
 from workbench.config.compose import configure_each
-from workbench.config.prepare import build_pack, diagnostics_of, validate_all
+from workbench.config.prepare import build_pack, prepare
+from workbench.config.validate import validate_all
 from workbench.core.errors import ConfigError
 from workbench.engine.stages import make_trainer
 from workbench.sweeps.packing import group, pack_bytes
@@ -45,7 +46,7 @@ def test_a_pack_takes_no_more_than_is_said(overrides: list[str], replicas: int) 
     specs = configure_each(
         [*overrides, "train.epochs=1", "certificate=false"], [{"seed": seed} for seed in range(replicas)]
     )
-    looking = diagnostics_of(specs[0])
+    looking = prepare(specs[0]).diagnostics
 
     def train() -> None:
         for _ in make_trainer(build_pack(specs), specs[0].config.train.batch_size, looking).run(1):

@@ -13,11 +13,11 @@ import workbench as wb
 from tests.outer import SMALL
 from workbench.config.arms import PALETTE
 from workbench.config.instantiate import resolve_target
-from workbench.config.prepare import GIB, data_bytes, dataset_of, evaluation_bytes, replica_bytes
+from workbench.config.prepare import GIB, Prepared, prepare
 from workbench.config.schema import RunSpec
 from workbench.nn.activations import relu
 from workbench.runs.train_pack import Job, PackResult, train_pack
-from workbench.sweeps import identity, packing, progress
+from workbench.sweeps import identity, progress
 from workbench.sweeps.identity import _code, run_key
 from workbench.sweeps.jobs import in_sweep, make_jobs
 from workbench.sweeps.naming import arm_names, run_names
@@ -120,8 +120,12 @@ def test_a_split_that_runs_share_counts_once() -> None:
     """Room for one copy of the data and three replicas holds three runs of one split, or two of their own."""
     small = "data=digits architecture.hidden=[1]"
     (first,) = specs_of(small)
-    gib = 1.001 * (3 * replica_bytes(first) + data_bytes(first) + evaluation_bytes(first, 3)) / GIB
-    assert replica_bytes(first) < data_bytes(first) / 3
+    gib = (
+        1.001
+        * (3 * prepare(first).replica_bytes + prepare(first).data_bytes + prepare(first).evaluation_bytes(3))
+        / GIB
+    )
+    assert prepare(first).replica_bytes < prepare(first).data_bytes / 3
     for split_seed, sizes in (("0", [3, 3]), ("${seed}", [2] * 3)):
         specs = specs_of(*(f"{small} seed={seed} split.seed={split_seed} sweep.pack_gib={gib!r}" for seed in range(6)))
         found = group(specs)
@@ -153,7 +157,8 @@ def test_packs_of_a_cpu_fit_its_cache(hidden: str, sizes: list[int], monkeypatch
     """The larger the net, the fewer its replicas, but at least eight; a GPU takes them all."""
     specs = [spec_of(f"data=digits architecture.hidden={hidden} sweep.pack_gib=100")] * 30
     assert [len(pack) for pack in group(specs)] == sizes
-    monkeypatch.setattr(packing, "device_of", lambda spec: torch.device("cuda"))
+    monkeypatch.setitem(vars(prepare(specs[0])), "device", torch.device("cuda"))
+    monkeypatch.setattr(Prepared, "free_bytes", lambda self: 1000 * GIB)
     assert [len(pack) for pack in group(specs)] == [30]
 
 
@@ -254,7 +259,7 @@ def test_jobs_of_a_sweep_carry_its_id_and_their_colors() -> None:
 def key(variant: str) -> str:
     """The run key of a configuration."""
     spec = spec_of(variant)
-    return run_key(spec, dataset_of(spec).digest)
+    return run_key(spec, prepare(spec).dataset.digest)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import workbench as wb
 from tests.outer import SMALL, Answer, Trained, all_runs, client_of, runs_of
 from workbench import __version__
 from workbench.config.arms import PALETTE
-from workbench.config.prepare import dataset_of
+from workbench.config.prepare import prepare
 from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink, Outcome, Rows, RunInfo
 from workbench.tracking.mlflow_sink import MlflowSink
@@ -104,7 +104,7 @@ def test_params_are_the_whole_configuration_flat(runs: list[Run]) -> None:
 
 def test_dataset_is_an_input_with_its_digest(runs: list[Run]) -> None:
     """The data set is a dataset input: name, digest of the content, numbers of rows and features, context."""
-    digest = dataset_of(wb.configure(["data=wine"])).digest
+    digest = prepare(wb.configure(["data=wine"])).dataset.digest
     for run in runs:
         (found,) = run.inputs.dataset_inputs
         assert (found.dataset.name, found.dataset.digest) == ("wine", digest)

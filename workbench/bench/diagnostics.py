@@ -14,7 +14,7 @@ from time import thread_time
 from rich.table import Table
 
 from workbench.config.compose import configure
-from workbench.config.prepare import build_pack, diagnostics_of
+from workbench.config.prepare import build_pack, prepare
 from workbench.config.schema import RunSpec
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer
@@ -67,7 +67,7 @@ def _at(replicas: int, rounds: int, epochs: int) -> list[DiagnosticsCost]:
 
 
 def _train(specs: Sequence[RunSpec], epochs: int) -> tuple[float, Trainer]:
-    trainer = Trainer(build_pack(specs), specs[0].config.train.batch_size, diagnostics_of(specs[0]))
+    trainer = Trainer(build_pack(specs), specs[0].config.train.batch_size, prepare(specs[0]).diagnostics)
     begun = thread_time()
     for _ in trainer.run(epochs):
         pass

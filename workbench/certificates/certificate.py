@@ -15,8 +15,9 @@ from torch import Tensor
 from workbench.certificates.forward import Forward, Nodes, forward_rows
 from workbench.certificates.trained import describe, spot_points
 from workbench.config.instantiate import asks_for, call, option, options
-from workbench.config.prepare import build_pack, validate_all
+from workbench.config.prepare import build_pack
 from workbench.config.schema import Device, Dtype, RunSpec
+from workbench.config.validate import validate_all
 from workbench.nn.activations import Activation
 from workbench.nn.check.gradcheck import Agreement, difference_curve, gradcheck
 from workbench.nn.check.spot_check import Point, deviations, off_kinks

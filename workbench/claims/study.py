@@ -19,8 +19,9 @@ from workbench.claims.claim import TUNING_SEED, Claim
 from workbench.claims.request import SEED_OFFSET
 from workbench.claims.trained_arms import Arms, Score, Trained, Tuned, best_rate, beyond, scored
 from workbench.config.compose import configure_each
-from workbench.config.prepare import build_pack, validate_all
+from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
+from workbench.config.validate import validate_all
 from workbench.core.errors import ConfigError, unknown_name
 from workbench.core.quoting import plain_override
 from workbench.engine.replicas import Pack

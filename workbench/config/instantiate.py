@@ -138,20 +138,11 @@ def _stacked(key: str, nodes: Sequence[Node], kind: Any, stack: Stack) -> Any:
 def per_replica_keys(key: str, node: Node) -> Iterator[str]:
     """Yield dotted keys of the values that may differ within a pack."""
     hints = _hints(key, node)
-    for name, value in checked(key, node).items():
+    for name, value in node.items():
         if is_node(value):
             yield from per_replica_keys(f"{key}.{name}", value)
         elif is_per_replica(hints.get(name)):
             yield f"{key}.{name}"
-
-
-def targets(node: Any) -> Iterator[str]:
-    """Yield every function named in a node and in the nodes inside it."""
-    if is_node(node):
-        yield node[TARGET]
-    if is_node(node) or is_family(node):
-        for value in node.values():
-            yield from targets(value)
 
 
 def asks_for(key: str, node: Node, name: str) -> bool:

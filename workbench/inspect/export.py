@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workbench.config.prepare import learns_inputs, split_of
+from workbench.config.prepare import prepare
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
 from workbench.data.datasets import Array
@@ -60,11 +60,11 @@ def standalone(spec: RunSpec, pack: Pack, params: Params) -> tuple[Standalone, A
 
     Raises ConfigError where the inputs are not scaled by a line, and so cannot be given raw.
     """
-    raw = split_of(replace(spec, config=replace(spec.config, split=replace(spec.config.split, standardize=False))))
-    ours = split_of(spec)
+    shared, part = prepare(spec), spec.config.split
+    raw, ours = shared.split(replace(part, standardize=False)), shared.split(part)
     inputs = _scaling(raw.train.x, ours.train.x)
     is_real = pack.data.n_classes is None
-    outputs = inputs if learns_inputs(spec) else _scaling(raw.train.y, ours.train.y) if is_real else None
+    outputs = inputs if shared.learns_inputs else _scaling(raw.train.y, ours.train.y) if is_real else None
     return Standalone(pack, params, inputs, outputs).eval(), raw.test.x, raw.test.y
 
 

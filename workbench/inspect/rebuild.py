@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from workbench.config.compose import spec_from
-from workbench.config.prepare import build_pack, dataset_of, device_of
+from workbench.config.prepare import build_pack, prepare
 from workbench.config.schema import GROUPS, RunSpec
 from workbench.core.errors import NumericsError, TrackingError
 from workbench.core.plain_text import one_line
@@ -192,13 +192,13 @@ def _number(kept: FullRun, tag: str, otherwise: int) -> int:
 def what_differs(kept: FullRun, spec: RunSpec) -> list[str]:
     """Why the same bits cannot be promised here, each in words: another machine, version, data or code."""
     tags = kept.run.tags
-    device = device_of(spec)
+    device = prepare(spec).device
     here = {"torch": torch.__version__, "instructions": torch.backends.cpu.get_cpu_capability()}
     changed = {name: value for name, value in here.items() if tags.get(name) != value}
     found = [f"{name} was {tags.get(name, 'not kept')}, here {value}" for name, value in changed.items()]
     if tags.get("device", "cpu") != "cpu" or device.type != "cpu":
         found.append(f"device was {tags.get('device')}, here {device.type}: sums on a GPU have no fixed order")
-    digest = dataset_of(spec).digest
+    digest = prepare(spec).dataset.digest
     if kept.data and kept.data != digest:
         found.append(f"the data set had digest {kept.data}, here {digest}")
     elif tags.get("workbench") != __version__:

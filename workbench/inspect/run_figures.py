@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from workbench.claims.comparison_figures import STYLE
-from workbench.config.prepare import build_model, loss_of, scheme_of, target_of
+from workbench.config.prepare import prepare, scheme_of
 from workbench.config.schema import RunSpec
 from workbench.diagnostics.signal import FixedPoint, fixed_points
 from workbench.inspect.logged_figures import logged_figures
@@ -65,4 +65,4 @@ def _figures(store: Store, kept: FullRun, console: Console) -> Iterator[tuple[st
 
 def _deep(spec: RunSpec) -> dict[str, FixedPoint | None]:
     """Without a pack, which would need the run's device."""
-    return fixed_points(build_model(spec, target_of(spec, loss_of(spec))), scheme_of(spec))
+    return fixed_points(prepare(spec).model, scheme_of(spec))

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from workbench.config.arms import PALETTE
-from workbench.config.prepare import dataset_of
+from workbench.config.prepare import prepare
 from workbench.config.schema import RunSpec
 from workbench.data.datasets import Array, Dataset
 from workbench.engine.replicas import Pack
@@ -29,12 +29,12 @@ LIGHT = 0.45  # how much of a class's color its region has
 
 def has_weight_figure(spec: RunSpec) -> bool:
     """Whether there is a figure that needs the run's weights."""
-    return bool(_kind(dataset_of(spec)))
+    return bool(_kind(prepare(spec).dataset))
 
 
 def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Iterator[tuple[str, Figure]]:
     """The figure that suits the data, if any, with its name."""
-    dataset = dataset_of(spec)
+    dataset = prepare(spec).dataset
     kind = _kind(dataset)
     if kind == "filters":
         first = pack.objective.model.layers[0]

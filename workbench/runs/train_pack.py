@@ -11,7 +11,7 @@ from hashlib import sha256
 import torch
 
 from workbench.certificates.trained import PackCheck, SpotChecks
-from workbench.config.prepare import build_pack, dataset_of, diagnostics_of
+from workbench.config.prepare import build_pack, prepare
 from workbench.config.schema import RunSpec
 from workbench.core import signals
 from workbench.core.errors import KeyTaken, NumericsError, Terminated, TrackingError
@@ -52,7 +52,7 @@ class Job:
     @property
     def info(self) -> RunInfo:
         """What the store receives before the first step."""
-        dataset = dataset_of(self.spec)
+        dataset = prepare(self.spec).dataset
         params = {key: str(value) for key, value in self.spec.settings.items()}
         examples, features = dataset.x.shape
         info = DatasetInfo(dataset.name, dataset.digest, examples, features)
@@ -140,7 +140,7 @@ def _begin(
     """
     jobs = [result.job for result in results]
     pack = build_pack([job.spec for job in jobs])
-    plan, epochs = diagnostics_of(jobs[0].spec), jobs[0].spec.epochs
+    plan, epochs = prepare(jobs[0].spec).diagnostics, jobs[0].spec.epochs
     trainer = _trainer(pack, jobs[0].spec.config.train.batch_size, plan, checkpoints)
     _warn_of_small_rest(trainer)
     run_writer.thinning = Thinning(epochs + 2 + plan.most_inside(epochs, trainer.steps_per_epoch))

@@ -5,16 +5,15 @@ import json
 from functools import lru_cache
 from hashlib import sha256
 
-from workbench.config.instantiate import targets
 from workbench.config.schema import NOT_RESULT, RunSpec
-from workbench.config.targets import resolve_target
+from workbench.config.targets import names_in, resolve_target
 from workbench.core.version import __version__
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:
     """16 hexadecimal digits over the configuration, the data's content, the engine's version and its functions."""
     relevant = {key: value for key, value in spec.resolved.items() if key not in NOT_RESULT}
-    chosen = {name for node in relevant.values() for name in targets(node)}
+    chosen = {name for node in relevant.values() for name in names_in(node)}
     code = {name: _code(resolve_target("run", name)) for name in chosen}
     content = json.dumps([relevant, data_digest, __version__, code], sort_keys=True)
     return sha256(content.encode()).hexdigest()[:16]

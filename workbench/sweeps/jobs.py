@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from workbench.config.arms import PALETTE
-from workbench.config.prepare import dataset_of
+from workbench.config.prepare import prepare
 from workbench.config.schema import RunSpec
 from workbench.core.credentials import without_credentials
 from workbench.core.version import __version__
@@ -41,7 +41,7 @@ def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> li
             **shared,
             "kind": "run",
             "number": str(number),
-            "key": run_key(spec, dataset_of(spec).digest),
+            "key": run_key(spec, prepare(spec).dataset.digest),
             "mlflow.runColor": colors[arm],
         }
         jobs.append(Job(spec, name, arm, tags, _note(spec, name)))

@@ -5,19 +5,10 @@ import sys
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from workbench.config.instantiate import per_replica_keys, targets
-from workbench.config.prepare import (
-    GIB,
-    MIXED_GROUPS,
-    REPLICA_GROUPS,
-    check_bytes,
-    data_bytes,
-    device_of,
-    evaluation_bytes,
-    free_bytes,
-    replica_bytes,
-)
+from workbench.config.instantiate import per_replica_keys
+from workbench.config.prepare import GIB, MIXED_GROUPS, REPLICA_GROUPS, prepare
 from workbench.config.schema import RunSpec
+from workbench.config.targets import names_in
 
 WORTHWHILE = 32  # replicas: a pack of as many costs a replica little more than any larger one
 PACKS_PER_WORKER = 4  # so that workers end together, and one that is lost takes little with it
@@ -52,7 +43,7 @@ def program_key(spec: RunSpec) -> str:
         and key.partition(".")[0] not in (*REPLICA_GROUPS, *NOT_IN_PROGRAM)
         and key not in NOT_IN_PROGRAM
     }
-    named = {group: list(targets(node)) for group, node in spec.resolved.items() if group not in REPLICA_GROUPS}
+    named = {group: list(names_in(node)) for group, node in spec.resolved.items() if group not in REPLICA_GROUPS}
     return json.dumps([kept, named], sort_keys=True)
 
 
@@ -66,16 +57,15 @@ def by_program(specs: Sequence[RunSpec]) -> list[list[int]]:
 
 def _cached(spec: RunSpec) -> int:
     """The replicas that a CPU's cache has room for; as many as one likes elsewhere."""
-    if device_of(spec).type != "cpu":
-        return sys.maxsize
-    return max(LEAST_CACHED, CACHED_BYTES // replica_bytes(spec))
+    shared = prepare(spec)
+    return max(LEAST_CACHED, CACHED_BYTES // shared.replica_bytes) if shared.device.type == "cpu" else sys.maxsize
 
 
 def pack_bytes(specs: Sequence[RunSpec], positions: Sequence[int]) -> int:
     """Memory of a pack of the runs at `positions`, about."""
-    first, splits = specs[positions[0]], {specs[position].config.split.seed for position in positions}
-    stored = replica_bytes(first) * len(positions) + data_bytes(first) * len(splits)
-    return stored + max(evaluation_bytes(first, len(positions)), check_bytes(first, len(positions)))
+    shared, splits = prepare(specs[positions[0]]), {specs[position].config.split.seed for position in positions}
+    stored = shared.replica_bytes * len(positions) + shared.data_bytes * len(splits)
+    return stored + max(shared.evaluation_bytes(len(positions)), shared.check_bytes(len(positions)))
 
 
 def _fitting(specs: Sequence[RunSpec], positions: list[int], largest: int, parallel: int) -> list[list[int]]:
@@ -84,7 +74,7 @@ def _fitting(specs: Sequence[RunSpec], positions: list[int], largest: int, paral
     So many as are trained at once fit what is free too.
     """
     first = specs[positions[0]]
-    budget = max(1.0, min(first.config.sweep.pack_gib * GIB, free_bytes(first) / parallel))
+    budget = max(1.0, min(first.config.sweep.pack_gib * GIB, prepare(first).free_bytes() / parallel))
     while True:
         parts = _even(positions, largest)
         excess = max(pack_bytes(specs, part) for part in parts) / budget

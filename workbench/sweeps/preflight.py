@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from workbench.config.prepare import GIB, build_pack, diagnostics_of
+from workbench.config.prepare import GIB, build_pack, prepare
 from workbench.config.schema import RunSpec
 from workbench.engine.epoch_plan import Batch, Plan
 from workbench.engine.evaluate import evaluate
@@ -66,7 +66,7 @@ def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
     """Take a few steps of runs that share a program, for `budget` seconds or a share of what they will take."""
     some = specs[:MEASURED_TOGETHER]
     epochs, batch_size = specs[0].config.train.epochs, specs[0].config.train.batch_size
-    looking = diagnostics_of(specs[0])
+    looking = prepare(specs[0]).diagnostics
     trainer = Trainer(build_pack(some), batch_size, looking)
     pack, data, count = trainer.pack, trainer.pack.data, len(some)
     with one_thread(is_small(pack, trainer.batch_size)):

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from workbench.config.prepare import dataset_of, n_classes_of, validate
+from workbench.config.prepare import prepare
 from workbench.config.schema import RunSpec
+from workbench.config.validate import validate
 from workbench.core.errors import ConfigError, TrackingError, unknown_name
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.pruning import Direction, load_optuna
@@ -111,7 +112,7 @@ class Search:
         check_together(specs)
         for spec in specs:
             validate(spec)
-        scores = {"r2" if n_classes_of(spec) is None else "accuracy" for spec in specs}
+        scores = {"r2" if prepare(spec).n_classes is None else "accuracy" for spec in specs}
         known = [f"{part}/{name}" for part in ("train", "valid") for name in ("loss", *scores)]
         if self.settings.metric not in known or len(scores) > 1:
             raise unknown_name("hydra.sweeper.metric", self.settings.metric, known)
@@ -125,7 +126,7 @@ class Search:
     @property
     def key(self) -> str:
         """What two searches share that choose alike: how many trials they have, and when they stop them, is no part."""
-        runs = sorted(run_key(spec, dataset_of(spec).digest) for corner in self.corners for spec in corner)
+        runs = sorted(run_key(spec, prepare(spec).dataset.digest) for corner in self.corners for spec in corner)
         settings = self.settings
         searched = {key: repr(one) for key, one in self.space.searched.items()}
         content = json.dumps([runs, searched, settings.metric, settings.aim, settings.seed])

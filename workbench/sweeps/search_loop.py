@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from workbench.config.prepare import validate
 from workbench.config.schema import OnError, Rerun, RunSpec
+from workbench.config.validate import validate
 from workbench.core.errors import ConfigError
 from workbench.runs.train_pack import Result
 from workbench.sweeps import preflight

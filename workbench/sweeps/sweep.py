@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from workbench.certificates.trained import disagreements
-from workbench.config.prepare import validate_all
 from workbench.config.schema import NOT_RESULT, Config, OnError, Rerun, RunSpec
+from workbench.config.validate import validate_all
 from workbench.core import signals
 from workbench.core.errors import ConfigError, StoreAway
 from workbench.core.quoting import override

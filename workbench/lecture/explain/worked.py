@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from workbench.config.instantiate import call, option
-from workbench.config.prepare import build_pack, validate_all
+from workbench.config.prepare import build_pack
 from workbench.config.schema import Device, Dtype, RunSpec
+from workbench.config.validate import validate_all
 from workbench.core.errors import ConfigError
 from workbench.engine.replicas import Pack
 from workbench.nn.activations import Activation
