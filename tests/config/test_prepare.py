@@ -18,7 +18,7 @@ REFUSED = [
     (
         "loss=squared_error activation@loss.output=unit_step",
         "loss.output: must have a slope, but f' of this one is 0 everywhere and no gradient passes it; "
-        "write loss=perceptron for the unit step, or activation@loss.output=sigmoid",
+        "write activation@loss.output=sigmoid, or take loss=perceptron, which has a unit step",
     ),
     (
         "norm=batch train.batch_size=1",

@@ -4,10 +4,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import is_dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from workbench.config.compose_errors import in_our_words, missing, reworded, unknown_key
+from workbench.config.compose_errors import in_our_words, reworded
 from workbench.config.overrides import check_arguments, check_overrides, options_first
 from workbench.config.schema import GROUPS, Config, RunSpec, packaged
 from workbench.config.targets import refuse_foreign
+from workbench.config.typed_spec import SCHEMA, typed_spec
 from workbench.config.variants import Copies, Variants, copy_of
 from workbench.config.yaml_files import literal, register
 from workbench.core.errors import ConfigError
@@ -35,7 +34,6 @@ Bases = dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]]  # what is comp
 RunMany = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or a search; and their launcher's executor
 multirun: ContextVar[RunMany] = ContextVar("multirun")
 STORED_CONFIG = "config.yaml"  # in a run's files
-SCHEMA = OmegaConf.structured(Config)
 _COMPOSED: dict[tuple[str, ...], tuple[int, DictConfig, dict[str, str]]] = {}  # by choices of groups and folder
 
 
@@ -99,7 +97,7 @@ def _stamp(folder: Path | None) -> int:
 def _refined(job: DictConfig, choices: dict[str, str], written: tuple[str, ...], values: Mapping[str, Any]) -> RunSpec:
     for key, value in values.items():
         OmegaConf.update(job, key, value)
-    return _spec(job, choices, (*written, *(f"{key}={value}" for key, value in values.items())))
+    return typed_spec(job, choices, (*written, *(f"{key}={value}" for key, value in values.items())))
 
 
 def compose_runs(
@@ -129,7 +127,7 @@ def compose_runs(
         plain = {override.key_or_group: override.value() for override in values}
         job = copy_of(base, jobs, chosen, plain)
         ConfigLoaderImpl._apply_overrides_to_config(values, job)
-        make_spec = partial(_spec, job, choices, tuple(lines))
+        make_spec = partial(typed_spec, job, choices, tuple(lines))
         specs.append(variants.spec(job, chosen, plain, tuple(lines), make_spec))
     folder = _folder(config.hydra)
     return [replace(spec, folder=folder) for spec in specs] if folder else specs
@@ -218,7 +216,7 @@ def _noting(run_many: RunMany, raised: list[BaseException]) -> RunMany:
 
 def spec_of(config: DictConfig, settings: Any) -> RunSpec:
     """The typed configuration of one run; `settings` is Hydra's own node, which `config` may still hold."""
-    spec = _spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
+    spec = typed_spec(_without_hydra(config), _choices(settings), _task_overrides(settings))
     return replace(spec, folder=_folder(settings))
 
 
@@ -248,7 +246,7 @@ def spec_from(resolved: Any, choices: Mapping[str, str], allowed: Sequence[str] 
     except OmegaConfBaseException as error:
         raise reworded(error) from error
     assert isinstance(job, DictConfig)
-    return _spec(job, dict(choices), ())
+    return typed_spec(job, dict(choices), ())
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
@@ -267,57 +265,6 @@ def _task_overrides(settings: Any) -> tuple[str, ...]:
     """Overrides as they were written: reading them one by one would resolve their interpolations."""
     written: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
     return tuple(written)
-
-
-def _spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, ...]) -> RunSpec:
-    """Make the typed configuration; raises ConfigError for missing keys, unknown keys and wrong values."""
-    try:
-        typed = OmegaConf.to_object(job)
-    except OmegaConfBaseException as error:
-        with suppress(OmegaConfBaseException):  # looking for what is missing resolves what cannot be
-            for key in sorted(OmegaConf.missing_keys(job)):
-                raise missing(key) from error
-        raise reworded(error, job) from error
-    if not isinstance(typed, Config):
-        raise ConfigError("config: must start from the schema; drop --config-name, or keep '- schema' first in it")
-    for group in GROUPS:
-        if group not in choices:
-            raise ConfigError(f"{group}: must name one of its options, not a list")
-    resolved = _plain(typed)
-    _refuse_additions(resolved, _known(), "")
-    resolved.pop("claim")
-    return RunSpec(typed, resolved, choices, overrides)
-
-
-def _plain(value: Any) -> Any:
-    """Turn an object of the schema into dicts, options of an Enum into their names."""
-    if isinstance(value, Enum):
-        return value.name
-    if is_dataclass(value):
-        value = vars(value)  # also what the schema does not know
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
-
-
-@cache
-def _known() -> dict[str, Any]:
-    """The keys of the schema's spine, as dicts in dicts."""
-
-    def keys(node: DictConfig) -> dict[str, Any]:
-        inner = {key: None if OmegaConf.is_missing(node, key) else node[key] for key in list(node)}
-        return {str(key): keys(value) if isinstance(value, DictConfig) else {} for key, value in inner.items()}
-
-    return keys(SCHEMA)
-
-
-def _refuse_additions(node: dict[str, Any], known: dict[str, Any], prefix: str) -> None:
-    """Raise ConfigError for keys of the spine that the schema lacks: nothing would read ``+train.epoch=3``."""
-    for key, value in node.items():
-        if key not in known:
-            raise unknown_key(prefix + key, list(known))
-        if isinstance(value, dict) and key not in GROUPS:
-            _refuse_additions(value, known[key], f"{prefix}{key}.")
 
 
 def _refuse_many(specs: list[RunSpec], executor: Any) -> list[dict[str, float]]:
