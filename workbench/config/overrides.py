@@ -185,6 +185,9 @@ def no_override(line: str, error: Exception) -> ConfigError:
             return ConfigError(f"{line!a}: its value must be in quotes; write {mended}")
     if not equals:
         return ConfigError(f"{line!a}: must be key=value; write for example {example_for(line)} in its place")
+    if not KEY.fullmatch(key.lstrip("+~").partition("@")[0]):
+        rule = "must begin with a key, which is made of letters, digits, _ and dots"
+        return ConfigError(f"{line!a}: {rule}; write for example train.epochs=3 in its place")
     reason = str(error).splitlines()[0] if isinstance(error, HydraException) else "a value is too long or too deep"
     return ConfigError(f"{line!a}: must be key=value, but {reason}; write for example train.epochs=3 in its place")
 
