@@ -6,7 +6,8 @@ import pytest
 
 import workbench as wb
 from tests.outer import runs_of
-from workbench import commands
+from workbench import api
+from workbench.cli.entry import main
 from workbench.sweeps.sweep import Finished
 from workbench.tracking.store import Store
 
@@ -22,11 +23,11 @@ def test_demo_trains_and_compares(
     finished: list[Finished] = []
 
     def shortened(*arguments: str) -> Finished | None:
-        finished.append(commands.train(*arguments, *SHORT))
+        finished.append(api.train(*arguments, *SHORT))
         return finished[-1]
 
     monkeypatch.setattr(wb, "train", shortened, raising=False)
-    assert commands.demo_command("activations_on_digits") == 0
+    assert main(["demo"]) == 0
     said = capsys.readouterr().out
     assert "6 runs of 3 arms; kept in" in said
     assert "6 finished" in said
