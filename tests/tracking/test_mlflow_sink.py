@@ -279,7 +279,7 @@ def test_errors_do_not_print_credentials(store: Store, monkeypatch: pytest.Monke
     """MLflow's own text repeats the address with its password; ours does not."""
     secret = Store("http://me:secret@host:5000")
     assert secret.shown == "http://host:5000"
-    with pytest.raises(TrackingError) as caught, sinks.kept_by(secret):
+    with pytest.raises(TrackingError) as caught, sinks.translating_store_errors(secret):
         raise MlflowException("API request to http://me:secret@host:5000/api failed")
     assert "secret" not in str(caught.value)
     assert "API request to http://host:5000/api failed" in str(caught.value)
