@@ -1,1 +1,1 @@
-"""What a network shows while it learns: small pure functions of what forward and backward already hold."""
+"""Diagnostics of training: small pure functions of the tensors that a step's forward and backward pass computed."""

@@ -1,8 +1,8 @@
-"""Histograms of z, a and delta with bins that never move, counted on the device.
+"""Histograms of z, a and delta with fixed bins, counted on the device.
 
-The bins of a bounded activation's a are even between its bounds. All others are even in ±ln(1 + abs(x)/scale), with
-the sign of x: even near 0, logarithmic far from it; the middle bin holds 0, and the outermost have no end. What is not
-finite counts nowhere.
+Bins of a bounded activation's a have equal width between its bounds. All others have equal width in
+±ln(1 + abs(x)/scale), with the sign of x: equal near 0, logarithmic far from it; the middle bin contains 0, and the
+outermost are unbounded. Numbers that are not finite are not counted.
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ Counts = Int64[Tensor, "R N"]
 
 
 def is_even(quantity: str, bounds: Bounds) -> bool:
-    """Whether the bins are even between bounds."""
+    """Whether the bins have equal width between bounds."""
     return quantity == "a" and all(isfinite(bound) for bound in bounds)
 
 
 def places(values: Units, quantity: str, bounds: Bounds) -> Units:
-    """Where numbers lie, in widths of a bin from the first bin's beginning; a fresh tensor."""
+    """Map numbers to positions on the axis of bins, in bin widths from the first bin's start; a fresh tensor."""
     if is_even(quantity, bounds):
         low, high = bounds
         return (values - low).mul_(BINS / (high - low))
@@ -40,7 +40,7 @@ def places(values: Units, quantity: str, bounds: Bounds) -> Units:
 
 
 def edges(quantity: str, bounds: Bounds) -> list[float]:
-    """The BINS + 1 ends of the bins."""
+    """Return the BINS + 1 edges of the bins."""
     if is_even(quantity, bounds):
         low, high = bounds
         return [low + (high - low) * number / BINS for number in range(BINS + 1)]
@@ -51,16 +51,16 @@ def edges(quantity: str, bounds: Bounds) -> list[float]:
 
 
 def count(values: Units, quantity: str, bounds: Bounds) -> Counts:
-    """How many of each replica's numbers fall into each bin."""
-    place = places(values, quantity, bounds).clamp_(0, BINS - 1)
-    place.add_(values * 0).nan_to_num_(BINS)  # what is not finite has a bin of its own
-    index = place.flatten(1).long()  # cut toward 0
+    """Count each replica's numbers by bin: [R, BINS]."""
+    position = places(values, quantity, bounds).clamp_(0, BINS - 1)
+    position.add_(values * 0).nan_to_num_(BINS)  # numbers that are not finite go to an extra bin
+    index = position.flatten(1).long()  # truncated
     counts = torch.zeros(len(index), BINS + 1, dtype=torch.int64, device=values.device)
     return counts.scatter_add_(1, index, torch.ones_like(index))[:, :BINS]
 
 
 def frame(signals: Mapping[str, Signal]) -> dict[tuple[str, str], Counts]:
-    """Counts by (layer, quantity) of all that the signals hold."""
+    """Count the z, a and delta of all signals: (layer, quantity) -> [R, BINS]."""
     return {
         (layer, quantity): count(values, quantity, signal.bounds)
         for layer, signal in signals.items()
@@ -70,7 +70,7 @@ def frame(signals: Mapping[str, Signal]) -> dict[tuple[str, str], Counts]:
 
 
 def bin_rows(step: int, layer: str, quantity: str, bounds: Bounds, counts: list[int]) -> dict[str, list[Any]]:
-    """The bins of one histogram that are not empty, as columns."""
+    """Tabulate the bins of a histogram that are not empty, as columns."""
     ends = edges(quantity, bounds)
     full = [number for number, value in enumerate(counts) if value]
     return {

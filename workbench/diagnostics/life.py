@@ -1,7 +1,7 @@
-"""When units die and revive, from the masks of dead units at the epochs' marks, on the device.
+"""Deaths and revivals of units, from the masks of dead units at the ends of epochs (marks), on the device.
 
-A unit is dead at a mark when it passes no gradient on any training example. It *dies* at the first mark that finds it
-dead after one that did not, and *revives* the other way round; dead at the first mark, it was born dead.
+A unit is dead at a mark when it passes no gradient on any training example. It *dies* at a mark where it is dead and
+was not at the mark before, and *revives* the other way round; a unit that is dead at the first mark was born dead.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Count = Int64[Tensor, "R U"]
 
 
 class Life(NamedTuple):
-    """What is known of each unit; steps are NEVER where it did not happen."""
+    """Deaths and revivals of each unit so far, counted and with their steps; NEVER where there was none."""
 
     born_dead: Mask
     dead: Mask
@@ -30,25 +30,25 @@ class Life(NamedTuple):
     last_revived: Count
 
     def rows(self) -> Int64[Tensor, "R 8 U"]:
-        """All fields in one tensor."""
+        """Stack all fields into one tensor."""
         return torch.stack([field.long() for field in self], 1)
 
     @classmethod
     def of(cls, rows: Int64[Tensor, "R 8 U"]) -> "Life":
-        """The same back from `rows`."""
+        """Restore a Life from `rows`."""
         born_dead, dead, *others = rows.unbind(1)
         return cls(born_dead.bool(), dead.bool(), *others)
 
 
 def born(dead: Mask) -> Life:
-    """At the first mark."""
+    """Begin at the first mark, from its mask of dead units."""
     zero = torch.zeros_like(dead, dtype=torch.int64)
     never = torch.full_like(zero, NEVER)
     return Life(dead, dead, zero, never, never, zero, never, never)
 
 
 def lived(life: Life, dead: Bool[Tensor, "T R U"], steps: Sequence[int]) -> Life:
-    """The same after more marks, at these steps."""
+    """Continue a Life by the masks of dead units at further marks, which ended these steps."""
     before = torch.cat([life.dead.unsqueeze(0), dead[:-1]])
     at = torch.tensor(steps, device=dead.device).view(-1, 1, 1)
     died = _happened(dead & ~before, at, life.deaths, life.first_died, life.last_died)
@@ -59,6 +59,7 @@ def lived(life: Life, dead: Bool[Tensor, "T R U"], steps: Sequence[int]) -> Life
 def _happened(
     event: Bool[Tensor, "T R U"], at: Int64[Tensor, "T 1 1"], count: Count, first: Count, last: Count
 ) -> tuple[Count, Count, Count]:
+    """Update an event's count and the steps of its first and last occurrence."""
     earliest = torch.where(event, at, LATER).amin(0)
     is_first = (count == 0) & (earliest < LATER)
     latest = torch.where(event, at, NEVER).amax(0)
@@ -66,7 +67,7 @@ def _happened(
 
 
 def unit_rows(rows: Int64[Tensor, "8 U"], layers: dict[str, int]) -> dict[str, list[Any]]:
-    """One replica's table of units: columns by name, steps None where it never happened.
+    """Tabulate a replica's units: columns by name, with None for the step of an event that did not happen.
 
     `rows` are the fields of a Life, and `layers` the number of units by layer.
     """

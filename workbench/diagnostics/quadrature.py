@@ -1,7 +1,7 @@
 """Means over z ~ N(mean, variance) of functions of z, to about ten digits, also of functions with kinks.
 
-The line of t = (z - mean)/√variance from -12 to 12 is cut into pieces, at fixed t and at fixed z, so that within a
-piece there is neither a kink nor much change. Each piece gets the rule of Gauss and Legendre.
+The range of t = (z - mean)/√variance from -12 to 12 is cut into intervals, at fixed t, at fixed z and at kinks, so that
+functions are smooth within each. Each interval is integrated by Gauss-Legendre quadrature.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ IN_Z = (-16.0, -6.0, -2.0, -0.5, 0.5, 2.0, 6.0, 16.0)
 
 @lru_cache(maxsize=1)
 def legendre() -> tuple[Tensor, Tensor]:
-    """Nodes and weights on [-1, 1], by Golub and Welsch 1969: eigenvalues of the recurrence's matrix."""
+    """Compute nodes and weights on [-1, 1] from the eigenvalues of the recurrence's matrix (Golub and Welsch 1969)."""
     number = torch.arange(1, NODES, dtype=torch.float64)
     beside = number / (4 * number.square() - 1).sqrt()
     nodes, vectors = torch.linalg.eigh(torch.diag(beside, 1) + torch.diag(beside, -1))
@@ -29,16 +29,16 @@ def legendre() -> tuple[Tensor, Tensor]:
 def normal_mean(
     functions: Callable[[Tensor], Sequence[Tensor]], mean: Tensor, variance: Tensor, kinks: Sequence[float] = ()
 ) -> list[Tensor]:
-    """E f(z) for each of the values f(z) that `functions` gives; `mean` and `variance` are float64 of one shape.
+    """Compute E f(z) for each function f; `mean` and `variance` are float64 tensors of one shape, as are the results.
 
-    `functions` is called once, with a last axis for the nodes.
+    `functions` maps z, with an additional last axis for the nodes, to the values f(z) of each function.
     """
     deviation = variance.clamp(min=1e-300).sqrt().unsqueeze(-1)
     center = mean.unsqueeze(-1)
     in_z = torch.tensor(sorted({*IN_Z, *kinks}), dtype=torch.float64, device=mean.device)
     in_t = torch.tensor(IN_T, dtype=torch.float64, device=mean.device).expand(*mean.shape, -1)
     cuts = torch.cat([in_t, ((in_z - center) / deviation).clamp(-REACH, REACH)], -1).sort(-1).values
-    nodes, weights = (one.to(mean.device) for one in legendre())
+    nodes, weights = (values.to(mean.device) for values in legendre())
     half = (cuts[..., 1:] - cuts[..., :-1]).unsqueeze(-1) / 2
     t = ((cuts[..., 1:] + cuts[..., :-1]).unsqueeze(-1) / 2 + half * nodes).flatten(-2)
     density = (t.square() * -0.5).exp_() * ((half * weights).flatten(-2) / sqrt(2 * pi))

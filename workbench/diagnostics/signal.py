@@ -1,14 +1,14 @@
-"""What theory expects of signals at initialization in wide nets (Poole et al. 2016; Schoenholz et al. 2017).
+"""Mean-field theory of signals at initialization in wide nets (Poole et al. 2016; Schoenholz et al. 2017).
 
-An affine layer of independent weights of variance v and fan-in n makes z of one example Gaussian around the bias b with
-variance σ_w² q + σ_b², where σ_w² = n v and q is the mean of a² in the layer below. So over that z, layer by layer,
+In an affine layer with independent weights of variance v and fan-in n, z of one example is Gaussian with mean b, the
+bias, and variance σ_w² q + σ_b², where σ_w² = n v and q is the mean of a² in the layer below. Over this z, by layer,
 
     q' = E f(z)²            chi = σ_w² E f'(z)²            E delta² = E f'(z)² · m v' · E delta'²
 
-where m is the number of units above and v' the variance of their weights. Under he weights relu has q' = q and chi = 1;
-a linear net q' = σ_w² q. A residual connection h + s f(z) gives q + s² E f(z)² + 2 s E h E f(z), and below it the
-gradient's square is 1 + s² m v E f'² times as large. That a gradient does not depend on the weights it passes is an
-assumption here, as it is theirs.
+where m is the number of units above and v' the variance of their weights. With he weights, relu has q' = q and chi = 1;
+a linear net has q' = σ_w² q. A residual connection h + s f(z) gives q + s² E f(z)² + 2 s E h E f(z), and the gradient's
+square below it is 1 + s² m v E f'² times as large. As in both papers, gradients are assumed independent of the weights
+that they pass through.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.residual import Residual
 from workbench.nn.model import Model
 
-CRITICAL = 1e-6  # chi closer to 1 than this is 1
+CRITICAL = 1e-6  # chi closer to 1 than this is taken for 1
 STEPS = 200
 VANISHED, EXPLODED = 1e-14, 1e14  # variances beyond which a fixed point is 0 or none
 
@@ -41,7 +41,10 @@ Back = Callable[[PerExample], PerExample]  # E grad² above a layer -> below it
 
 
 class Expected(NamedTuple):
-    """Of a layer [R]: mean of a² and chi, where it has an activation; E delta² as a multiple of the output layer's."""
+    """Expectations for a layer [R]: q, the mean of a², and chi, or None without an activation; E delta².
+
+    E delta² is relative to that of the output layer.
+    """
 
     q: PerReplicaTensor | None
     chi: PerReplicaTensor | None
@@ -49,10 +52,10 @@ class Expected(NamedTuple):
 
 
 class FixedPoint(NamedTuple):
-    """The variance of z that no further layer changes, chi there, and the depth scale.
+    """The variance of z that further layers leave unchanged, chi there, and the depth scale.
 
-    `depth` is -1/log chi, the layers in which a small signal or gradient shrinks by e (Schoenholz et al. 2017, eq. 9
-    and section 5): inf where chi is 1, None where it is above.
+    `depth` is -1/log chi, the number of layers over which a small signal or gradient shrinks by a factor e (Schoenholz
+    et al. 2017, eq. 9 and section 5): inf where chi is 1, None where it is larger.
     """
 
     variance: float
@@ -61,11 +64,11 @@ class FixedPoint(NamedTuple):
 
 
 class _NoTheoryError(Exception):
-    """A layer of which the theory says nothing."""
+    """Raised for a layer that the theory does not cover."""
 
 
 class _Signal(NamedTuple):
-    """On the way up: means over units of the signal's square and of itself; after an affine layer σ_w² and its name."""
+    """Signal in the forward pass: means over units of its square and of itself; σ_w² and name of an affine layer."""
 
     q: PerExample
     mean: PerExample
@@ -75,7 +78,7 @@ class _Signal(NamedTuple):
 
 @dataclass
 class _Walk:
-    """Goes up through layers, and leaves a way back; what it learns of each layer is kept by name."""
+    """Forward and backward propagation of expectations, which collects q, chi and E delta² by layer."""
 
     schemes: Sequence[Scheme]
     q: dict[str, PerExample] = field(default_factory=dict)
@@ -83,8 +86,11 @@ class _Walk:
     delta: dict[str, PerExample] = field(default_factory=dict)
 
     def through(self, layers: Sequence[Layer], signal: _Signal) -> tuple[_Signal, Back]:
-        """The signal above these layers, and the way back down."""
-        ways: list[Back] = []
+        """Return the signal above these layers, and the function that propagates E grad² down through them.
+
+        Raises _NoTheoryError for a layer that the theory does not cover.
+        """
+        backs: list[Back] = []
         for layer in layers:
             if isinstance(layer, Dense):
                 signal, back = self._dense(layer, signal)
@@ -96,11 +102,11 @@ class _Walk:
                 signal, back = _scaled(signal, 1 / (1 - layer.rate))
             else:
                 raise _NoTheoryError
-            ways.append(back)
+            backs.append(back)
 
         def down(above: PerExample) -> PerExample:
-            for way in reversed(ways):
-                above = way(above)
+            for back in reversed(backs):
+                above = back(above)
             return above
 
         return signal, down
@@ -150,12 +156,12 @@ class _Walk:
 
 
 def _scaled(signal: _Signal, factor: float) -> tuple[_Signal, Back]:
-    """Numbers kept by dropout are `factor` times as large and 1/factor times as many."""
+    """Propagate through dropout, which leaves a share 1/factor of the numbers and multiplies these by `factor`."""
     return _Signal(signal.q * factor, signal.mean), lambda above: above * factor
 
 
 def _moments(f: Activation, z: Tensor, constants: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """f(z)², f'(z)² and f(z)."""
+    """Return f(z)², f'(z)² and f(z)."""
     a = f.forward(z, *constants)
     slope = f.derivative(z, a, *constants)
     return a.square(), slope.square(), a
@@ -164,11 +170,11 @@ def _moments(f: Activation, z: Tensor, constants: Sequence[Tensor]) -> tuple[Ten
 def expected(
     model: Model, schemes: Sequence[Scheme], x: Units, output_delta: PerExample | None = None
 ) -> dict[str, Expected]:
-    """By layer, for replicas that start by these schemes, on a batch x.
+    """Compute the expectations by layer for replicas with these initialization schemes, on a batch x [R, B, I].
 
-    `output_delta` is the mean of delta² of the output layer for each example; left out, it is the same for all. Empty
-    where the theory says nothing: for normalized, highway and maxout layers. NaN of replicas whose weights are no
-    draws, made from data or drawn unevenly.
+    `output_delta` [R, B] is the output layer's mean of delta² by example, by default the same for all. Empty for
+    normalized, highway and maxout layers, which the theory does not cover. NaN for replicas whose weights are constant,
+    scaled on data, or not identically distributed.
     """
     walk = _Walk(schemes)
     try:
@@ -189,30 +195,30 @@ def expected(
 
 
 def fixed_points(model: Model, scheme: Scheme) -> dict[str, FixedPoint | None]:
-    """By layer as wide as the one below it, where a deep net of such layers leads, or None where signals grow for ever.
+    """Find the fixed point of each layer as wide as the one below it; None where the variance of z diverges.
 
-    Empty where the theory says nothing: it speaks of plain nets of affine layers and activations with random weights.
+    Empty unless the net consists of affine layers and activations alone, with random weights, as the theory assumes.
     """
     plain = all(isinstance(layer, Dense | Activate) for layer in model.layers)
     if not plain or not scheme.weights.is_random:
         return {}
-    found: dict[str, FixedPoint | None] = {}
+    points: dict[str, FixedPoint | None] = {}
     for below, layer in pairwise(model.layers):
         if isinstance(below, Dense) and isinstance(layer, Activate) and below.fan_in == below.fan_out:
             f, fan_in = layer.activation, below.fan_in
             activation = replace(f, constants={key: {**f.constants, **scheme.constants}[key] for key in f.constants})
             weight = fan_in * scheme.weights.std(fan_in, fan_in) ** 2
             spread = scheme.bias.spread**2 / (3 * fan_in)
-            found[layer.name] = fixed_point(activation, weight, scheme.bias.value, spread)
-    return found
+            points[layer.name] = fixed_point(activation, weight, scheme.bias.value, spread)
+    return points
 
 
 def fixed_point(
     activation: Activation, weight: float, bias_mean: float = 0.0, bias_variance: float = 0.0
 ) -> FixedPoint | None:
-    """Where layers of equal width with σ_w² = `weight` lead from Var z = 1 on; None where it grows for ever.
+    """Find the fixed point of Var z, from 1 on, for layers of equal width with σ_w² = `weight`; None if it diverges.
 
-    Where steps shrink, by Steffensen's iteration: at criticality the plain one comes nearer like 1/depth.
+    Steffensen's iteration where steps shrink, as plain iteration converges only like 1/depth at criticality.
     """
     constants = [torch.tensor(value, dtype=torch.float64) for value in activation.constants.values()]
 

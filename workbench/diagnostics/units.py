@@ -3,7 +3,7 @@
     dead_rate   share of a layer's units whose f' is zero on every training example
     saturation  share of (unit, example) pairs with abs(f') below 5 % of its supremum
 
-Both are sums over examples until the last moment, so that a training set may come in chunks.
+Both are computed from sums over examples, so that a training set may come in chunks.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ SATURATED_BELOW = 0.05
 
 @dataclass
 class UnitCounts:
-    """What a layer's units did on `examples` examples.
+    """Counts of a layer's units over `examples` examples.
 
-    `slope` is 0 for units that passed no gradient on any of them, and above 0 for others; `flat` counts the examples on
-    which a unit's slope was flat. Without `flat`, `slope` counts the others.
+    `slope` is 0 for units that passed no gradient on any example, and above 0 for others; `flat` counts the examples on
+    which a unit was saturated. Where `flat` is None, `slope` counts the examples on which it was not.
     """
 
     examples: int
@@ -34,7 +34,7 @@ class UnitCounts:
     flat: Float[Tensor, "R U"] | None
 
     def __iadd__(self, other: "UnitCounts") -> "UnitCounts":
-        """Take up what the same units did on other examples."""
+        """Add the counts of the same units on other examples."""
         self.examples += other.examples
         self.slope += other.slope
         if self.flat is not None and other.flat is not None:
@@ -47,9 +47,9 @@ class UnitCounts:
         return self.slope == 0
 
     def rates(self, layer: str) -> dict[str, PerReplicaTensor]:
-        """The layer's diagnostics by name."""
+        """Compute the layer's diagnostics [R] by name."""
         units = self.slope.shape[1]
-        pairs = units * self.examples  # below, calls that evaluation makes too: others start cold
+        pairs = units * self.examples  # the calls below are those of evaluation, as others would run cold
         if self.flat is None:
             flat = self.slope.sum(1, dtype=torch.float64).div_(-pairs).add_(1)
         else:
@@ -58,17 +58,17 @@ class UnitCounts:
 
 
 def joined(parts: Sequence[UnitCounts]) -> UnitCounts:
-    """Those of all replicas, from those of some on the same number of examples."""
+    """Concatenate the counts of groups of replicas on the same number of examples."""
     if len(parts) == 1:
         return parts[0]
-    first, flats = parts[0], [one.flat for one in parts if one.flat is not None]
-    return UnitCounts(first.examples, torch.cat([one.slope for one in parts]), torch.cat(flats) if flats else None)
+    first, flats = parts[0], [part.flat for part in parts if part.flat is not None]
+    return UnitCounts(first.examples, torch.cat([part.slope for part in parts]), torch.cat(flats) if flats else None)
 
 
 def count(activation: Activation, slope: Units) -> UnitCounts:
-    """Counts of one chunk of examples; overwrites `slope`.
+    """Count a chunk of examples from slopes f'(z) [R, B, U], which are overwritten.
 
-    Sums of floating numbers: comparing in place is vectorized, and counting booleans is not.
+    Counts are sums of floating-point numbers, as comparing in place is vectorized and counting booleans is not.
     """
     examples = slope.shape[1]
     if activation.all_or_none:

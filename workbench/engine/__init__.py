@@ -1,1 +1,1 @@
-"""The trainer: a pack of replicas, one step at a time, and the history it leaves."""
+"""The trainer: steps of a pack of replicas, checkpoints, and the history of records."""

@@ -1,9 +1,9 @@
-"""A pack's state between two records, in one safetensors file: what training goes on from, bit for bit.
+"""Checkpoints: a pack's state between two records, in a safetensors file, from which training resumes bit for bit.
 
-The file holds parameters, optimizer state, the streams of the orders, the parameters of replicas that have left, and
-every record since the start with its first time. It is written beside its place, forced to the disk and renamed, so
-that whenever a process ends there is the old file or the new one, whole. Digests of its tensors and of all that it says
-beside them tell a file that was changed since: nobody goes on from that.
+The file holds parameters, optimizer state, the random streams of the orders, the parameters of replicas that have left,
+and every record since the start with its original time. It is written to a temporary file, synced to the disk and
+renamed, so that at any time either the old file or the new one is complete. Digests of its tensors and of its metadata
+reveal a file that was changed since, which is refused.
 """
 
 import json
@@ -27,17 +27,17 @@ from workbench.nn.optimizers import State
 from workbench.nn.params import Layout, Params
 
 STATE, NOTES = "state.", "notes."
-TENSORS, ALL = "digest.tensors", "digest"  # what a file says of its tensors, and of everything else
+TENSORS, ALL = "digest.tensors", "digest"  # keys of the digests of tensors and of metadata
 TRIES = 5
 
 
 @dataclass(frozen=True)
 class PackState:
-    """A pack after `recorded` records, at a `stage`: all that the records after them depend on.
+    """State of a pack after `recorded` records, at a `stage`, which determines all records after them.
 
-    The `replicas` in training have the parameters `flat` [R, P], laid out as `layout` says, the optimizer `state` and
-    the states of their streams, `orders`; `final` holds the parameters [P] of those that have left. `notes` gives the
-    tensors of diagnostics, none of which training overwrites.
+    The `replicas` in training have the parameters `flat` [R, P], whose layout has the digest `layout`, the optimizer
+    `state` and the states of their random streams, `orders`; `final` holds the parameters [P] of those that have left.
+    `notes` returns the tensors of diagnostics, none of which training overwrites.
     """
 
     recorded: int
@@ -51,7 +51,7 @@ class PackState:
     notes: Callable[[], Mapping[str, Tensor]] = dict
 
     def copied(self, device: torch.device | None = None) -> "PackState":
-        """The same with tensors that no training overwrites."""
+        """Copy the tensors, which training would overwrite."""
         device = device or self.flat.device
         return replace(
             self,
@@ -62,20 +62,20 @@ class PackState:
 
     @property
     def program(self) -> tuple[object, ...]:
-        """What two snapshots of one program share: the layout, and the types and shapes of one replica's tensors."""
+        """Layout, types and shapes of one replica's tensors, equal for states that can continue each other."""
         tensors = {"": self.flat, **self.state}
         return self.layout, {name: (tensor.dtype, tensor.shape[1:]) for name, tensor in tensors.items()}
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Size in bytes, approximately."""
         tensors = [self.flat, self.orders, *self.state.values(), *self.final.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds; `about` is whatever its writer wanted to say beside it."""
+    """Content of a checkpoint file; `about` is its writer's own metadata."""
 
     snapshot: PackState
     records: list[Record]
@@ -83,19 +83,19 @@ class Checkpoint:
 
 
 def layout_digest(layout: Layout) -> str:
-    """16 hexadecimal digits that stand for where each parameter lies."""
+    """Return 16 hexadecimal digits of a SHA-256 over the offsets and shapes of parameters."""
     return sha256(json.dumps(layout.slots).encode()).hexdigest()[:16]
 
 
 def weights_of(layout: Layout, flat: Tensor) -> bytes:
-    """One replica's parameters [P] by name, as the content of a safetensors file."""
+    """Serialize one replica's parameters [P] by name, as a safetensors file."""
     params = Params(layout, flat.cpu().unsqueeze(0))
     content: bytes = save({name: tensor[0].clone() for name, tensor in params.items()})
     return content
 
 
 def weights_digest(layout: Layout, flat: Tensor) -> str:
-    """SHA-256 over one replica's parameters [P]: names in their order, types, shapes and bytes; not where they lie."""
+    """SHA-256 of one replica's parameters [P]: sorted names, types, shapes and bytes, but not their offsets."""
     return _digest_of({name: tensor[0] for name, tensor in Params(layout, flat.cpu().unsqueeze(0)).items()})
 
 
@@ -108,7 +108,7 @@ def _digest_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def write(file: Path, snapshot: PackState, records: Sequence[Record], about: Mapping[str, Any]) -> None:
-    """Put a checkpoint in the place of `file`; where that raises, the old one is untouched."""
+    """Write a checkpoint and replace `file` by it; raises OSError or SafetensorError, and then leaves the old file."""
     tensors, shape = _records_as_tensors(records)
     left = sorted(snapshot.final)
     tensors |= {
@@ -120,8 +120,8 @@ def write(file: Path, snapshot: PackState, records: Sequence[Record], about: Map
     }
     header = {name: getattr(snapshot, name) for name in ("recorded", "stage", "replicas", "layout")} | {"left": left}
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    said = {**about, "header": header, "records": shape, TENSORS: _digest_of(content)}
-    metadata = {key: json.dumps(value) for key, value in said.items()}
+    fields = {**about, "header": header, "records": shape, TENSORS: _digest_of(content)}
+    metadata = {key: json.dumps(value) for key, value in fields.items()}
     metadata[ALL] = _digest_of_text(metadata)
     new = file.with_suffix(".tmp")
     for attempt in range(TRIES):
@@ -131,7 +131,7 @@ def write(file: Path, snapshot: PackState, records: Sequence[Record], about: Map
             break
         except SafetensorError:
             if attempt == TRIES - 1 or file.parent.is_dir():
-                raise  # else another process has just removed the folder, because it was empty
+                raise  # otherwise another process has just removed the empty folder
     with new.open("rb+") as written:
         os.fsync(written.fileno())
     new.replace(file)
@@ -139,7 +139,7 @@ def write(file: Path, snapshot: PackState, records: Sequence[Record], about: Map
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the renaming to the disk too, where folders can be opened."""
+    """Sync the renaming to the disk too, where folders can be opened."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -154,10 +154,10 @@ def _digest_of_text(metadata: Mapping[str, str]) -> str:
 
 @contextmanager
 def _whole(file: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """A file, open, and all that it says beside its tensors.
+    """Open a checkpoint file and parse its metadata.
 
-    Raises DamagedError where that is not what was written, or the block meets what was not; OSError where it cannot be
-    read.
+    Raises DamagedError where its metadata changed since it was written, and for errors of the block other than OSError;
+    OSError where the file cannot be read.
     """
     try:
         with safe_open(file, framework="pt") as opened:
@@ -167,27 +167,27 @@ def _whole(file: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
             yield opened, {key: json.loads(value) for key, value in metadata.items()}
     except OSError:
         raise
-    except Exception as error:  # whatever a reader makes of what is no checkpoint
+    except Exception as error:  # safetensors and json raise many types for files that are no checkpoints
         reason = str(error) or type(error).__name__
         raise DamagedError(f"checkpoint: {file} must be as it was written, but {reason}") from error
 
 
 def read_about(file: Path) -> dict[str, Any]:
-    """What a checkpoint's writer said beside it, without its tensors, which may be damaged.
+    """Read the metadata of a checkpoint's writer, without its tensors, which are not checked.
 
-    Raises DamagedError for a file that is no checkpoint or not as it was written, OSError for one that cannot be read.
+    Raises DamagedError for a file that is no checkpoint or was changed since, OSError for one that cannot be read.
     """
-    with _whole(file) as (_, said):
-        return {key: value for key, value in said.items() if key not in ("header", "records", TENSORS)}
+    with _whole(file) as (_, fields):
+        return {key: value for key, value in fields.items() if key not in ("header", "records", TENSORS)}
 
 
 def read(file: Path) -> Checkpoint:
-    """A checkpoint from its file; raises DamagedError and OSError as `read_about`, also for its tensors."""
-    with _whole(file) as (opened, said):
+    """Read a checkpoint; raises DamagedError and OSError as `read_about`, also for its tensors."""
+    with _whole(file) as (opened, fields):
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        if said.pop(TENSORS, "") != _digest_of(tensors):
+        if fields.pop(TENSORS, "") != _digest_of(tensors):
             raise ValueError("the digest of its numbers is another")
-        return _checkpoint_of(tensors, said)
+        return _checkpoint_of(tensors, fields)
 
 
 def _checkpoint_of(tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> Checkpoint:
@@ -211,16 +211,17 @@ def _checkpoint_of(tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> C
 
 
 def _records_as_tensors(records: Sequence[Record]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Numbers as tensors, which take a tenth of their text; the few names beside them."""
+    """Convert records to tensors, which take a tenth of the space of text, and a small JSON object with the names."""
     names = list(dict.fromkeys(tuple(record.metrics) for record in records))
     heads = [
         [record.step, record.epoch, record.time_ms, names.index(tuple(record.metrics)), len(record.replicas)]
         for record in records
     ]
-    diverged = [[index, asdict(one)] for index, record in enumerate(records) for one in record.diverged]
+    diverged = [[index, asdict(divergence)] for index, record in enumerate(records) for divergence in record.diverged]
+    replicas = [replica for record in records for replica in record.replicas]
     tensors = {
         "records.heads": torch.tensor(heads, dtype=torch.int64),
-        "records.replicas": torch.tensor([one for record in records for one in record.replicas], dtype=torch.int64),
+        "records.replicas": torch.tensor(replicas, dtype=torch.int64),
         "records.values": torch.tensor(
             [value for record in records for row in record.metrics.values() for value in row], dtype=torch.float64
         ),
@@ -231,11 +232,11 @@ def _records_as_tensors(records: Sequence[Record]) -> tuple[dict[str, Tensor], d
 def _records_from_tensors(tensors: Mapping[str, Tensor], shape: Mapping[str, Any]) -> list[Record]:
     replicas, values = (iter(tensors[f"records.{name}"].tolist()) for name in ("replicas", "values"))
     diverged: dict[int, list[Divergence]] = {}
-    for index, one in shape["diverged"]:
-        diverged.setdefault(index, []).append(Divergence(**one))
+    for index, fields in shape["diverged"]:
+        diverged.setdefault(index, []).append(Divergence(**fields))
     records = []
     for index, (step, epoch, time_ms, kind, count) in enumerate(tensors["records.heads"].tolist()):
-        own = tuple(islice(replicas, count))
+        trained = tuple(islice(replicas, count))
         metrics = {name: list(islice(values, count)) for name in shape["names"][kind]}
-        records.append(Record(step, epoch, time_ms, own, metrics, tuple(diverged.get(index, ()))))
+        records.append(Record(step, epoch, time_ms, trained, metrics, tuple(diverged.get(index, ()))))
     return records

@@ -1,4 +1,4 @@
-"""The tables that diagnostics leave of each replica: life of units, histograms over time, signal at initialization."""
+"""Tables of diagnostics for each replica: life of units, histograms over time, signal at initialization."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from workbench.diagnostics.signal import expected
 from workbench.engine.replicas import Pack
 from workbench.nn.params import WEIGHT_SUFFIX, Params
 
-WAITING = 32  # marks
+WAITING = 32  # marks collected before they are processed together
 
 Columns = dict[str, list[Any]]
 Notes = Mapping[str, Tensor]
@@ -24,7 +24,7 @@ SIGNAL = ("q_expected", "q_measured", "chi", "delta_expected", "delta_measured")
 
 
 class Kind(NamedTuple):
-    """What is known of a layer before training: how many units of it can die, the bounds of its a, its histograms."""
+    """Facts of a layer before training: number of units that can die, bounds of its a, quantities with histograms."""
 
     units: int
     bounds: Bounds
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Histograms [R, K, N] of one moment, for the `replicas` that it had."""
+    """Histograms [R, K, BINS] of one moment, K by (layer, quantity), for the `replicas` in training then."""
 
     step: int
     replicas: tuple[int, ...]
@@ -40,12 +40,12 @@ class Frame(NamedTuple):
 
 
 def kinds(pack: Pack, params: Params) -> dict[str, Kind]:
-    """Of each layer, in the order of a snapshot's signals; by a forward pass of one example."""
+    """Determine the kind of each layer, in the order of an observed step's signals, by passing one example forward."""
     x, _ = pack.data.chunk(pack.data.train, 0, 1)
     model = pack.objective.model
     _, tape = model.forward(params, x)
     active = {name for name, _, _ in model.activity(tape)}
-    mortal = {one.name: (one.z.shape[2], one.activation.bounds) for one in model.units(tape)}
+    mortal = {units.name: (units.z.shape[2], units.activation.bounds) for units in model.units(tape)}
     names = [name.removesuffix(WEIGHT_SUFFIX) for name, _ in model.preactivations(tape)]
     return {
         name: Kind(*mortal.get(name, (0, (-inf, inf))), ("z", "a", "delta") if name in active else ("z", "delta"))
@@ -55,7 +55,7 @@ def kinds(pack: Pack, params: Params) -> dict[str, Kind]:
 
 
 def signal_table(snapshot: ObservedStep, pack: Pack) -> Tensor:
-    """Expected beside measured, by layer: [R, L, columns of SIGNAL], NaN where there is nothing to say."""
+    """Compare expected and measured signals: [R, L, columns of SIGNAL], NaN where theory or activation is missing."""
     *_, output = snapshot.signals.values()
     of_output = output.delta_moments[1]
     by_example = output.delta.double().square().mean(2)
@@ -71,7 +71,7 @@ def signal_table(snapshot: ObservedStep, pack: Pack) -> Tensor:
 
 
 class Tables:
-    """Collects them for the `replicas` in training; those of a replica that leaves stay as they were then."""
+    """Collects the tables of the `replicas` in training; the tables of a replica that leaves end there."""
 
     def __init__(self, pack: Pack, params: Params) -> None:
         self.replicas = tuple(range(len(pack)))
@@ -85,32 +85,32 @@ class Tables:
         self._on_device: list[Frame] = []
 
     def see(self, snapshot: ObservedStep, pack: Pack) -> None:
-        """A moment that leaves histograms, and if it is the first step the signal."""
+        """Record the histograms of a moment, and the signal if it is the first step."""
         if snapshot.step == 1:
             self._signal = signal_table(snapshot, pack)
         counts = torch.stack([*frame(snapshot.signals).values()], 1)
         self._on_device.append(Frame(snapshot.step, self.replicas, counts))
 
     def mark(self, dead: Mapping[str, Mask], step: int) -> None:
-        """Dead units by layer after a step: they wait until there are many, which take as long as one."""
+        """Record the dead units by layer after a step; masks are processed in batches, which take as long as one."""
         self._masks.append(torch.cat([*dead.values()], 1))
         self._steps.append(step)
         if len(self._masks) == WAITING:
-            self._live()
+            self._process_marks()
 
-    def _live(self) -> None:
-        """Let the lives go on by what waits."""
+    def _process_marks(self) -> None:
+        """Update the lives of units by the collected marks."""
         self._life = _lived(self._life, self._masks, self._steps)
         self._masks, self._steps = [], []
 
     def flush(self) -> None:
-        """Move to the host what it is to keep."""
-        self._frames += tuple(one._replace(counts=one.counts.int().cpu()) for one in self._on_device)
+        """Move the histograms to the host."""
+        self._frames += tuple(moment._replace(counts=moment.counts.int().cpu()) for moment in self._on_device)
         self._on_device.clear()
 
-    def keep(self, positions: Sequence[int]) -> None:
-        """Go on with the replicas at these positions."""
-        self._live()
+    def select(self, positions: Sequence[int]) -> None:
+        """Continue with the replicas at these positions."""
+        self._process_marks()
         if self._life is not None:
             rows = self._life.rows()
             gone = [position for position in range(len(self.replicas)) if position not in positions]
@@ -119,12 +119,12 @@ class Tables:
         self.replicas = tuple(self.replicas[position] for position in positions)
 
     def notes(self) -> Callable[[], dict[str, Tensor]]:
-        """What a checkpoint of this moment must hold, made when it is asked for."""
+        """Return a function that makes the tensors of a checkpoint of this moment; training does not change them."""
         waiting = (self._life, tuple(self._masks), tuple(self._steps))
         return partial(_tensors, waiting, dict(self._left), self._signal, self._frames)
 
     def restore(self, notes: Notes, replicas: tuple[int, ...], device: torch.device) -> None:
-        """Go on from the notes of the same pack."""
+        """Continue from the notes of the same pack."""
         self.replicas = replicas
         self._life = Life.of(notes["life"].to(device)) if "life" in notes else None
         self._masks, self._steps = [], []
@@ -133,24 +133,25 @@ class Tables:
         count = sum(name.startswith("about.") for name in notes)
         abouts = [notes[f"about.{number}"].tolist() for number in range(count)]
         self._frames = tuple(
-            Frame(step, tuple(own), notes[f"frame.{number}"]) for number, (step, *own) in enumerate(abouts)
+            Frame(step, tuple(trained), notes[f"frame.{number}"]) for number, (step, *trained) in enumerate(abouts)
         )
 
     def of(self, replica: int) -> dict[str, Columns]:
-        """A replica's tables by name."""
-        found: dict[str, Columns] = {}
+        """Return a replica's tables by name."""
+        tables: dict[str, Columns] = {}
         if (rows := self._life_of(replica)) is not None:
-            found["unit_life"] = unit_rows(rows, {name: kind.units for name, kind in self._kinds.items() if kind.units})
+            layers = {name: kind.units for name, kind in self._kinds.items() if kind.units}
+            tables["unit_life"] = unit_rows(rows, layers)
         if self._frames:
-            found["histograms"] = self._histograms(replica)
+            tables["histograms"] = self._histograms(replica)
         if self._signal is not None:
             columns = self._signal[replica].T.tolist()
             known = [[None if value != value else value for value in column] for column in columns]
-            found["signal"] = {"layer": list(self._kinds), **dict(zip(SIGNAL, known, strict=True))}
-        return found
+            tables["signal"] = {"layer": list(self._kinds), **dict(zip(SIGNAL, known, strict=True))}
+        return tables
 
     def _life_of(self, replica: int) -> Tensor | None:
-        self._live()
+        self._process_marks()
         if replica in self._left or self._life is None:
             return self._left.get(replica)
         return self._life.rows()[self.replicas.index(replica)]
@@ -158,10 +159,12 @@ class Tables:
     def _histograms(self, replica: int) -> Columns:
         keys = [(layer, quantity) for layer, kind in self._kinds.items() for quantity in kind.quantities]
         parts = [
-            bin_rows(one.step, layer, quantity, self._kinds[layer].bounds, counts)
-            for one in self._frames
-            if replica in one.replicas
-            for (layer, quantity), counts in zip(keys, one.counts[one.replicas.index(replica)].tolist(), strict=True)
+            bin_rows(moment.step, layer, quantity, self._kinds[layer].bounds, counts)
+            for moment in self._frames
+            if replica in moment.replicas
+            for (layer, quantity), counts in zip(
+                keys, moment.counts[moment.replicas.index(replica)].tolist(), strict=True
+            )
         ]
         return {name: [value for part in parts for value in part[name]] for name in parts[0]} if parts else {}
 
@@ -177,12 +180,12 @@ def _tensors(
     frames: Sequence[Frame],
 ) -> dict[str, Tensor]:
     life = _lived(*waiting)
-    found = {f"left.{replica}": rows for replica, rows in left.items()}
+    tensors = {f"left.{replica}": rows for replica, rows in left.items()}
     if life is not None:
-        found["life"] = life.rows()
+        tensors["life"] = life.rows()
     if signal is not None:
-        found["signal"] = signal
-    for number, one in enumerate(frames):
-        found[f"frame.{number}"] = one.counts
-        found[f"about.{number}"] = torch.tensor([one.step, *one.replicas])
-    return found
+        tensors["signal"] = signal
+    for number, moment in enumerate(frames):
+        tensors[f"frame.{number}"] = moment.counts
+        tensors[f"about.{number}"] = torch.tensor([moment.step, *moment.replicas])
+    return tensors

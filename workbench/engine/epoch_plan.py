@@ -1,4 +1,4 @@
-"""An epoch laid out before it is trained: the order of its examples and the learning rate of each step."""
+"""The plan of an epoch, made before it is trained: order of the examples and learning rate of each step."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from workbench.data.batches import PackData
 
 
 def batch_sizes(examples: int, size: int, least: int = 1) -> list[int]:
-    """The sizes of an epoch's batches: `size` each, and what is left at the end.
+    """Return the sizes of an epoch's batches: `size` each, and a smaller last one.
 
-    Where that is fewer than the `least` that a training pass needs, it joins the batch before it.
+    A last batch smaller than `least`, which a training pass needs, is joined to the batch before it.
     """
-    whole, rest = divmod(examples, size)
-    if rest < least and whole:
-        return [size] * (whole - 1) + [size + rest]
-    return [size] * whole + [rest]
+    whole, remainder = divmod(examples, size)
+    if remainder < least and whole:
+        return [size] * (whole - 1) + [size + remainder]
+    return [size] * whole + [remainder]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step needs: its number counted from 0 over the whole training, learning rates, rows of examples."""
+    """Input of a step: its number from 0 over the whole training, learning rates [R], and rows of its examples."""
 
     number: int
     lr: PerReplicaTensor
@@ -34,7 +34,7 @@ class Batch:
 
     @cached_property
     def examples(self) -> tuple[Units, Outputs]:
-        """Inputs and targets, read once."""
+        """Inputs [R, B, I] and targets [R, B, K], cached."""
         return self.data.batch(self.rows)
 
     @property
@@ -50,17 +50,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """The epoch that begins with step `start`; `rows` are the examples of each replica, `lrs` its learning rates."""
+    """Plan of the epoch that begins with step `start`: each replica's rows of examples and learning rates by step."""
 
     start: int
     rows: Int64[Tensor, "R N"]
     lrs: Float[Tensor, "T R"]
 
     def batches(self, data: PackData, sizes: int | Sequence[int]) -> Iterator[Batch]:
-        """The steps in order, of batches of these sizes; of one size, the last may be smaller."""
+        """Yield the steps' batches in order, with these sizes; of a single size, the last batch may be smaller."""
         for index, rows in enumerate(torch.split(self.rows, sizes if isinstance(sizes, int) else list(sizes), dim=1)):
             yield Batch(self.start + index, self.lrs[index], rows, data)
 
     def select(self, index: Int64[Tensor, " K"]) -> "Plan":
-        """The same epoch for some of the replicas."""
+        """Select the replicas at `index`."""
         return Plan(self.start, self.rows[index], self.lrs[:, index])

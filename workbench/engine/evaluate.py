@@ -15,14 +15,14 @@ from workbench.nn.params import Params
 
 Measured = tuple[dict[str, PerReplicaTensor], dict[str, Mask]]
 
-CHUNK_NUMBERS = 2**21  # activations held at once, over replicas and layers: a few megabytes stay in cache
-EXAMPLES = 512  # in a chunk, whatever the pack, so that a replica's sums are the same: large packs go in blocks
+CHUNK_NUMBERS = 2**21  # activations in memory at once, over replicas and layers: a few megabytes stay in cache
+EXAMPLES = 512  # per chunk for any pack, so that a replica's sums have the same bits; large packs are split into blocks
 
 
 def evaluate(
     objective: Objective, params: Params, data: PackData, part: DataPart, units: bool = False
 ) -> dict[str, PerReplicaTensor]:
-    """``loss`` and ``accuracy`` (``r2`` for regression), and with `units` rates per layer of units, all [R]."""
+    """Compute ``loss`` and ``accuracy`` (``r2`` for regression), and with `units` rates by layer of units, all [R]."""
     return measure(objective, params, data, part, units)[0]
 
 
@@ -34,29 +34,32 @@ def measure(
     units: bool = False,
     counting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Measured:
-    """The same, and the dead units by layer; `counting` is entered while units are counted, so that it is timed."""
+    """Compute the metrics of `evaluate`, and the masks of dead units [R, U] by layer.
+
+    `counting` makes a context that is entered while units are counted, to time it.
+    """
     width = sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
     step = max(1, min(EXAMPLES, CHUNK_NUMBERS // width))
     block = max(1, CHUNK_NUMBERS // (min(step, part.size) * width))
-    seen = counting if units else None
+    timed = counting if units else None
     sums = [
-        _sums(objective, params.with_flat(flat), replace(data, split_of=split_of), part, step, seen)
+        _sums(objective, params.with_flat(flat), replace(data, split_of=split_of), part, step, timed)
         for flat, split_of in zip(torch.split(params.flat, block), torch.split(data.split_of, block), strict=True)
     ]
-    loss, score = (torch.cat(own) for own in zip(*((one.loss, one.score) for one in sums), strict=True))
+    loss, score = torch.cat([block.loss for block in sums]), torch.cat([block.score for block in sums])
     metrics = {"loss": loss / part.size}
     metrics |= {"accuracy": score / part.size} if data.n_classes else {"r2": 1 - score / _spread(data, part)}
-    if seen is None:
+    if timed is None:
         return metrics, {}
-    with seen():
-        counts = {layer: joined([one.counts[layer] for one in sums]) for layer in sums[0].counts}
-        rates = {name: rate for layer, found in counts.items() for name, rate in found.rates(layer).items()}
-        return {**metrics, **rates}, {layer: found.dead for layer, found in counts.items()}
+    with timed():
+        counts = {layer: joined([block.counts[layer] for block in sums]) for layer in sums[0].counts}
+        rates = {name: rate for layer, of_units in counts.items() for name, rate in of_units.rates(layer).items()}
+        return {**metrics, **rates}, {layer: of_units.dead for layer, of_units in counts.items()}
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Of a part's examples: losses [R], right answers or squared residuals [R], and what each layer's units did."""
+    """Sums over a part's examples: losses [R], right answers or squared residuals [R], and counts of units by layer."""
 
     loss: PerReplicaTensor
     score: PerReplicaTensor
@@ -71,7 +74,7 @@ def _sums(
     step: int,
     counting: Callable[[], AbstractContextManager[None]] | None,
 ) -> _Sums:
-    """Sums, `step` examples at a time; without `counting`, units are left out."""
+    """Sum over the examples, `step` at a time; without `counting`, units are left out."""
     loss, score = params.flat.new_zeros(2, len(params.flat))
     counts: dict[str, UnitCounts] = {}
     for start in range(0, part.size, step):
@@ -86,15 +89,15 @@ def _sums(
         if counting:
             with counting():
                 for layer in objective.model.units(tape):
-                    found = count(layer.activation, layer.slope())
+                    chunk = count(layer.activation, layer.slope())
                     if layer.name in counts:
-                        counts[layer.name] += found
+                        counts[layer.name] += chunk
                     else:
-                        counts[layer.name] = found
+                        counts[layer.name] = chunk
     return _Sums(loss, score, counts)
 
 
 def _spread(data: PackData, part: DataPart) -> PerReplicaTensor:
-    """Squared deviations of the targets from their mean in this part."""
+    """Sum the squared deviations of the targets from their mean in this part: [R]."""
     spread = (part.y - part.y.mean(1, keepdim=True)).square().sum((1, 2))
     return spread.index_select(0, data.split_of)

@@ -1,4 +1,4 @@
-"""Which quantity of which layer went non-finite first: the steps of one epoch again, with every number looked at."""
+"""Find the quantity and layer that became non-finite first, by repeating an epoch's steps and checking every tensor."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from workbench.nn.params import Params, layer_of
 
 
 class Failure(NamedTuple):
-    """The first non-finite quantity: step within the epoch from 1, layer and kind."""
+    """The first non-finite quantity of a replica: step within the epoch, from 1, layer and quantity."""
 
     step: int
     layer: str
@@ -25,23 +25,23 @@ class Failure(NamedTuple):
 def first_failures(
     pack: Pack, params: Params, state: State, plan: Plan, sizes: int | Sequence[int]
 ) -> dict[int, Failure]:
-    """Failures by position in the pack, from its state before an epoch and the epoch's plan.
+    """Repeat an epoch from the state before it and its plan; return failures by position in the pack.
 
-    Overwrites `params` and `state`; reads every quantity back from the device, so it belongs after a failure only.
+    Overwrites `params` and `state`. Slow, as it reads every quantity back from the device.
     """
-    found: dict[int, Failure] = {}
+    failures: dict[int, Failure] = {}
     grads = Params.zeros(params.layout.trained, len(pack), params.flat)
     for number, batch in enumerate(plan.batches(pack.data, sizes), start=1):
         for layer, quantity, bad in _look(pack, params, grads, state, batch):
             for position in bad.nonzero().flatten().tolist():
-                found.setdefault(position, Failure(number, layer, quantity))
-        if len(found) == len(pack):
+                failures.setdefault(position, Failure(number, layer, quantity))
+        if len(failures) == len(pack):
             break
-    return found
+    return failures
 
 
 def _look(pack: Pack, params: Params, grads: Params, state: State, batch: Batch) -> Iterator[tuple[str, str, Flags]]:
-    """One step, and after each part of it which replicas hold a number that is not finite."""
+    """Take a step; yields, in the order of computation, layer, quantity, and replicas with a non-finite number [R]."""
     mode = pack.mode(batch.number)
     model = pack.objective.model
     _, tape = model.forward(params, batch.x, mode)

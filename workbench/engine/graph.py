@@ -1,8 +1,7 @@
 """Training steps as CUDA graphs: a step is captured once for each size of batch, then replayed with other numbers.
 
-A graph reads the same memory every time, so what differs between steps is copied into place first: the step's number,
-which chooses the noise, the learning rates, and which examples the batch has. The step itself is the one that runs
-without a graph.
+A graph reads the same memory every time, so the inputs of a step are copied there first: its number, which seeds the
+noise, the learning rates, and the rows of the batch's examples. The captured step is the same as without a graph.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ WARM_UP = 3  # steps before a capture, in which libraries choose their kernels a
 
 @dataclass(frozen=True)
 class Slots:
-    """The memory that a captured step reads its batch from; `number` is a tensor on the device."""
+    """Memory from which a captured step reads its batch; `number` is a tensor on the device."""
 
     number: Int64[Tensor, ""]
     lr: PerReplicaTensor
@@ -34,12 +33,12 @@ class Slots:
 
     @classmethod
     def like(cls, batch: Batch) -> "Slots":
-        """Slots for batches of this one's size."""
+        """Allocate slots for batches of the same size."""
         number = torch.zeros((), dtype=torch.int64, device=batch.rows.device)
         return cls(number, torch.empty_like(batch.lr), batch.rows.clone(memory_format=torch.contiguous_format))
 
     def load(self, batch: Batch) -> None:
-        """Copy what this step has of its own; the device is not waited for."""
+        """Copy the inputs of a step, without waiting for the device."""
         self.number.fill_(batch.number)
         self.lr.copy_(batch.lr)
         self.rows.copy_(batch.rows)
@@ -47,15 +46,18 @@ class Slots:
 
 @contextmanager
 def undone(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Put back what is done to the tensors inside."""
+    """Restore the tensors after the block."""
     before = [tensor.clone() for tensor in tensors]
     yield
-    for tensor, kept in zip(tensors, before, strict=True):
-        tensor.copy_(kept)
+    for tensor, original in zip(tensors, before, strict=True):
+        tensor.copy_(original)
 
 
 def capture(body: Body, changed: Sequence[Tensor]) -> Body:
-    """What replays `body` on CUDA; all that it changes is in `changed`, and as before afterwards."""
+    """Capture `body` as a CUDA graph and return its replay; `changed` lists all tensors that it changes.
+
+    They are restored after the warm-up steps that precede the capture.
+    """
     with undone(changed):
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -75,9 +77,9 @@ def capture(body: Body, changed: Sequence[Tensor]) -> Body:
 
 
 class GraphedSteps:
-    """Takes steps by replaying them; `step` (pack, params, grads, state, x, y, number, lr) runs without a graph.
+    """Takes training steps by replay of CUDA graphs; `step` (pack, params, grads, state, x, y, number, lr) is captured.
 
-    The loss is overwritten by the next step. A pack whose tensors are others than before is captured anew.
+    The next step overwrites the loss. Steps are captured again when a pack's tensors are replaced.
     """
 
     def __init__(self, step: Callable[..., PerReplicaTensor], capture: Capture = capture) -> None:
@@ -87,9 +89,9 @@ class GraphedSteps:
         self._graphs: dict[tuple[int, ...], tuple[Slots, Body]] = {}
 
     def __call__(self, pack: Pack, params: Params, grads: Params, state: State, batch: Batch) -> PerReplicaTensor:
-        """The batch's loss before the step [R]."""
+        """Take a step in place; return the batch's loss before it [R]."""
         of = (pack, params.flat, grads.flat, *state.values())
-        if len(of) != len(self._of) or any(one is not other for one, other in zip(of, self._of, strict=True)):
+        if len(of) != len(self._of) or any(new is not old for new, old in zip(of, self._of, strict=True)):
             self._of, self._graphs = of, {}
         size = tuple(batch.rows.shape)
         if size not in self._graphs:

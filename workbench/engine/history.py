@@ -1,4 +1,4 @@
-"""What training leaves behind: per-replica numbers at recorded steps, on the host."""
+"""Training history: per-replica metrics at recorded steps, on the host."""
 
 from dataclasses import dataclass, field
 from math import isfinite
@@ -6,10 +6,10 @@ from math import isfinite
 
 @dataclass(frozen=True)
 class Divergence:
-    """A replica whose numbers stopped being finite.
+    """A replica whose loss became non-finite.
 
-    `step` counts optimizer steps from 1, 0 is the initial state. `quantity` (z, a, loss, delta, gradient, parameters)
-    of `layer` went first; both are empty where a repetition of the epoch does not show it.
+    `step` counts optimizer steps from 1; 0 is the initial state. `quantity` (z, a, loss, delta, gradient, parameters)
+    of `layer` became non-finite first; both are empty where repeating the epoch does not reproduce it.
     """
 
     replica: int
@@ -33,18 +33,18 @@ class Record:
     diverged: tuple[Divergence, ...] = ()
 
     def of(self, position: int) -> dict[str, float]:
-        """The finite metrics of the replica at `position` in `replicas`."""
+        """Return the finite metrics of the replica at `position` in `replicas`."""
         return {name: row[position] for name, row in self.metrics.items() if isfinite(row[position])}
 
 
 @dataclass
 class History:
-    """Every record of a pack, and how its replicas ended."""
+    """Records of a pack, in order."""
 
     records: list[Record] = field(default_factory=list)
 
     def series(self, name: str, replica: int) -> tuple[list[int], list[float]]:
-        """(steps, values) of one metric of one replica, over the records that hold it."""
+        """Return (steps, values) of a replica's metric, over the records that contain it."""
         steps, values = [], []
         for record in self.records:
             if name in record.metrics and replica in record.replicas:
@@ -54,5 +54,5 @@ class History:
 
     @property
     def diverged(self) -> dict[int, Divergence]:
-        """The replicas that diverged."""
-        return {one.replica: one for record in self.records for one in record.diverged}
+        """Divergences by replica."""
+        return {divergence.replica: divergence for record in self.records for divergence in record.diverged}

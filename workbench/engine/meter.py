@@ -1,4 +1,4 @@
-"""What parts of the work take of all of it: processor time on the CPU, the device's own clock on CUDA."""
+"""Time spent in parts of the work: processor time on the CPU, CUDA events on a GPU."""
 
 from math import inf
 from time import thread_time
@@ -10,9 +10,9 @@ ALL, MARKS, MOMENTS, TABLES, COPIES = PARTS = ("all", "marks", "moments", "table
 
 
 class Meter:
-    """Seconds spent in each of PARTS, of which the first holds the others, and the least that a part took at once.
+    """Seconds spent in each of PARTS, the first of which includes the others, and the shortest span of each part.
 
-    On CUDA a part is a pair of events, which nobody waits for before `read`.
+    On CUDA a span is a pair of events, which are not waited for before `read`.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,18 +22,18 @@ class Meter:
         self._pairs: list[tuple[str, Any, Any]] = []
 
     def of(self, part: str) -> "Span":
-        """Everything done inside belongs to the part."""
+        """Make a context whose time counts to the part."""
         return Span(self, part)
 
     def add(self, part: str, begun: Any, ended: Any) -> None:
-        """Take up what was done between two times."""
+        """Add the span between two times of `now` to a part."""
         if self._cuda:
             self._pairs.append((part, begun, ended))
         else:
             self._add(part, ended - begun)
 
     def now(self) -> Any:
-        """A time that `add` takes."""
+        """Return the current time, for `add`."""
         if not self._cuda:
             return thread_time()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -45,7 +45,7 @@ class Meter:
         self.least[part] = min(self.least[part], seconds)
 
     def read(self) -> dict[str, float]:
-        """The seconds so far, a copy; on CUDA this waits for the device."""
+        """Return a copy of the seconds so far; on CUDA this waits for the device."""
         for part, begun, ended in self._pairs:
             ended.synchronize()
             self._add(part, begun.elapsed_time(ended) / 1000)
@@ -54,7 +54,7 @@ class Meter:
 
 
 class Span:
-    """A context whose time belongs to a part; a generator would cost small nets as much as a call of the device."""
+    """A context whose time counts to a part; a class, as a generator's overhead would be noticeable in small nets."""
 
     __slots__ = ("_begun", "_meter", "_part")
 

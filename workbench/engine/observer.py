@@ -1,4 +1,4 @@
-"""Diagnostics of a pack in training: when they are taken, and what they cost."""
+"""Diagnostics of a pack in training: their moments, and their cost within the budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,14 +20,15 @@ from workbench.nn.params import Params
 Metrics = dict[str, PerReplicaTensor]
 
 UNDECIDED = 0
-ABOVE_LEAST = 1.2  # what a moment takes of the least that one took
-UNSEEN = 1.3  # what looking costs of what the meter sees: caches to fill anew; by `workbench bench diagnostics`
+ABOVE_LEAST = 1.2  # typical time of a moment, relative to the shortest
+UNSEEN = 1.3  # true cost of diagnostics over the metered one, as caches refill; from `workbench bench diagnostics`
 
 
 class Observer:
-    """Takes what a plan asks for from a pack in training, at the moments that the plan's budget leaves.
+    """Records the diagnostics of a plan for a pack in training, within the plan's budget.
 
-    Of the scheduled moments it takes every `stride`-th, which where there is a budget is UNDECIDED in the first epochs.
+    Every `stride`-th scheduled moment is recorded; with a budget, the stride is UNDECIDED in the first epochs, in which
+    all are.
     """
 
     def __init__(self, plan: Diagnostics, pack: Pack, params: Params, epoch_length: int) -> None:
@@ -39,19 +40,19 @@ class Observer:
         self._spent = self.meter.read()
 
     def moments(self, start: int, last: int) -> frozenset[int]:
-        """The moments among the steps of the epoch that comes after `start` steps, in a training of `last`."""
+        """Return the steps of the epoch after step `start` that are moments, in a training of `last` steps."""
         if not (self.plan.quantities or self.plan.tables):
             return frozenset()
         stop = start + self.epoch_length
         scheduled = self.plan.scheduled(start, stop, self.epoch_length)
-        chosen = {step for step, place in scheduled.items() if place % (self.stride or 1) == 0}
+        chosen = {step for step, number in scheduled.items() if number % (self.stride or 1) == 0}
         always = (1, last) if self.plan.tables else (last,)
         chosen |= {step for step in always if start < step <= stop}
         self.skipped += len(scheduled.keys() - chosen)
         return frozenset(chosen)
 
     def take(self, snapshot: ObservedStep, pack: Pack, last: int) -> Metrics:
-        """The metrics of a moment; of those with tables, the 1st, 2nd, 4th, 8th, ... and the last leave histograms."""
+        """Compute the metrics of a moment; with tables, the 1st, 2nd, 4th, 8th, ... and the last record histograms."""
         metrics = self._take({name: partial(quantity, snapshot) for name, quantity in self.plan.quantities.items()})
         with_histograms = snapshot.step == last or self.taken.bit_count() == 1
         if self._tables and with_histograms:
@@ -60,30 +61,32 @@ class Observer:
         return metrics
 
     def take_gradients(self, quantities: Mapping[str, OfGradients], grads: Params) -> Metrics:
-        """The metrics of a moment where the gradients are all that is read."""
+        """Compute the metrics of a moment whose quantities read only gradients."""
         return self._take({name: partial(quantity.of, grads) for name, quantity in quantities.items()})
 
-    def _take(self, found: Mapping[str, Callable[[], Mapping[str, PerReplicaTensor]]]) -> Metrics:
+    def _take(self, quantities: Mapping[str, Callable[[], Mapping[str, PerReplicaTensor]]]) -> Metrics:
         self.taken += 1
         with self.meter.of(MOMENTS):
-            return {f"{name}/{layer}": values for name, find in found.items() for layer, values in find().items()}
+            return {
+                f"{name}/{layer}": values for name, compute in quantities.items() for layer, values in compute().items()
+            }
 
     def counting(self) -> AbstractContextManager[None]:
-        """The time of counting units, of which a mark consists."""
+        """Make a context that meters counting of units."""
         return self.meter.of(MARKS)
 
     def mark(self, dead: Mapping[str, Mask], step: int) -> None:
-        """Take up which units are dead after a step."""
+        """Record the dead units by layer after a step."""
         if self._tables and dead:
             with self.meter.of(MARKS):
                 self._tables.mark(dead, step)
 
     def begin(self) -> None:
-        """The first epoch begins: what came before does not show what an epoch takes."""
+        """Begin the first epoch, so that earlier time does not count to it."""
         self._spent = self.meter.read()
 
     def end_epoch(self, epoch: int, epochs: int) -> None:
-        """Move tables to the host; once moments and marks were timed, decide how many moments the budget leaves."""
+        """Move tables to the host; after the first epoch with a moment and a mark, decide on the stride."""
         if self._tables:
             self._tables.flush()
         spent = self.meter.read()
@@ -94,28 +97,28 @@ class Observer:
         self._spent = spent
 
     def _decide(self, spent: Mapping[str, float], in_epoch: Mapping[str, float], epoch: int, epochs: int) -> int:
-        """The stride for the epochs that are left, from all that was spent and what this epoch took."""
-        rest = in_epoch[ALL] - sum(in_epoch[part] for part in PARTS[1:])
+        """Choose the stride for the remaining epochs from the seconds spent so far and in this epoch."""
+        training = in_epoch[ALL] - sum(in_epoch[part] for part in PARTS[1:])
         length = self.epoch_length
         fixed = sum(spent[part] for part in PARTS[1:]) + in_epoch[MARKS] * self.plan.unit_counts(epoch, epochs, length)
         if self._tables:
             fixed += self.meter.least[TABLES] * ABOVE_LEAST * (epochs - epoch).bit_length()
         count = len(self.plan.scheduled(length * epoch, length * epochs, length))
         moment = self.meter.least[MOMENTS] * ABOVE_LEAST
-        return stride_for(self.plan.budget, UNSEEN * moment, count, UNSEEN * fixed, rest * epochs)
+        return stride_for(self.plan.budget, UNSEEN * moment, count, UNSEEN * fixed, training * epochs)
 
-    def keep(self, positions: Sequence[int]) -> None:
-        """Go on with the replicas at these positions."""
+    def select(self, positions: Sequence[int]) -> None:
+        """Continue with the replicas at these positions."""
         if self._tables:
-            self._tables.keep(positions)
+            self._tables.select(positions)
 
     def notes(self) -> Callable[[], dict[str, Tensor]]:
-        """What a checkpoint of this moment must hold, made when it is asked for."""
+        """Return a function that makes the tensors of a checkpoint of this moment; training does not change them."""
         counts, seconds = (self.stride, self.taken, self.skipped), tuple(self._spent.values())
         return partial(_tensors, counts, seconds, self._tables.notes() if self._tables else dict)
 
     def restore(self, notes: Notes, replicas: tuple[int, ...], device: torch.device) -> None:
-        """Go on from the notes of an observer of the same plan and pack."""
+        """Continue from the notes of an observer of the same plan and pack."""
         self.stride, self.taken, self.skipped = notes["counts"].tolist()
         self._spent = dict(zip(PARTS, notes["seconds"].tolist(), strict=True))
         self.meter.seconds = dict(self._spent)
@@ -124,17 +127,17 @@ class Observer:
 
     @property
     def share(self) -> float:
-        """What diagnostics took of the time of training and measuring, up to the last epoch's end."""
+        """Share of diagnostics in the time of training and measuring, up to the end of the last epoch."""
         return sum(self._spent[part] for part in PARTS[1:]) / self._spent[ALL] if self._spent[ALL] else 0.0
 
     @property
     def tags(self) -> dict[str, str]:
-        """How many moments there were, and how many were left out."""
+        """Tags with the stride and the numbers of recorded and skipped moments."""
         counts = {"stride": max(1, self.stride), "taken": self.taken, "skipped": self.skipped}
         return {f"diagnostics.{name}": str(value) for name, value in counts.items() if self.taken}
 
     def tables(self, replica: int) -> dict[str, Columns]:
-        """The tables of a replica of the pack by name: columns of equal length."""
+        """Return a replica's tables by name: columns of equal length."""
         return self._tables.of(replica) if self._tables else {}
 
 

@@ -1,4 +1,4 @@
-"""A pack: the replicas that train together, and everything they share."""
+"""Packs: replicas that train together, with their settings and data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -27,10 +27,10 @@ CONSTANT = constant()
 
 @dataclass(frozen=True)
 class Pack:
-    """Replica r starts from `seeds[r]` by `schemes[r]`; what else it has for itself is row r of the tensors [R].
+    """A pack: replica r is initialized from `seeds[r]` by `schemes[r]`; its other settings are row r of tensors [R].
 
-    `keys` choose its noise, and `clip_norm` is where its gradient is cut (None where none is). `dtype` and `device` are
-    those of every tensor in the pack.
+    `keys` seed its noise, and `clip_norm` is the largest norm of its gradient (None for no clipping). All tensors of
+    the pack have `dtype` and `device`.
     """
 
     objective: Objective
@@ -49,27 +49,27 @@ class Pack:
 
     @cached_property
     def keys(self) -> Keys:
-        """A number of 32 bits for each replica's noise."""
+        """A 32-bit number for each replica's noise, from its seed."""
         keys = [stream_seed(seed, "noise", bits=32) for seed in self.seeds]
         return torch.tensor(keys, dtype=torch.int64, device=self.device)
 
     def mode(self, step: int | Int64[Tensor, ""]) -> Mode:
-        """A training pass at this step, counted from 0; as a tensor, it is read on the device."""
+        """Make the mode of a training pass at this step, from 0; a tensor is read on the device only."""
         return Mode(training=True, keys=step_keys(self.keys, step) if self.objective.model.is_noisy else None)
 
     def learning_rates(self, start: int, stop: int, total: int) -> Float[Tensor, "T R"]:
-        """Every replica's learning rate at the steps start:stop out of `total`."""
+        """Return every replica's learning rate at the steps start:stop out of `total`."""
         factors = self.schedule.table(start, stop, total).to(self.device, self.dtype)
         return factors * self.optimizer.lr
 
     def apply(self, grads: Params, state: State, params: Params, lr: PerReplicaTensor) -> None:
-        """Turn gradients, cut to their norm first, into new parameters; overwrites `state` and `params`."""
+        """Clip the gradients and take an optimizer step with learning rates `lr`; overwrites `state` and `params`."""
         if self.clip_norm is not None:
             grads = clip_by_norm(grads, self.clip_norm)
         self.optimizer.update(grads, state, params, lr)
 
     def initial_params(self) -> Params:
-        """Every replica's own initial parameters: the same bits in any pack."""
+        """Draw every replica's initial parameters: the same bits in any pack."""
         model = self.objective.model
         pairs = list(zip(self.seeds, self.schemes, strict=True))
         rows = [model.init(seed, scheme) for seed, scheme in pairs]
@@ -79,20 +79,20 @@ class Pack:
                 to_unit_variance(model, rows[position], buffers[position], self.data.first_examples(position))
         return Params.stack(rows, self.dtype, self.device, buffers)
 
-    def select(self, keep: Sequence[int]) -> "Pack":
-        """The pack of the replicas at the positions `keep`."""
-        index = torch.tensor(keep, dtype=torch.int64, device=self.device)
+    def select(self, positions: Sequence[int]) -> "Pack":
+        """Make the pack of the replicas at these positions."""
+        index = torch.tensor(positions, dtype=torch.int64, device=self.device)
         rows: Pack = select_rows(self, index)
         return replace(
             rows,
-            seeds=tuple(self.seeds[position] for position in keep),
-            schemes=tuple(self.schemes[position] for position in keep),
+            seeds=tuple(self.seeds[position] for position in positions),
+            schemes=tuple(self.schemes[position] for position in positions),
             data=self.data.select(index),
         )
 
 
 def select_rows(record: Any, index: Tensor) -> Any:
-    """A dataclass with each of its [R] tensors indexed, in the records it holds too; a pack's data are left out."""
+    """Index each [R] tensor of a dataclass and of the settings inside it; a pack's data are left out."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     chosen: dict[str, Any] = {}
     for name, value in values.items():

@@ -1,8 +1,8 @@
-"""Greedy layer-wise pretraining, then training of the whole net, as stages of one run.
+"""Greedy layer-wise pretraining, then training of the whole net, as stages of one run (Bengio et al. 2007).
 
-Every stage is a pack of its own with its own trainer: the same replicas, a smaller model, and as data the codes that
-the layers below make. Records go on counting steps and epochs from one stage to the next; a stage's own have the
-metrics ``pretrain.1/loss`` and ``pretrain.1/valid_loss``.
+Every stage has a pack and a trainer: the same replicas, a smaller model, and as data the codes that the layers below
+compute. Steps and epochs are counted through all stages; records of a stage have the metrics ``pretrain.1/loss`` and
+``pretrain.1/valid_loss``.
 """
 
 from collections.abc import Collection, Iterator
@@ -25,21 +25,21 @@ from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 from workbench.nn.pretraining_stages import Stage, stages
 
-WHOLE = "whole."  # in a snapshot's state: the whole net's parameters, under the number of the stage in training
-KEPT = {"train/loss": "loss", "valid/loss": "valid_loss"}
-CHUNK = 512  # examples coded at once
+WHOLE = "whole."  # key, before the stage's number, of the whole net's parameters in the state of a stage in training
+STAGE_METRICS = {"train/loss": "loss", "valid/loss": "valid_loss"}
+CHUNK = 512  # examples encoded at once
 
 
 def make_trainer(pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> "AnyTrainer":
-    """What trains a pack: with stages before it where it asks for pretraining."""
+    """Make the trainer of a pack: a Pretrainer where it has epochs of pretraining."""
     kind = Pretrainer if pack.pretraining.epochs else Trainer
     return kind(pack, batch_size, diagnostics)
 
 
 class Pretrainer:
-    """A pack whose layers are trained one by one before the whole net is, with the interface of a Trainer.
+    """Trainer of a pack whose layers are pretrained one by one, with the interface of a Trainer.
 
-    Diagnostics are the whole net's, and their tables count steps from where its training begins.
+    Diagnostics are those of the whole net, and their tables count steps from the beginning of its training.
     """
 
     def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
@@ -53,36 +53,36 @@ class Pretrainer:
 
     @property
     def pack(self) -> Pack:
-        """The whole net's pack, of the replicas still training."""
+        """Pack of the whole net, with the replicas still training."""
         return self.whole.pack
 
     @property
     def observer(self) -> Observer:
-        """The whole net's."""
+        """Observer of the whole net."""
         return self.whole.observer
 
     @property
     def params(self) -> Params:
-        """The whole net's."""
+        """Parameters of the whole net."""
         return self.whole.params
 
     @property
     def replicas(self) -> tuple[int, ...]:
-        """The numbers of those still training."""
+        """Numbers of the replicas still training."""
         return self.whole.replicas
 
     @property
     def final(self) -> dict[int, Tensor]:
-        """The whole net's parameters [P] of each replica that has left or ended."""
+        """Parameters [P] of the whole net of each replica that has left or ended."""
         return self.whole.final
 
     @property
     def mark(self) -> PackState:
-        """What the epoch in training began with."""
+        """State at the beginning of the epoch in training."""
         return self._part.mark if self._part else self._counted(self.whole.mark)
 
     def run(self, epochs: int) -> Iterator[Record]:
-        """Every stage in turn, then the whole net; after `restore`, only what comes after its records."""
+        """Train every stage in turn, then the whole net; yields records, after `restore` only those that follow."""
         while self._part:
             yield from self._pretrain(self._part)
             if not self.replicas:
@@ -93,32 +93,32 @@ class Pretrainer:
             yield self._shifted(record)
 
     def snapshot(self) -> PackState:
-        """What training goes on from, between two records of `run`."""
+        """Return the state from which training continues, between two records of `run`."""
         return self._part.snapshot() if self._part else self._counted(self.whole.snapshot())
 
     def restore(self, snapshot: PackState) -> None:
-        """Go on from a snapshot of the same pack, in whatever stage it was taken."""
+        """Continue from a snapshot of the same pack, in any stage; raises NumericsError as `Trainer.restore`."""
         number = next((int(name.removeprefix(WHOLE)) for name in snapshot.state if name.startswith(WHOLE)), None)
         if number is None:
             self._part, self._number = None, len(self.stages)
             self.whole.restore(replace(snapshot, recorded=snapshot.recorded - self._records))
             return
-        own = snapshot.copied(self.params.flat.device)
-        self.whole.drop(set(self.replicas) - set(own.replicas))
-        self.whole.final = dict(own.final)
-        self.params.flat.copy_(own.state[f"{WHOLE}{number}"])
+        copied = snapshot.copied(self.params.flat.device)
+        self.whole.drop(set(self.replicas) - set(copied.replicas))
+        self.whole.final = dict(copied.final)
+        self.params.flat.copy_(copied.state[f"{WHOLE}{number}"])
         self._enter(number)
         assert self._part is not None
         self._part.restore(snapshot)
 
     def drop(self, replicas: Collection[int]) -> None:
-        """Go on without these replicas, which keep the parameters that they have: between two records of `run`."""
+        """Stop these replicas, with their current parameters as final ones; between two records of `run`."""
         if self._part:
             self._part.drop(replicas)
         self.whole.drop(replicas)
 
     def _enter(self, number: int) -> None:
-        """Begin a stage; past the last one, the whole net."""
+        """Begin the stage `number`, or training of the whole net after the last stage."""
         self._number = number
         if number < len(self.stages):
             self._part = _StageTrainer(self.whole, self.stages[number], number, self._records)
@@ -127,23 +127,23 @@ class Pretrainer:
             self._part = None
 
     def _pretrain(self, part: "_StageTrainer") -> Iterator[Record]:
-        """The records of a stage: one before it and one after each epoch, none of a test."""
+        """Yield the records of a stage: one before it and one after each epoch, without the test part's."""
         name, epochs = part.task.name, part.task.epochs
         for record in islice(part.run(epochs), epochs + 1 - part.recorded):
             if record.diverged:
-                self.whole.drop({one.replica for one in record.diverged})
-            metrics = {f"{name}/{own}": record.metrics[given] for given, own in KEPT.items()}
+                self.whole.drop({divergence.replica for divergence in record.diverged})
+            metrics = {f"{name}/{short}": record.metrics[metric] for metric, short in STAGE_METRICS.items()}
             yield self._shifted(replace(record, metrics=metrics))
 
     def _adopt(self, part: "_StageTrainer") -> None:
-        """Let the whole net have what the stage has learned."""
+        """Copy a stage's parameters to the whole net."""
         for name, values in part.params.items():
             if name in self.params:
                 self.params[name].copy_(values)
 
     @property
     def _records(self) -> int:
-        """How many there are before the stage in training."""
+        """Number of records before the stage in training."""
         return sum(stage.epochs + 1 for stage in self.stages[: self._number])
 
     def _counted(self, snapshot: PackState) -> PackState:
@@ -152,7 +152,7 @@ class Pretrainer:
     def _shifted(self, record: Record) -> Record:
         epochs = sum(stage.epochs for stage in self.stages[: self._number])
         steps = epochs * self.steps_per_epoch
-        diverged = tuple(replace(one, step=one.step + steps) for one in record.diverged)
+        diverged = tuple(replace(divergence, step=divergence.step + steps) for divergence in record.diverged)
         return replace(record, step=record.step + steps, epoch=record.epoch + epochs, diverged=diverged)
 
 
@@ -160,7 +160,7 @@ AnyTrainer = Trainer | Pretrainer
 
 
 class _StageTrainer(Trainer):
-    """The trainer of one stage, whose snapshots hold the whole net's parameters too."""
+    """Trainer of one stage, whose snapshots contain the whole net's parameters too."""
 
     def __init__(self, whole: Trainer, task: Stage, number: int, before: int) -> None:
         self.whole, self.task, self.before, self.key = whole, task, before, f"{WHOLE}{number}"
@@ -169,9 +169,9 @@ class _StageTrainer(Trainer):
         self.mark = self.snapshot().copied()
 
     def snapshot(self) -> PackState:
-        own = super().snapshot()
-        state = {**own.state, self.key: self.whole.params.flat}
-        return replace(own, recorded=own.recorded + self.before, state=state, final=dict(self.whole.final))
+        stage = super().snapshot()
+        state = {**stage.state, self.key: self.whole.params.flat}
+        return replace(stage, recorded=stage.recorded + self.before, state=state, final=dict(self.whole.final))
 
     def restore(self, snapshot: PackState) -> None:
         super().restore(replace(snapshot, recorded=snapshot.recorded - self.before))
@@ -179,7 +179,7 @@ class _StageTrainer(Trainer):
 
 
 def stage_pack(pack: Pack, params: Params, stage: Stage) -> Pack:
-    """The pack that a stage trains, where the whole net has these parameters."""
+    """Make the pack of a stage from the whole net's pack and current parameters."""
     loss = pack.objective.loss if stage.supervised else squared_error()
     rates = pack.optimizer.lr if stage.supervised else pack.pretraining.lr
     return replace(
@@ -192,18 +192,18 @@ def stage_pack(pack: Pack, params: Params, stage: Stage) -> Pack:
 
 
 def codes(data: PackData, params: Params, stage: Stage) -> PackData:
-    """A stage's data: codes and, as targets, these again or the data's own; every replica has its own codes."""
+    """Make a stage's data: codes and, as targets, the codes or the original targets; one split per replica."""
     if not (stage.below.layers or stage.supervised):
         train, valid = (DataPart(part.x, part.x) for part in (data.train, data.valid))
         return PackData(train, valid, valid, data.split_of, None)
     train, valid = (_coded(data, part, params, stage) for part in (data.train, data.valid))
-    own = torch.arange(len(data.split_of), device=data.split_of.device)
-    return PackData(train, valid, valid, own, data.n_classes if stage.supervised else None)
+    split_of = torch.arange(len(data.split_of), device=data.split_of.device)
+    return PackData(train, valid, valid, split_of, data.n_classes if stage.supervised else None)
 
 
 def _coded(data: PackData, part: DataPart, params: Params, stage: Stage) -> DataPart:
     chunks = [data.chunk(part, start, start + CHUNK) for start in range(0, part.size, CHUNK)]
-    x = torch.cat([_code(stage.below, params, own) for own, _ in chunks], 1)
+    x = torch.cat([_code(stage.below, params, inputs) for inputs, _ in chunks], 1)
     return DataPart(x, torch.cat([y for _, y in chunks], 1) if stage.supervised else x)
 
 

@@ -1,21 +1,21 @@
-"""How many threads compute: one for small products, which are too small to share."""
+"""Number of threads for computation: one is fastest for small products."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-KEPT_BYTES = 31 * 2**20
+FREED_BYTES = 31 * 2**20
 
 
 @contextmanager
 def one_thread(only: bool = True) -> Iterator[None]:
-    """Compute on one thread inside, on as many as before afterwards; with `only` false, nothing changes.
+    """Compute on one thread inside the block; with `only` false, the number of threads stays.
 
-    A block that is freed once teaches glibc to keep freed memory of up to its size, instead of giving it back and
-    paging it in again for every tensor.
+    One large block is allocated and freed first: glibc then raises its threshold for returning freed memory to the
+    system, which would page it in again for every tensor.
     """
-    torch.empty(KEPT_BYTES, dtype=torch.uint8)
+    torch.empty(FREED_BYTES, dtype=torch.uint8)
     before = torch.get_num_threads()
     if only:
         torch.set_num_threads(1)

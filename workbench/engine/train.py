@@ -1,7 +1,7 @@
-"""The training step and the loop around it.
+"""The training step and the training loop.
 
-A step reads nothing back from the device; numbers reach the host once per epoch. A replica whose loss is not finite
-is put back to its parameters at the last epoch mark and leaves the pack: the others go on without it.
+A step reads nothing back from the device; numbers are moved to the host once per epoch. A replica whose loss is not
+finite leaves the pack with its parameters from the beginning of the epoch; the others continue.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -44,9 +44,10 @@ def step(
     lr: PerReplicaTensor | None = None,
     recorder: Recorder | None = None,
 ) -> PerReplicaTensor:
-    """One optimizer step of every replica on its batch, in place; the batch's loss before it [R].
+    """Take an optimizer step of every replica on its batch, in place; return the batch's loss before it [R].
 
-    `number` counts steps from 0 and chooses the noise; `lr` is the learning rate at this step.
+    x is [R, B, I], y [R, B, K]. `number` counts steps from 0 and seeds the noise; `lr` [R] is the learning rate at this
+    step, by default the optimizer's.
     """
     loss = pack.objective.gradients(params, grads, x, y, pack.mode(number), recorder)
     pack.apply(grads, state, params, pack.optimizer.lr if lr is None else lr)
@@ -54,12 +55,12 @@ def step(
 
 
 class Trainer:
-    """A pack in training: its parameters, optimizer state and streams of batch orders.
+    """A pack in training: its parameters, optimizer state and random streams of batch orders.
 
-    `sizes` are those of an epoch's batches. `replicas` are the numbers (in the pack as given) of those still training;
-    `final` holds each replica's parameters [P] once it has left or ended. `recorded` counts the records so far, and
-    `stage` what has been done: the initial record, each epoch, the test. `mark` is what the epoch in training began
-    with: whole at every moment, whatever interrupts it.
+    `sizes` are the sizes of an epoch's batches. `replicas` are the original positions in the pack of the replicas still
+    training; `final` holds each replica's parameters [P] once it has left or ended. `recorded` counts the records so
+    far, and `stage` the completed stages: the initial record, each epoch, the test. `mark` is the state at the
+    beginning of the epoch in training, consistent also where the epoch is interrupted.
     """
 
     def __init__(
@@ -83,10 +84,10 @@ class Trainer:
         self.mark = self.snapshot()
 
     def run(self, epochs: int) -> Iterator[Record]:
-        """Train; a record at step 0, one after each epoch, and one with the test part's metrics at the end.
+        """Train for `epochs`; yields a record at step 0, one after each epoch, and one of the test part at the end.
 
-        Moments of diagnostics inside an epoch have records of their own, before the epoch's. After `restore`, only what
-        comes after its records.
+        Moments of diagnostics inside an epoch have their own records, before the epoch's. After `restore`, only the
+        records that follow are made.
         """
         if not self.stage:
             with self.observer.meter.of(ALL):
@@ -110,7 +111,7 @@ class Trainer:
         self.final |= dict(zip(self.replicas, self.params.flat, strict=True))
 
     def _epoch(self, epoch: int, epochs: int) -> list[Record]:
-        """Train one epoch, counted from 1; the records of its moments and its own, which comes last."""
+        """Train one epoch, counted from 1; return the records of its moments and, last, the epoch's own."""
         mark, plan = self.mark, self._plan(epoch, epochs)
         with self.observer.meter.of(ALL):
             losses, moments = self._train_epoch(plan, epochs * self.steps_per_epoch)
@@ -127,7 +128,7 @@ class Trainer:
         return record
 
     def snapshot(self) -> PackState:
-        """What training goes on from after a record of `run`; it shares the tensors in training.
+        """Return the state from which training continues after a record of `run`; it shares the tensors in training.
 
         After a record inside an epoch, it is the epoch's mark.
         """
@@ -147,9 +148,9 @@ class Trainer:
         )
 
     def restore(self, snapshot: PackState) -> None:
-        """Go on from a snapshot of the same pack, as if its records had been made here.
+        """Continue from a snapshot of the same pack, as if its records had been made here.
 
-        Raises NumericsError where it is one of another program.
+        Raises NumericsError where its parameters or optimizer state have other shapes or types.
         """
         if self.snapshot().program != snapshot.program:
             raise NumericsError(
@@ -157,23 +158,24 @@ class Trainer:
                 "are others; run the command again to train from the start"
             )
         if snapshot.replicas != self.replicas:
-            self._keep(list(snapshot.replicas))
-        own = snapshot.copied(self.params.flat.device)  # into memory as torch aligns it: bits depend on that
-        self.params = self.params.with_flat(own.flat)
-        self.state, self.final, self.recorded, self.stage = own.state, dict(own.final), own.recorded, own.stage
-        self.observer.restore(own.notes(), self.replicas, self.params.flat.device)
+            self._select_replicas(list(snapshot.replicas))
+        copied = snapshot.copied(self.params.flat.device)  # torch's alignment, on which the last bits depend
+        self.params = self.params.with_flat(copied.flat)
+        self.state, self.final = copied.state, dict(copied.final)
+        self.recorded, self.stage = copied.recorded, copied.stage
+        self.observer.restore(copied.notes(), self.replicas, self.params.flat.device)
         for order, state in zip(self.orders, snapshot.orders, strict=True):
-            order.set_state(state.clone())  # from memory that is not aligned, torch crashes
+            order.set_state(state.clone())  # torch crashes on memory that is not aligned
         self.mark = self.snapshot().copied()
 
     def _plan(self, epoch: int, epochs: int) -> Plan:
-        """The order of the examples and the learning rates of an epoch counted from 1; the orders' streams move on."""
+        """Draw the order of the examples of an epoch, counted from 1, and compute its learning rates."""
         start, length = (epoch - 1) * self.steps_per_epoch, self.steps_per_epoch
         rates = self.pack.learning_rates(start, start + length, epochs * length)
         return Plan(start, self.pack.data.epoch_rows(self.orders), rates)
 
     def _train_epoch(self, plan: Plan, last: int) -> tuple[Tensor, dict[int, Metrics]]:
-        """One pass over the training part; each step's loss [steps, R], and metrics at moments, by step from 1.
+        """Pass once over the training part; return each step's loss [steps, R], and metrics of moments by step from 1.
 
         `last` is the number of the whole training's last step.
         """
@@ -194,7 +196,7 @@ class Trainer:
         return step(pack, params, grads, state, batch.x, batch.y, batch.number, batch.lr, recorder)
 
     def observed_step(self, batch: Batch, last: int) -> tuple[PerReplicaTensor, Metrics]:
-        """One step: its loss, and what diagnostics see of it in a training that ends with step `last`."""
+        """Take a step; return its loss [R] and its diagnostics, in a training that ends with step `last`."""
         of_gradients = self.observer.plan.of_gradients
         if of_gradients is not None:
             loss = self._step(batch)
@@ -211,7 +213,7 @@ class Trainer:
         return _named(part, evaluate(self.pack.objective, self.params, data, getattr(data, part)))
 
     def _epoch_metrics(self, epoch: int, epochs: int) -> Metrics:
-        """What is measured at the end of an epoch, of so many; 0 is the beginning of training."""
+        """Measure training and validation part at the end of an epoch out of `epochs`; 0 is the beginning."""
         pack, observer = self.pack, self.observer
         units = observer.plan.counts_units(epoch, epochs, self.steps_per_epoch)
         train, dead = measure(pack.objective, self.params, pack.data, pack.data.train, units, observer.counting)
@@ -219,16 +221,16 @@ class Trainer:
         return _named("train", train) | self._evaluate("valid")
 
     def _records(self, metrics: dict[int, Metrics]) -> list[Record]:
-        """Metrics by step as records; moves their numbers to the host, all at once."""
-        table = iter(torch.stack([row.double() for one in metrics.values() for row in one.values()]).tolist())
+        """Convert metrics by step to records; moves their numbers to the host, all at once."""
+        table = iter(torch.stack([row.double() for by_name in metrics.values() for row in by_name.values()]).tolist())
         now, length = int(time() * 1000), self.steps_per_epoch
         return [
-            Record(step, step // length, now, self.replicas, {name: next(table) for name in one})
-            for step, one in metrics.items()
+            Record(step, step // length, now, self.replicas, {name: next(table) for name in by_name})
+            for step, by_name in metrics.items()
         ]
 
     def _drop_diverged(self, record: Record, mark: PackState, plan: Plan) -> Record:
-        """Go on without the replicas whose loss was not finite; they keep what they were at the mark."""
+        """Drop the replicas whose loss was not finite, with their parameters at the mark as final ones."""
         stopped = [int(step) for step in record.metrics.pop(_STOPPED)]
         lost = [position for position, step in enumerate(stopped) if step]
         if not lost:
@@ -249,19 +251,19 @@ class Trainer:
             self.final[replica] = flat[position]
             failure = failures.get(order, Failure(stopped[position], "", ""))
             diverged.append(Divergence(replica, before + failure.step, failure.layer, failure.quantity))
-        self._keep([position for position, step in enumerate(stopped) if not step])
+        self._select_replicas([position for position, step in enumerate(stopped) if not step])
         return replace(record, diverged=tuple(diverged))
 
     def drop(self, replicas: Collection[int]) -> None:
-        """Go on without these replicas, which keep the parameters that they have: between two records of `run`."""
+        """Stop these replicas, with their current parameters as final ones; between two records of `run`."""
         for position, replica in enumerate(self.replicas):
             if replica in replicas:
                 self.final[replica] = self.params.flat[position]
-        self._keep([position for position, replica in enumerate(self.replicas) if replica not in replicas])
+        self._select_replicas([position for position, replica in enumerate(self.replicas) if replica not in replicas])
 
-    def _keep(self, positions: list[int]) -> None:
+    def _select_replicas(self, positions: list[int]) -> None:
         self.replicas = tuple(self.replicas[position] for position in positions)
-        self.observer.keep(positions)
+        self.observer.select(positions)
         self.orders = [self.orders[position] for position in positions]
         self.pack = self.pack.select(positions)
         index = torch.tensor(positions, dtype=torch.int64, device=self.params.flat.device)
@@ -271,9 +273,9 @@ class Trainer:
 
 
 def _stopped(losses: Tensor, train_loss: PerReplicaTensor) -> Tensor:
-    """The step of an epoch, from 1, whose loss was the first not finite; 0 where all is well [R].
+    """Find the first step of an epoch, from 1, whose loss was not finite; 0 where all were [R].
 
-    Where only the loss at the epoch's end shows it, the last step.
+    The last step, where only the loss at the epoch's end was not finite.
     """
     bad = ~losses.isfinite()
     at_end = torch.where(train_loss.isfinite(), 0, len(losses))
@@ -281,5 +283,5 @@ def _stopped(losses: Tensor, train_loss: PerReplicaTensor) -> Tensor:
 
 
 def _named(part: str, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Loss and scores under the part's name, unit rates under their own."""
+    """Prefix loss and scores with the part's name; unit rates have full names already."""
     return {name if "/" in name else f"{part}/{name}": values for name, values in metrics.items()}

@@ -11,7 +11,7 @@ from workbench.config.prepare import GIB, build_pack, prepare
 from workbench.config.schema import RunSpec
 from workbench.engine.epoch_plan import Batch, Plan
 from workbench.engine.evaluate import evaluate
-from workbench.engine.stages import KEPT
+from workbench.engine.stages import STAGE_METRICS
 from workbench.engine.threads import one_thread
 from workbench.engine.train import Trainer, step
 from workbench.nn.pretraining_stages import stages
@@ -81,7 +81,7 @@ def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
     counts, moments = looking.looks(epochs, trainer.steps_per_epoch)
     rows = (2 * (epochs + 1) + 1) * len(scores) + counts * (len(names) - len(scores)) + moments * of_moment
     rows += bool(looking.units or of_moment)  # their share of the time
-    rows += sum(len(KEPT) * (stage.epochs + 1) for stage in stages(pack.objective.model, pack.pretraining))
+    rows += sum(len(STAGE_METRICS) * (stage.epochs + 1) for stage in stages(pack.objective.model, pack.pretraining))
     return Program(seconds / count * specs[0].epochs / epochs, rows)  # a stage's epoch counted as one of the whole net
 
 
