@@ -246,6 +246,7 @@ def test_the_package_itself_imports_lazily() -> None:
     assert {name.partition(".")[0] for node in at_once for name in _imported(node)} == {"typing"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "absent"),
     [

@@ -202,6 +202,7 @@ def test_what_one_more_run_costs_is_a_difference() -> None:
     assert found == Beside(20.0, 150.0, 5.0, 66.0, 10.0, 11.0)
 
 
+@pytest.mark.slow
 def test_sections_are_chosen(cli: Callable[..., Answer], folder: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """`bench sweep` and `bench scaling` start their own commands only; more runs than before cost what they add."""
     asked: list[tuple[str, int]] = []
@@ -257,6 +258,7 @@ def test_keeping_a_run_is_timed_both_ways(cli: Callable[..., Answer], folder: Pa
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_costs_of_diagnostics_have_a_row_for_each_option_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shares are of what the same round took without: nothing for off, whose own measure is 0 too."""
     monkeypatch.setattr(diagnostics, "RUN", ("data=xor", "loss=binary_nll", "architecture.hidden=[4]", "device=cpu"))

@@ -63,6 +63,7 @@ def test_train_one_run(cli: Cli, store: Store) -> None:
     assert wanted.items() <= run.data.params.items()
 
 
+@pytest.mark.slow
 def test_train_sweep_over_groups_values_and_ranges(cli: Cli, store: Store) -> None:
     """`-m` multiplies choices of a group, values and range(), and leaves one flat run for each."""
     sweep = ("activation=relu,tanh", "optimizer.lr=0.1,0.01", "seed=range(2)")
@@ -83,6 +84,7 @@ def test_experiment_option_wins_over_defaults_and_yields_to_the_line(cli: Cli, f
     assert "hidden:\n  - 5\n" in answer.out
 
 
+@pytest.mark.slow
 def test_one_run_of_a_sweep_is_said(cli: Cli, store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """Without -m an experiment trains one run, and the user hears that it would sweep; others hear nothing."""
     small = ("data=wine", "architecture.hidden=[3]", "debug=fast")
@@ -105,6 +107,7 @@ def test_help_names_every_command(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert "workbench train -m activation=relu,tanh seed=range(5)" in answer.out
 
 
+@pytest.mark.slow
 def test_train_help_lists_groups_and_composed_keys(cli: Cli, folder: Path) -> None:
     """`train --help` shows each group's options and the keys with their defaults, and trains nothing."""
     answer = cli("train", "--help", "activation=tanh")
@@ -230,6 +233,7 @@ def test_completion_installs(cli: Cli) -> None:
     assert "complete -o nospace" in answer.out
 
 
+@pytest.mark.slow
 def test_module_and_script_are_the_same_command(folder: Path) -> None:
     """`python -m workbench` answers as `workbench` does, with the same exit codes, from any folder."""
     version, wrong = start(["--version"], folder), start(["train", "activation=rellu"], folder)
@@ -250,6 +254,7 @@ def user_folder(folder: Path, module: str, factor: str) -> Path:
     return folder / "conf"
 
 
+@pytest.mark.slow
 def test_user_configs_extend_a_group(cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--config-dir` adds a user's options, found by PYTHONPATH: sweep, check and messages take them."""
     own = user_folder(folder, "right_units", factor="1")

@@ -24,6 +24,7 @@ HARMLESS = {  # misprint -> nets on which it does no harm
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MISPRINTS)
 def test_no_net_gets_its_gradient_from_a_misprint(name: str) -> None:
     """On all the nets it is printed for; those that run are wrong by more than a thousandth of rounding's 1e-6."""
@@ -34,6 +35,7 @@ def test_no_net_gets_its_gradient_from_a_misprint(name: str) -> None:
     assert found.least > 100 * RIGHT_BELOW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_misprint_is_right_where_it_does_no_harm(name: str) -> None:
     """λ = 0, no hidden layer, or too few layers to skip one: the same code finds the gradient."""
@@ -42,12 +44,14 @@ def test_a_misprint_is_right_where_it_does_no_harm(name: str) -> None:
         assert float(printed_error(problem(rng, shape, 2), MISPRINTS[name].by).max()) < 1e-10
 
 
+@pytest.mark.slow
 def test_the_printed_m_example_slide_cannot_be_computed() -> None:
     """W⁽ˡ⁺¹⁾ is asked for where there is none: E1 fails on every net with hidden units."""
     found = run("E1", np.random.default_rng(5), 1)
     assert (found.right, found.wrong, found.least) == (0, 0, NOT_COMPUTABLE)
 
 
+@pytest.mark.slow
 def test_a_right_formula_is_called_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """The correct formula among the misprints is found right on every net, with an example."""
     monkeypatch.setitem(MISPRINTS, "right", Misprint(MATRICES, {"layers": [3], "examples": [2]}))

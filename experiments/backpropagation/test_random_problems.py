@@ -71,6 +71,7 @@ def test_objective_is_the_lectures_cost() -> None:
         torch.testing.assert_close(J[net], want, rtol=1e-13, atol=0)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**31), st.booleans())
 def test_shapes_are_what_was_asked_for(seed: int, equal: bool) -> None:
     """Every combination once; neighbors differ in width, or all layers are equally wide."""

@@ -36,6 +36,7 @@ def test_against_samples_and_never_below_one(name: str) -> None:
     assert growth(activation) >= 1 - 1e-9
 
 
+@pytest.mark.slow
 @settings(max_examples=20)  # two integrals each
 @given(st.floats(0.1, 5))
 def test_a_scaled_rectifier_grows_as_much(slope: float) -> None:
@@ -44,6 +45,7 @@ def test_a_scaled_rectifier_grows_as_much(slope: float) -> None:
     assert growth(sigmoid) == pytest.approx(growth(activations.sigmoid()), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_wide_relu_net_grows_as_predicted() -> None:
     """Within 5 % per layer at width 256, and not at all where nothing is normalized (He's weights)."""
     found = []

@@ -28,6 +28,7 @@ def test_a_probe_is_logistic_regression_on_scaled_features() -> None:
     assert linear_probes.of_pixels(pack.data) == [pytest.approx(right)]
 
 
+@pytest.mark.slow
 def test_all_components_keep_what_there_is_and_one_does_not() -> None:
     """Sixteen components of sixteen features, and a single one."""
     data = make_pack(blobs(800), [0, 1], split_seeds=[0, 1]).data

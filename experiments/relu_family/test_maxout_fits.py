@@ -34,6 +34,7 @@ def test_inputs_have_both_signs_and_all_magnitudes() -> None:
         assert own.max() > 1e7
 
 
+@pytest.mark.slow
 @given(SLOPES, st.integers(0, 100))
 def test_maxout_contains_every_leaky_unit(slope: float, seed: int) -> None:
     """max(z, slope z) for slopes up to 1: relu at 0, abs z at -1."""
@@ -58,6 +59,7 @@ def test_square_fit_is_best(k: int) -> None:
     assert maxout_fits.attained(maxout_fits.CONVEX["x²"], fit) == pytest.approx(float(expected), rel=1e-9)
 
 
+@pytest.mark.slow
 @given(st.lists(st.fractions(-3, 3, max_denominator=50), min_size=1, max_size=5))
 def test_no_other_pieces_do_better(offsets: list[Fraction]) -> None:
     """Pieces shifted by any amounts, where each is still the largest somewhere, miss x² by as much or more."""
@@ -74,6 +76,7 @@ def test_pieces_in_the_wrong_order_are_refused() -> None:
         maxout_fits.square_error([(Fraction(-1), Fraction(0)), (Fraction(0), Fraction(-5)), (Fraction(1), Fraction(0))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", maxout_fits.CONVEX)
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_best_fit_is_that_of_linear_programs(name: str, k: int) -> None:

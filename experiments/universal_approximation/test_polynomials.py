@@ -43,6 +43,7 @@ def linear_program(t: np.ndarray, y: np.ndarray, degree: int) -> float:
     return float(result.fun)
 
 
+@pytest.mark.slow
 @given(values=st.lists(st.floats(-2, 2), min_size=4, max_size=12), degree=st.integers(0, 6))
 @settings(max_examples=40, deadline=None)
 def test_agrees_with_a_linear_program(values: list[float], degree: int) -> None:
@@ -54,6 +55,7 @@ def test_agrees_with_a_linear_program(values: list[float], degree: int) -> None:
     assert found.most - found.least < 1e-9
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_no_polynomial_beats_the_lower_bound(seed: int) -> None:

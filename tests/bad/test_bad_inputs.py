@@ -32,6 +32,7 @@ def _none_wrong(stage: Stage, kind: str, count: int, start: int) -> None:
     assert not found.wrong, f"{len(found.wrong)} things are wrong:\n\n{found.report}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(COUNTS))
 def test_bad_inputs_are_refused(stage: Stage, kind: str) -> None:
     """A few of each kind."""

@@ -45,6 +45,7 @@ def test_a_net_that_stands_on_a_kink_agrees(activation: str) -> None:
     assert certify(wb.configure([*words, f"activation={activation}"])).agrees
 
 
+@pytest.mark.slow
 def test_a_wrong_slope_is_caught_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A derivative off by a thousandth fails the certificate and the survey's rows of it alone."""
     right = activations.tanh()

@@ -67,6 +67,7 @@ def test_everything_has_a_second_form() -> None:
     assert len(reference_forward.NORMS) == len(options("norm"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", options("activation"))
 def test_a_wrong_activation_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Right it agrees; off by a millionth it does not, in a hidden layer or as output."""
@@ -88,6 +89,7 @@ def test_a_wrong_activation_is_named(monkeypatch: pytest.MonkeyPatch, name: str)
         assert part in _wrong(_rows(*overrides, data="diabetes")), overrides
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", options("loss"))
 def test_a_wrong_loss_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Its value, and what it predicts."""
@@ -118,6 +120,7 @@ BROKEN: list[tuple[type, list[str]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "overrides"), BROKEN, ids=[kind.__name__ for kind, _ in BROKEN])
 def test_a_wrong_layer_is_found(monkeypatch: pytest.MonkeyPatch, kind: Any, overrides: list[str]) -> None:
     """Whatever it is off by, and wherever it stands; autograd through the same forward pass would follow it."""
@@ -132,6 +135,7 @@ def test_a_wrong_layer_is_found(monkeypatch: pytest.MonkeyPatch, kind: Any, over
     assert _wrong(_rows(*overrides))
 
 
+@pytest.mark.slow
 def test_a_wrong_penalty_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """λ in place of λ/2."""
     words = ["architecture.hidden=[3]", "optimizer.weight_decay=0.1"]

@@ -77,6 +77,7 @@ def _verdict(*overrides: str, seeds: int = 2, change: Callable[[Params], object]
     return found
 
 
+@pytest.mark.slow
 def test_a_wrong_derivative_is_said_by_every_command(
     cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_wrong_derivative_is_said_by_every_command(
     assert "agrees with autograd" in cli("show", "right seed=0").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sine", "late"])
 def test_a_single_run_and_its_check_find_the_same(
     cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -130,6 +132,7 @@ def test_a_single_run_and_its_check_find_the_same(
     assert cli("train", "--config-dir", own, *SMALL, "activation=right").code == 0
 
 
+@pytest.mark.slow
 def test_what_autograd_cannot_follow_is_said_to_be_unchecked(
     cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -153,6 +156,7 @@ def test_workers_say_it_too(store: Store, folder: Path) -> None:
     assert "GRADIENTS DISAGREE with autograd: sine" in answer.out
 
 
+@pytest.mark.slow
 def test_a_claim_measured_by_wrong_gradients_says_so(
     cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +224,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "change", "overrides"), MISTAKES, ids=[kind.__name__ for kind, *_ in MISTAKES])
 def test_a_wrong_backward_pass_is_found(
     monkeypatch: pytest.MonkeyPatch, kind: type, change: Callable[..., None], overrides: list[str]
@@ -271,6 +276,7 @@ def test_runs_that_diverged_carry_the_verdict(monkeypatch: pytest.MonkeyPatch) -
     assert {run.tags["certificate"] for run in sink.runs.values()} == {"DISAGREES"}
 
 
+@pytest.mark.slow
 def test_kinks_that_a_net_stands_on_raise_no_alarm() -> None:
     """x = 0 and b = 0 put z on the kink of leaky ReLU, where torch's autograd takes another side."""
     words = ("data=xor", "split.standardize=false", "loss=binary_nll", "bias=zero")
@@ -297,6 +303,7 @@ DATA = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(
     net=st.sampled_from(NETS),
@@ -323,6 +330,7 @@ def test_numbers_that_are_none_are_survived() -> None:
     assert _verdict("data=wine", change=lambda params: params.flat.fill_(torch.inf)).says == "agrees"
 
 
+@pytest.mark.slow
 def test_more_replicas_are_looked_at_within_the_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first always; the others while a hundredth of the training time is left."""
     monkeypatch.setattr("workbench.certificates.trained.CHECK_NUMBERS", 1)

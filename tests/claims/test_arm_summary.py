@@ -104,6 +104,7 @@ def figures_of(files: Sequence[Path]) -> set[str]:
     return {file.name for file in files}
 
 
+@pytest.mark.slow
 def test_figures_of_made_up_runs(tmp_path: Path) -> None:
     """Zeros on a logarithmic axis, a single seed and an arm without rows are drawn without a warning."""
     curve = {"train/loss": [(0, 2.0), (5, 1.0), (10, 0.0)], "dead_rate/l1": [(0, 0.0), (5, 1.0)]}
@@ -129,6 +130,7 @@ def trained_here(folder: Path, swept: Trained, empty_database: Path) -> Store:
     return Store(f"sqlite:///{folder}/mlflow.db")
 
 
+@pytest.mark.slow
 def test_compare_newest_and_by_id(cli: Cli, trained_here: Store, folder: Path) -> None:
     """The newest sweep without an id, any other by its id: table, figures, CSV, all kept with the sweep's run."""
     first, second = sorted(runs_of(trained_here, "sweep"), key=lambda run: run.info.start_time)

@@ -61,6 +61,7 @@ def test_names_of_the_workbenchs_own_are_taken(cli: Cli, folder: Path, name: str
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
     """With fewer epochs and seeds; its yaml is an experiment for `train` as well."""
     cli("new", "claim", "faster")

@@ -55,6 +55,7 @@ def record(store: Store, run: Run) -> Reproduction:
     return Reproduction.model_validate_json(read(store, run, "verdict.json"))
 
 
+@pytest.mark.slow
 def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
     """Trained once; the verdict is kept, measured anew where asked for or as another version."""
     first = cli("reproduce", "small", *OWN)
@@ -84,6 +85,7 @@ def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
     assert effect[1] == pytest.approx(-(effect[0] or 0))
 
 
+@pytest.mark.slow
 def test_other_seeds_are_another_study(cli: Cli, own: Path, store: Store) -> None:
     """Its verdict is kept beside the first, says so, and repeats by its command; what cannot be a seed is refused."""
     assert cli("reproduce", "small", *OWN).code == 0
@@ -99,6 +101,7 @@ def test_other_seeds_are_another_study(cli: Cli, own: Path, store: Store) -> Non
     assert "--seed-offset must be from 0 to 499999" in refused.err
 
 
+@pytest.mark.slow
 def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: Store) -> None:
     """Everything to read and repeat it, under the run whose address is printed."""
     answer = cli("reproduce", "small", *OWN)
@@ -137,6 +140,7 @@ def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: 
     assert run.data.metrics["effect/p"] == pytest.approx(sum(tanh[seed] - relu[seed] for seed in (0, 1)) / 2)
 
 
+@pytest.mark.slow
 def test_claims_and_compare_know_what_was_reproduced(cli: Cli, own: Path, store: Store) -> None:
     """The list has the last verdict; the runs are a sweep like any other."""
     before = cli("claims", *OWN)
@@ -154,6 +158,7 @@ def test_claims_and_compare_know_what_was_reproduced(cli: Cli, own: Path, store:
     assert cli("compare").code == 0
 
 
+@pytest.mark.slow
 def test_rule_is_kept_before_anything_is_trained(cli: Cli, own: Path, store: Store) -> None:
     """Even where measuring fails: the verdict's run is older than all others, failed, and holds the rule."""
     write(own, code=FAILS)
@@ -179,6 +184,7 @@ def test_rule_is_kept_before_anything_is_trained(cli: Cli, own: Path, store: Sto
     assert len(runs_of(store)) == 4
 
 
+@pytest.mark.slow
 def test_changed_rule_must_be_a_new_version(cli: Cli, own: Path, store: Store) -> None:
     """Refused before anything is written, with the number to write; a new version is measured."""
     write(own, code=PROVES, changes=EXACT)
@@ -205,6 +211,7 @@ def test_changed_rule_must_be_a_new_version(cli: Cli, own: Path, store: Store) -
     assert cli("reproduce", "small", *OWN).code == 0, "what is shown may change"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [("other",), ("small", "other")])
 def test_one_failure_spares_the_others(cli: Cli, own: Path, store: Store, of: tuple[str, ...]) -> None:
     """Exit code 1 and the name of the one; two verdicts come with a table, corrected together."""
@@ -238,6 +245,7 @@ def test_bad_requests_write_nothing(
     assert len(client_of(store).search_experiments()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -256,6 +264,7 @@ def test_bad_files_are_named(cli: Cli, own: Path, store: Store, changes: dict[st
     assert runs_of(store) == []
 
 
+@pytest.mark.slow
 def test_cells_that_do_not_fit_are_named(cli: Cli, own: Path, store: Store) -> None:
     """A verdict without all of its cells is none."""
     write(own, code=PROVES, changes=EXACT | {"claim.parts.p.cells": {"depth": [1]}})
@@ -268,6 +277,7 @@ def test_cells_that_do_not_fit_are_named(cli: Cli, own: Path, store: Store) -> N
     assert "TypeError: rule above: needs a sample as evidence, got Exact" in answer.err
 
 
+@pytest.mark.slow
 def test_interrupt_leaves_nothing_running(cli: Cli, own: Path, store: Store) -> None:
     """The verdict's run is KILLED, and the other claims are not begun."""
     write(own, code=FAILS.replace("ArithmeticError('by zero')", "KeyboardInterrupt"))
@@ -278,6 +288,7 @@ def test_interrupt_leaves_nothing_running(cli: Cli, own: Path, store: Store) -> 
     assert {run.info.status for run in runs_of(store)} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_interrupt_in_training_leaves_nothing_running(
     cli: Cli, own: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +302,7 @@ def test_interrupt_in_training_leaves_nothing_running(
     assert {run.info.status for run in all_runs(store)} == {"KILLED"}
 
 
+@pytest.mark.slow
 def test_tuned_claim_at_the_edge_is_inconclusive(cli: Cli, own: Path, store: Store) -> None:
     """One epoch at rates far too small: the largest is best for both, so the rule does not decide."""
     changes = {"claim.learning_rates": [1e-6, 2e-6, 3e-6, 4e-6, 5e-6], "claim.parts.p.rule.than": -9}
@@ -318,6 +330,7 @@ BOTH = TRAINS.replace(
 )
 
 
+@pytest.mark.slow
 def test_tracked_and_untracked_runs_are_the_same(cli: Cli, own: Path, store: Store) -> None:
     """Also where the tracked ones are read back from the store."""
     write(own, code=BOTH)
@@ -330,6 +343,7 @@ def test_tracked_and_untracked_runs_are_the_same(cli: Cli, own: Path, store: Sto
     assert len(runs_of(store)) == 4
 
 
+@pytest.mark.slow
 def test_own_activation_in_own_claim(cli: Cli, own: Path, store: Store) -> None:
     """Its yaml and module lie in the claim's folder."""
     (own / "activation").mkdir()
@@ -341,6 +355,7 @@ def test_own_activation_in_own_claim(cli: Cli, own: Path, store: Store) -> None:
     assert {run.data.params["activation"] for run in runs_of(store)} == {"relu", "sine"}
 
 
+@pytest.mark.slow
 def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """The records, corrected where there are several; a report beside them; errors are raised."""
     write(own, code=PROVES, changes=EXACT)

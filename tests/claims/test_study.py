@@ -81,6 +81,7 @@ def test_tuning_gives_every_arm_the_same_budget_on_seeds_of_its_own(tmp_path: Pa
     assert made.runs == 2 * 5 * 2 + 2 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("best", "tried", "rate", "edge"),
     [
@@ -104,6 +105,7 @@ def test_grid_is_extended_twice_and_then_marked(
     assert made.train(tuned, seeds=[0]).at_edge == tuned.at_edge
 
 
+@pytest.mark.slow
 def test_arm_at_the_edge_leaves_the_verdict_open(tmp_path: Path) -> None:
     """Though every seed says the same: from the tuning to the label, trained for one epoch with rates far too small."""
     made, _ = study(tmp_path, learning_rates=[1e-6, 2e-6, 4e-6, 8e-6, 16e-6])
@@ -119,6 +121,7 @@ def test_arm_at_the_edge_leaves_the_verdict_open(tmp_path: Path) -> None:
     assert Above(than=-100).judge(type(differences)(differences.values)).label is Label.supported
 
 
+@pytest.mark.slow
 def test_diverged_runs_are_the_worst_in_tuning(tmp_path: Path) -> None:
     """A rate at which one of the seeds diverges is not chosen, by a loss or by an accuracy."""
 
@@ -237,6 +240,7 @@ def test_the_course_of_a_metric_ends_with_its_last(tmp_path: Path) -> None:
         Trained(trained.metrics, specs=trained.specs).course("relu", "train/loss")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_descend_is_training_on_all_examples_at_once(tmp_path: Path, optimizer: str) -> None:
     """Five steps: parameters of five epochs whose batch is the training part."""
@@ -299,6 +303,7 @@ def test_an_offset_moves_every_seed(tmp_path: Path) -> None:
     assert {seed for *_, seed in fake.asked[-1]} == {1000, 1001, 1002}
 
 
+@pytest.mark.slow
 def test_a_rate_is_best_by_whatever_is_measured(tmp_path: Path) -> None:
     """A function of the runs in the place of a metric: less is better, seed by seed."""
     made, _ = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=2)

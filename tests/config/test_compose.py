@@ -97,6 +97,7 @@ def both(hydra_context: Any, lines: Sequence[str]) -> tuple[Any, Any]:
     return guarded(lambda: compose_runs(loader, config, [["seed=0"], lines, lines])[1]), guarded(hydras)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(lines=override_lists)
 def test_a_run_is_what_hydra_composes(hydra_context: Any, lines: list[str]) -> None:

@@ -133,6 +133,7 @@ def test_every_parameter_is_annotated(group: str) -> None:
             assert set(inspect.signature(factory).parameters) <= set(get_type_hints(factory)), stem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "stem"), [option for option in OPTIONS if option[0] not in ("data", "loss")])
 def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
     """Each option, chosen on the command line, gives a run that passes every check before step 0."""
@@ -231,6 +232,7 @@ EXPERIMENTS = {name: OmegaConf.load(file) for name, file in experiments_in(packa
 STUDIES = [stem for stem, content in EXPERIMENTS.items() if "claim" not in content]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", sorted(EXPERIMENTS.keys() - STUDIES))
 def test_every_claim_composes(stem: str) -> None:
     """What a claim's runs share is a valid run of the claim's own MLflow experiment, and each of its arms is one."""
@@ -241,6 +243,7 @@ def test_every_claim_composes(stem: str) -> None:
         assert spec.config.tracking.experiment == stem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", STUDIES)
 def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-m experiment=...` alone gives several valid runs of the study's own MLflow experiment, and a file runs it."""

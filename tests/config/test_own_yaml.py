@@ -110,6 +110,7 @@ TEXTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_libyaml_reads_what_python_would(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same values or the same words of refusal, for all that comes with the workbench and for what is wrong."""

@@ -61,6 +61,7 @@ def test_wrong_shapes_are_caught_in_tests(case: str) -> None:
         WRONG[case]()
 
 
+@pytest.mark.slow
 def test_shapes_are_not_checked_outside_tests() -> None:
     """A user's run pays nothing: the same wrong call passes the annotation there."""
     code = (

@@ -137,6 +137,7 @@ def test_bootstrap_of_values_with_ties_is_symmetric() -> None:
     assert interval.low == pytest.approx(-interval.high, abs=0.01)
 
 
+@pytest.mark.slow
 def test_bootstrap_covers_about_as_often_as_it_says() -> None:
     """Of 400 intervals over 20 normal values; known to fall a little short of 0.95 for so few."""
     draws = np.random.default_rng(1).normal(7, 3, (400, 20))
@@ -436,6 +437,7 @@ def test_holm_worked_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("m", [1, 2, 3, 10])
 def test_holm_equals_statsmodels(m: int) -> None:
     """With ties, in the order given."""

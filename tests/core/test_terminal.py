@@ -97,6 +97,7 @@ def test_columns_stay_straight_where_a_sign_takes_more_room() -> None:
     assert any("1 +- 2" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize(
     "command",
@@ -135,6 +136,7 @@ def test_commands_speak_to_a_terminal_without_these_signs(
     assert not CONTROL.search("".join(said).replace("\n", ""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["compare"], ["explain"], ["--help"]])
 def test_an_output_that_nobody_reads_is_no_error(folder: Path, swept: Trained, command: list[str]) -> None:
     """The pipe is closed before anything is written: no traceback, and what the command does is done."""

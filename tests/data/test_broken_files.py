@@ -365,6 +365,7 @@ def mutations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
 FUZZ = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @FUZZ
 @given(change=mutations(), packed=st.booleans(), which=st.sampled_from(range(4)))
 def test_mutated_idx(tmp_path: Path, change: Callable[[bytes], bytes], packed: bool, which: int) -> None:

@@ -207,6 +207,7 @@ def test_parquet_that_promises_too_much(tmp_path: Path, monkeypatch: pytest.Monk
     )
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     change=mutations(),

@@ -44,6 +44,7 @@ def _train(
     )
 
 
+@pytest.mark.slow
 def test_tables_and_share_are_kept_with_each_run() -> None:
     """Files that pandas reads, with the columns that the documentation names; one share; tags of the schedule."""
     sink = MemorySink()

@@ -123,6 +123,7 @@ def _check(case: dict[str, Any]) -> None:
         assert alone[1] == packed[place][1]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(CASES)
 def test_a_training_alone_is_that_in_a_pack(case: dict[str, Any]) -> None:

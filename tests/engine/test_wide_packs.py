@@ -80,6 +80,7 @@ def _train(pack: Pack) -> tuple[Tensor, list[dict[str, float]]]:
     return torch.stack([trainer.final[replica] for replica in range(len(pack))]), last
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 @pytest.mark.parametrize("optimizer", stems("optimizer"))
 def test_packed_replicas_equal_single_runs(architecture: str, optimizer: str) -> None:

@@ -110,6 +110,7 @@ def check(cli: Cli, case: object, *readers: tuple[str, ...]) -> list[Answer]:
     return answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run", "sweep", "verdict"])
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
@@ -149,6 +150,7 @@ def test_each_tag_and_param_by_itself(cli: Cli, edited: Store, kind: str) -> Non
                     before.backup(database)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said_and_the_others_go_on(cli: Cli, edited: Store) -> None:
     """For which run, and what that changes; nobody's numbers are dropped without a word."""
     first, *_ = runs = [run.info.run_id for run in runs_of(edited)]
@@ -172,6 +174,7 @@ def test_what_is_missing_is_said_and_the_others_go_on(cli: Cli, edited: Store) -
     assert "│ lr=-" in answer.out
 
 
+@pytest.mark.slow
 def test_a_sweep_without_its_own_run(cli: Cli, edited: Store, folder: Path) -> None:
     """Its runs are still members: by its id they are compared, and figures stay on the disk."""
     (own,) = runs_of(edited, "sweep")
@@ -186,6 +189,7 @@ def test_a_sweep_without_its_own_run(cli: Cli, edited: Store, folder: Path) -> N
     assert "holds no sweep; make one with: workbench train -m" in answer.err
 
 
+@pytest.mark.slow
 def test_runs_of_other_programs(cli: Cli, edited: Store) -> None:
     """Logged into the same experiment, with tags of the same names, odd names and numbers: shown as they are."""
     client = client_of(edited)
@@ -207,6 +211,7 @@ GARBAGE = b"\xff\x00 no file of ours"
 FILES = ("config.yaml", "history.parquet", "histograms.parquet", "signal.parquet", "unit_life.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "content"), [("config.yaml", None), *((name, GARBAGE) for name in FILES)])
 def test_files_that_are_gone_or_edited(
     cli: Cli, edited: Store, tmp_path: Path, name: str, content: bytes | None
@@ -253,6 +258,7 @@ CHANGES: dict[str, Callable[[Weights], Weights]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no weights", b"other", *CHANGES])
 def test_weights_that_are_not_the_runs_own(cli: Cli, made: Store, content: bytes | str) -> None:
     """A file that is not the run's own is not used: the run is trained again, which is said; `verify` refuses it.

@@ -215,6 +215,7 @@ def test_fitted_function_is_the_net_s() -> None:
     np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_first_weights_are_pictures() -> None:
     """Row u of W, in the shape of the picture, is image u."""
     spec = wb.configure(["data=digits", "architecture.hidden=[3]"])
@@ -228,6 +229,7 @@ def test_first_weights_are_pictures() -> None:
     assert not has_weight_figure(wb.configure(["data=wine"]))
 
 
+@pytest.mark.slow
 def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
     """PNG and SVG in a folder and with the run, by name or the newest run."""
     wb.train("data=xor", "architecture.hidden=[4,4]", "train.epochs=3", "diagnostics=full")
@@ -244,6 +246,7 @@ def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
     assert kept == {f"figures/{file.name}" for file in place.iterdir()}
 
 
+@pytest.mark.slow
 def test_figures_of_a_run_of_another_machine(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained on CUDA, drawn where there is none: what was logged needs no device."""
     wb.train("data=wine", "architecture.hidden=[5,5]", "train.epochs=2", "diagnostics=full")

@@ -89,6 +89,7 @@ def configuration() -> dict[str, Any]:
     return wb.configure([*SMALL]).resolved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", FOREIGN)
 @pytest.mark.parametrize("place", ["group", "value", "list", "deep"])
 def test_functions_of_others_are_refused_wherever_they_stand(target: str, place: str, mark: Path) -> None:
@@ -141,6 +142,7 @@ def wb_validate(spec: Any) -> None:
     validate(spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["verify", "export", "figures"])
 def test_readers_run_no_code_of_a_store(cli: Cli, planted: Any, folder: Path, mark: Path, command: str) -> None:
     """Exit code 2 and the way out; nothing is imported or written, and with `--allow` the same run is read."""
@@ -156,6 +158,7 @@ def test_readers_run_no_code_of_a_store(cli: Cli, planted: Any, folder: Path, ma
     assert "canary" not in allowed.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -34,6 +34,7 @@ def arms(found: ReadSweep) -> dict[str, list[int | None]]:
     return {arm: sorted(run.seed or 0 for run in found.runs if run.arm == arm) for arm in names}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_trained_alone_is_of_the_arm_that_it_agrees_with(cli: Cli, store: Store, folder: Path) -> None:
     """Alone, named for all that was asked; then a seed of one of two arms, in all that reads the sweep."""
     alone = wb.train(*SMALL, "activation=relu", "seed=0")
@@ -52,6 +53,7 @@ def test_a_run_that_was_trained_alone_is_of_the_arm_that_it_agrees_with(cli: Cli
     assert list(pd.read_csv(folder / "out" / "arms.csv")["arm"].unique()) == ["relu", "tanh"]
 
 
+@pytest.mark.slow
 def test_the_same_runs_are_other_arms_in_other_sweeps(cli: Cli, store: Store) -> None:
     """Seeds of one net; then its learning rate beside another; then its activation beside another."""
     seeds = sweep("seed=0,1")
@@ -78,6 +80,7 @@ def test_one_sweep_beside_another_that_differs_in_what_neither_varies(cli: Cli, 
     assert [row.split(",")[0] for row in rows] == ["relu"]
 
 
+@pytest.mark.slow
 def test_charts_group_runs_by_what_differs(store: Store) -> None:
     """The saved view of a sweep names params, which are the run's own, and no tag, which is of one sweep."""
     wb.train(*SMALL, "activation=relu", "seed=0")
@@ -90,6 +93,7 @@ def test_charts_group_runs_by_what_differs(store: Store) -> None:
     assert not any("arm" in run.data.tags for run in runs_of(store))
 
 
+@pytest.mark.slow
 def test_each_arm_has_a_color_of_its_own(store: Store) -> None:
     """Whatever colors the runs were given by the sweeps that trained them, which may be the same."""
     sweep("activation=relu", "seed=0,1")
@@ -101,6 +105,7 @@ def test_each_arm_has_a_color_of_its_own(store: Store) -> None:
     assert len({line.get_color() for line in figure.axes[0].lines}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweeper", ["zip", "listed"])
 def test_rows_of_a_list_are_arms(store: Store, folder: Path, sweeper: str) -> None:
     """Pairs of values, with every seed; a run of them was trained alone before."""

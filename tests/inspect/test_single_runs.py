@@ -64,6 +64,7 @@ def tagged(place: Store) -> Iterator[Callable[[str, str, str], None]]:
         client_of(place).set_tag(run, key, value)
 
 
+@pytest.mark.slow
 def test_runs_are_found_by_id_prefix_and_name(place: Store) -> None:
     """Id, the beginning of an id, name; without any, the newest."""
     first, _, last = runs_of(place)
@@ -97,6 +98,7 @@ def test_configuration_of_another_schema_is_refused(place: Store) -> None:
         spec_of(found)
 
 
+@pytest.mark.slow
 def test_whole_pack_ends_with_the_same_bits(place: Store) -> None:
     """Every run of the pack, the diverged one too, by its digest; and the parameters are those of the file."""
     from safetensors.torch import load
@@ -113,6 +115,7 @@ def test_whole_pack_ends_with_the_same_bits(place: Store) -> None:
         assert all(torch.equal(weights[name], tensor[0]) for name, tensor in again.params.items())
 
 
+@pytest.mark.slow
 def test_verify_confirms(cli: Cli, kept: Store) -> None:
     """A run as it was made: the same bits, exit code 0."""
     answer = cli("verify", "lr=0.1 seed=0")
@@ -121,6 +124,7 @@ def test_verify_confirms(cli: Cli, kept: Store) -> None:
     assert f"weights: the same bits, sha256 {digest[:16]}…\nfinal metrics: " in answer.out
 
 
+@pytest.mark.slow
 def test_verify_finds_other_weights(cli: Cli, kept: Store, tagged: Callable[[str, str, str], None]) -> None:
     """Another digest with nothing that could explain it: after the whole pack was tried, exit code 1."""
     tagged("lr=0.1 seed=0", "weights.digest", "0" * 64)
@@ -139,6 +143,7 @@ def test_verify_finds_other_numbers(place: Store) -> None:
     assert answer.lines[-1].startswith("  test/loss: 0.125 was kept, ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
@@ -170,6 +175,7 @@ def test_verify_says_why_it_promises_a_tolerance_only(
     assert not verify(place, found).same
 
 
+@pytest.mark.slow
 def test_show_says_what_a_run_is(cli: Cli, kept: Store) -> None:
     """Outcome, data, command, every metric and every file of a run that diverged."""
     answer = cli("show", "lr=1e+30 seed=0")
@@ -207,6 +213,7 @@ def test_config_is_whole_yaml(place: Store, tmp_path: Path) -> None:
     assert yaml.safe_load(Path(file).read_text())["train"]["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_run_from_before_a_group_existed(place: Store) -> None:
     """A group that its config.yaml lacks has its default, and the run still ends with the same bits."""
     found = find_run(place, "lr=0.1 seed=0")
@@ -216,6 +223,7 @@ def test_run_from_before_a_group_existed(place: Store) -> None:
     assert verify(place, found).same
 
 
+@pytest.mark.slow
 def test_pruned_run_ends_where_it_was_given_up(place: Store) -> None:
     """Pruned at epoch 1 of 2: the weights are those of a run of one epoch."""
     found = find_run(place, "lr=0.1 seed=0")

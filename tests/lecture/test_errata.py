@@ -131,6 +131,7 @@ def test_outcome_reports_what_it_does_not_expect() -> None:
         Case("anywhere", broken).outcome()
 
 
+@pytest.mark.slow
 def test_page_holds_the_numbers_computed_now() -> None:
     """docs/errata.md is what ``python -m workbench.lecture.errata`` writes today."""
     assert PAGE.read_text(encoding="utf-8") == errata.markdown(), (

@@ -102,6 +102,7 @@ def _expected(overrides: Sequence[str], example: int, shown: dict[str, Tensor]) 
     return expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overrides", "example"), CASES, ids=str)
 def test_every_number_is_the_lectures_own(overrides: list[str], example: int) -> None:
     """Each matrix of each equation, filled in or result, equals the one-example form; no equation is left out."""
@@ -115,6 +116,7 @@ def test_every_number_is_the_lectures_own(overrides: list[str], example: int) ->
             torch.testing.assert_close(_tensor(got), column, rtol=1e-12, atol=1e-14, msg=equation.symbol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overrides", "example"), CASES, ids=str)
 def test_parameters_are_the_runs_own_rounded(overrides: list[str], example: int) -> None:
     """W and b are those a run starts from, to two digits; λ and η in the formulas are the configuration's."""
@@ -129,6 +131,7 @@ def test_parameters_are_the_runs_own_rounded(overrides: list[str], example: int)
     assert (f"+ {lam:.4g}" in equations["∂J/∂W⁽¹⁾"].filled) == (lam > 0)
 
 
+@pytest.mark.slow
 def test_xor_step_worked_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     """Lines of the default page that a pocket calculator confirms: z⁽²⁾ = (0.88, -0.7), h = 1/(1 + exp(-0.06505))."""
     assert main(["explain"]) == 0
@@ -205,6 +208,7 @@ def test_number_keeps_four_digits() -> None:
     assert shown == ["0.1235", "−1.5", "0", "1.235e+04", "1e−09"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [
@@ -228,6 +232,7 @@ def test_out_writes_the_format_of_its_suffix(
     assert capsys.readouterr().out == f"explanation: {arguments[-1]}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -269,6 +274,7 @@ def two_affine_layers(hidden: list[int], dropout: float, n_in: int, n_out: int, 
     return Model((Dense("l1", n_in, 2), Dense("l2", 2, n_out)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "found"),
     [(ends_with_units, "no Dense as the last layer"), (two_affine_layers, "Dense as layer 2")],
@@ -283,6 +289,7 @@ def test_other_architectures_are_refused(
     assert f"explain: {rule}, got {found}; write architecture=mlp" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_optimizers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The step shown is plain gradient descent's, so no other optimizer's step may be."""
 
@@ -295,6 +302,7 @@ def test_other_optimizers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert f"{rule}, got sgd; write optimizer=sgd train.clip_norm=null" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_unknown_loss_is_explained_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A user's own loss has no formula here: its name stands for it, and delta is ∂C/∂z."""
     (tmp_path / "loss").mkdir()
@@ -339,6 +347,7 @@ def test_help_needs_no_hydra(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -129,6 +129,7 @@ def _assert_same(got: Tensor, expected: Tensor, rtol: float = RTOL) -> None:
     assert float((got - expected).norm()) <= rtol * float(expected.norm()) + 1e-15
 
 
+@pytest.mark.slow
 @given(drawn=settings_of_problems())
 @settings(max_examples=200)
 def test_every_form_equals_the_engine(drawn: dict[str, Any]) -> None:
@@ -148,6 +149,7 @@ def test_every_form_equals_the_engine(drawn: dict[str, Any]) -> None:
                 _assert_same(got.db[layer], grads[f"l{layer}.b"][replica])
 
 
+@pytest.mark.slow
 @given(drawn=settings_of_problems())
 @settings(max_examples=100)
 def test_every_form_equals_autograd(drawn: dict[str, Any]) -> None:
@@ -174,6 +176,7 @@ def _flat(W: textbook.ByLayer, b: textbook.ByLayer) -> dict[tuple[str, int], Ten
     return {("W", layer): one for layer, one in W.items()} | {("b", layer): one for layer, one in b.items()}
 
 
+@pytest.mark.slow
 @given(drawn=settings_of_problems(most=1))
 @settings(max_examples=60)
 def test_one_example_needs_no_columns(drawn: dict[str, Any]) -> None:

@@ -307,6 +307,7 @@ def test_masks_depend_on_the_replicas_key_alone() -> None:
         assert abs(agreement - (0.7**2 + 0.3**2)) < 0.1  # as independent masks agree
 
 
+@pytest.mark.slow
 def test_keys_of_steps_differ() -> None:
     """20,000 steps of two replicas have as many keys, up to the few that chance makes equal in 2³²."""
     keys = torch.cat([step_keys(torch.tensor([5, 6]), step) for step in range(20_000)])

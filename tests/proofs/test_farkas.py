@@ -22,6 +22,7 @@ def systems(draw: st.DrawFn) -> tuple[list[list[Fraction]], list[Fraction]]:
     return [[Fraction(entry) for entry in row[:-1]] for row in rows], [Fraction(row[-1]) for row in rows]
 
 
+@pytest.mark.slow
 @given(systems())
 def test_every_system_has_exactly_one_kind_of_proof(system: tuple[list[list[Fraction]], list[Fraction]]) -> None:
     """Farkas' lemma, and the linear program in floating point says the same."""
@@ -36,6 +37,7 @@ def test_every_system_has_exactly_one_kind_of_proof(system: tuple[list[list[Frac
     assert (found.status == 0) == isinstance(answer, Solution)
 
 
+@pytest.mark.slow
 @given(systems(), st.data())
 def test_no_vector_refutes_what_has_a_solution(
     system: tuple[list[list[Fraction]], list[Fraction]], data: st.DataObject
@@ -77,6 +79,7 @@ def test_equations_are_met_exactly() -> None:
     assert decide([[3], [-3]], [1, -1]) == Solution((Fraction(1, 3),))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 4), st.integers(1, 5), st.data())
 def test_elimination_solves_what_can_be_solved(unknowns: int, equations: int, data: st.DataObject) -> None:
     """A u = c for a right side made from some u; the result need not be that u, but solves the same equations."""

@@ -28,6 +28,7 @@ def _net(layers: list[tuple[list[list[float]], list[float]]]) -> regions.Piecewi
     return regions.PiecewiseLinearNet(mlp(hidden, 1, len(layers[-1][1]), relu()), params)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.sampled_from(UNITS), st.integers(0, 10**6))
 def test_pieces_are_the_net(unit: str, seed: int) -> None:

@@ -26,6 +26,7 @@ def labeled_points(draw: st.DrawFn) -> tuple[list[list[Fraction]], list[int]]:
     return [[Fraction(entry) for entry in x] for x in points], labels
 
 
+@pytest.mark.slow
 @given(labeled_points())
 def test_every_labeling_is_separated_or_excluded_with_a_proof(case: tuple[list[list[Fraction]], list[int]]) -> None:
     """Weights label every point as wanted; multipliers make a point of both hulls, which no hyperplane can part."""
@@ -45,6 +46,7 @@ def test_every_labeling_is_separated_or_excluded_with_a_proof(case: tuple[list[l
     assert hulls[0] == hulls[1]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-9, 9), min_size=2, max_size=3), st.data())
 def test_what_a_neuron_labels_can_be_separated(u: list[int], data: st.DataObject) -> None:
     """Labels that come from some weights, strictly, are never excluded."""
@@ -56,6 +58,7 @@ def test_what_a_neuron_labels_can_be_separated(u: list[int], data: st.DataObject
         assert isinstance(exact.separate(*zip(*kept, strict=True)), Solution)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "separable"), [(1, 4), (2, 14), (3, 104)])
 def test_the_number_of_threshold_functions_is_the_published_one(size: int, separable: int) -> None:
     """4, 14 and 104 Boolean functions of 1, 2 and 3 variables are linearly separable (OEIS A000609)."""
@@ -68,6 +71,7 @@ def test_xor_is_excluded_by_a_quarter_of_each_row() -> None:
     assert exact.separate(exact.SQUARE, exact.XOR) == Infeasible((QUARTER,) * 4)
 
 
+@pytest.mark.slow
 def test_xor_is_the_worst_labeling_of_the_square() -> None:
     """Only XOR and its opposite miss, each by one point; AND is possible."""
     worst = [labels for labels in product((0, 1), repeat=4) if exact.best_agreement(exact.SQUARE, labels) < 1]
@@ -76,6 +80,7 @@ def test_xor_is_the_worst_labeling_of_the_square() -> None:
     assert isinstance(exact.separate(exact.SQUARE, exact.AND), Solution)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)  # up to 16 systems each
 @given(
     st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=4),

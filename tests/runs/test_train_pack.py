@@ -38,6 +38,7 @@ def breaking_tanh(after: int) -> Callable[[], Activation]:
     return lambda: Activation(right.forward, derivative, right.bounds)
 
 
+@pytest.mark.slow
 def test_exception_in_one_pack_spares_the_others(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failed pack's runs are FAILED with the reason, the others finish, the summary names them, exit code 1."""
     replace_target(monkeypatch, "workbench.nn.activations.tanh", breaking_tanh(after=3))
@@ -55,6 +56,7 @@ def test_exception_in_one_pack_spares_the_others(cli: Cli, store: Store, monkeyp
     assert (own.info.status, own.data.tags["outcome"]) == ("FAILED", "failed")
 
 
+@pytest.mark.slow
 def test_stop_ends_the_sweep_at_the_first_failure(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sweep.on_error=stop`: packs after the failed one are not begun."""
     replace_target(monkeypatch, "workbench.nn.activations.tanh", breaking_tanh(after=0))
@@ -83,6 +85,7 @@ def test_pack_that_cannot_be_built_leaves_no_run(cli: Cli, store: Store, monkeyp
     assert all_runs(store) == []
 
 
+@pytest.mark.slow
 def test_diverged_run_is_finished_with_its_reason(cli: Cli, store: Store) -> None:
     """Divergence is a result: FINISHED, outcome, step and layer as tags, finite rows only, exit code 0."""
     answer = cli("train", "-m", *SMALL, "optimizer.lr=0.1,1e30", "seed=range(2)")
@@ -105,6 +108,7 @@ def test_diverged_run_is_finished_with_its_reason(cli: Cli, store: Store) -> Non
             assert abs(row.value) < 1e300, name
 
 
+@pytest.mark.slow
 def test_runs_beside_a_diverged_one_are_unchanged(store: Store) -> None:
     """A replica's numbers do not depend on the one that left its pack."""
     specs = [wb.configure([*SMALL, "dtype=float64", f"optimizer.lr={lr}"]) for lr in ("0.1", "1e38", "0.02")]
@@ -115,6 +119,7 @@ def test_runs_beside_a_diverged_one_are_unchanged(store: Store) -> None:
         torch.testing.assert_close(together.final[replica], alone.final[0], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_store_that_stops_answering_is_not_silent(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that cannot be kept fail their pack: exit code 1 and the reason, never a run that looks whole."""
     send = MlflowSink.send
@@ -200,6 +205,7 @@ def test_threads_are_given_back() -> None:
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_runs_say_what_they_ended_with_and_who_trained_with_them() -> None:
     """The digest of the final weights is a tag, also of a diverged run; `pack` names the pack and the place in it."""
     specs = [wb.configure([*SMALL, f"optimizer.lr={lr}"]) for lr in ("0.1", "1e30", "0.02")]

@@ -95,6 +95,7 @@ def act_of(name: str, sink: MlflowSink, runs: list[str], process: "subprocess.Po
         sink.close(run, Outcome[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "ends", "code", "total"),
     [
@@ -136,6 +137,7 @@ def test_what_another_trains_is_waited_for(
     assert "RUNNING" not in {run.info.status for run in all_runs(store)}
 
 
+@pytest.mark.slow
 def test_a_single_run_is_waited_for(
     cli: Cli, store: Store, living: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_single_run_is_waited_for(
     assert len(runs_of(store)) == 2
 
 
+@pytest.mark.slow
 def test_all_waits_for_what_is_trained_now(
     cli: Cli, store: Store, living: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +166,7 @@ def test_all_waits_for_what_is_trained_now(
     assert runs[0] in {run.id for run in read_sweep(store, None).runs}
 
 
+@pytest.mark.slow
 def test_interrupted_while_waiting(
     cli: Cli, store: Store, living: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +182,7 @@ def test_interrupted_while_waiting(
     assert {run.info.run_id for run in all_runs(store) if run.info.status == "RUNNING"} == set(runs)
 
 
+@pytest.mark.slow
 def test_the_advice_while_waiting_works(
     cli: Cli, store: Store, living: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +205,7 @@ def test_the_advice_while_waiting_works(
 _said = concurrent_runs._said
 
 
+@pytest.mark.slow
 def test_a_seed_that_is_named_twice_is_trained_once(cli: Cli, store: Store) -> None:
     """Two runs of a sweep that are one and the same."""
     answer = cli("train", "-m", *SMALL, "seed=1,1,2")

@@ -100,6 +100,7 @@ def copied(left: Path, tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_what_was_left_is_gone_on_with(copied: Path, tmp_path: Path, uninterrupted: str) -> None:
     """An unchanged checkpoint, to the same numbers; the rows before it are in the store already."""
     assert gone_on(tmp_path) == (uninterrupted, [])
@@ -136,6 +137,7 @@ def content(left: Path) -> bytes:
     return file.read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(EDITS)
 def test_edited_bytes_are_told(
@@ -201,6 +203,7 @@ FALSE_CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CHANGES, *(f"false: {name}" for name in FALSE_CHANGES)])
 def test_a_changed_checkpoint_is_set_aside(
     copied: Path, tmp_path: Path, uninterrupted: str, name: str, caplog: pytest.LogCaptureFixture
@@ -218,6 +221,7 @@ def test_a_changed_checkpoint_is_set_aside(
     assert f"it is kept as {aside[0]}, and its pack trains from the start" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["empty", "cut", "text"])
 def test_what_is_no_checkpoint_is_set_aside(copied: Path, tmp_path: Path, uninterrupted: str, name: str) -> None:
     """A file that was cut off, and text."""
@@ -227,6 +231,7 @@ def test_what_is_no_checkpoint_is_set_aside(copied: Path, tmp_path: Path, uninte
     assert (found, [file.name for file in aside]) == (uninterrupted, [copied.name])
 
 
+@pytest.mark.slow
 def test_another_name_changes_nothing(copied: Path, tmp_path: Path, uninterrupted: str) -> None:
     """A checkpoint says itself whose it is."""
     copied.rename(copied.with_name("0123456789abcdef-00000000.safetensors"))
@@ -248,6 +253,7 @@ def test_folders_of_no_process_are_left_alone(tmp_path: Path, name: str) -> None
     assert abandoned(store) == []
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_in_the_store(cli: Cli, store: Store, folder: Path) -> None:
     """The whole command: new runs with all rows once, the old ones out of the sweep; the doctor names the file."""
     command = (*ONE_PACK, "seed=0,1")

@@ -31,6 +31,7 @@ def jobs_of(seeds: int) -> list[Job]:
     return make_jobs([wb.configure([*SMALL, f"seed={seed}"]) for seed in range(seeds)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rerun", "to_train", "superseded"),
     [("missing", (3,), ()), ("failed", (2, 3), ("id-2",)), ("all", (0, 1, 2, 3), ())],
@@ -59,6 +60,7 @@ def test_sweep_key_stands_for_the_set_of_runs() -> None:
     assert len({sweep_key(jobs), sweep_key(jobs[:2]), sweep_key(jobs[1:])}) == 3
 
 
+@pytest.mark.slow
 def test_repeated_command_trains_nothing_and_goes_on_with_its_sweep(cli: Cli, store: Store) -> None:
     """Same sweep, same runs, same link, one run of the sweep's own."""
     first, second = (cli(*SWEEP, "seed=range(2)") for _ in range(2))
@@ -69,6 +71,7 @@ def test_repeated_command_trains_nothing_and_goes_on_with_its_sweep(cli: Cli, st
     assert {run.info.status for run in all_runs(store)} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_wider_command_trains_the_rest_and_shows_all(cli: Cli, store: Store) -> None:
     """A new sweep with the runs of the old one in it; the old one is as it was."""
     cli(*SWEEP, "seed=range(2)")
@@ -81,6 +84,7 @@ def test_wider_command_trains_the_rest_and_shows_all(cli: Cli, store: Store) -> 
     assert len(read_sweep(store, old.id).runs) == 4
 
 
+@pytest.mark.slow
 def test_all_trains_again_in_a_sweep_of_its_own(cli: Cli, store: Store) -> None:
     """`sweep.rerun=all` reuses nothing."""
     cli(*SWEEP, "seed=0,1")
@@ -89,6 +93,7 @@ def test_all_trains_again_in_a_sweep_of_its_own(cli: Cli, store: Store) -> None:
     assert len(read_sweep(store, None).runs) == 4
 
 
+@pytest.mark.slow
 def test_failed_runs_are_tried_again_and_superseded(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure of one pack the same command trains that pack, and the sweep shows each run once."""
     tries = []
@@ -123,6 +128,7 @@ def test_failed_runs_are_tried_again_and_superseded(cli: Cli, store: Store, monk
     ]
 
 
+@pytest.mark.slow
 def test_processes_train_what_this_process_would(cli: Cli, store: Store) -> None:
     """Two workers: the same metrics under the same keys, each run once."""
     inline = cli(*SWEEP, "seed=range(2)", "tracking.experiment=inline")

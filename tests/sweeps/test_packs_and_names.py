@@ -98,12 +98,14 @@ def test_what_changes_the_program_makes_a_pack(pair: tuple[str, str]) -> None:
     assert group(specs_of(*pair)) == [[0], [1]]
 
 
+@pytest.mark.slow
 def test_packs_keep_every_run_once() -> None:
     """Interleaved programs are sorted into their packs; no run is lost or doubled."""
     specs = specs_of(*(f"activation={unit} seed={seed}" for seed in range(3) for unit in ("relu", "tanh")))
     assert group(specs) == [[0, 2, 4], [1, 3, 5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fitting", "sizes"), [(7, [7]), (6, [4, 3]), (3, [3, 2, 2]), (1, [1] * 7), (0.5, [1] * 7)])
 def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
     """A pack takes no more replicas than its budget has room for, at least one, and parts are of even size."""
@@ -116,6 +118,7 @@ def test_memory_budget_splits_a_pack(fitting: float, sizes: list[int]) -> None:
     assert sorted(position for pack in found for position in pack) == list(range(7))
 
 
+@pytest.mark.slow
 def test_a_split_that_runs_share_counts_once() -> None:
     """Room for one copy of the data and three replicas holds three runs of one split, or two of their own."""
     small = "data=digits architecture.hidden=[1]"
@@ -167,6 +170,7 @@ def trained(specs: Sequence[RunSpec]) -> PackResult:
     return train_pack([Job(spec, "", "") for spec in specs], MemorySink())
 
 
+@pytest.mark.slow
 def test_swept_runs_equal_single_runs() -> None:
     """A pack that differs in everything it may gives each run the numbers it has alone (float64, 1e-9)."""
     specs = specs_of(
@@ -246,6 +250,7 @@ def test_single_run_is_named_for_what_was_asked() -> None:
     assert make_jobs([spec])[0].name == "tanh lr=0.5 seed=4"
 
 
+@pytest.mark.slow
 def test_jobs_of_a_sweep_carry_its_id_and_their_colors() -> None:
     """Every job has the sweep's tag; the palette starts again after its last color."""
     specs = specs_of(*(f"optimizer.lr=0.{number}" for number in range(1, 10)))

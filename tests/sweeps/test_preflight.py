@@ -15,6 +15,7 @@ from workbench.tracking.store import Store, find_store
 pytest_plugins = ["tests.outer_fixtures"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
@@ -65,6 +66,7 @@ def test_dry_run_writes_nothing(cli: Callable[..., Answer], folder: Path) -> Non
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_dry_run_counts_what_is_done(cli: Callable[..., Answer], store: Store) -> None:
     """Runs of an earlier sweep need not be trained again; the store is left as it is."""
     assert cli("train", "-m", *SMALL, "seed=0,1").code == 0
@@ -75,6 +77,7 @@ def test_dry_run_counts_what_is_done(cli: Callable[..., Answer], store: Store) -
     assert len(runs_of(find_store(None))) == before == 2
 
 
+@pytest.mark.slow
 def test_large_sweeps_are_announced(cli: Callable[..., Answer], store: Store) -> None:
     """More than twenty runs: the same lines, and then they are trained."""
     answer = cli(

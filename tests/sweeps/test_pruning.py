@@ -125,6 +125,7 @@ def test_nothing_is_given_up_at_the_start_or_the_end() -> None:
 PRUNED = ("hydra.sweeper.prune=true", "hydra.sweeper.prune_least=2", "hydra.sweeper.trials=12", "train.epochs=6")
 
 
+@pytest.mark.slow
 def test_pruning_search_stops_hopeless_trials(cli: Cli, store: Store) -> None:
     """Pruned runs have fewer rows, are FINISHED, and were behind; the same search elsewhere prunes the same."""
     answer = cli(*SEARCH, *BOTH, "seed=0,1", *PRUNED)
@@ -168,6 +169,7 @@ def test_processes_search_as_this_process_does(cli: Cli, store: Store, tmp_path:
     assert len({run.tags["pid"] for run in read_sweep(find_store(None), None).runs}) == 2  # workers outlive a batch
 
 
+@pytest.mark.slow
 def test_pruned_run_is_no_result_of_another_sweep(cli: Cli, store: Store) -> None:
     """A grid over the same run trains it, whatever ``sweep.rerun`` says; the search keeps its own."""
     cli(*SEARCH, *BOTH, *PRUNED)

@@ -176,6 +176,7 @@ def test_address_without_a_cluster_is_refused(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_ray_the_extra_is_named(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 2 before anything is written."""
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -90,6 +90,7 @@ def test_killed_sweeps_end_as_if_left_alone() -> None:
     assert " kills in " in done.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_pack_goes_on_in_its_own_runs(cli: Cli, store: Store, killed: Killer, folder: Path) -> None:
     """After two checkpoints: the same runs, the same sweep, first times kept, and no file left."""
     killed((*ONE_PACK, "seed=range(3)"), "replace", 2)
@@ -111,6 +112,7 @@ def test_a_killed_pack_goes_on_in_its_own_runs(cli: Cli, store: Store, killed: K
     assert float(own["checkpoint.seconds"]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["kept", "deleted"])
 def test_runs_without_a_checkpoint_are_superseded(cli: Cli, store: Store, killed: Killer, status: str) -> None:
     """Killed before the first checkpoint, or the run is no longer there: ended as killed, and made again."""
@@ -130,6 +132,7 @@ def test_runs_without_a_checkpoint_are_superseded(cli: Cli, store: Store, killed
         assert all(run.data.tags["error"].startswith("its process ") for run in ended)
 
 
+@pytest.mark.slow
 def test_another_batch_of_runs_does_not_use_a_checkpoint(
     cli: Cli, store: Store, killed: Killer, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -159,6 +162,7 @@ def weights_alone(factory: pytest.TempPathFactory, cli: Cli, store: Store, seeds
     return weights(other)
 
 
+@pytest.mark.slow
 def test_all_uses_no_checkpoint(cli: Cli, store: Store, killed: Killer) -> None:
     """`sweep.rerun=all` trains from the start in runs of its own."""
     killed((*ONE_PACK, "seed=0,1"), "replace", 3)
@@ -166,6 +170,7 @@ def test_all_uses_no_checkpoint(cli: Cli, store: Store, killed: Killer) -> None:
     assert statuses(store) == {"KILLED": 2, "FINISHED": 2}
 
 
+@pytest.mark.slow
 def test_a_single_run_goes_on_too(cli: Cli, store: Store, killed: Killer) -> None:
     """``workbench train`` without -m: the one run; and once it is done, the command makes another."""
     one = ("train", *SMALL, EACH_EPOCH)
@@ -176,6 +181,7 @@ def test_a_single_run_goes_on_too(cli: Cli, store: Store, killed: Killer) -> Non
     assert statuses(store) == {"FINISHED": 2}
 
 
+@pytest.mark.slow
 def test_null_keeps_no_checkpoint(cli: Cli, store: Store, killed: Killer, folder: Path) -> None:
     """Without checkpoints, rows go out as they come and a killed pack is made again."""
     alone = ("train", "-m", *SMALL, "sweep.checkpoint_seconds=null", "seed=0,1")
@@ -207,6 +213,7 @@ class Stop:
         patch.setattr(train, "step", step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("often", [EACH_EPOCH, "sweep.checkpoint_seconds=1000"])
 def test_ctrl_c_leaves_the_last_whole_epoch(
     cli: Cli, store: Store, folder: Path, often: str, tmp_path_factory: pytest.TempPathFactory
@@ -234,6 +241,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(
     assert left_in(folder) == []
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_no_checkpoint(cli: Cli, store: Store, folder: Path) -> None:
     """What failed by itself may be mended: it starts anew, in new runs; the failed ones keep all their rows."""
     with pytest.MonkeyPatch.context() as patch:
@@ -406,6 +414,7 @@ def test_all_and_null_are_settings_of_a_sweep() -> None:
     assert anew.folder == Path.cwd() / FOLDER / CHECKPOINTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", [1, 2, 3])
 @pytest.mark.parametrize("runs", [7, 65, 130, 301])
 def test_packs_stay_the_same_when_others_are_done(runs: int, parallel: int) -> None:

@@ -186,6 +186,7 @@ def test_direction_is_the_metrics_own(metric: str, direction: str | None, aim: s
     assert (settings.aim, settings.worst) == (aim, worst)
 
 
+@pytest.mark.slow
 def test_search_is_one_sweep_judged_by_means_over_seeds(cli: Cli, store: Store) -> None:
     """Its trials' values are the means of what MLflow has; the best is the least; its command repeats it."""
     answer = cli(*SEARCH, *BOTH, "seed=0,1,2")
@@ -212,6 +213,7 @@ def test_search_is_one_sweep_judged_by_means_over_seeds(cli: Cli, store: Store) 
     assert "3 runs of 1 arms, 3 of them done before" in again.out, (again.out, again.err)
 
 
+@pytest.mark.slow
 def test_experiment_may_hold_the_space(cli: Cli, store: Store) -> None:
     """Its sweep with intervals is searched where that is asked for, and the best trial's command replaces them."""
     Path("mine/experiment").mkdir(parents=True)
@@ -230,6 +232,7 @@ def test_experiment_may_hold_the_space(cli: Cli, store: Store) -> None:
     assert "2 runs of 1 arms, 2 of them done before" in again.out, again.err
 
 
+@pytest.mark.slow
 def test_same_command_goes_on_and_ends_as_if_never_interrupted(
     cli: Cli, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +267,7 @@ def test_same_command_goes_on_and_ends_as_if_never_interrupted(
     assert trials_of(find_store(None)) == trials_of(store)
 
 
+@pytest.mark.slow
 def test_other_space_is_another_search_and_shares_runs(cli: Cli, store: Store) -> None:
     """Choices only: 4 trials at most; a grid over the same finds all of them done."""
     cli(*SEARCH, "activation=relu,tanh", "optimizer.lr=0.1,0.2")
@@ -273,6 +277,7 @@ def test_other_space_is_another_search_and_shares_runs(cli: Cli, store: Store) -
     assert "4 runs of 4 arms, 4 of them done before" in grid.out
 
 
+@pytest.mark.slow
 def test_diverged_trial_is_the_worst(cli: Cli, store: Store) -> None:
     """It has a value, so that the sampler keeps away from it, and is never the best."""
     answer = cli(*SEARCH, "optimizer.lr=0.1,1e30", "seed=0,1")
@@ -283,6 +288,7 @@ def test_diverged_trial_is_the_worst(cli: Cli, store: Store) -> None:
     assert answer.code == 0
 
 
+@pytest.mark.slow
 def test_failed_trials_are_tried_again_by_rerun(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told as failed; ``missing`` leaves them so, ``failed`` trains them, with their numbers, and no other again."""
 
@@ -316,6 +322,7 @@ def test_failed_trials_are_tried_again_by_rerun(cli: Cli, store: Store, monkeypa
     assert Counter(run.outcome for run in read_sweep(store, None).runs) == {"finished": 6}
 
 
+@pytest.mark.slow
 def test_first_failure_ends_the_search_where_asked(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """``sweep.on_error=stop``: no further batch, and what was not begun is not told."""
     with monkeypatch.context() as patch:
@@ -331,6 +338,7 @@ def test_first_failure_ends_the_search_where_asked(cli: Cli, store: Store, monke
     assert (again.code, len(trials_of(store))) == (0, 8)
 
 
+@pytest.mark.slow
 def test_values_that_do_not_go_together_fail_alone(cli: Cli, store: Store) -> None:
     """One example has no batch statistics: that trial is told as failed with the reason, the others are trained."""
     answer = cli(*SEARCH, "norm=none,batch", "train.batch_size=16,1")
@@ -410,6 +418,7 @@ def test_trial_without_values_is_refused() -> None:
         make_settings(**{key: value for key, value in DEFAULTS.items() if key != "trials"})
 
 
+@pytest.mark.slow
 def test_dry_run_says_what_a_search_may_take(cli: Cli, folder: Path) -> None:
     """Trials, runs of each, and the rows of as many runs in a plain sweep."""
     answer = cli(*SEARCH, *BOTH, "seed=0,1", "sweep.dry_run=true")

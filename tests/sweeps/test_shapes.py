@@ -111,6 +111,7 @@ def settings_of(store: Store, *keys: str) -> list[tuple[str, ...]]:
     return [tuple(run.data.params[key] for key in keys) for run in runs_of(store)]
 
 
+@pytest.mark.slow
 def test_zip_trains_pairs_over_seeds(cli: Cli, store: Store) -> None:
     """Two pairs, two seeds: four runs of two arms; the same command again trains none."""
     words = ("train", "-m", *SMALL, "hydra/sweeper=zip", "activation=relu,tanh", "init=he,glorot", "seed=0,1")
@@ -126,6 +127,7 @@ def test_zip_trains_pairs_over_seeds(cli: Cli, store: Store) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_list_trains_its_rows_over_seeds(cli: Cli, store: Store) -> None:
     """From a file, and the same rows from the command line: nothing is left to train."""
     Path("runs.yaml").write_text("- {activation: relu, optimizer.lr: 0.2}\n- {activation: tanh}\n")

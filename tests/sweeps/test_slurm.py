@@ -170,6 +170,7 @@ def test_without_slurm_its_commands_are_named(cli: Cli, folder: Path, monkeypatc
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "value"), [("time", 0), ("cpus_per_task", 0), ("parallel", 0), ("gpus_per_node", -1)])
 def test_numbers_out_of_range_are_refused(cli: Cli, folder: Path, key: str, value: int) -> None:
     """The key, the rule and the value, whether SLURM is there or not."""

@@ -121,6 +121,7 @@ def test_an_address_that_names_no_store_is_refused(cli: Cli, folder: Path, uri: 
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_database_of_a_link_is_written_through_it(folder: Path, empty_database: Path) -> None:
     """Also where it is not there yet: the link stays, and its file is the store."""
     (folder / "real").mkdir()

@@ -196,6 +196,7 @@ def test_runs_that_go_on_are_the_same_both_ways(ways: list[Way]) -> None:
 Step = st.tuples(st.integers(0, 4), st.integers(0, 2), st.sampled_from([-1.0, 0.0, 0.5, 2.0, nan, inf]))
 
 
+@pytest.mark.slow
 @configured(max_examples=15)
 @given(parts=st.lists(st.lists(Step, max_size=6), min_size=1, max_size=3))
 def test_the_latest_row_is_the_one_mlflow_would_take(

@@ -83,6 +83,7 @@ def everything(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_one_bad_line_costs_itself_alone(cli: Cli, store: Store, folder: Path) -> None:
     """All others are sent, the bad ones are kept and named; the next command trains."""
     unknown = changed(4, run="c" * 32)
@@ -103,6 +104,7 @@ def test_one_bad_line_costs_itself_alone(cli: Cli, store: Store, folder: Path) -
     assert cli("recover").code == 0
 
 
+@pytest.mark.slow
 def test_a_file_without_its_first_line_is_named_and_left(cli: Cli, store: Store) -> None:
     """It stops nothing."""
     file = spooled(store)

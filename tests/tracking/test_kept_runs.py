@@ -88,6 +88,7 @@ def test_an_arm_has_one_color(runs: list[Run]) -> None:
     assert len({arm for arm, _ in colors}) == 4
 
 
+@pytest.mark.slow
 def test_params_are_the_whole_configuration_flat(runs: list[Run]) -> None:
     """Every key of the composed configuration is a param with a dotted key, groups by their choice's name."""
     first = runs[0].data.params
@@ -211,6 +212,7 @@ def test_keys_count_the_same_configuration_once(runs: list[Run]) -> None:
     assert max(Counter(run.data.tags["key"] for run in runs).values()) == 1
 
 
+@pytest.mark.slow
 def test_history_of_a_long_run_is_whole(cli: Callable[..., Answer], store: Store) -> None:
     """MLflow has its extremes only; the file has every epoch, and what is read back is that."""
     words = ["data=wine", "architecture.hidden=[2]", "train.epochs=400", "train.batch_size=200", "certificate=false"]

@@ -101,6 +101,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) 
     return contents(store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 8, 28])
 def test_a_database_that_goes_away(
     cli: Cli, store: Store, hurried: None, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any], steps: int
@@ -140,6 +141,7 @@ def test_a_database_that_comes_back(
     assert contents(store) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [SWEEP, ("recover",), ("doctor",)], ids=lambda command: command[0])
 def test_a_database_that_is_lost_for_good(
     cli: Cli, store: Store, hurried: None, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
@@ -158,6 +160,7 @@ def test_a_database_that_is_lost_for_good(
     assert len(runs_of(store)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
 def test_a_damaged_database_is_refused(cli: Cli, store: Store, place: float) -> None:
     """What the doctor calls damaged, nobody writes to or reads from: exit code 2, and what to do."""

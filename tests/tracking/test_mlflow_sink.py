@@ -208,6 +208,7 @@ def test_error_in_a_transaction_opens_nothing(store: Store, monkeypatch: pytest.
     assert statuses(store) == {"e": "RUNNING"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("way", ["bulk", "calls"])
 def test_signal_while_opening_waits_for_the_whole_run(

@@ -51,6 +51,7 @@ def one_run(store: Store, experiment: str) -> str:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["bulk", "calls"])
 def test_files_of_any_experiment_stay_beside_the_database(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, way: str
@@ -104,6 +105,7 @@ def files_of(folder: Path) -> set[Path]:
     return {path.relative_to(folder) for path in (folder / "mlartifacts").rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old_is_there", [False, True], ids=["moved", "copied"])
 def test_a_database_takes_its_files_along(
     cli: Cli, swept: Trained, folder: Path, monkeypatch: pytest.MonkeyPatch, old_is_there: bool
@@ -130,6 +132,7 @@ def test_a_database_takes_its_files_along(
     assert cli("doctor").out.endswith("nothing to do\n")
 
 
+@pytest.mark.slow
 def test_a_copied_database_without_its_files_reads_them_where_they_are(cli: Cli, swept: Trained, folder: Path) -> None:
     """And writes beside itself."""
     assert swept.store.file is not None
@@ -168,6 +171,7 @@ def shared() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["file", "folder", "both"])
 def test_a_database_that_may_only_be_read(
     cli: Cli, swept: Trained, shared: Path, monkeypatch: pytest.MonkeyPatch, closed: str

@@ -96,6 +96,7 @@ def test_signal_in_training_ends_all_runs_as_killed(
         assert "test/loss" not in run.data.metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweeps", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_fresh_database_takes_sweeps_at_once(folder: Path, sweeps: int) -> None:
     """Processes that start together on no database at all lose no run and no row."""
@@ -207,6 +208,7 @@ def test_pages_end_with_ctrl_c(pages: Pages) -> None:
     assert not healthy(pages.port)
 
 
+@pytest.mark.slow
 def test_training_to_a_server(
     pages: Pages, server: str, cli: Callable[..., Answer], folder: Path, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def assert_sent(store: Store) -> None:
     assert Path(client.download_artifacts(one.info.run_id, "model.safetensors")).read_bytes() == bytes(range(256))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["bulk", "calls"])
 def test_recover_sends_once(
     cli: Callable[..., Answer], store: Store, monkeypatch: pytest.MonkeyPatch, way: str
@@ -120,6 +121,7 @@ def test_recover_goes_on_after_an_interruption(store: Store, monkeypatch: pytest
     assert_sent(store)
 
 
+@pytest.mark.slow
 def test_what_a_living_process_keeps_is_left_to_it(cli: Callable[..., Answer], store: Store) -> None:
     """One that cannot be seen from here is sent only where it is named."""
     file = spooled(store)
@@ -160,6 +162,7 @@ def test_store_that_goes_and_comes(store: Store, monkeypatch: pytest.MonkeyPatch
     assert {run.info.status for run in found.values()} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_recover_makes_no_database(cli: Callable[..., Answer], store: Store) -> None:
     """One that is gone is put back by whoever took it, not replaced by one that knows none of the runs."""
     spooled(store)
@@ -188,6 +191,7 @@ def test_where_the_spool_cannot_be_written_is_an_error(store: Store) -> None:
         UnsentFile(store, Head(store.name, "e", "1")).append(EVENTS)
 
 
+@pytest.mark.slow
 def test_store_away_at_the_start_is_an_error(cli: Callable[..., Answer], folder: Path) -> None:
     """Before step 0, exit code 2, and nothing is left."""
     answer = cli("train", *SMALL, "tracking.uri=http://127.0.0.1:1")

@@ -49,6 +49,7 @@ def test_healthy_store(cli: Cli, store: Store) -> None:
     assert answer.out.endswith("nothing to do\n")
 
 
+@pytest.mark.slow
 def test_doctor_ends_what_is_gone_and_nothing_else(cli: Cli, store: Store) -> None:
     """In all experiments: runs of dead processes only; a rehearsal changes nothing."""
     number = dead()
@@ -76,6 +77,7 @@ def test_doctor_ends_what_is_gone_and_nothing_else(cli: Cli, store: Store) -> No
     assert reasons == {f"its process {number} is gone"}
 
 
+@pytest.mark.slow
 def test_runs_that_a_user_knows_to_be_dead(cli: Cli, store: Store) -> None:
     """``--end`` ends them; not one that is trained here, has ended or is not there, and then none."""
     far, here = opened(store, "far", host="elsewhere", pid="12"), opened(store, "here")
@@ -91,6 +93,7 @@ def test_runs_that_a_user_knows_to_be_dead(cli: Cli, store: Store) -> None:
     assert f"but {far} is KILLED; drop it" in answer.err
 
 
+@pytest.mark.slow
 def test_an_end_that_was_said_is_kept(cli: Cli, store: Store) -> None:
     """A process killed between the last tag and the status: the run is finished."""
     run = opened(store, "said", pid=dead())
@@ -99,6 +102,7 @@ def test_an_end_that_was_said_is_kept(cli: Cli, store: Store) -> None:
     assert ends(store) == {"said": ("FINISHED", "finished")}
 
 
+@pytest.mark.slow
 def test_checkpoints_are_shown_with_their_command(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was left of a sweep by a process that is gone, and what goes on with it."""
     from workbench.sweeps import sweep
@@ -189,6 +193,7 @@ def test_network_disks_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not on_network(Path("/elsewhere/mlflow.db"))
 
 
+@pytest.mark.slow
 def test_disk_that_does_not_lock_is_an_error(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As some network disks: what must hold and what to do, exit code 2, no database."""
 

@@ -71,6 +71,7 @@ NETS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("loss", stems("loss"))
 @pytest.mark.parametrize("activation", stems("activation"))
