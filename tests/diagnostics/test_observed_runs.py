@@ -36,11 +36,11 @@ FILES = ["histograms.parquet", "signal.parquet", "unit_life.parquet"]
 
 
 def _train(
-    sink: MemorySink, *overrides: str, seeds: Sequence[int] = (0, 1), keeper: CheckpointWriter | None = None
+    sink: MemorySink, *overrides: str, seeds: Sequence[int] = (0, 1), writer: CheckpointWriter | None = None
 ) -> Any:
     specs = [wb.configure([*SMALL, *overrides, f"seed={seed}"]) for seed in seeds]
     return train_pack(
-        [Job(spec, f"run {number}", "arm") for number, spec in enumerate(specs)], sink, checkpoints=keeper
+        [Job(spec, f"run {number}", "arm") for number, spec in enumerate(specs)], sink, checkpoints=writer
     )
 
 
@@ -123,14 +123,14 @@ def test_training_goes_on_with_the_same_records_and_tables(tmp_path: Path, stop:
     records = list(whole.run(4))
     assert len(records) == 7  # the first step's among them
     assert {one.replica for record in records for one in record.diverged} == {1}
-    first, keeper = trainer(), CheckpointWriter(tmp_path / "one.safetensors", 0.0)
+    first, writer = trainer(), CheckpointWriter(tmp_path / "one.safetensors", 0.0)
     begun: list[Record] = []
     for record in first.run(4):
         begun.append(record)
-        keeper.save(first.snapshot(), begun)
+        writer.save(first.snapshot(), begun)
         if len(begun) == stop:
             break
-    found = read(keeper.file)
+    found = read(writer.file)
     again = trainer()
     again.restore(found.snapshot)
     after = list(again.run(4))
@@ -144,7 +144,7 @@ def test_training_goes_on_with_the_same_records_and_tables(tmp_path: Path, stop:
 def test_the_stride_once_decided_is_gone_on_with(tmp_path: Path) -> None:
     """Whatever the clock says afterwards."""
     plan = replace(FULL, budget=0.05)
-    trainer, keeper = (
+    trainer, writer = (
         Trainer(make_pack(blobs(60, 5, 3), [0]), 20, plan),
         CheckpointWriter(tmp_path / "one.safetensors", 0.0),
     )
@@ -153,10 +153,10 @@ def test_the_stride_once_decided_is_gone_on_with(tmp_path: Path) -> None:
         begun.append(record)
         if record.epoch == 1:
             trainer.observer.stride = 3
-            keeper.save(trainer.snapshot(), begun)
+            writer.save(trainer.snapshot(), begun)
             break
     again = Trainer(make_pack(blobs(60, 5, 3), [0]), 20, plan)
-    again.restore(read(keeper.file).snapshot)
+    again.restore(read(writer.file).snapshot)
     epochs = [record.epoch for record in again.run(5) if "act_norm/l1" in record.metrics]
     assert epochs == [3, 5]
     assert again.observer.share > 0

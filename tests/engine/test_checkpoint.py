@@ -206,7 +206,7 @@ def test_weights_are_the_parameters_by_name() -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that the keeper sees: the first entry."""
+    """Seconds that the writer sees: the first entry."""
     now = [0.0]
     monkeypatch.setattr(keeping, "monotonic", lambda: now[0])
     return now
@@ -214,16 +214,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_checkpoints_are_due_every_so_often(clock: list[float], tmp_path: Path) -> None:
     """After the interval, counted from the last one; with 0, always."""
-    keeper = CheckpointWriter(tmp_path / "one.safetensors", 10.0)
+    writer = CheckpointWriter(tmp_path / "one.safetensors", 10.0)
     clock[0] = 9.0
-    assert not keeper.is_due(1000)
+    assert not writer.is_due(1000)
     assert CheckpointWriter(tmp_path / "two.safetensors", 0.0).is_due(10**12)
     clock[0] = 10.0
-    assert keeper.is_due(1000)
-    keeper.save(replace(Trainer(pack_of(), 16).snapshot(), recorded=1), [])
-    assert not keeper.is_due(1000)
+    assert writer.is_due(1000)
+    writer.save(replace(Trainer(pack_of(), 16).snapshot(), recorded=1), [])
+    assert not writer.is_due(1000)
     clock[0] = 20.0
-    assert keeper.is_due(1000)
+    assert writer.is_due(1000)
 
 
 def test_checkpoints_take_two_percent_at_most(
@@ -235,37 +235,37 @@ def test_checkpoints_take_two_percent_at_most(
         clock[0] += 3.0
 
     monkeypatch.setattr(keeping, "write", slow)
-    keeper = CheckpointWriter(tmp_path / "one.safetensors", 10.0)
+    writer = CheckpointWriter(tmp_path / "one.safetensors", 10.0)
     snapshot = Trainer(pack_of(), 16).snapshot()
     clock[0] = 10.0
-    assert not keeper.is_due(21_000_000)  # a fifth of a second and more
-    assert keeper.is_due(19_000_000)
-    keeper.save(replace(snapshot, recorded=1), [])
-    assert keeper.tags == {"checkpoint.count": "1", "checkpoint.seconds": "3.000"}
+    assert not writer.is_due(21_000_000)  # a fifth of a second and more
+    assert writer.is_due(19_000_000)
+    writer.save(replace(snapshot, recorded=1), [])
+    assert writer.tags == {"checkpoint.count": "1", "checkpoint.seconds": "3.000"}
     clock[0] = 299.0
-    assert not keeper.is_due(0)  # 3 s before, 3 s foretold
+    assert not writer.is_due(0)  # 3 s before, 3 s foretold
     clock[0] = 301.0
-    assert keeper.is_due(0)
+    assert writer.is_due(0)
 
 
 def test_nothing_older_replaces_a_checkpoint(tmp_path: Path) -> None:
     """An interruption's mark may be behind what is on the disk."""
-    keeper = CheckpointWriter(tmp_path / "one.safetensors", 0.0)
+    writer = CheckpointWriter(tmp_path / "one.safetensors", 0.0)
     snapshot = Trainer(pack_of(), 16).snapshot()
     for recorded in (3, 2, 3):
-        keeper.save(replace(snapshot, recorded=recorded), [])
-    assert (keeper.count, read(keeper.file).snapshot.recorded) == (1, 3)
+        writer.save(replace(snapshot, recorded=recorded), [])
+    assert (writer.count, read(writer.file).snapshot.recorded) == (1, 3)
 
 
 def test_a_disk_that_refuses_is_said_and_lived_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One warning; then everything may be sent as it comes, and no old checkpoint stays."""
     (tmp_path / "taken").write_text("")
-    keeper = CheckpointWriter(tmp_path / "taken" / "one.safetensors", 1e9)
+    writer = CheckpointWriter(tmp_path / "taken" / "one.safetensors", 1e9)
     snapshot = Trainer(pack_of(), 16).snapshot()
     for recorded in (1, 2):
-        keeper.save(replace(snapshot, recorded=recorded), [])
-    assert keeper.count == 0
-    assert keeper.is_due(0)
+        writer.save(replace(snapshot, recorded=recorded), [])
+    assert writer.count == 0
+    assert writer.is_due(0)
     assert [record.message.partition(" in ")[0] for record in caplog.records] == ["no checkpoint"]
 
 

@@ -190,7 +190,7 @@ def test_the_advice_while_waiting_works(
     sink, runs = held_by(store, living, 0)
     sink.tag(runs, "host", "elsewhere")
     said: list[str] = []
-    monkeypatch.setattr(concurrent_runs, "_said", lambda held: said.append(_said(held)) or said[0])
+    monkeypatch.setattr(concurrent_runs, "_waiting_line", lambda held: said.append(_waiting_line(held)) or said[0])
 
     def follow() -> None:
         command = re.search(r"workbench (doctor --end .*)$", said[0])
@@ -202,7 +202,7 @@ def test_the_advice_while_waiting_works(
     assert Counter(run.info.status for run in runs_of(store)) == {"KILLED": 1, "FINISHED": 2}
 
 
-_said = concurrent_runs._said
+_waiting_line = concurrent_runs._waiting_line
 
 
 @pytest.mark.slow

@@ -67,11 +67,11 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = Checkpoints.of(Store(f"sqlite:///{folder}/mlflow.db"), "1", SweepConfig(checkpoint_seconds=0.0))
     assert kept is not None
     sink = MemorySink()
-    with pytest.MonkeyPatch.context() as patch, kept.keeper(KEYS, frozenset()) as keeper:
+    with pytest.MonkeyPatch.context() as patch, kept.writer(KEYS, frozenset()) as writer:
         Stop(12, KeyboardInterrupt()).install(patch)
         with pytest.raises(KeyboardInterrupt):
-            train_pack(jobs(), sink, checkpoints=keeper)
-    (left,) = kept.left()
+            train_pack(jobs(), sink, checkpoints=writer)
+    (left,) = kept.resumable()
     assert read(left.file).snapshot.recorded == 3
     return folder
 
@@ -82,8 +82,8 @@ def gone_on(folder: Path) -> tuple[str, list[Path]]:
     assert kept is not None
     sink = MemorySink()
     sink.open([job.info for job in jobs()])  # those that the checkpoint names
-    with kept.keeper(KEYS, frozenset()) as keeper:
-        done = train_pack(jobs(), sink, checkpoints=keeper)
+    with kept.writer(KEYS, frozenset()) as writer:
+        done = train_pack(jobs(), sink, checkpoints=writer)
     assert [result.error for result in done.results] == ["", ""]
     aside = sorted(folder.glob(".workbench/checkpoints/damaged/*"))
     for result in done.results:
@@ -249,7 +249,7 @@ def test_folders_of_no_process_are_left_alone(tmp_path: Path, name: str) -> None
     store = Store(f"sqlite:///{tmp_path}/mlflow.db")
     kept = Checkpoints.of(store, "1", SweepConfig())
     assert kept is not None
-    assert kept.left() == []
+    assert kept.resumable() == []
     assert abandoned(store) == []
 
 
@@ -294,7 +294,7 @@ def test_a_keeper_saves_after_a_refusal(tmp_path: Path) -> None:
     file = tmp_path / "own" / "one.safetensors"
     snapshot = PackState(5, 0, (0,), torch.zeros(1, 2), {}, torch.zeros(1), {}, "")
     write(file, snapshot, [], {})
-    keeper = CheckpointWriter(file, 0.0, found=read(file))
-    keeper.refuse(DamagedError("it does not fit"))
-    keeper.save(replace(snapshot, recorded=1), [])
+    writer = CheckpointWriter(file, 0.0, found=read(file))
+    writer.refuse(DamagedError("it does not fit"))
+    writer.save(replace(snapshot, recorded=1), [])
     assert read(file).snapshot.recorded == 1

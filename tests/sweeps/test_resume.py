@@ -332,32 +332,32 @@ def test_of_two_that_go_on_one_gets_the_checkpoint(folder: Path) -> None:
     store = Store(f"sqlite:///{folder}/mlflow.db")
     checkpoints = Checkpoints.of(store, "1", SweepConfig(checkpoint_seconds=0.0))
     assert checkpoints is not None
-    with checkpoints.keeper(["a", "b"], frozenset()) as keeper:
-        keeper.about |= {"runs": ["x", "y"], "endings": []}
-        save(keeper)
-        assert checkpoints.left() == []  # it is being trained
-    (left,) = checkpoints.left()
+    with checkpoints.writer(["a", "b"], frozenset()) as writer:
+        writer.about |= {"runs": ["x", "y"], "endings": []}
+        save(writer)
+        assert checkpoints.resumable() == []  # it is being trained
+    (left,) = checkpoints.resumable()
     assert (left.keys, left.runs) == (("a", "b"), ("x", "y"))
-    with checkpoints.keeper(["b", "a"], frozenset()) as other:
+    with checkpoints.writer(["b", "a"], frozenset()) as other:
         assert other.found is None  # another order is another pack
-    with checkpoints.keeper(["a", "b"], frozenset()) as one, checkpoints.keeper(["a", "b"], frozenset()) as two:
+    with checkpoints.writer(["a", "b"], frozenset()) as one, checkpoints.writer(["a", "b"], frozenset()) as two:
         assert one.found is not None
         assert two.found is None
         one.remove()
     assert not (folder / FOLDER).exists()
 
 
-def save(keeper: object) -> None:
+def save(writer: object) -> None:
     """A checkpoint of some pack."""
     from workbench.config.prepare import build_pack
     from workbench.engine.train import Trainer
     from workbench.runs.checkpoint_writer import CheckpointWriter
 
-    assert isinstance(keeper, CheckpointWriter)
-    specs = [wb.configure([*SMALL, f"seed={seed}"]) for seed, _ in enumerate(keeper.about["runs"])]
+    assert isinstance(writer, CheckpointWriter)
+    specs = [wb.configure([*SMALL, f"seed={seed}"]) for seed, _ in enumerate(writer.about["runs"])]
     trainer = Trainer(build_pack(specs), 50)
     records = [next(trainer.run(1))]
-    keeper.save(trainer.snapshot(), records)
+    writer.save(trainer.snapshot(), records)
 
 
 @pytest.mark.parametrize("change", ["version", "experiment", "store", "garbage", "owner"])
@@ -366,23 +366,23 @@ def test_what_is_not_of_this_pack_is_not_seen(folder: Path, monkeypatch: pytest.
     store = Store(f"sqlite:///{folder}/mlflow.db")
     checkpoints = Checkpoints.of(store, "1", SweepConfig())
     assert checkpoints is not None
-    with checkpoints.keeper(["a"], frozenset()) as keeper:
-        keeper.about |= {"runs": ["x"], "endings": []}
-        save(keeper)
-    assert len(checkpoints.left()) == 1
+    with checkpoints.writer(["a"], frozenset()) as writer:
+        writer.about |= {"runs": ["x"], "endings": []}
+        save(writer)
+    assert len(checkpoints.resumable()) == 1
     if change == "version":
         monkeypatch.setattr("workbench.sweeps.checkpoints.__version__", "9.9")
     elif change == "garbage":
-        keeper.file.write_bytes(b"no checkpoint")
+        writer.file.write_bytes(b"no checkpoint")
     elif change == "owner":
         tags = {**owner_tags(), "host": "another"}
-        keeper.file.parent.rename(keeper.file.parent.with_name("~".join(tags.values())))
+        writer.file.parent.rename(writer.file.parent.with_name("~".join(tags.values())))
     elif change == "experiment":
         checkpoints = Checkpoints.of(store, "2", SweepConfig())
     else:
         checkpoints = Checkpoints.of(Store(f"sqlite:///{folder}/other.db"), "1", SweepConfig())
     assert checkpoints is not None
-    assert checkpoints.left() == []
+    assert checkpoints.resumable() == []
 
 
 def test_packs_that_are_left(folder: Path) -> None:
@@ -390,18 +390,18 @@ def test_packs_that_are_left(folder: Path) -> None:
     store = Store(f"sqlite:///{folder}/mlflow.db")
     checkpoints = Checkpoints.of(store, "1", SweepConfig())
     assert checkpoints is not None
-    with checkpoints.keeper(["a", "b"], frozenset()) as keeper:
-        keeper.about |= {"runs": ["x", "y"], "endings": []}
-        save(keeper)
+    with checkpoints.writer(["a", "b"], frozenset()) as writer:
+        writer.about |= {"runs": ["x", "y"], "endings": []}
+        save(writer)
     done = {number: Result(Job(wb.configure([]), "", ""), "", Outcome.finished) for number in range(3)}
     failed = {number: Result(Job(wb.configure([]), "", ""), "", Outcome.failed, error="no") for number in range(3)}
     assert checkpoints.packs(["b", "c", "a"], {}, lambda runs: list(runs) == ["x", "y"]) == [(2, 0)]
     assert checkpoints.packs(["b", "c", "a"], {0: done[0]}, lambda runs: list(runs) == ["x"]) == [(2, 0)]
     assert checkpoints.packs(["a", "a"], {}, lambda runs: True) == []
     assert checkpoints.packs(["a", "b"], failed, lambda runs: True) == []  # kept from before, and to be left so
-    assert len(checkpoints.left()) == 1
+    assert len(checkpoints.resumable()) == 1
     assert checkpoints.packs(["a", "b"], done, lambda runs: True) == []
-    assert checkpoints.left() == []
+    assert checkpoints.resumable() == []
 
 
 def test_all_and_null_are_settings_of_a_sweep() -> None:

@@ -34,9 +34,10 @@ from workbench.config.arms import PALETTE
 from workbench.config.schema import Rerun, RunSpec
 from workbench.core.errors import ConfigError, unknown_name
 from workbench.engine.threads import one_thread
+from workbench.sweeps.checks import check_together
 from workbench.sweeps.finished_runs import find_finished
 from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
-from workbench.sweeps.sweep import check_together, new_sweep, train_jobs
+from workbench.sweeps.sweep import new_sweep, train_jobs
 from workbench.tracking.artifacts import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink

@@ -1,7 +1,6 @@
-"""Runs that other commands train at the same time: waited for and taken as theirs, or left to be trained here.
+"""Runs that other commands train at the same time: wait for them and take their results, or train them here.
 
-A command trains what is free first and waits afterwards, with no key of its own held: two that overlap in any order
-come to an end.
+A command trains what is free first, and holds no key while it waits. So two that overlap in any order both finish.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from workbench.tracking.reader import ReusableRun
 
 SHORTEST, LONGEST = 0.2, 2.0  # seconds between two looks
-SECONDS_AWAY = 600.0  # that a store may be away while others train
+SECONDS_AWAY = 600.0  # a store may be away for so long while others train
 FAILED = "failed in the command that trained it; sweep.rerun=failed tries it again"
 
 
@@ -30,38 +29,39 @@ def wait(
     taken: Mapping[int, str],
     sink: "MlflowSink",
     console: Console,
-    kept_now: Callable[[], Mapping[str, "ReusableRun"]],
+    read_ended: Callable[[], Mapping[str, "ReusableRun"]],
     searching: bool,
 ) -> dict[int, Result]:
-    """The results of what others make of the jobs at the positions `taken`, with the runs that others have of them.
+    """Wait for runs of other commands that hold keys of these jobs; returns the results that they reached.
 
-    Returns when each of these has ended, or one of them is free because its process is gone or it was interrupted:
-    those without a result are to be tried again. `kept_now` gives the ended runs by key; while `searching`, a run that
-    another search gave up is a result.
+    `taken` maps positions of jobs to the other commands' runs. Returns when each of these has ended, or one is free
+    because its process is gone or was interrupted: jobs without a result are to be tried again. `read_ended` returns
+    the ended runs by key; while `searching`, a run that another search pruned is a result. Raises StoreAway where the
+    store stays away.
     """
     from workbench.tracking import lost_runs
 
     results: dict[int, Result] = {}
     keys = {jobs[position].tags["key"]: position for position in taken}
-    before: set[str] | None = None
+    trained_before: set[str] | None = None
     pause = SHORTEST
     while True:
-        held = [one for one in _look(sink, keys) if one.run not in (jobs[keys[one.key]].known or ())]
-        done = {one.key: one.run for one in held if one.is_done}
-        training = {one.key: one for one in held if one.key not in done}
-        if training.keys() != before:
-            kept = kept_now()
+        claimed = [claim for claim in _look(sink, keys) if claim.run not in (jobs[keys[claim.key]].known or ())]
+        done = {claim.key: claim.run for claim in claimed if claim.is_done}
+        training = {claim.key: claim for claim in claimed if claim.key not in done}
+        if training.keys() != trained_before:
+            ended = read_ended()
             for key, position in keys.items():
                 if key not in training:
-                    found = kept.get(key)
-                    if key in done and (found is None or found.id != done[key]):
-                        found = lost_runs.kept(sink, done[key])
-                    if found and _is_result(found, jobs[position], taken[position], searching):
-                        error = FAILED if found.outcome is Outcome.failed else ""
-                        results[position] = as_result(jobs[position], found, error)
-            if before is None and training:
-                console.print(_said(list(training.values())), highlight=False, soft_wrap=True)
-            before = set(training)
+                    run = ended.get(key)
+                    if key in done and (run is None or run.id != done[key]):
+                        run = lost_runs.kept(sink, done[key])
+                    if run and _is_result(run, jobs[position], taken[position], searching):
+                        error = FAILED if run.outcome is Outcome.failed else ""
+                        results[position] = as_result(jobs[position], run, error)
+            if trained_before is None and training:
+                console.print(_waiting_line(list(training.values())), highlight=False, soft_wrap=True)
+            trained_before = set(training)
         free = [key for key, position in keys.items() if position not in results and key not in training]
         if free or not training:
             _join(jobs, results, sink)
@@ -71,7 +71,10 @@ def wait(
 
 
 def _look(sink: "MlflowSink", keys: Collection[str]) -> list[ClaimedKey]:
-    """The runs that hold these keys, those of gone processes ended before; waits for a store that is away."""
+    """Runs that hold these keys, once those of gone processes are ended; waits for a store that is away.
+
+    Raises StoreAway after SECONDS_AWAY.
+    """
     late = monotonic() + SECONDS_AWAY
     while True:
         try:
@@ -84,23 +87,23 @@ def _look(sink: "MlflowSink", keys: Collection[str]) -> list[ClaimedKey]:
 
 
 def _join(jobs: Sequence[Job], results: Mapping[int, Result], sink: "MlflowSink") -> None:
-    """Make the runs of others members of the sweep, if it is one."""
+    """Make these runs of other commands members of the sweep, if there is one."""
     for sweep in {jobs[position].tags.get("sweep", "") for position in results} - {""}:
         sink.tag([result.run for result in results.values()], member_tag(sweep), "run")
 
 
-def _is_result(found: "ReusableRun", job: Job, run: str, searching: bool) -> bool:
-    """Whether what came of a job elsewhere is taken, or the job is to be trained here."""
-    if found.id in (job.known or ()):
+def _is_result(ended: "ReusableRun", job: Job, run: str, searching: bool) -> bool:
+    """Whether the result of another command's run is taken; otherwise the job is trained here."""
+    if ended.id in (job.known or ()):
         return False
-    by_itself = found.is_done or (searching and found.outcome is Outcome.pruned)
-    return by_itself or (found.outcome is Outcome.failed and found.id == run)
+    is_final = ended.is_done or (searching and ended.outcome is Outcome.pruned)
+    return is_final or (ended.outcome is Outcome.failed and ended.id == run)
 
 
-def _said(held: Sequence[ClaimedKey]) -> str:
-    owners = sorted({f"process {one.owner['pid']} on {one.owner['host']}" for one in held})
-    end = f"workbench doctor --end {' '.join(one.run for one in held)}"
+def _waiting_line(claimed: Sequence[ClaimedKey]) -> str:
+    owners = sorted({f"process {claim.owner['pid']} on {claim.owner['host']}" for claim in claimed})
+    end = f"workbench doctor --end {' '.join(claim.run for claim in claimed)}"
     return (
-        f"waiting for {len(held)} runs that {', '.join(owners)} trains; Ctrl-C ends this command alone, and if you "
+        f"waiting for {len(claimed)} runs that {', '.join(owners)} trains; Ctrl-C ends this command alone, and if you "
         f"know that the other is dead, this ends its runs: {end}"
     )

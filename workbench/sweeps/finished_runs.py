@@ -1,4 +1,4 @@
-"""What of a sweep is done already, by run key: the same command again trains only what is left."""
+"""Runs of a sweep that are done already, by run key: the same command again trains only what is left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,32 +19,32 @@ class FinishedRuns:
     superseded: tuple[str, ...]
 
 
-def find_finished(jobs: Sequence[Job], kept: Mapping[str, ReusableRun], rerun: Rerun) -> FinishedRuns:
-    """Sort jobs by what is kept of them.
+def find_finished(jobs: Sequence[Job], ended: Mapping[str, ReusableRun], rerun: Rerun) -> FinishedRuns:
+    """Sort jobs by the ended runs in the store, given by run key.
 
-    ``missing`` trains what was never ended (nor is a run that a search gave up), ``failed`` also what failed or was
-    interrupted, ``all`` everything.
+    ``missing`` trains runs that have not ended, and those that a search pruned, ``failed`` also those that failed or
+    were interrupted, ``all`` everything.
     """
     results: dict[int, Result] = {}
     superseded = []
     for position, job in enumerate(jobs):
-        found = kept.get(job.tags["key"])
-        if found is None or rerun is Rerun["all"]:
+        run = ended.get(job.tags["key"])
+        if run is None or rerun is Rerun["all"]:
             continue
-        if found.is_done or (rerun is Rerun["missing"] and found.outcome is not Outcome.pruned):
-            error = "" if found.is_done else "kept from before; sweep.rerun=failed tries it again"
-            results[position] = as_result(job, found, error)
+        if run.is_done or (rerun is Rerun["missing"] and run.outcome is not Outcome.pruned):
+            error = "" if run.is_done else "kept from before; sweep.rerun=failed tries it again"
+            results[position] = as_result(job, run, error)
         else:
-            superseded.append(found.id)
+            superseded.append(run.id)
     to_train = tuple(position for position in range(len(jobs)) if position not in results)
     return FinishedRuns(to_train, results, tuple(superseded))
 
 
-def as_result(job: Job, kept: ReusableRun, error: str = "") -> Result:
-    """What a store knows of a job's run, as its result."""
-    return Result(job, kept.id, kept.outcome, dict(kept.metrics), error=error, disagreement=kept.disagreement)
+def as_result(job: Job, run: ReusableRun, error: str = "") -> Result:
+    """A run of the store as the result of a job."""
+    return Result(job, run.id, run.outcome, dict(run.metrics), error=error, disagreement=run.disagreement)
 
 
 def sweep_key(jobs: Sequence[Job]) -> str:
-    """What two sweeps over the same runs share: 16 hexadecimal digits."""
+    """Digest that sweeps over the same runs share: 16 hexadecimal digits."""
     return sha256(" ".join(sorted(job.tags["key"] for job in jobs)).encode()).hexdigest()[:16]

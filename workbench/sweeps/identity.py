@@ -1,4 +1,4 @@
-"""A run's key: the same for two runs exactly when they must give the same result."""
+"""Keys of runs, which are equal exactly for runs that must give the same result."""
 
 import inspect
 import json
@@ -11,7 +11,7 @@ from workbench.core.version import __version__
 
 
 def run_key(spec: RunSpec, data_digest: str) -> str:
-    """16 hexadecimal digits over the configuration, the data's content, the engine's version and its functions."""
+    """Digest, 16 hexadecimal digits, of the configuration, the data's content, the version and the functions used."""
     relevant = {key: value for key, value in spec.resolved.items() if key not in NOT_RESULT}
     chosen = {name for node in relevant.values() for name in names_in(node)}
     code = {name: _code(resolve_target("run", name)) for name in chosen}
@@ -21,14 +21,14 @@ def run_key(spec: RunSpec, data_digest: str) -> str:
 
 @lru_cache(maxsize=256)
 def _code(function: object) -> str:
-    """Digest of a function's source: with its module, which it may call, unless that is the workbench's own.
+    """Digest of a function's source; for a user's function, of its whole module, which it may call.
 
     Empty where there is no source.
     """
     module = inspect.getmodule(function)
-    is_own = module is not None and module.__name__.partition(".")[0] == "workbench"
+    is_ours = module is not None and module.__name__.partition(".")[0] == "workbench"
     try:
-        source = inspect.getsource(function if is_own or module is None else module)  # type: ignore[arg-type]
+        source = inspect.getsource(function if is_ours or module is None else module)  # type: ignore[arg-type]
     except (OSError, TypeError):
         return ""
     return sha256(source.encode()).hexdigest()

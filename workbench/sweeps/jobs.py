@@ -1,4 +1,4 @@
-"""A sweep's configurations as jobs: each run's name, arm, tags and note, and what is said of the sweep itself."""
+"""A sweep's configurations as jobs: name, arm, tags and note of each run, and the description of the sweep."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ from workbench.tracking.store import member_tag
 
 
 def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> list[Job]:
-    """Each run's name, arm, tags and note; an arm has one color in the charts of the sweep that trains it.
+    """Make a job of each configuration: name, arm, tags and note; runs of one arm share a color in MLflow's charts.
 
     Without `arms`, an arm is named for what differs between the runs.
     """
@@ -54,7 +54,7 @@ def in_sweep(jobs: Sequence[Job], sweep: str) -> list[Job]:
 
 
 def sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]) -> RunInfo:
-    """What tracking is told of a sweep as a whole."""
+    """Description of a sweep's own run."""
     keys = varying_keys([job.spec for job in jobs])
     values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
     lines = [f"- `{key}`: {value}" for key, value in values.items()]
@@ -64,7 +64,7 @@ def sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]
 
 
 def _user() -> str:
-    """The name of who runs this; a number where it has none, as in a container."""
+    """Name of the user; a number where there is none, as in a container."""
     try:
         return getuser()
     except (KeyError, OSError):  # the second from Python 3.13 on
@@ -72,7 +72,7 @@ def _user() -> str:
 
 
 def _repeat(command: Sequence[str]) -> str:
-    """A command line, with users and passwords taken out of the addresses in it."""
+    """Quote a command line, without users and passwords in its addresses."""
     return shlex.join(map(without_credentials, command))
 
 
@@ -95,7 +95,7 @@ def _made_with() -> str:
 
 @lru_cache(maxsize=1)
 def environment_tags() -> dict[str, str]:
-    """Who made a run, with what: tags of every run."""
+    """Tags of every run: user, host, versions and commit."""
     tags = {
         "workbench": __version__,
         "python": platform.python_version(),
@@ -106,7 +106,7 @@ def environment_tags() -> dict[str, str]:
     }
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / ".git").exists():
-        asked = subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True)
-        if asked.returncode == 0:
-            tags["mlflow.source.git.commit"] = asked.stdout.strip()
+        git = subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True)
+        if git.returncode == 0:
+            tags["mlflow.source.git.commit"] = git.stdout.strip()
     return tags

@@ -1,4 +1,4 @@
-"""What our Hydra launcher does with a multirun: compose every run, then train them together."""
+"""Entry of the Hydra launcher: compose every run of a multirun, then train them together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,10 @@ from workbench.sweeps.space import make_space
 def launch(
     config_loader: Any, config: Any, job_overrides: Sequence[Sequence[str]], executor: Executor
 ) -> list[JobReturn]:
-    """One JobReturn per list of overrides, with the run's last metrics as its value."""
+    """Train all runs; returns one JobReturn per list of overrides, with the run's last metrics as its value.
+
+    Raises ConfigError for an executor that is none, and as composing does.
+    """
     _check(executor)
     specs = compose_runs(config_loader, config, job_overrides)
     try:
@@ -31,6 +34,7 @@ def launch(
 
 
 def _check(executor: Executor) -> None:
+    """Raise ConfigError for an object that is no executor."""
     if not all(hasattr(executor, name) for name in ("run", "ready", "close")):
         got = type(executor).__name__
         raise ConfigError(
@@ -47,7 +51,7 @@ def launch_search(
     settings: Mapping[str, Any],
     executor: Executor,
 ) -> None:
-    """Search what is swept, but for the keys that repeat each trial."""
+    """Search over the swept keys; those in `replicate` repeat each trial instead."""
     _check(executor)
     bases: Bases = {}
     search = Search(

@@ -1,4 +1,4 @@
-"""Names of runs: what differs between the runs that are made together, said briefly."""
+"""Names of runs: what differs between the runs that are made together, in brief."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ QUIET = ("tracking", "sweep", "debug")
 
 
 def varying_keys(specs: Sequence[RunSpec]) -> list[str]:
-    """The overridden keys whose values differ, in the order of the command line, the seed last.
+    """Overridden keys whose values differ, in the order of the command line, the seed last.
 
     For a single run: every key it overrides.
     """
@@ -34,7 +34,7 @@ def label(spec: RunSpec, keys: Sequence[str]) -> str:
 
 
 def run_names(specs: Sequence[RunSpec]) -> list[str]:
-    """A name for each run; one that is made alone is named for its activation where nothing else was asked for."""
+    """Name each run for what differs; one that is made alone and overrides nothing, for its activation."""
     keys = varying_keys(specs)
     if len(specs) == 1 and not {*keys} - {*SEEDS}:
         keys = ["activation", *keys]
@@ -42,12 +42,12 @@ def run_names(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def arm_names(specs: Sequence[RunSpec]) -> list[str]:
-    """The arm of each run among these, by what will be kept of them."""
+    """Name the arm of each run, by the params that will be stored."""
     return list(arms_of([params_of(spec) for spec in specs]).names)
 
 
 def params_of(spec: RunSpec) -> dict[str, str]:
-    """The configuration as a store keeps it."""
+    """The configuration as texts, as a store has it."""
     return {key: str(value) for key, value in spec.settings.items()}
 
 

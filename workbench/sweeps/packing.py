@@ -1,4 +1,4 @@
-"""Which runs train together."""
+"""Grouping of runs into packs that train together."""
 
 import json
 import sys
@@ -19,11 +19,11 @@ NOT_IN_PROGRAM = ("seed", "split.seed", "train.clip_norm", "certificate", "track
 
 
 def group(specs: Sequence[RunSpec], parallel: int = 1, total: int = 0) -> list[list[int]]:
-    """Positions of the runs of each pack, neighbors together.
+    """Group runs into packs; returns the positions of each pack's runs, neighbors together.
 
     A pack is of one program and fits its memory budget, on a CPU also the cache; where several are trained at once, it
     is also at most a worker's share of all runs, as far as packs stay worthwhile. `total` is the number of runs before
-    some packs of theirs were done: with it, the other packs are the same ones.
+    some of their packs were done: with it, the other packs stay the same.
     """
     total = max(total, len(specs))
     share = max(WORTHWHILE, -(-total // (PACKS_PER_WORKER * parallel))) if parallel > 1 else total
@@ -34,9 +34,9 @@ def group(specs: Sequence[RunSpec], parallel: int = 1, total: int = 0) -> list[l
 
 
 def program_key(spec: RunSpec) -> str:
-    """What two runs must share to train in one pack, as text."""
+    """Everything that two runs must share to train in one pack, as text."""
     varying = {key for group in MIXED_GROUPS for key in per_replica_keys(group, spec.resolved[group])}
-    kept = {
+    shared = {
         key: value
         for key, value in spec.settings.items()
         if key not in varying
@@ -44,7 +44,7 @@ def program_key(spec: RunSpec) -> str:
         and key not in NOT_IN_PROGRAM
     }
     named = {group: list(names_in(node)) for group, node in spec.resolved.items() if group not in REPLICA_GROUPS}
-    return json.dumps([kept, named], sort_keys=True)
+    return json.dumps([shared, named], sort_keys=True)
 
 
 def by_program(specs: Sequence[RunSpec]) -> list[list[int]]:
@@ -56,22 +56,22 @@ def by_program(specs: Sequence[RunSpec]) -> list[list[int]]:
 
 
 def _cached(spec: RunSpec) -> int:
-    """The replicas that a CPU's cache has room for; as many as one likes elsewhere."""
+    """Number of replicas that a CPU's cache has room for; unlimited on other devices."""
     shared = prepare(spec)
     return max(LEAST_CACHED, CACHED_BYTES // shared.replica_bytes) if shared.device.type == "cpu" else sys.maxsize
 
 
 def pack_bytes(specs: Sequence[RunSpec], positions: Sequence[int]) -> int:
-    """Memory of a pack of the runs at `positions`, about."""
+    """Memory of a pack of the runs at `positions`, in bytes, about."""
     shared, splits = prepare(specs[positions[0]]), {specs[position].config.split.seed for position in positions}
     stored = shared.replica_bytes * len(positions) + shared.data_bytes * len(splits)
     return stored + max(shared.evaluation_bytes(len(positions)), shared.check_bytes(len(positions)))
 
 
 def _fitting(specs: Sequence[RunSpec], positions: list[int], largest: int, parallel: int) -> list[list[int]]:
-    """The fewest parts of even size, none larger than `largest`, that each fit the memory budget or hold one run.
+    """Fewest parts of even size, none larger than `largest`, that each fit the memory budget or hold one run.
 
-    So many as are trained at once fit what is free too.
+    As many as are trained at once fit the free memory too.
     """
     first = specs[positions[0]]
     budget = max(1.0, min(first.config.sweep.pack_gib * GIB, prepare(first).free_bytes() / parallel))

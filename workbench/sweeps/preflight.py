@@ -1,6 +1,6 @@
-"""What a sweep will take, said before it starts: runs, packs, metric rows, time and memory.
+"""Forecast of a sweep before it starts: runs, packs, metric rows, time and memory.
 
-The time is that of a few real steps of each program, scaled, and of what each run costs beside its training.
+The time is measured on a few real steps of each program and scaled; the cost of a run beside its training is added.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ START_SECONDS = 4.0  # imports and the store
 
 @dataclass(frozen=True)
 class Program:
-    """What one run of a program takes: seconds to train it in a pack, and its rows of metrics."""
+    """Cost of one run of a program: seconds to train it in a pack, and its rows of metrics."""
 
     seconds: float
     rows: int
@@ -38,7 +38,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the runs of a sweep will take; `seconds` of `parallel` packs at a time, `bytes` of the largest pack."""
+    """Cost of a sweep's runs: `seconds` with `parallel` packs at a time, `bytes` of the largest pack."""
 
     runs: int
     packs: int
@@ -48,45 +48,45 @@ class Forecast:
 
 
 def forecast(specs: Sequence[RunSpec], parallel: int = 1) -> Forecast:
-    """Measure each program of the runs that are to be trained, and add up."""
+    """Measure each program of these runs, and add up."""
     packs = group(specs, parallel)
     programs = by_program(specs)
     budget = SECONDS / max(1, len(programs))
     rows, seconds = 0, 0.0
     for positions in programs:
-        one = measure([specs[position] for position in positions], budget)
-        rows += one.rows * len(positions)
-        seconds += (one.seconds + SECONDS_PER_RUN + SECONDS_PER_ROW * one.rows) * len(positions)
+        program = measure([specs[position] for position in positions], budget)
+        rows += program.rows * len(positions)
+        seconds += (program.seconds + SECONDS_PER_RUN + SECONDS_PER_ROW * program.rows) * len(positions)
     largest = max((pack_bytes(specs, pack) for pack in packs), default=0)
     at_once = max(1, min(parallel, len(packs)))
     return Forecast(len(specs), len(packs), rows, START_SECONDS + seconds / at_once, largest)
 
 
 def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
-    """Take a few steps of runs that share a program, for `budget` seconds or a share of what they will take."""
-    some = specs[:MEASURED_TOGETHER]
+    """Time a few steps of runs that share a program, for `budget` seconds or a share of their expected time."""
+    measured = specs[:MEASURED_TOGETHER]
     epochs, batch_size = specs[0].config.train.epochs, specs[0].config.train.batch_size
-    looking = prepare(specs[0]).diagnostics
-    trainer = Trainer(build_pack(some), batch_size, looking)
-    pack, data, count = trainer.pack, trainer.pack.data, len(some)
+    diagnostics = prepare(specs[0]).diagnostics
+    trainer = Trainer(build_pack(measured), batch_size, diagnostics)
+    pack, data, count = trainer.pack, trainer.pack.data, len(measured)
     with one_thread(is_small(pack, trainer.batch_size)):
         per_step = _seconds_per_step(trainer, budget, SHARE * len(specs) / count * epochs * trainer.steps_per_epoch)
-        names = evaluate(pack.objective, trainer.params, data, data.valid, looking.units)  # and finds its memory
+        names = evaluate(pack.objective, trainer.params, data, data.valid, diagnostics.units)  # and finds its memory
         started = perf_counter()
         scores = evaluate(pack.objective, trainer.params, data, data.valid)
         per_example = (perf_counter() - started) / data.valid.size
     examples = (epochs + 1) * (data.train.size + data.valid.size) + data.test.size
     seconds = epochs * trainer.steps_per_epoch * per_step + examples * per_example
-    of_moment = len(trainer.observed_step(next(_batches(trainer)), 0)[1])
-    counts, moments = looking.looks(epochs, trainer.steps_per_epoch)
-    rows = (2 * (epochs + 1) + 1) * len(scores) + counts * (len(names) - len(scores)) + moments * of_moment
-    rows += bool(looking.units or of_moment)  # their share of the time
+    moment_metrics = len(trainer.observed_step(next(_batches(trainer)), 0)[1])
+    counts, moments = diagnostics.looks(epochs, trainer.steps_per_epoch)
+    rows = (2 * (epochs + 1) + 1) * len(scores) + counts * (len(names) - len(scores)) + moments * moment_metrics
+    rows += bool(diagnostics.units or moment_metrics)  # their share of the time
     rows += sum(len(STAGE_METRICS) * (stage.epochs + 1) for stage in stages(pack.objective.model, pack.pretraining))
     return Program(seconds / count * specs[0].epochs / epochs, rows)  # a stage's epoch counted as one of the whole net
 
 
 def _seconds_per_step(trainer: Trainer, budget: float, share_of_steps: float) -> float:
-    """The median of the steps that `budget` seconds, or a share of all steps, leave room for."""
+    """Median duration of as many steps as `budget` seconds, or a share of all steps, allow."""
     times: list[float] = []
     for batch in _batches(trainer):
         started = perf_counter()
@@ -98,35 +98,37 @@ def _seconds_per_step(trainer: Trainer, budget: float, share_of_steps: float) ->
 
 
 def _batches(trainer: Trainer) -> Iterator[Batch]:
-    """Those of a first epoch."""
+    """Yield the batches of a first epoch."""
     rates = trainer.pack.learning_rates(0, trainer.steps_per_epoch, 1)
     data = trainer.pack.data
     return Plan(0, data.epoch_rows(trainer.orders), rates).batches(data, trainer.sizes)
 
 
 def lines(jobs: Sequence[Job], to_train: Sequence[int], parallel: int = 1) -> list[str]:
-    """What a sweep over these jobs will take, if those at `to_train` are left."""
+    """Lines that describe a sweep over these jobs, of which those at `to_train` are left."""
     arms, seeds = {job.arm for job in jobs}, {job.spec.config.seed for job in jobs}
     done = len(jobs) - len(to_train)
-    said = [f"runs: {len(jobs)} of {len(arms)} arms and {len(seeds)} seeds; {done} done before, {len(to_train)} to do"]
+    described = [
+        f"runs: {len(jobs)} of {len(arms)} arms and {len(seeds)} seeds; {done} done before, {len(to_train)} to do"
+    ]
     if to_train:
-        found = forecast([jobs[position].spec for position in to_train], parallel)
-        said += [
-            f"packs: {found.packs}, the largest of {found.bytes / GIB:.2f} GiB",
-            f"expected: {_duration(found.seconds)} and {found.rows} rows of metrics",
+        expected = forecast([jobs[position].spec for position in to_train], parallel)
+        described += [
+            f"packs: {expected.packs}, the largest of {expected.bytes / GIB:.2f} GiB",
+            f"expected: {_duration(expected.seconds)} and {expected.rows} rows of metrics",
         ]
-    return said
+    return described
 
 
 def search_lines(corners: Sequence[Sequence[RunSpec]], trials: int, batch: int, parallel: int = 1) -> list[str]:
-    """What a search will take whose trials are as dear as those at the corners of its space."""
+    """Lines that describe a search whose trials cost as much as those at the corners of its space."""
     runs, together = len(corners[0]), min(batch, trials)
-    found = [forecast([*corner] * together, parallel) for corner in corners]
+    forecasts = [forecast([*corner] * together, parallel) for corner in corners]
     least, most = (
-        _duration(START_SECONDS + (take(one.seconds for one in found) - START_SECONDS) * trials / together)
+        _duration(START_SECONDS + (take(cost.seconds for cost in forecasts) - START_SECONDS) * trials / together)
         for take in (min, max)
     )
-    rows = max(one.rows for one in found) * trials // together
+    rows = max(cost.rows for cost in forecasts) * trials // together
     return [
         f"search: at most {trials} trials of {runs} runs, chosen {together} at a time",
         f"expected: {least if least == most else f'{least} to {most}'} and at most {rows} rows of metrics",

@@ -1,4 +1,4 @@
-"""How far a sweep is: a bar with the time left in a terminal, plain lines elsewhere."""
+"""Progress of a sweep: a bar with the time left in a terminal, plain lines elsewhere."""
 
 from time import monotonic
 from types import TracebackType
@@ -17,13 +17,13 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class SweepProgress:
-    """Counts epochs of runs: `total` of them in all."""
+    """Counts epochs of all runs, of which there are `total`."""
 
     def __init__(self, total: int, console: Console) -> None:
         self.total = total
         self.done = 0
         self.console = console
-        self._started = self._said = monotonic()
+        self._started = self._printed = monotonic()
         self._bar = None if not console.is_terminal else self._make_bar()
 
     def _make_bar(self) -> Progress:
@@ -58,11 +58,11 @@ class SweepProgress:
             self._bar.stop()
 
     def advance(self, epochs: int) -> None:
-        """`epochs` more epochs of runs are done, or will not be needed."""
+        """Count `epochs` more epochs of runs that are done, or will not be needed."""
         self.done = min(self.total, self.done + epochs)
         if self._bar:
             self._bar.update(self._task, completed=self.done)
-        elif self.done and monotonic() - self._said > SECONDS_BETWEEN_LINES:
-            self._said = monotonic()
-            left = (self._said - self._started) / self.done * (self.total - self.done)
+        elif self.done and monotonic() - self._printed > SECONDS_BETWEEN_LINES:
+            self._printed = monotonic()
+            left = (self._printed - self._started) / self.done * (self.total - self.done)
             self.console.print(f"training: {self.done / self.total:.0%}, about {left:.0f} s left", highlight=False)

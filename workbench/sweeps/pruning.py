@@ -1,4 +1,4 @@
-"""Which trials of a search are given up at an epoch's end: those behind the median of the trials before them."""
+"""Pruning of a search: trials behind the median of earlier trials are given up at an epoch's end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Marks = Mapping[int, float]  # an objective after each epoch
 
 
 def load_optuna() -> ModuleType:
-    """Optuna, which is heard of in warnings only.
+    """Import Optuna, which logs warnings only.
 
     Raises ConfigError where it is not installed.
     """
@@ -38,8 +38,8 @@ def load_optuna() -> ModuleType:
 class Pruning:
     """Optuna's median rule for the trials of a batch, against the `finished` ones of the batches before it.
 
-    A trial is the mean of its replicas, and is given up as a whole. Nothing is given up before `after` epochs, or
-    before `least` trials have finished.
+    A trial is the mean of its replicas, and is given up as a whole: never before `after` epochs, or before `least`
+    trials have finished.
     """
 
     metric: str
@@ -49,7 +49,7 @@ class Pruning:
     after: int = 1
 
     def watch(self, jobs: Sequence[Job]) -> Callable[[Record], Sequence[int]]:
-        """The replicas of a pack of `jobs` to give up, record by record."""
+        """Make a function that returns the replicas of a pack of `jobs` to give up after each record."""
         optuna = load_optuna()
         pruner = optuna.pruners.MedianPruner(self.least, self.after)
         study = optuna.create_study(direction=self.direction)
@@ -61,16 +61,16 @@ class Pruning:
         def give_up(record: Record) -> list[int]:
             if self.metric not in record.metrics or not 0 < record.epoch < epochs:
                 return []
-            going: dict[str, list[float]] = {}
+            values_of: dict[str, list[float]] = {}
             for replica, value in zip(record.replicas, record.metrics[self.metric], strict=True):
-                going.setdefault(trials[replica], []).append(value)
+                values_of.setdefault(trials[replica], []).append(value)
             hopeless = set()
-            for trial, values in going.items():
+            for trial, values in values_of.items():
                 marks[trial][record.epoch] = fmean(values)
                 if not isfinite(fmean(values)) or pruner.prune(study, _frozen(marks[trial])):
                     hopeless.add(trial)
-            lost = {one.replica for one in record.diverged}
-            return [replica for replica in record.replicas if trials[replica] in hopeless and replica not in lost]
+            diverged = {divergence.replica for divergence in record.diverged}
+            return [replica for replica in record.replicas if trials[replica] in hopeless and replica not in diverged]
 
         return give_up
 

@@ -1,7 +1,7 @@
-"""What a search is asked for, and how it chooses trials.
+"""A search's settings and trials, and how the next trials are chosen.
 
-Every batch is chosen from what was told of the trials before it alone, by a sampler that is seeded by their number: a
-search that goes on is the search that was never interrupted.
+Every batch is chosen from the results of the trials before it alone, by a sampler that is seeded with their number: a
+resumed search chooses as one that was never interrupted.
 """
 
 import json
@@ -20,18 +20,18 @@ from workbench.config.prepare import prepare
 from workbench.config.schema import RunSpec
 from workbench.config.validate import validate
 from workbench.core.errors import ConfigError, TrackingError, unknown_name
+from workbench.sweeps.checks import check_together
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.pruning import Direction, load_optuna
 from workbench.sweeps.shapes import Runs
 from workbench.sweeps.space import Space, Values
-from workbench.sweeps.sweep import check_together
 
 TRIES = 20  # to choose what was not tried, before the first of what is left is taken
 State = Literal["COMPLETE", "PRUNED", "FAIL"]  # as Optuna calls them
 
 
 class Settings(BaseModel):
-    """What ``conf/hydra/sweeper/search.yaml`` holds beside the space."""
+    """The settings of ``conf/hydra/sweeper/search.yaml`` beside the space."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -46,7 +46,7 @@ class Settings(BaseModel):
 
     @property
     def aim(self) -> Direction:
-        """The direction, where none is given the metric's own."""
+        """The direction; by default the metric's own."""
         return self.direction or ("minimize" if self.metric.endswith("/loss") else "maximize")
 
     @property
@@ -55,10 +55,10 @@ class Settings(BaseModel):
         return inf if self.aim == "minimize" else -inf
 
 
-def make_settings(**given: Any) -> Settings:
-    """Checked settings; raises ConfigError with the key, the rule and the value."""
+def make_settings(**settings: Any) -> Settings:
+    """Check settings; raises ConfigError with the key, the rule and the value."""
     try:
-        return Settings(**given)
+        return Settings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         rule = first["msg"].removeprefix("Input should be ")
@@ -67,7 +67,7 @@ def make_settings(**given: Any) -> Settings:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial chose and what came of it: the mean of its runs, and where it is kept."""
+    """A trial's chosen values, its state, the mean objective of its runs, and their ids."""
 
     number: int
     values: Values
@@ -78,9 +78,9 @@ class Trial:
 
 
 def read_trial(name: str, text: str, space: Space) -> Trial:
-    """A trial as the tag `name` of a sweep keeps it.
+    """Read a trial from the tag `name` of a sweep.
 
-    Raises TrackingError where it is none of this space: what it chose becomes a configuration.
+    Raises TrackingError where it is not a trial of this space: its values become a configuration.
     """
     with suppress(ValueError):  # of json and of pydantic
         trial = TypeAdapter(Trial).validate_python(json.loads(text))
@@ -91,19 +91,19 @@ def read_trial(name: str, text: str, space: Space) -> Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """A search as it was asked for; `compose` makes runs of overrides."""
+    """A search: its space, its settings, and `compose`, which makes runs of overrides."""
 
     space: Space
     settings: Settings
     compose: Callable[[Runs], list[RunSpec]]
 
     def __len__(self) -> int:
-        """How many runs it may have."""
+        """The most runs that it may have."""
         return self.settings.trials * len(self.corners[0])
 
     @cached_property
     def corners(self) -> list[list[RunSpec]]:
-        """The runs at the corners of the space.
+        """Runs at the corners of the space.
 
         Raises ConfigError where one of them cannot run, or the metric cannot be compared.
         """
@@ -125,15 +125,18 @@ class Search:
 
     @property
     def key(self) -> str:
-        """What two searches share that choose alike: how many trials they have, and when they stop them, is no part."""
+        """Digest that is equal for searches that choose alike; number of trials and pruning do not count."""
         runs = sorted(run_key(spec, prepare(spec).dataset.digest) for corner in self.corners for spec in corner)
         settings = self.settings
-        searched = {key: repr(one) for key, one in self.space.searched.items()}
+        searched = {key: repr(distribution) for key, distribution in self.space.searched.items()}
         content = json.dumps([runs, searched, settings.metric, settings.aim, settings.seed])
         return sha256(content.encode()).hexdigest()[:16]
 
     def choose(self, begun: Sequence[Trial], marks: Callable[[Trial], dict[int, float]], count: int) -> list[Trial]:
-        """Up to `count` trials that were not begun yet, told or not; fewer where the space has no more."""
+        """Choose up to `count` trials that were not begun yet; fewer where the space has no more.
+
+        `begun` are all trials so far, ended or not, and `marks` returns the objective of one after each epoch.
+        """
         optuna = load_optuna()
         number = sha256(f"{self.settings.seed} {len(begun)}".encode()).digest()[:4]
         sampler = optuna.samplers.TPESampler(seed=int.from_bytes(number), constant_liar=True)
@@ -151,14 +154,14 @@ class Search:
         used, tried = {trial.number for trial in begun}, [trial.values for trial in begun]
         chosen: list[Trial] = []
         while len(chosen) < count and len(tried) < self.space.size():
-            asked = (self.space.rounded(study.ask(dict(self.space.searched)).params) for _ in range(TRIES))
-            values = next((one for one in asked if one not in tried), None)
+            suggested = (self.space.rounded(study.ask(dict(self.space.searched)).params) for _ in range(TRIES))
+            values = next((values for values in suggested if values not in tried), None)
             if values is None and self.space.size() < inf:
-                values = next(one for one in self.space.every() if one not in tried)
+                values = next(values for values in self.space.every() if values not in tried)
             if values is None:
                 break
-            free = next(number for number in range(len(tried) + 1) if number not in used)
-            used.add(free)
+            unused = next(number for number in range(len(tried) + 1) if number not in used)
+            used.add(unused)
             tried.append(values)
-            chosen.append(Trial(free, values))
+            chosen.append(Trial(unused, values))
         return chosen

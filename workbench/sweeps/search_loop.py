@@ -1,6 +1,6 @@
-"""Searching: batches of trials are chosen, trained as runs of one sweep, and told.
+"""The loop of a search: choose a batch of trials, train them as runs of one sweep, tell the sampler their values.
 
-What is told of a trial is kept as a tag of the sweep's own run, from which a search goes on.
+An ended trial is stored as a tag of the sweep's own run, from which a search resumes.
 """
 
 import json
@@ -31,14 +31,17 @@ from workbench.tracking.store import find_store, sweep_link, ui_base
 if TYPE_CHECKING:
     from workbench.tracking.mlflow_sink import MlflowSink
 
-TOLD = "trial."  # begins the tags of a search's own run that hold its trials
+TRIAL_TAG = "trial."  # begins the tags of a search's own run that hold its trials
 SWEEPER = ("hydra/sweeper", "hydra.sweeper")
-SAID = 500  # characters of an error
+LONGEST_ERROR = 500  # characters of an error
 ENDED = (Outcome.finished, Outcome.diverged, Outcome.pruned)
 
 
 def train_search(search: Search, command: Sequence[str], console: Console, executor: Executor = INLINE) -> Finished:
-    """Search, as one sweep; the same search as one before goes on with that one."""
+    """Search, as one sweep; a search equal to an earlier one resumes it.
+
+    Returns the sweep with the results of all runs trained now. Raises ConfigError before anything is trained.
+    """
     from workbench.tracking.reader import read_sweep
 
     spec = search.corners[0][0]
@@ -46,20 +49,20 @@ def train_search(search: Search, command: Sequence[str], console: Console, execu
     executor.ready(store)
     sink = open_sink(store, spec)
     known = sink.done() if spec.config.sweep.rerun is Rerun["all"] else frozenset()
-    sweep, own = begin(sink, spec.config, search.key, lambda sweep: _info(search, sweep, command))
-    with in_own_run(sink, own) as results:
-        going = _Going(search, sweep, own, sink, console, executor, known)
-        results += going.run()
-        notes = going.notes(command)
-        sink.tag([own], "best", "; ".join(line.strip() for line in notes[-2:]))
+    sweep, own_run = begin(sink, spec.config, search.key, lambda sweep: _info(search, sweep, command))
+    with in_own_run(sink, own_run) as results:
+        progress = _SearchInProgress(search, sweep, own_run, sink, console, executor, known)
+        results += progress.run()
+        notes = progress.notes(command)
+        sink.tag([own_run], "best", "; ".join(line.strip() for line in notes[-2:]))
         runs = read_sweep(store, sweep, histories=False).runs
-        saved = sink.save_view(own, sweep, {name for run in runs for name in run.metrics})
+        saved = sink.save_view(own_run, sweep, {name for run in runs for name in run.metrics})
     link = sweep_link(ui_base(store), sink.experiment_id, sweep, saved)
     return Finished(sweep, sink.experiment_id, store, results, link, notes)
 
 
 def rehearse_search(search: Search, console: Console, executor: Executor = INLINE) -> None:
-    """Say what a search will take; check it as if it were begun, but train and write nothing."""
+    """Print what a search will take, and check it as if it began; train and write nothing."""
     find_store(search.corners[0][0].config.tracking.uri)
     settings = search.settings
     for line in preflight.search_lines(search.corners, settings.trials, settings.batch, executor.parallel):
@@ -67,8 +70,8 @@ def rehearse_search(search: Search, console: Console, executor: Executor = INLIN
 
 
 @dataclass
-class _Going:
-    """A search under way in a sweep; `told` are its trials that have ended."""
+class _SearchInProgress:
+    """A search in progress within a sweep; `told` are its ended trials by number."""
 
     search: Search
     sweep: str
@@ -81,26 +84,26 @@ class _Going:
     marks: dict[int, dict[int, float]] = field(default_factory=dict)
 
     def run(self) -> list[Result]:
-        """Choose, train and tell until there are enough trials; the results of the runs."""
+        """Choose, train and tell until there are enough trials; returns the results of the runs."""
         from workbench.tracking.reader import tags_of
 
         tags = tags_of(self.sink.store, self.own)
         space = self.search.space
-        kept = [read_trial(name, text, space) for name, text in sorted(tags.items()) if name.startswith(TOLD)]
-        tried_again = self.search.corners[0][0].config.sweep.rerun is not Rerun["missing"]
-        again = [Trial(one.number, one.values) for one in kept if one.state == "FAIL" and tried_again]
-        self.told = {one.number: one for one in kept if one.state != "FAIL" or not tried_again}
+        stored = [read_trial(name, text, space) for name, text in sorted(tags.items()) if name.startswith(TRIAL_TAG)]
+        retries = self.search.corners[0][0].config.sweep.rerun is not Rerun["missing"]
+        retried = [Trial(trial.number, trial.values) for trial in stored if trial.state == "FAIL" and retries]
+        self.told = {trial.number: trial for trial in stored if trial.state != "FAIL" or not retries}
         if self.told:
             self.console.print(f"going on after {len(self.told)} trials", highlight=False)
         results: list[Result] = []
-        while batch := self._next(again):
-            again = []
-            found = self._train(batch)
-            results += found
+        while batch := self._next(retried):
+            retried = []
+            batch_results = self._train(batch)
+            results += batch_results
             if (best := self.best()) is not None:
-                line = f"{len(self.told)} of {self.search.settings.trials} trials; {self._said(best)}"
+                line = f"{len(self.told)} of {self.search.settings.trials} trials; {self._describe(best)}"
                 self.console.print(line, highlight=False, soft_wrap=True)
-            if self.stops and any(one.outcome is Outcome.failed for one in found):
+            if self.stops and any(result.outcome is Outcome.failed for result in batch_results):
                 break
         return results
 
@@ -109,29 +112,29 @@ class _Going:
         """Whether the first failure ends the search."""
         return self.search.corners[0][0].config.sweep.on_error is OnError["stop"]
 
-    def _next(self, again: list[Trial]) -> list[Trial]:
+    def _next(self, retried: list[Trial]) -> list[Trial]:
         settings = self.search.settings
-        count = min(settings.batch, settings.trials - len(self.told)) - len(again)
-        told = [self.told[number] for number in sorted(self.told)]
-        return again + self.search.choose([*told, *again], self._marks, count)
+        count = min(settings.batch, settings.trials - len(self.told)) - len(retried)
+        ended = [self.told[number] for number in sorted(self.told)]
+        return retried + self.search.choose([*ended, *retried], self._marks, count)
 
     def _train(self, batch: Sequence[Trial]) -> list[Result]:
-        """Train and tell a batch; a trial whose values do not go together is told as failed."""
+        """Train and tell a batch; a trial whose values cannot be combined fails."""
         keys = _plain(self.search.space.searched)
         specs: list[RunSpec] = []
         arms: list[str] = []
         trials: list[Trial] = []
         for trial in batch:
             try:
-                own = self.search.compose(self.search.space.runs(trial.values))
-                for spec in own:
+                trial_specs = self.search.compose(self.search.space.runs(trial.values))
+                for spec in trial_specs:
                     validate(spec)
             except ConfigError as error:
-                self._tell(replace(trial, state="FAIL", error=str(error)[:SAID]))
+                self._tell(replace(trial, state="FAIL", error=str(error)[:LONGEST_ERROR]))
                 continue
-            specs += own
-            arms += [f"{trial.number}: {label(spec, keys)}" for spec in own]
-            trials += [trial] * len(own)
+            specs += trial_specs
+            arms += [f"{trial.number}: {label(spec, keys)}" for spec in trial_specs]
+            trials += [trial] * len(trial_specs)
         if not specs:
             return []
         jobs = [
@@ -146,18 +149,18 @@ class _Going:
         settings = self.search.settings
         if not settings.prune:
             return None
-        finished = (one for one in self.told.values() if one.state == "COMPLETE" and isfinite(one.value or 0))
-        marks = tuple(self._marks(one) for one in finished)
+        finished = (trial for trial in self.told.values() if trial.state == "COMPLETE" and isfinite(trial.value or 0))
+        marks = tuple(self._marks(trial) for trial in finished)
         return Pruning(settings.metric, settings.aim, marks, settings.prune_least, settings.prune_after)
 
     def _judge(self, trial: Trial, results: Sequence[Result]) -> None:
-        """Tell a trial by how its runs ended; what was not begun, as others failed, is left to be chosen again."""
+        """Tell how a trial's runs ended; a trial not begun because another failed may be chosen again."""
         outcomes = {result.outcome for result in results}
         failed = [result for result in results if result.outcome not in ENDED]
         ended = replace(trial, state="COMPLETE", runs=tuple(result.run for result in results if result.run))
         if failed:
             if not self.stops or any(result.run for result in failed):
-                self._tell(replace(ended, state="FAIL", error=failed[0].error[:SAID]))
+                self._tell(replace(ended, state="FAIL", error=failed[0].error[:LONGEST_ERROR]))
         elif Outcome.diverged in outcomes:
             self._tell(replace(ended, value=self.search.settings.worst))
         elif Outcome.pruned in outcomes:
@@ -168,13 +171,13 @@ class _Going:
 
     def _tell(self, trial: Trial) -> None:
         self.told[trial.number] = trial
-        said = str(trial.state).lower() if trial.value is None else str(trial.value)
+        text = str(trial.state).lower() if trial.value is None else str(trial.value)
         self.sink.tag(trial.runs, TRIAL, str(trial.number))
-        self.sink.tag(trial.runs, "trial.value", said)
-        self.sink.tag([self.own], f"{TOLD}{trial.number:04}", json.dumps(asdict(trial)))
+        self.sink.tag(trial.runs, "trial.value", text)
+        self.sink.tag([self.own], f"{TRIAL_TAG}{trial.number:04}", json.dumps(asdict(trial)))
 
     def _marks(self, trial: Trial) -> dict[int, float]:
-        """The mean over a trial's runs after each epoch that all of them saw, where it matters."""
+        """Mean objective of a trial's runs after each epoch that all of them reached; empty where it is not used."""
         from workbench.tracking.reader import series
 
         if trial.state != "PRUNED" and not self.search.settings.prune:
@@ -185,35 +188,40 @@ class _Going:
         return self.marks[trial.number]
 
     def best(self) -> Trial | None:
-        """The trial with the best value."""
-        complete = [one for one in self.told.values() if one.value is not None and isfinite(one.value)]
+        """The trial with the best finite value; None where there is none."""
+        complete = [trial for trial in self.told.values() if trial.value is not None and isfinite(trial.value)]
         sign = 1 if self.search.settings.aim == "minimize" else -1
-        return min(complete, key=lambda one: (sign * (one.value or 0), one.number), default=None)
+        return min(complete, key=lambda trial: (sign * (trial.value or 0), trial.number), default=None)
 
     def notes(self, command: Sequence[str]) -> tuple[str, ...]:
-        """How many trials there are, what failed, and the best with the command that repeats it."""
-        states = [one.state for one in self.told.values()]
+        """Lines with the number of trials, what failed, and the best trial with the command that repeats it."""
+        states = [trial.state for trial in self.told.values()]
         counts = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-        said = ", ".join(f"{states.count(state)} {name}" for name, state in counts.items() if state in states)
-        failed = [f"  trial {one.number} failed: {one.error}" for one in self.told.values() if one.error]
+        summary = ", ".join(f"{states.count(state)} {name}" for name, state in counts.items() if state in states)
+        failed = [f"  trial {trial.number} failed: {trial.error}" for trial in self.told.values() if trial.error]
         best = self.best()
         if best is None:
-            return f"{len(states)} trials: {said}", *failed, "best: none, no trial ended with a value"
-        return f"{len(states)} trials: {said}", *failed, self._said(best), f"  {self._repeats(best, command)}"
+            return f"{len(states)} trials: {summary}", *failed, "best: none, no trial ended with a value"
+        return (
+            f"{len(states)} trials: {summary}",
+            *failed,
+            self._describe(best),
+            f"  {self._repeat_command(best, command)}",
+        )
 
-    def _said(self, best: Trial) -> str:
+    def _describe(self, best: Trial) -> str:
         over = f" over {len(best.runs)} runs" if len(best.runs) > 1 else ""
         return f"best: trial {best.number}, {self.search.settings.metric} {best.value:.6g}{over}"
 
-    def _repeats(self, trial: Trial, command: Sequence[str]) -> str:
-        """The command with what a trial chose in the place of what it was chosen from."""
+    def _repeat_command(self, trial: Trial, command: Sequence[str]) -> str:
+        """The command with the values of a trial in place of the sweeps they were chosen from."""
         space = self.search.space
         chosen, repeats = space.overrides(trial.values), space.repeats()
-        keys = {one.partition("=")[0] for one in (*chosen, *repeats)}
-        kept = [one for one in command if one.partition("=")[0] not in keys and not one.startswith(SWEEPER)]
+        keys = {word.partition("=")[0] for word in (*chosen, *repeats)}
+        words = [word for word in command if word.partition("=")[0] not in keys and not word.startswith(SWEEPER)]
         if not repeats:
-            kept = [one for one in kept if one not in ("-m", "--multirun")]
-        return shlex.join([*kept, *chosen, *repeats])
+            words = [word for word in words if word not in ("-m", "--multirun")]
+        return shlex.join([*words, *chosen, *repeats])
 
 
 def _plain(keys: Iterable[str]) -> list[str]:
@@ -222,7 +230,7 @@ def _plain(keys: Iterable[str]) -> list[str]:
 
 def _info(search: Search, sweep: str, command: Sequence[str]) -> RunInfo:
     keys = _plain(search.space.searched)
-    lines = [f"- `{key}`: `{one}`" for key, one in search.space.searched.items()]
+    lines = [f"- `{key}`: `{distribution}`" for key, distribution in search.space.searched.items()]
     text = (
         f"A search for the trial that {search.settings.aim}s {search.settings.metric}, over\n\n" + "\n".join(lines)
     ) + f"\n\nGo on with it, or repeat it, with\n\n    {shlex.join(command)}\n"

@@ -1,6 +1,6 @@
-"""Shapes of sweeps: which runs a multirun has. Every combination, values that advance together, or listed runs.
+"""Shapes of sweeps: the runs of a multirun, as every combination, values that advance together, or listed runs.
 
-`Columns` are keys with the values each is given, as texts on a command line; a run is a list of ``key=value``.
+`Columns` are keys with their values, as texts on a command line; a run is a list of ``key=value``.
 """
 
 import csv
@@ -23,36 +23,38 @@ MOST_BYTES, MOST_VALUES = 2**22, 1_000_000  # of a list in yaml; one in CSV may 
 
 
 def columns(overrides: Iterable[Override]) -> dict[str, list[str]]:
-    """The values of every overridden key.
+    """Values of every overridden key.
 
     Raises ConfigError for an interval, which has no list of values.
     """
-    found = {}
-    for key, one in by_key(overrides).items():
-        if one.is_interval_sweep():
+    values_of = {}
+    for key, override in by_key(overrides).items():
+        if override.is_interval_sweep():
             raise ConfigError(
-                f"{one.key_or_group}: {_value(one)} must be searched, it has no list of values; add "
-                f"hydra/sweeper=search, or write for example {one.key_or_group}=0.1,0.2"
+                f"{override.key_or_group}: {_value(override)} must be searched, it has no list of values; add "
+                f"hydra/sweeper=search, or write for example {override.key_or_group}=0.1,0.2"
             )
-        values = one.sweep_string_iterator() if one.is_sweep_override() else [one.get_value_element_as_str()]
-        found[key] = list(values)
-    return found
+        values = (
+            override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
+        )
+        values_of[key] = list(values)
+    return values_of
 
 
 def by_key(overrides: Iterable[Override]) -> dict[str, Override]:
-    """The last override of every key, where its first stood."""
-    return {one.get_key_element(): one for one in overrides}
+    """The last override of every key, in order of each key's first."""
+    return {override.get_key_element(): override for override in overrides}
 
 
-def grid(given: Columns) -> Runs:
+def grid(values: Columns) -> Runs:
     """Every combination; the last key changes fastest."""
-    return [list(run) for run in product(*([f"{key}={value}" for value in given[key]] for key in given))]
+    return [list(run) for run in product(*([f"{key}={value}" for value in values[key]] for key in values))]
 
 
 def zipped(given: Columns, cross: Sequence[str]) -> Runs:
-    """Keys with several values advance together, each such row with every combination of the keys in `cross`.
+    """Advance keys with several values together; combine each such row with all values of the keys in `cross`.
 
-    Raises ConfigError where they have not equally many values, with the first two that differ.
+    Raises ConfigError for unequal numbers of values, with the first two keys that differ.
     """
     for key in cross:
         if key not in given and key != "seed":
@@ -68,15 +70,15 @@ def zipped(given: Columns, cross: Sequence[str]) -> Runs:
     rows = zip(*swept.values(), strict=True) if swept else [()]
     runs: Runs = []
     for row in rows:
-        one = dict(zip(swept, row, strict=True))
-        runs += grid({key: [one[key]] if key in one else given[key] for key in given})
+        swept_run = dict(zip(swept, row, strict=True))
+        runs += grid({key: [swept_run[key]] if key in swept_run else given[key] for key in given})
     return runs
 
 
 def listed(rows: Sequence[Mapping[str, str]], given: Columns) -> Runs:
-    """Every row, with every combination of what is given beside the rows.
+    """Combine every row with all combinations of the values beside the rows.
 
-    Raises ConfigError for a key that is given in both places.
+    Raises ConfigError for a key that is in both places.
     """
     for number, row in enumerate(rows, 1):
         for key in row.keys() & given.keys():
@@ -84,11 +86,13 @@ def listed(rows: Sequence[Mapping[str, str]], given: Columns) -> Runs:
                 f"{key}: must be given once, got {row[key]} in run {number} of the list and {','.join(given[key])} "
                 "beside it; drop one of them"
             )
-    return [[*others, *(f"{key}={value}" for key, value in row.items())] for row in rows for others in grid(given)]
+    return [
+        [*combination, *(f"{key}={value}" for key, value in row.items())] for row in rows for combination in grid(given)
+    ]
 
 
 def read_rows(runs: Any, file: str | None) -> list[dict[str, str]]:
-    """The rows of ``hydra.sweeper.runs``, or of a yaml or CSV file.
+    """Read the rows of ``hydra.sweeper.runs``, or of a yaml or CSV file.
 
     Raises ConfigError where they cannot be read, or one of them gives anything but one value per key.
     """
@@ -113,7 +117,7 @@ def _example(where: str) -> str:
 
 
 def _read(file: str) -> Any:
-    """The file's content; an empty cell of a table gives nothing."""
+    """Content of the file, empty cells of a table left out. Raises ConfigError for a file that is not readable."""
     try:
         if not file.endswith(".csv"):
             return read_values(Path(file), MOST_BYTES, MOST_VALUES)
@@ -121,11 +125,12 @@ def _read(file: str) -> Any:
             table = csv.DictReader(lines, skipinitialspace=True)
             return [{key: cell for key, cell in row.items() if cell not in ("", None)} for row in table]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        said = f"{file}: must be a yaml or CSV file in UTF-8, but: {str(error).splitlines()[0]}"
-        raise ConfigError(f"{said}; correct it, or name another") from error
+        message = f"{file}: must be a yaml or CSV file in UTF-8, but: {str(error).splitlines()[0]}"
+        raise ConfigError(f"{message}; correct it, or name another") from error
 
 
 def _row(where: str, row: Any) -> dict[str, str]:
+    """Check a row; returns its values as texts. Raises ConfigError for anything but one value per key."""
     if not isinstance(row, Mapping):
         raise ConfigError(f"{where}: must give values to keys, got {row!r}; write for example {_example(where)}")
     if None in row:
@@ -149,5 +154,5 @@ def _value(override: Override) -> str:
 
 
 def as_list(keys: Any) -> list[str]:
-    """Keys as a list; one may have been given without brackets."""
+    """Keys as a list; a single one may come without brackets."""
     return [str(keys)] if isinstance(keys, str) or not isinstance(keys, Sequence) else [str(key) for key in keys]

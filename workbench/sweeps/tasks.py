@@ -1,4 +1,4 @@
-"""Which packs are to be trained of a sweep's jobs: those that were left, then new ones."""
+"""The packs to train of a sweep's jobs: those that were left by gone processes, then new ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,14 +21,14 @@ def make_tasks(
     done: Mapping[int, Result],
     total: int,
 ) -> list[PackTask]:
-    """The packs that were left first, then those of all other jobs that are to be trained."""
+    """Make tasks of the packs that were left, then of packs of all other jobs that are to be trained."""
     checkpoints = Checkpoints.of(sink.store, sink.experiment_id, jobs[0].spec.config.sweep)
     keys = [job.tags["key"] for job in jobs]
     packs = checkpoints.packs(keys, done, sink.unfinished) if checkpoints else []
-    known = {*done, *(position for pack in packs for position in pack)}
-    rest = [position for position in range(len(jobs)) if position not in known]
-    fresh = group([jobs[position].spec for position in rest], parallel, total)
-    packs += [tuple(rest[place] for place in pack) for pack in fresh]
+    assigned = {*done, *(position for pack in packs for position in pack)}
+    unassigned = [position for position in range(len(jobs)) if position not in assigned]
+    fresh = group([jobs[position].spec for position in unassigned], parallel, total)
+    packs += [tuple(unassigned[index] for index in pack) for pack in fresh]
     return [
         PackTask(pack, tuple(jobs[position] for position in pack), pruning, checkpoints, frozenset(done))
         for pack in packs

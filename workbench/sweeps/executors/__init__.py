@@ -1,1 +1,1 @@
-"""Where the packs of a sweep are trained: one file for each way."""
+"""Executors, one per file: where the packs of a sweep are trained."""

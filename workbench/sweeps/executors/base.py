@@ -1,4 +1,4 @@
-"""What executors share: the task of one pack, and how a worker does it."""
+"""Interface and worker of all executors, and the task of one pack."""
 
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,9 +20,9 @@ Ends = Generator[tuple["PackTask", list[Result]], None, None]
 
 @dataclass(frozen=True)
 class PackTask:
-    """Runs to train as one pack; `positions` are theirs in the sweep. `pruning` says which of them to give up.
+    """Runs to train as one pack; `positions` are theirs in the sweep, and `pruning` selects those to give up.
 
-    Those at the positions `done` are trained for the others' sake only.
+    Runs at the positions `done` are trained only because the others' numbers depend on them.
     """
 
     positions: tuple[int, ...]
@@ -33,27 +33,33 @@ class PackTask:
 
     @property
     def silent(self) -> frozenset[int]:
-        """Replicas that are trained for the others' sake only."""
+        """Replicas that are trained only because the others' numbers depend on them."""
         return frozenset(number for number, position in enumerate(self.positions) if position in self.done)
 
     def without(self, positions: Collection[int]) -> "PackTask | None":
-        """The task without these runs; None where nothing is left to train."""
-        kept = [(place, job) for place, job in zip(self.positions, self.jobs, strict=True) if place not in positions]
-        if self.done.issuperset(place for place, _ in kept):
+        """The task without the runs at these positions; None where nothing is left to train."""
+        remaining = [
+            (position, job)
+            for position, job in zip(self.positions, self.jobs, strict=True)
+            if position not in positions
+        ]
+        if self.done.issuperset(position for position, _ in remaining):
             return None
-        return replace(self, positions=tuple(place for place, _ in kept), jobs=tuple(job for _, job in kept))
+        return replace(
+            self, positions=tuple(position for position, _ in remaining), jobs=tuple(job for _, job in remaining)
+        )
 
     @property
     def epochs(self) -> int:
-        """Epochs of runs that are to be trained."""
+        """Total epochs of the runs that are to be trained."""
         silent = self.silent
         return sum(job.spec.epochs for number, job in enumerate(self.jobs) if number not in silent)
 
-    def keeper(self) -> AbstractContextManager[CheckpointWriter | None]:
-        """What keeps its checkpoint while it is trained."""
+    def checkpoint_writer(self) -> AbstractContextManager[CheckpointWriter | None]:
+        """Context of the pack's training that yields its checkpoint writer, or None."""
         if self.checkpoints is None:
             return nullcontext()
-        return self.checkpoints.keeper([job.tags["key"] for job in self.jobs], self.silent)
+        return self.checkpoints.writer([job.tags["key"] for job in self.jobs], self.silent)
 
 
 class Executor(Protocol):
@@ -66,52 +72,55 @@ class Executor(Protocol):
         return
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
-        """Each pack's results as it ends; `on_progress` is told of epochs of runs that are done.
+        """Yield each pack's results as it ends; `on_progress` receives numbers of epochs of runs that are done.
 
-        A worker that dies costs its pack alone: its runs fail, the others go on. Closing the generator ends what is
-        left.
+        A worker that dies costs its pack alone: its runs fail, the others go on. Closing the generator ends the packs
+        that are left.
         """
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give back what several calls of `run` share."""
+        """Release what several calls of `run` share."""
         return
 
 
 @dataclass
 class Worker:
-    """Does tasks one after the other in one process."""
+    """Trains packs one after the other in one process."""
 
     sink: Sink
     spot_checks: SpotChecks = field(default_factory=SpotChecks)
 
     def do(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
-        """Train one pack, without the runs that others hold; `on_progress` is told of all epochs, needed or not."""
-        found: dict[int, Result] = {}
-        rest: PackTask | None = task
-        while rest is not None:
-            results = self._train(rest, on_progress)
-            found |= zip(rest.positions, results, strict=True)
-            taken = {position for position, one in zip(rest.positions, results, strict=True) if one.taken}
-            rest = rest.without(taken) if taken else None
-        return [found[position] for position in task.positions]
+        """Train one pack, without the runs that other commands hold; returns the results in the task's order.
+
+        `on_progress` receives all epochs of the task in the end, whether they were needed or not.
+        """
+        results_by_position: dict[int, Result] = {}
+        remaining: PackTask | None = task
+        while remaining is not None:
+            results = self._train(remaining, on_progress)
+            results_by_position |= zip(remaining.positions, results, strict=True)
+            taken = {position for position, result in zip(remaining.positions, results, strict=True) if result.taken}
+            remaining = remaining.without(taken) if taken else None
+        return [results_by_position[position] for position in task.positions]
 
     def _train(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
         config, silent = task.jobs[0].spec.config, task.silent
-        left = {number: job.spec.epochs for number, job in enumerate(task.jobs) if number not in silent}
+        epochs_left = {number: job.spec.epochs for number, job in enumerate(task.jobs) if number not in silent}
         epoch = 0
 
         def ends(replicas: Iterable[int]) -> None:
-            on_progress(sum(left.pop(replica, 0) for replica in replicas))
+            on_progress(sum(epochs_left.pop(replica, 0) for replica in replicas))
 
         def on_record(record: Record) -> None:
             nonlocal epoch
-            if record.epoch > epoch:  # others are of moments inside one, of a stage's beginning, of the test part
+            if record.epoch > epoch:  # other records are within an epoch, at a stage's beginning, or of the test part
                 epoch = record.epoch
-                trained = left.keys() & record.replicas
-                left.update({replica: left[replica] - 1 for replica in trained})
+                trained = epochs_left.keys() & record.replicas
+                epochs_left.update({replica: epochs_left[replica] - 1 for replica in trained})
                 on_progress(len(trained))
-            ends(one.replica for one in record.diverged)
+            ends(divergence.replica for divergence in record.diverged)
 
         spot_checks = self.spot_checks if config.certificate else None
         prune = task.pruning.watch(task.jobs) if task.pruning else lambda record: ()
@@ -121,8 +130,8 @@ class Worker:
             ends(replicas)
             return replicas
 
-        with task.keeper() as keeper:
-            results = train_pack(task.jobs, self.sink, on_record, spot_checks, give_up, keeper).results
+        with task.checkpoint_writer() as checkpoints:
+            results = train_pack(task.jobs, self.sink, on_record, spot_checks, give_up, checkpoints).results
         taken = [number for number, result in enumerate(results) if result.taken]
-        ends(taken or list(left))
+        ends(taken or list(epochs_left))
         return results

@@ -1,4 +1,4 @@
-"""Packs one after the other in this process."""
+"""Packs trained one after the other in this process."""
 
 from collections.abc import Sequence
 

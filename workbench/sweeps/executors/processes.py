@@ -1,7 +1,7 @@
-"""Packs in fresh processes of this machine, each with its share of the cores.
+"""Packs trained in fresh processes of this machine, each with its share of the cores.
 
-Fresh, because a forked process would inherit torch's threads; a pool of our own, because a standard one is lost as a
-whole when one of its processes dies.
+The processes are spawned, because a forked one would inherit torch's threads. The pool is our own, because a standard
+one is lost as a whole when one of its processes dies.
 """
 
 import multiprocessing
@@ -18,7 +18,7 @@ from workbench.core import signals
 from workbench.core.errors import ConfigError, Terminated
 from workbench.runs.train_pack import Result
 from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
-from workbench.sweeps.executors.remote import SECONDS_TO_END, Place, brief, full, settle, shared
+from workbench.sweeps.executors.remote import SECONDS_TO_END, WorkerSettings, brief, full, settle, shared
 from workbench.tracking.base import Sink
 
 if TYPE_CHECKING:
@@ -26,132 +26,133 @@ if TYPE_CHECKING:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
-class _Hand:
-    """A worker process, its pipe, what it is doing, and how many epochs of that it has told of."""
+class _WorkerProcess:
+    """A worker process, its pipe, its present task, and how many epochs of that it has reported."""
 
     process: BaseProcess
     pipe: Connection
     task: PackTask | None = None
-    told: int = 0
+    reported: int = 0
 
 
 class Processes(Executor):
     """The executor of ``hydra/launcher=packed_processes``: `workers` processes (None: one per core)."""
 
     def __init__(self, workers: int | None = None) -> None:
+        """Raise ConfigError for fewer than one worker."""
         if workers is not None and workers < 1:
             raise ConfigError(
                 f"hydra.launcher.executor.workers: must be at least 1, or null for one per core, got {workers}"
             )
         self.parallel = workers or cores()
-        self._hands: list[_Hand] = []
-        self._place: Place | None = None
+        self._workers: list[_WorkerProcess] = []
+        self._settings: WorkerSettings | None = None
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
-        """Hand out packs as workers come free; one that dies is replaced, its pack is lost."""
-        ours = shared(sink, "packed_processes")
+        """Send packs to workers as they come free; a worker that dies is replaced, and its pack is lost."""
+        shared_sink = shared(sink, "packed_processes")
         waiting = list(reversed(tasks))
         try:
             count = max(1, min(self.parallel, len(tasks)))
-            place = Place(ours.store.uri, ours.experiment_id, max(1, cores() // count))
-            self._start(place, count)
-            while waiting or any(hand.task for hand in self._hands):
-                for hand in self._hands:
-                    if hand.task is None and waiting:
-                        hand.task, hand.told = waiting.pop(), 0
-                        hand.pipe.send(hand.task)
-                yield from self._listen(place, ours, on_progress)
+            settings = WorkerSettings(shared_sink.store.uri, shared_sink.experiment_id, max(1, cores() // count))
+            self._start(settings, count)
+            while waiting or any(worker.task for worker in self._workers):
+                for worker in self._workers:
+                    if worker.task is None and waiting:
+                        worker.task, worker.reported = waiting.pop(), 0
+                        worker.pipe.send(worker.task)
+                yield from self._listen(settings, shared_sink, on_progress)
         except BaseException as error:
             signals.ending(error)
             self.close()
             raise
 
     def close(self) -> None:
-        """End the workers, which go on from one call of `run` to the next."""
-        _end(self._hands)
-        self._hands = []
+        """End the workers, which otherwise serve the next call of `run`."""
+        _end(self._workers)
+        self._workers = []
 
-    def _start(self, place: Place, count: int) -> None:
-        """Have as many workers, all at this place."""
-        if place != self._place:
+    def _start(self, settings: WorkerSettings, count: int) -> None:
+        """Have `count` living workers with these settings."""
+        if settings != self._settings:
             self.close()
-        living = [hand for hand in self._hands if hand.process.is_alive()]
-        self._place, self._hands = place, living + [_worker_at(place) for _ in range(count - len(living))]
+        living = [worker for worker in self._workers if worker.process.is_alive()]
+        self._settings, self._workers = settings, living + [_start_worker(settings) for _ in range(count - len(living))]
 
-    def _listen(self, place: Place, sink: "MlflowSink", on_progress: OnProgress) -> Ends:
-        ready = wait([hand.pipe for hand in self._hands if hand.task])
-        for number, hand in enumerate(self._hands):
-            if hand.pipe not in ready or hand.task is None:
+    def _listen(self, settings: WorkerSettings, sink: "MlflowSink", on_progress: OnProgress) -> Ends:
+        ready = wait([worker.pipe for worker in self._workers if worker.task])
+        for number, worker in enumerate(self._workers):
+            if worker.pipe not in ready or worker.task is None:
                 continue
             try:
-                kind, content = hand.pipe.recv()
+                kind, content = worker.pipe.recv()
             except (EOFError, OSError):
-                task, self._hands[number] = hand.task, _worker_at(place)
-                on_progress(task.epochs - hand.told)
-                yield _lost(hand, task, sink)
+                task, self._workers[number] = worker.task, _start_worker(settings)
+                on_progress(task.epochs - worker.reported)
+                yield _lost(worker, task, sink)
                 continue
             if kind == "progress":
-                hand.told += content
+                worker.reported += content
                 on_progress(content)
             else:
-                task, hand.task = hand.task, None
+                task, worker.task = worker.task, None
                 yield task, full(task, content)
 
 
-def _worker_at(place: Place) -> _Hand:
+def _start_worker(settings: WorkerSettings) -> _WorkerProcess:
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, place), daemon=True)
+    own_end, worker_end = context.Pipe()
+    process = context.Process(target=_work, args=(worker_end, settings), daemon=True)
     with signals.held_back():  # Ctrl-C reaches the whole group; the parent says when to end
         process.start()
-    theirs.close()
-    return _Hand(process, ours)
+    worker_end.close()
+    return _WorkerProcess(process, own_end)
 
 
-def _lost(hand: _Hand, task: PackTask, sink: "MlflowSink") -> tuple[PackTask, list[Result]]:
-    hand.process.join(SECONDS_TO_END)
-    reason = f"its worker process {hand.process.pid} ended with exit code {hand.process.exitcode}"
+def _lost(worker: _WorkerProcess, task: PackTask, sink: "MlflowSink") -> tuple[PackTask, list[Result]]:
+    worker.process.join(SECONDS_TO_END)
+    reason = f"its worker process {worker.process.pid} ended with exit code {worker.process.exitcode}"
     return task, settle(sink, task, reason)
 
 
-def _end(hands: Sequence[_Hand]) -> None:
+def _end(workers: Sequence[_WorkerProcess]) -> None:
     """End idle workers by closing their pipes, busy ones by SIGTERM, which lets them close their runs."""
-    for hand in hands:
-        if hand.task is not None:
-            hand.process.terminate()
-        hand.pipe.close()
-    for hand in hands:
-        hand.process.join(SECONDS_TO_END)
-        if hand.process.is_alive():
-            hand.process.kill()
+    for worker in workers:
+        if worker.task is not None:
+            worker.process.terminate()
+        worker.pipe.close()
+    for worker in workers:
+        worker.process.join(SECONDS_TO_END)
+        if worker.process.is_alive():
+            worker.process.kill()
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed cannot say when to end; what trains on would only disturb whoever goes on with it."""
+    """End this process with its parent: a killed parent cannot say so, and training on would disturb its successor."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _work(pipe: Connection, place: Place) -> None:
-    """The life of a worker: tasks from the pipe until it is closed."""
+def _work(pipe: Connection, settings: WorkerSettings) -> None:
+    """Main function of a worker: run tasks from the pipe until it is closed."""
     signals.listen(signal.SIGTERM)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def on_progress(epochs: int) -> None:
         try:
             pipe.send(("progress", epochs))
-        except OSError as error:  # no fault of the pack's
+        except OSError as error:  # the pack itself did not fail
             raise Terminated from error
 
     try:
-        worker = place.worker()
+        worker = settings.worker()
         while True:
             task: PackTask = pipe.recv()
             results = worker.do(task, on_progress)

@@ -1,4 +1,4 @@
-"""Shared by the executors whose workers are other processes: what a worker is told, what it answers, and its loss."""
+"""Shared by executors with workers in other processes: settings of a worker, its answer, and its loss."""
 
 import platform
 from collections.abc import Iterable, Sequence
@@ -25,33 +25,34 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a worker keeps its runs, and on how many threads it computes."""
+class WorkerSettings:
+    """Settings of a worker: the store and experiment of its runs, and its number of threads."""
 
     uri: str
     experiment_id: str
     threads: int
 
     def worker(self) -> Worker:
-        """The worker of this process for this place."""
+        """The worker of this process with these settings; raises TrackingError where the store is out of reach."""
         return _worker(self)
 
 
 @lru_cache(maxsize=1)
-def _worker(place: Place) -> Worker:
+def _worker(settings: WorkerSettings) -> Worker:
+    """Make the worker; raises TrackingError for a database file that does not exist on this host."""
     from workbench.tracking.mlflow_sink import MlflowSink
 
-    store = Store(place.uri)
-    if store.file is not None and not store.file.exists():  # it would be made, and nobody would look there
+    store = Store(settings.uri)
+    if store.file is not None and not store.file.exists():  # sqlite would create one that no other process reads
         raise TrackingError(
             f"tracking: there is no {store.file} on {platform.node()}; write tracking.uri=http://... to name a server"
         )
-    torch.set_num_threads(place.threads)
-    return Worker(MlflowSink(store, experiment_id=place.experiment_id))
+    torch.set_num_threads(settings.threads)
+    return Worker(MlflowSink(store, experiment_id=settings.experiment_id))
 
 
 def shared(sink: Sink, who: str) -> "MlflowSink":
-    """The sink, if other processes can open its store too; else raise TrackingError."""
+    """The sink, if other processes can open its store too; raises TrackingError otherwise."""
     from workbench.tracking.mlflow_sink import MlflowSink
 
     if not isinstance(sink, MlflowSink):
@@ -61,28 +62,28 @@ def shared(sink: Sink, who: str) -> "MlflowSink":
 
 def check_reach(store: Store, hosts: Iterable[str]) -> None:
     """Raise ConfigError where workers on these hosts could not write to the store."""
-    here = platform.node().partition(".")[0]
-    away = sorted({host for host in hosts if host.partition(".")[0] != here})
-    if away and (store.file is not None or urlsplit(store.uri).hostname in LOOPBACK):
+    this_host = platform.node().partition(".")[0]
+    other_hosts = sorted({host for host in hosts if host.partition(".")[0] != this_host})
+    if other_hosts and (store.file is not None or urlsplit(store.uri).hostname in LOOPBACK):
         raise ConfigError(
-            f"tracking.uri: must be a server or database that workers on {', '.join(away[:5])} can reach, got "
+            f"tracking.uri: must be a server or database that workers on {', '.join(other_hosts[:5])} can reach, got "
             f"{store.shown}; start `mlflow server` on a host they know and write tracking.uri=http://HOST:5000"
         )
 
 
 def brief(result: Result) -> Brief:
-    """A result without its job, which whoever asked has."""
-    how = result.outcome, result.metrics, result.divergence
-    return result.run, *how, result.error, result.taken, result.disagreement
+    """A result without its job, which the receiver has."""
+    reached = result.outcome, result.metrics, result.divergence
+    return result.run, *reached, result.error, result.taken, result.disagreement
 
 
 def full(task: PackTask, answer: Sequence[Brief]) -> list[Result]:
-    """The results of a task from what its worker answered."""
-    return [Result(job, *kept) for job, kept in zip(task.jobs, answer, strict=True)]
+    """Restore the results of a task from its worker's answer."""
+    return [Result(job, *fields) for job, fields in zip(task.jobs, answer, strict=True)]
 
 
 def settle(sink: "MlflowSink", task: PackTask, reason: str) -> list[Result]:
-    """What the store knows of a pack whose worker is gone: its runs are ended, and not done is failed."""
+    """Results of a pack whose worker is gone, from the store: its open runs are ended, and unfinished ones failed."""
     from workbench.tracking import lost_runs
 
     runs = lost_runs.settle(sink, _sweep_of(task), _keys_of(task), reason)
@@ -92,14 +93,14 @@ def settle(sink: "MlflowSink", task: PackTask, reason: str) -> list[Result]:
         if not tries:
             results.append(Result(job, "", Outcome.failed, error=reason))
             continue
-        kept = tries.pop()
-        error = reason if kept.outcome is Outcome.failed else ""
-        results.append(as_result(job, kept, error))
+        newest = tries.pop()
+        error = reason if newest.outcome is Outcome.failed else ""
+        results.append(as_result(job, newest, error))
     return results
 
 
 def end_all(sink: "MlflowSink", tasks: Iterable[PackTask], reason: str) -> None:
-    """End every run of these tasks, which are of one sweep, that is still open."""
+    """End every open run of these tasks, which are of one sweep."""
     from workbench.tracking import lost_runs
 
     tasks = list(tasks)
@@ -116,7 +117,7 @@ def _keys_of(task: PackTask) -> set[str]:
 
 @dataclass
 class SubmittedPack:
-    """A task on its way: what workers that were lost had done of it, by position, and how many they were."""
+    """A submitted task, the results that lost workers reached, by position, and the number of lost workers."""
 
     task: PackTask
     results: dict[int, Result] = field(default_factory=dict)
@@ -124,17 +125,17 @@ class SubmittedPack:
 
     @property
     def left(self) -> PackTask:
-        """The task for the next worker: as a whole, because a replica's last bits depend on who trains with it."""
+        """The task for the next worker: the whole pack, because a replica's last bits depend on the others."""
         return replace(self.task, done=self.task.done | self.results.keys())
 
     def lose(self, known: Sequence[Result]) -> bool:
-        """Keep what a lost worker had done, of what is `known` of the pack's runs; whether something is left."""
+        """Note the results that a lost worker reached, among those `known`; returns whether runs are left."""
         self.losses += 1
         pairs = zip(self.task.positions, known, strict=True)
         self.results |= {position: result for position, result in pairs if result.outcome is not Outcome.failed}
         return any(position not in self.left.done for position in self.task.positions)
 
     def end(self, answer: Sequence[Result]) -> tuple[PackTask, list[Result]]:
-        """The task and all its results, with what its last worker answered."""
+        """The task and all its results, with those of its last worker."""
         pairs = zip(self.task.positions, answer, strict=True)
         return self.task, [self.results.get(position, result) for position, result in pairs]

@@ -1,7 +1,7 @@
-"""Packs as job arrays of a SLURM cluster, submitted by submitit.
+"""Packs trained as job arrays of a SLURM cluster, submitted by submitit.
 
-SLURM is asked by ``squeue`` which jobs it still has, never by ``sacct``, which many clusters do not offer. Nothing is
-requeued: what has begun runs must not begin them again unasked.
+``squeue`` tells which jobs SLURM still has, never ``sacct``, which many clusters do not offer. Nothing is requeued: a
+job that has begun runs must not begin them again unasked.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from workbench.sweeps.executors.base import Ends, Executor, OnProgress, PackTask
 from workbench.sweeps.executors.remote import (
     SECONDS_TO_END,
     Brief,
-    Place,
+    WorkerSettings,
     brief,
     check_reach,
     end_all,
@@ -43,7 +43,7 @@ SECONDS_TO_APPEAR = 20.0  # for the answer of a job that SLURM has no longer, on
 
 
 def load_submitit() -> Any:
-    """submitit; raise ConfigError where it or SLURM is missing."""
+    """Import submitit; raises ConfigError where it or SLURM is missing."""
     try:
         import submitit
     except ImportError as error:
@@ -74,6 +74,7 @@ class Slurm(Executor):
         parallel: int = 16,
         more: dict[str, Any] | None = None,
     ) -> None:
+        """Raise ConfigError for numbers that cannot be."""
         for name, value, least in (
             ("time", time, 1),
             ("cpus_per_task", cpus_per_task, 1),
@@ -98,56 +99,57 @@ class Slurm(Executor):
         }
 
     def ready(self, store: Store) -> None:
-        asked = {**self.parameters, **self.parameters["additional_parameters"]}
-        flags = [_flag(key, value) for key, value in asked.items() if key not in OF_SUBMITIT]
-        tested = subprocess.run(["sbatch", "--test-only", *flags, "--wrap=true"], capture_output=True, text=True)
-        if tested.returncode:
-            reason = (tested.stderr.strip().splitlines() or ["no reason was given"])[-1]
+        """Test the job's options; raises ConfigError where SLURM refuses them, or the store is out of reach."""
+        options = {**self.parameters, **self.parameters["additional_parameters"]}
+        flags = [_flag(key, value) for key, value in options.items() if key not in OF_SUBMITIT]
+        dry_run = subprocess.run(["sbatch", "--test-only", *flags, "--wrap=true"], capture_output=True, text=True)
+        if dry_run.returncode:
+            reason = (dry_run.stderr.strip().splitlines() or ["no reason was given"])[-1]
             raise ConfigError(
                 f"{KEY}: must be what this SLURM cluster can run, it said: {reason}; got {' '.join(flags)}"
             )
         partition = self.parameters.get("partition")
-        nodes = _said(
+        nodes = _output_of(
             "sinfo", "--noheader", "--Node", "--format=%n", *([f"--partition={partition}"] if partition else [])
         )
         check_reach(store, nodes or [])
         private(self.folder)  # the jobs that will lie there hold the store's address, with its password
 
     def run(self, tasks: Sequence[PackTask], sink: Sink, on_progress: OnProgress) -> Ends:
-        """Submit all packs, and collect what they answer; a job without an answer costs its pack."""
-        ours = shared(sink, "packed_slurm")
-        place = Place(ours.store.uri, ours.experiment_id, self.cpus_per_task)
-        going: dict[Any, PackTask] = {}
-        gone: dict[Any, float] = {}
+        """Submit all packs, and collect their answers; a job without an answer costs its pack."""
+        shared_sink = shared(sink, "packed_slurm")
+        settings = WorkerSettings(shared_sink.store.uri, shared_sink.experiment_id, self.cpus_per_task)
+        pending: dict[Any, PackTask] = {}
+        missing_since: dict[Any, float] = {}
         try:
             for start in range(0, len(tasks), JOBS_PER_ARRAY):
                 chunk = list(tasks[start : start + JOBS_PER_ARRAY])
-                going |= zip(self._submit(chunk, place), chunk, strict=True)
-            while going:
-                for job in self._ended(list(going), gone):
-                    task = going.pop(job)
+                pending |= zip(self._submit(chunk, settings), chunk, strict=True)
+            while pending:
+                for job in self._ended(list(pending), missing_since):
+                    task = pending.pop(job)
                     on_progress(task.epochs)
-                    yield task, _answer(job, task, ours)
-                if going:
+                    yield task, _answer(job, task, shared_sink)
+                if pending:
                     sleep(SECONDS_BETWEEN_LOOKS)
         finally:
             signals.ending()
-            if going:
-                _cancel(going, ours)
+            if pending:
+                _cancel(pending, shared_sink)
 
-    def _submit(self, tasks: Sequence[PackTask], place: Place) -> list[Any]:
+    def _submit(self, tasks: Sequence[PackTask], settings: WorkerSettings) -> list[Any]:
         private(self.folder)
         executor = self.submitit.SlurmExecutor(folder=self.folder, max_num_timeout=0)
         executor.update_parameters(**self.parameters)
-        return list(executor.map_array(_train, tasks, [place] * len(tasks)))
+        return list(executor.map_array(_train, tasks, [settings] * len(tasks)))
 
-    def _ended(self, jobs: Sequence[Any], gone: dict[Any, float]) -> list[Any]:
-        """The jobs with an answer, and those that SLURM has not had for long enough to expect one."""
-        known = _said("squeue", "--noheader", "--array", "--me", "--format=%i")
+    def _ended(self, jobs: Sequence[Any], missing_since: dict[Any, float]) -> list[Any]:
+        """Jobs with an answer, and those that SLURM has not had for too long to expect one."""
+        queued = _output_of("squeue", "--noheader", "--array", "--me", "--format=%i")
         for job in jobs:
-            if known is not None and job.job_id not in known:
-                gone.setdefault(job, monotonic())
-        late = [job for job in jobs if monotonic() - gone.get(job, monotonic()) > SECONDS_TO_APPEAR]
+            if queued is not None and job.job_id not in queued:
+                missing_since.setdefault(job, monotonic())
+        late = [job for job in jobs if monotonic() - missing_since.get(job, monotonic()) > SECONDS_TO_APPEAR]
         return [job for job in jobs if job.paths.result_pickle.exists() or job in late]
 
 
@@ -168,28 +170,28 @@ def _answer(job: Any, task: PackTask, sink: "MlflowSink") -> list[Result]:
     return full(task, answer)
 
 
-def _cancel(going: dict[Any, PackTask], sink: "MlflowSink") -> None:
-    """End jobs as SIGTERM does, which lets them close their runs, and wait for that."""
-    names = {job.job_id for job in going}
+def _cancel(pending: dict[Any, PackTask], sink: "MlflowSink") -> None:
+    """End jobs by SIGTERM, which lets them close their runs, and wait for that."""
+    names = {job.job_id for job in pending}
     subprocess.run(["scancel", *sorted(names)], capture_output=True, check=False)
     late = monotonic() + SECONDS_TO_END
-    while names & set(_said("squeue", "--noheader", "--array", "--me", "--format=%i") or names):
+    while names & set(_output_of("squeue", "--noheader", "--array", "--me", "--format=%i") or names):
         if monotonic() > late:
             break
         sleep(SECONDS_BETWEEN_LOOKS / 4)
-    end_all(sink, going.values(), "its sweep was ended")
+    end_all(sink, pending.values(), "its sweep was ended")
 
 
-def _said(*command: str) -> list[str] | None:
-    """The lines that a command of SLURM prints; None where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.split() if done.returncode == 0 else None
+def _output_of(*command: str) -> list[str] | None:
+    """Words that a SLURM command prints; None where it fails."""
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    return completed.stdout.split() if completed.returncode == 0 else None
 
 
-def _train(task: PackTask, place: Place) -> list[Brief] | None:
-    """What a job does; None where SLURM ends it before: by USR2 before its time is over, by TERM when it must go."""
+def _train(task: PackTask, settings: WorkerSettings) -> list[Brief] | None:
+    """Train one pack in a job; None where SLURM ends it early: USR2 before its time limit, TERM when it must go."""
     signals.listen(signal.SIGTERM, signal.SIGUSR2)
     try:
-        return [brief(result) for result in place.worker().do(task, lambda epochs: None)]
+        return [brief(result) for result in settings.worker().do(task, lambda epochs: None)]
     except Terminated:
         return None
