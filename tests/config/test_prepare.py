@@ -1,5 +1,7 @@
 """From a configuration to a pack: what does not fit together is refused, nodes inside nodes, values per replica."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -178,3 +180,16 @@ def test_only_programs_asked_for_last_are_kept(monkeypatch: pytest.MonkeyPatch) 
     first, second, _ = (prepare(spec) for spec in nets)
     assert prepare(nets[1]) is second
     assert prepare(nets[0]) is not first
+
+
+def test_a_file_is_read_again_where_it_changed_or_another_stands_at_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folders with a file of one name, then the second file with other numbers."""
+    lines = [f"{number},{'ab'[number % 2]}" for number in range(40)]
+    for folder, first in (("first", 1.0), ("second", 2.0), ("second", 3.25)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "x.csv").write_text("\n".join(["n,kind", f"{first},a", *lines[1:]]) + "\n")
+        monkeypatch.chdir(tmp_path / folder)
+        spec = wb.configure(["data=table", "data.path=x.csv", "data.target=kind"])
+        assert prepare(spec).dataset.x[0, 0] == first

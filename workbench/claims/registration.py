@@ -19,9 +19,9 @@ from workbench.claims.catalog import Entry
 from workbench.claims.rules import FrozenModel
 from workbench.claims.sources import code_of, measuring_code, reached, texts_of
 from workbench.claims.study import Study
-from workbench.config.instantiate import targets
-from workbench.config.prepare import dataset_of
+from workbench.config.prepare import prepare
 from workbench.config.schema import GROUPS, NOT_RESULT, RunSpec, packaged
+from workbench.config.targets import names_in
 from workbench.config.yaml_files import EXPERIMENT
 from workbench.core.errors import ConfigError, TrackingError
 from workbench.tracking.reader import ReadVerdict, artifact
@@ -74,7 +74,7 @@ def register(entry: Entry, specs: Arms) -> Registration:
     return Registration(
         rules=json.loads(entry.claim.rule_text) | {"tuned_by": entry.claim.tuned_by},
         configurations=flat,
-        data={_named(spec): dataset_of(spec).digest for spec in specs.values()},
+        data={_named(spec): prepare(spec).dataset.digest for spec in specs.values()},
         code={
             name: measuring_code(file) if file == entry.code else code_of(file)
             for name, file in _own_files(entry, specs).items()
@@ -111,8 +111,7 @@ def _named(spec: RunSpec) -> str:
 
 def _modules(specs: Arms) -> set[str]:
     """The modules of the functions that the configurations name."""
-    nodes = (node for spec in specs.values() for node in spec.resolved.values())
-    return {target.rpartition(".")[0] for node in nodes for target in targets(node)}
+    return {target.rpartition(".")[0] for spec in specs.values() for target in names_in(spec.resolved)}
 
 
 def _own_files(entry: Entry, specs: Arms) -> dict[str, Path]:

@@ -10,19 +10,20 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from workbench.config.data_cache import data_identity, draw_split, load_dataset
 from workbench.config.instantiate import asks_for, call, call_stacked, option, options
 from workbench.config.schema import RunSpec, SplitConfig
 from workbench.core.errors import ConfigError
 from workbench.core.memory import available, spot_check_bytes
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
-from workbench.data.splits import Change, Split, held_by_float32, inputs_as_targets, split
+from workbench.data.splits import Change, Split, inputs_as_targets
 from workbench.diagnostics.plan import Diagnostics
 from workbench.engine.evaluate import CHUNK_NUMBERS, EXAMPLES
 from workbench.engine.replicas import Pack
@@ -42,25 +43,7 @@ STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of a
 EVALUATION_COPIES = 2.25  # of a chunk's activations, held at once where units are counted and layers are normalized
 FIXED_BYTES = 2**20
 GIB = 2**30
-LARGE = GIB / 32  # bytes of a data set of whose splits one is kept in memory
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-
-@lru_cache(maxsize=8)
-def _dataset(node: str) -> Dataset:
-    dataset: Dataset = call("data", json.loads(node))
-    return dataset.checked()
-
-
-def _drawn(
-    node: str, seed: int, valid: float, test: float, standardize: bool, change: Change, dtype: torch.dtype
-) -> Split:
-    parts = split(_dataset(node), seed, valid, test, standardize, change)
-    return held_by_float32(_dataset(node), parts, standardize) if dtype is torch.float32 else parts
-
-
-_split = lru_cache(maxsize=32)(_drawn)
-_large_split = lru_cache(maxsize=1)(_drawn)
 
 
 @dataclass(frozen=True)
@@ -78,18 +61,17 @@ class Prepared:
 
     @cached_property
     def _data(self) -> str:
-        return json.dumps(self.spec.resolved["data"], sort_keys=True)
+        return data_identity(self.spec.resolved["data"])
 
     @property
     def dataset(self) -> Dataset:
         """Data set, loaded once for all runs that share it; kept beside the few that were asked for last."""
-        return _dataset(self._data)
+        return load_dataset(self._data)
 
     def split(self, part: SplitConfig) -> Split:
         """Training, validation and test part that these settings draw, with the targets that are learned."""
-        draw = _split if self.dataset.x.nbytes < LARGE else _large_split
         change = Change(part.limit, part.label_noise, part.binarize)
-        drawn = draw(self._data, part.seed, part.valid, part.test, part.standardize, change, self.dtype)
+        drawn = draw_split(self._data, part.seed, part.valid, part.test, part.standardize, change, self.dtype)
         return inputs_as_targets(drawn) if self.learns_inputs else drawn
 
     @property
@@ -241,7 +223,7 @@ def prepare(spec: RunSpec) -> Prepared:
     own = (config.target.name, config.dtype.name, config.device.name, config.train.batch_size, config.certificate)
     nodes = [spec.resolved[group] for group in SHARED_GROUPS]
     names = [spec.choices.get(group) for group in SHARED_GROUPS]
-    key = json.dumps([own, nodes, names], sort_keys=True)
+    key = json.dumps([own, nodes, names, data_identity(spec.resolved["data"])], sort_keys=True)
     found = _prepared[key] = _prepared.pop(key) if key in _prepared else Prepared(spec)
     while len(_prepared) > PREPARED:
         _prepared.popitem(last=False)
