@@ -97,9 +97,8 @@ def narrow(study: wb.Study) -> Iterator[wb.Cell]:
             yield wb.Cell("collapses", wb.Rate.of(flat), {"width": width})
             continue
         part, at = compared(way)
-        gain = learned[name].astype(float) - learned[none]
         edge = tuple(one for one in (name, none) if one in tuned.at_edge)
-        yield wb.Cell(part, wb.PerSeed(tuple(gain), edge), {**at, "width": width})
+        yield wb.Cell(part, wb.Rates.of(learned[name], learned[none], edge), {**at, "width": width})
     study.keep("narrow", rows)
 
 

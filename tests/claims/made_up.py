@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from workbench.claims.claim import Claim
-from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Witness
+from workbench.claims.evidence import ArmScores, Cell, Estimate, Exact, PerSeed, Rate, Witness
 from workbench.claims.verdict import Reproduction, SweepLink, judge, overall
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" [red]|[/red] <b>`code`</b> *a* _b_ ]]> \\ {{ 7 * 7 }} &lt; 1. x"
@@ -79,6 +79,7 @@ def proved() -> Reproduction:
             "The lecture lists |z| among its activations, but |z| computes XOR: the limit is about monotonicity.",
             "exists",
             role="contradiction",
+            quotes=["**Absolute value ReLU**: $g(z) = |z|$ ."],
             slides=["ReLU and Generalizations", "Perceptron vs. Logistic Neuron"],
         )
     }
@@ -157,11 +158,34 @@ def in_space() -> Reproduction:
     return reproduced(cells, "batch_norm_depth", title="Batch normalization trains deeper nets", parts=parts)
 
 
+def mixed() -> Reproduction:
+    """One sentence supported, the other supported here and refuted there; arms that never train."""
+    rule = {"kind": "above", "than": 0.1, "floor": 0.1}
+    parts = {
+        "dies": part("Units die.", headline="units die"),
+        "narrow": part("It helps narrow nets.", headline="0.1 helps", where="at width 3") | {"rule": rule},
+        "digits": part("It helps on digits.", headline="0.1 helps", where="on digits") | {"rule": rule},
+        "deep": part("It helps deep nets.", role="extension") | {"rule": rule},
+        "wide": part("It helps wide nets.", role="secondary") | {"rule": rule},
+    }
+    effects = {"narrow": 0.3, "digits": 0.0, "deep": 0.0, "wide": 0.075}
+
+    def arms(name: str) -> tuple[ArmScores, ...]:
+        return tuple(ArmScores(arm, (0.1 if name == "deep" else 0.9,) * 10, 0.1) for arm in ("b=0.1", "b=0"))
+
+    cells = [Cell("dies", Exact(4))]
+    cells += [
+        Cell(name, PerSeed(tuple(effect + 0.001 * (seed - 5) for seed in range(11)), (), arms(name)))
+        for name, effect in effects.items()
+    ]
+    return reproduced(cells, "dying_relu", title="ReLU can die", parts=parts)
+
+
 def hostile() -> Reproduction:
     """Markup of every kind, and names that do not break, in each text of the record."""
     parts = {
         "limit": part(HOSTILE, measure=HOSTILE, slides=[HOSTILE, LONG], cells={HOSTILE: [HOSTILE, LONG]}),
-        "twist": part(LONG, "exists", role="contradiction", measure=LONG),
+        "twist": part(LONG, "exists", role="contradiction", quotes=[HOSTILE], measure=LONG),
     }
     cells = [Cell("limit", Exact(4, 1, example=HOSTILE), {HOSTILE: value}) for value in (HOSTILE, LONG)]
     anchors = [{"source": HOSTILE, "says": LONG, "evidence": "read"}]
@@ -188,7 +212,7 @@ def hostile() -> Reproduction:
 
 def everything() -> list[Reproduction]:
     """One of each."""
-    return [proved(), refuted(), mapped(), in_space(), hostile()]
+    return [proved(), refuted(), mapped(), in_space(), mixed(), hostile()]
 
 
 def drawn(kind: str = "svg") -> bytes:

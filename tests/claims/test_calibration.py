@@ -1,11 +1,14 @@
 """How often rules are wrong, by simulation with fixed seeds: at most 5 %, where the truth lies exactly at the bound.
 
 A count of wrong labels fails a test where a rate of 5 % would exceed it less than once in a thousand times (an exact
-binomial bound). The true rates are below: about 2.5 % for symmetric values, up to 4.9 % for exponential ones.
+binomial bound). The true rates are below: at most 2.5 %, whatever the shape. The truth is the interquartile mean of all
+runs there could be. That of all runs' mean is no bound that ten seeds could keep: with one run in ten collapsed no run
+of a third of the studies has.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,19 +20,29 @@ from workbench.claims.evidence import Cell, Estimate, PerSeed, Rate, Rates, Samp
 from workbench.claims.rules import Above, Below, Label, Rule, Within
 from workbench.claims.verdict import Reproduction, corrected, judge, overall
 
-pytestmark = pytest.mark.slow
-
 Generator = np.random.Generator
 Draw = Callable[[Generator, tuple[int, int]], NDArray[np.float64]]
-TOLERATED, FLIPS = 1e-3, 256
-# means 0; the accuracy is that of two arms on 180 examples, which differ by multiples of 1/180
+TOLERATED = 1e-3
+
+
+def collapsing(rng: Generator, size: tuple[int, int], share: float = 0.1) -> NDArray[np.float64]:
+    """Differences of arms of which one collapses now and then: 30 spreads below the others."""
+    return np.where(rng.random(size) < share, -30.0, 0.0) + rng.normal(size=size)
+
+
+# the accuracy is that of two arms on 180 examples, which differ by multiples of 1/180
 DRAWS: dict[str, Draw] = {
     "normal": lambda rng, size: rng.normal(size=size),
-    "exponential": lambda rng, size: rng.exponential(size=size) - 1,
-    "lognormal": lambda rng, size: rng.lognormal(0, 0.5, size) - np.exp(0.125),
+    "exponential": lambda rng, size: rng.exponential(size=size),
+    "lognormal": lambda rng, size: rng.lognormal(0, 0.5, size),
+    "lognormal downward": lambda rng, size: -rng.lognormal(0, 1, size),
     "t3": lambda rng, size: rng.standard_t(3, size),
     "accuracy": lambda rng, size: (rng.binomial(180, 0.95, size) - rng.binomial(180, 0.95, size)) / 180,
+    "one in ten collapsed": collapsing,
+    "one in four collapsed": lambda rng, size: collapsing(rng, size, 0.25),
 }
+SHAPES = list(DRAWS)
+FEW = ("normal", "lognormal downward", "one in ten collapsed")  # in every run of the tests, with 500 studies
 WRONG = {Label.supported, Label.refuted}
 
 
@@ -43,50 +56,73 @@ def least(simulations: int, rate: float) -> int:
     return int(stats.binom.ppf(TOLERATED, simulations, rate))
 
 
-def near(values: NDArray[np.float64], bound: float, rng: Generator) -> NDArray[np.bool_]:
-    """Which rows may have a label: the others have a sign-flip p value of 7 % or more on 256 patterns, on both sides.
-
-    A p value of 2.5 % shows itself as one of 7 % or more in one of 20 000 cases.
-    """
-    deviations = values - bound
-    signs = rng.integers(0, 2, (FLIPS, values.shape[1])) * 2 - 1
-    sums, reached = deviations @ signs.T, deviations.sum(1)[:, None]
-    share = np.minimum((sums >= reached).mean(1), (sums <= reached).mean(1))
-    return np.asarray(share < 0.07)
+@cache
+def truth(name: str) -> float:
+    """The interquartile mean of all runs: of a million."""
+    several = np.sort(DRAWS[name](np.random.default_rng(0), (1_000_000, 1))[:, 0])
+    return float(several[250_000:750_000].mean())
 
 
-def labels(rule: Rule, values: NDArray[np.float64], bound: float) -> Counter[Label]:
+def drawn(name: str, n: int, studies: int) -> NDArray[np.float64]:
+    """Studies of so many seeds whose truth is 0."""
+    return DRAWS[name](np.random.default_rng(n), (studies, n)) - truth(name)
+
+
+def labels(rule: Rule, values: NDArray[np.float64]) -> Counter[Label]:
     """How often the rule gives each label, a row being the seeds of a study."""
-    rows = values[near(values, bound, np.random.default_rng(1))]
-    return Counter(rule.judge(PerSeed(tuple(row.tolist()))).label for row in rows)
+    return Counter(rule.judge(PerSeed(tuple(row.tolist()))).label for row in values)
 
 
-@pytest.mark.parametrize("n", [6, 10, 20])
-@pytest.mark.parametrize("name", DRAWS)
+def check_shape(name: str, n: int, studies: int) -> None:
+    """No error above 5 % at the bound of both labels, and intervals that hold the truth nearly as often as they say."""
+    values = drawn(name, n, studies)
+    found = labels(Above(than=0), values)
+    assert max(found[label] for label in WRONG) <= most(studies), found
+    intervals = [PerSeed(tuple(row.tolist())).interval(0.95) for row in values]
+    held = sum(interval.low <= 0 <= interval.high for interval in intervals)
+    assert held >= least(studies, 0.93), held
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_above_errs_in_at_most_5_percent_of_ten_seeds(name: str) -> None:
+    """500 studies of each shape, among them one run in ten collapsed."""
+    check_shape(name, 10, 500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [6, 10, 20, 30])
+@pytest.mark.parametrize("name", SHAPES)
 def test_above_errs_in_at_most_5_percent(name: str, n: int) -> None:
-    """The effect is exactly at the bound for both labels: one draw counts both errors."""
-    simulations = 500 if n == 20 else 2000
-    values = DRAWS[name](np.random.default_rng(n), (simulations, n))
-    found = labels(Above(than=0), values, 0)
-    assert max(found[label] for label in WRONG) <= most(simulations), found
+    """Every shape from six seeds on; the lattice of accuracies makes their intervals no shorter."""
+    check_shape(name, n, 2000 if n >= 10 else 500)
 
 
-@pytest.mark.parametrize("name", DRAWS)
-@pytest.mark.parametrize("rule", [Below(than=3, absent=3), Within(margin=8), Within(margin=8, around=16)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(
+    "rule", [Below(than=0, absent=0), Within(around=-200, margin=200), Within(around=200, margin=200)]
+)
 def test_below_and_within_err_in_at_most_5_percent(rule: Below | Within, name: str) -> None:
     """Ten seeds, the effect at the bound of `below`, and at either end of the interval of `within`."""
-    bound = 3.0 if isinstance(rule, Below) else 8.0
-    values = bound + DRAWS[name](np.random.default_rng(5), (2000, 10))
-    found = labels(rule, values, bound)
+    found = labels(rule, drawn(name, 10, 2000))
     assert max(found[label] for label in WRONG) <= most(2000), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [6, 10])
 def test_within_errs_no_more_where_both_ends_are_near(n: int) -> None:
     """A margin as small as the spread: neither end alone decides."""
-    values = 0.5 + DRAWS["normal"](np.random.default_rng(n), (2000, n))
-    found = labels(Within(margin=0.5), values, 0.5)
+    found = labels(Within(margin=0.5, around=-0.5), drawn("normal", n, 2000))
     assert max(found[label] for label in WRONG) <= most(2000), found
+
+
+@pytest.mark.parametrize("bound", [Above(than=0, absent=-8), Above(than=8, absent=0)], ids=["upper", "lower"])
+def test_between_errs_in_at_most_5_percent(bound: Above) -> None:
+    """The effect at either bound: it is said to lie between them no more often than beyond."""
+    found = labels(bound, drawn("one in ten collapsed", 10, 500))
+    assert found[Label.between] <= most(500), found
+    middle = drawn("one in ten collapsed", 20, 500) + (-4 if bound.than == 0 else 4)
+    assert labels(bound, middle)[Label.between] > 300, "three collapsed of twenty leave it open"
 
 
 @pytest.mark.parametrize(("n", "decided"), [(5, False), (6, True)])
@@ -97,30 +133,33 @@ def test_fewer_than_six_seeds_decide_nothing(n: int, decided: bool) -> None:
     assert {Above(than=1).judge(values).label, Above(than=100).judge(values).label} == expected
 
 
-# effect, spread of the differences, seeds, label, and the share of 600 to 2000 simulated studies that had it
+# effect, spread of the differences, seeds, label, and the share of 3000 simulated studies that had it
 POWER = [
-    (2.0, 0.5, 10, Label.supported, 0.98),
-    (2.0, 1.0, 10, Label.supported, 0.72),
-    (2.0, 1.5, 10, Label.supported, 0.39),
-    (2.0, 1.0, 20, Label.supported, 0.98),
-    (2.0, 1.5, 20, Label.supported, 0.79),
-    (2.0, 2.0, 20, Label.supported, 0.53),
-    (0.0, 0.5, 10, Label.refuted, 0.72),
-    (0.0, 0.5, 20, Label.refuted, 0.98),
-    (0.0, 1.0, 20, Label.refuted, 0.52),
+    (2.0, 0.5, 10, Label.supported, 0.99),
+    (2.0, 1.0, 10, Label.supported, 0.62),
+    (2.0, 1.5, 10, Label.supported, 0.31),
+    (2.0, 1.0, 20, Label.supported, 0.95),
+    (2.0, 1.5, 20, Label.supported, 0.67),
+    (2.0, 2.0, 20, Label.supported, 0.42),
+    (0.0, 0.5, 10, Label.refuted, 0.62),
+    (0.0, 0.5, 20, Label.refuted, 0.95),
+    (0.0, 1.0, 20, Label.refuted, 0.42),
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(("effect", "spread", "n", "label", "power"), POWER)
 def test_power_is_at_least_what_is_written(effect: float, spread: float, n: int, label: Label, power: float) -> None:
     """Above 1, else absent below 0.5, for normal differences: an effect twice the smallest that counts, and none."""
-    simulations = 40 if n == 20 else 300
+    simulations = 300
     values = effect + spread * np.random.default_rng(n).normal(size=(simulations, n))
     found = Counter(Above(than=1).judge(PerSeed(tuple(row.tolist()))).label for row in values)
     assert found[label] >= least(simulations, power), found
-    assert sum(found[one] for one in WRONG - {label}) == 0
+    assert sum(found[one] for one in WRONG - {label}) <= most(simulations, 0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [5, 20, 100, 400])
 @pytest.mark.parametrize("truth", [0.05, 0.5, 0.95])
 def test_rate_errs_in_at_most_5_percent(n: int, truth: float) -> None:
@@ -146,6 +185,7 @@ def rates_errors(rule: Rule, n: int, first: float, other: float) -> dict[Label, 
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "other"), [(0.5, 0.5), (0.9, 0.9), (0.6, 0.5)])
 def test_rates_err_in_at_most_5_percent(first: float, other: float) -> None:
     """Two groups of ten, whose difference is the bound; the margin of `within` on both sides."""
@@ -162,6 +202,7 @@ def slope(rng: Generator, skewed: bool) -> Estimate:
     return Estimate(line.slope, line.stderr, 6, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skewed", [False, True])
 def test_slopes_err_in_at_most_5_percent(skewed: bool) -> None:
     """At the bound of all three rules."""
@@ -179,6 +220,7 @@ def estimates(rng: Generator, cells: int) -> Iterator[Estimate]:
         yield Estimate(float(values.mean()), float(stats.sem(values)), 9, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decided_by", "alone"), [("any", Label.supported), ("all", Label.refuted)])
 def test_one_cell_of_eight_errs_in_at_most_5_percent(decided_by: str, alone: Label) -> None:
     """Each effect is at the bound: supported by any cell, or refuted by one of all, 5 % together and not each."""
@@ -195,6 +237,7 @@ def test_one_cell_of_eight_errs_in_at_most_5_percent(decided_by: str, alone: Lab
     assert undivided > most(600), "this many there would be"
 
 
+@pytest.mark.slow
 def test_seven_claims_err_in_at_most_5_percent_together() -> None:
     """Seven claims without any effect: what is left after Holm's correction is wrong in 5 % of the families."""
     template = reproduced([Cell("p", Estimate(0.0, 1.0, 9, 10))], parts={"p": part("Says.", "above", than=0)})

@@ -116,6 +116,7 @@ DECIDING: list[tuple[str, Any]] = [
     ("parts.faster.rule.than", 0.6),
     ("parts.faster.rule.absent", 0.2),
     ("parts.faster.rule.confidence", 0.9),
+    ("parts.faster.rule.floor", 0.1),
     ("parts.faster.rule", {"kind": "below", "than": 0.5, "absent": 0.6}),
     ("parts.faster.cells.depth", [2, 8]),
     ("parts.faster.cells", {"depth": [2, 4]}),
@@ -135,6 +136,9 @@ SHOWN: list[tuple[str, Any]] = [
     ("notes", []),
     ("anchors", []),
     ("pilots", [{"ran": "A width", "seeds": "from 2000000 on", "changed": "the epochs"}]),
+    ("parts.faster.headline", "faster"),
+    ("parts.faster.where", "with two layers"),
+    ("parts.faster.quotes", ["ReLU accelerates learning."]),
 ]
 
 
@@ -176,7 +180,7 @@ def test_every_field_is_deciding_or_shown() -> None:
     fields = set(parse_claim(FILE, FULL).model_dump())
     assert fields == {"tuned_by"} | {path.partition(".")[0] for path, _ in DECIDING + SHOWN}
     of_part = set(parse_claim(FILE, FULL).parts["faster"].model_dump()) - {"role", "slides", "n"}
-    assert of_part == {path.split(".")[2] for path, _ in DECIDING if path.startswith("parts.faster.")}
+    assert of_part == {path.split(".")[2] for path, _ in DECIDING + SHOWN if path.startswith("parts.faster.")}
 
 
 def test_role_and_slides_of_a_part_are_part_of_the_rule() -> None:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from workbench.claims.evidence import Estimate, Exact, PerSeed, Rate, Rates, Sample
-from workbench.core.stats import bca_interval, newcombe, sign_flip, skewed_t, wilson
+from workbench.core.stats import middle_interval, middle_t, newcombe, signed_rank, wilson
 
 SKEWED = (0.1, 0.2, 0.4, 0.9, 2.0, 5.3, 0.3)
 SAMPLES: list[Sample] = [PerSeed(SKEWED), Rate(7, 20), Rates(7, 20, 3, 15), Estimate(0.35, 0.1, 8, 10)]
 
 
 @pytest.mark.parametrize(("values", "than", "p"), [((2.0, 2.0), 1.0, 0.25), ((2.0, 2.0), 2.0, 1.0), ((2.0,), 1.0, 0.5)])
-def test_equal_seeds_are_worth_what_the_sign_flips_say(values: tuple[float, ...], than: float, p: float) -> None:
+def test_equal_seeds_are_worth_what_their_signs_say(values: tuple[float, ...], than: float, p: float) -> None:
     """Without spread the t test has no doubt left: one half for each seed."""
     assert PerSeed(values).p_above(than) == p
 
@@ -25,17 +25,25 @@ def test_equal_seeds_are_worth_what_the_sign_flips_say(values: tuple[float, ...]
 def test_seeds_pass_both_tests(than: float) -> None:
     """The p value is the larger one; which one that is depends on the side."""
     evidence = PerSeed(SKEWED)
-    assert evidence.p_above(than) == max(sign_flip(SKEWED, than), skewed_t(SKEWED, than))
+    assert evidence.p_above(than) == max(signed_rank(SKEWED, than), middle_t(SKEWED, than))
     mirrored = [-value for value in SKEWED]
-    assert evidence.p_below(than) == max(sign_flip(mirrored, -than), skewed_t(mirrored, -than))
-    assert evidence.interval(0.9) == bca_interval(SKEWED, 0.9)
+    assert evidence.p_below(than) == max(signed_rank(mirrored, -than), middle_t(mirrored, -than))
+    assert evidence.interval(0.9) == middle_interval(SKEWED, 0.9)
 
 
 def test_either_test_of_seeds_can_decide() -> None:
-    """Sign flips are coarse for few seeds, Hall's test is the stricter one where the long tail is missing."""
-    assert sign_flip(range(1, 6), 0) > skewed_t(range(1, 6), 0)
-    mirrored = [-value for value in SKEWED]
-    assert sign_flip(mirrored, -4.0) < skewed_t(mirrored, -4.0)
+    """Signs are coarse for few seeds; t is the stricter one where the middle spreads."""
+    assert signed_rank(range(11, 16), 0) > middle_t(range(11, 16), 0)
+    spread = (0.1, 0.2, 0.3, 5.0, 9.0, 12.0, 14.0)
+    assert signed_rank(spread, 0) < middle_t(spread, 0)
+
+
+def test_one_collapsed_seed_of_ten_takes_nothing_away() -> None:
+    """The middle of ten is the same whether one of them lies far below or not; two collapsed widen the interval."""
+    nine = tuple(1 + 0.01 * seed for seed in range(9))
+    near, far = PerSeed((0.99, *nine)).interval(0.95), PerSeed((-80.0, *nine)).interval(0.95)
+    assert near == far
+    assert PerSeed((-80.0, -80.0, -80.0, *nine[:7])).interval(0.95).half_width > 10 * near.half_width
 
 
 @pytest.mark.parametrize("values", [(), (1.0, nan), (inf,), (0.0, -inf)])
@@ -132,6 +140,12 @@ def test_deviations_within_a_tolerance() -> None:
     assert found == Exact(4, 2, 2.5, "one", "why")
     assert Exact.within(iter([0.1, nan]), 1).counterexamples == 1
     assert Exact.within(np.array([0.1, 0.2]), 1) == Exact(2, 0, 0.2)
+
+
+@given(st.lists(st.booleans(), min_size=1))
+def test_rates_of_tries(tries: list[bool]) -> None:
+    """Two groups, counted one by one."""
+    assert Rates.of(tries, [True], ("relu",)) == Rates(sum(tries), len(tries), 1, 1, ("relu",))
 
 
 @given(st.lists(st.booleans(), min_size=1))

@@ -5,11 +5,12 @@ from statistics import stdev
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from workbench.claims.evidence import Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
+from workbench.claims.evidence import ArmScores, Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
 from workbench.claims.rules import Above, Always, AnyRule, Below, Exists, Judgment, Label, OfASample, Rule, Within
 from workbench.core.stats import minimum_detectable
 
 S, R, OPEN = Label.supported, Label.refuted, Label.inconclusive
+BETWEEN, NEVER = Label.between, Label.never_trains
 T_8 = 2.306004  # two-sided 95 % point of Student's t with 8 degrees of freedom
 SAMPLE_RULES: list[Rule] = [Above(than=1), Below(than=1, absent=2), Within(margin=1)]
 
@@ -54,15 +55,20 @@ def test_exists(found: bool, exhaustive: bool, label: Label) -> None:
         (Above(than=1), 2.0, 1.01, OPEN),
         (Above(than=1), 0.2, 0.29, R),
         (Above(than=1), 0.2, 0.31, OPEN),
-        (Above(than=1), 0.75, 0.01, OPEN),
+        (Above(than=1), 0.75, 0.24, BETWEEN),
+        (Above(than=1), 0.75, 0.26, OPEN),
+        (Above(than=1), 0.6, 0.11, OPEN),
+        (Above(than=1), 0.9, 0.11, OPEN),
         (Above(than=1, absent=0.9), 0.75, 0.1, R),
-        (Above(than=1, absent=0.0), 0.2, 0.1, OPEN),
+        (Above(than=1, absent=0.0), 0.2, 0.1, BETWEEN),
         (Above(than=-1), -0.4, 0.2, S),
         (Below(than=1, absent=2), 0.0, 0.99, S),
         (Below(than=1, absent=2), 0.0, 1.01, OPEN),
         (Below(than=1, absent=2), 3.0, 0.99, R),
         (Below(than=1, absent=2), 3.0, 1.01, OPEN),
-        (Below(than=1, absent=2), 1.5, 0.01, OPEN),
+        (Below(than=1, absent=2), 1.5, 0.49, BETWEEN),
+        (Below(than=1, absent=2), 1.5, 0.51, OPEN),
+        (Below(than=1, absent=2), 1.2, 0.21, OPEN),
         (Within(margin=1), 0.5, 0.49, S),
         (Within(margin=1), -0.5, 0.49, S),
         (Within(margin=1), 0.5, 0.51, OPEN),
@@ -168,6 +174,56 @@ def test_equal_seeds_are_judged_by_the_sign_test() -> None:
     assert Above(than=1).judge(PerSeed((2.0,) * 6)).found == "2 [2, 2]"
 
 
+def test_small_but_real_asks_for_no_more_seeds() -> None:
+    """Neither where it is sure, nor where what was found so far lies there: no power is named."""
+    sure = Above(than=1).judge(PerSeed(tuple(0.7 + 0.01 * seed for seed in range(10))))
+    assert (sure.label, sure.reason) == (BETWEEN, "small but real: no number of seeds decides")
+    so_far = Above(than=1).judge(PerSeed(tuple(0.75 + 0.1 * seed for seed in range(-5, 6))))
+    assert (so_far.label, "power" in so_far.reason, "between the bounds" in so_far.reason) == (OPEN, False, True)
+    assert "power" in Above(than=1).judge(PerSeed(tuple(1.1 + 0.2 * seed for seed in range(-5, 6)))).reason
+    assert Above(than=1).judge(PerSeed((0.75, 0.76, 0.77))).label is OPEN, "three seeds have no p value that low"
+
+
+def arms(*accuracies: float) -> tuple[ArmScores, ...]:
+    """Arms whose seeds all have this accuracy, of ten classes."""
+    return tuple(ArmScores(f"arm {number}", (one,) * 10, 0.1) for number, one in enumerate(accuracies))
+
+
+TEN = tuple(3 + 0.1 * seed for seed in range(10))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "label"), [((0.9, 0.1), S), ((0.1, 0.2), S), ((0.19, 0.15), NEVER), ((0.1, 0.05), NEVER)]
+)
+def test_a_gain_says_nothing_where_no_arm_trains(accuracies: tuple[float, ...], label: Label) -> None:
+    """The better arm must be a tenth above chance, whichever it is, also at an edge; without a floor all goes."""
+    rule = Above(than=1, floor=0.1)
+    for at_edge in ((), ("arm 0",)):
+        judgment = rule.judge(PerSeed(TEN, at_edge, arms(*accuracies)))
+        assert judgment.label is (OPEN if at_edge and label is S else label)
+        assert [arm.accuracy for arm in judgment.arms] == list(accuracies)
+    assert Above(than=1).judge(PerSeed(TEN, (), arms(*accuracies))).label is S
+    for free in (Below(than=9, absent=10, floor=0.1), Within(margin=9, floor=0.1)):
+        assert free.judge(PerSeed(TEN, (), arms(*accuracies))).label is label
+    assert rule.judge(PerSeed(TEN, (), arms(0.1, 0.1))).p is None
+    assert "no arm is 10% above chance, 10.0%: arm 0 10.0%" in rule.judge(PerSeed(TEN, (), arms(0.1, 0.1))).reason
+
+
+def test_arms_say_how_many_runs_failed() -> None:
+    """Those below the floor, or at chance where there is none; the accuracy is that of the middle."""
+    scores = ArmScores("relu", (0.1, 0.15, *[0.9] * 8), 0.1)
+    (without,) = Above(than=1).judge(PerSeed(TEN, (), (scores,))).arms
+    (with_floor,) = Above(than=1, floor=0.1).judge(PerSeed(TEN, (), (scores,))).arms
+    assert (without.failed, with_floor.failed, with_floor.n, with_floor.accuracy) == (1, 2, 10, pytest.approx(0.9))
+
+
+def test_a_floor_needs_accuracies() -> None:
+    """Whoever measures must give them; says so."""
+    with pytest.raises(TypeError, match="rule above: a floor needs evidence with the accuracies of its arms"):
+        Above(than=1, floor=0.1).judge(PerSeed(TEN))
+    assert "never trains if no arm is 10% above chance" in Above(than=1, floor=0.1).says
+
+
 @pytest.mark.parametrize("bound", [0.0, 10.0])
 def test_a_learning_rate_at_the_edge_decides_nothing(bound: float) -> None:
     """What would be supported, and what would be refuted."""
@@ -183,7 +239,7 @@ def test_open_verdict_says_what_could_be_found() -> None:
     """From the spread of the seeds, by the power of a t test at the level of the rule."""
     values = (-1.0, 0.5, 1.0, 2.0, 0.0, 1.5)
     judgment = Above(than=0.5).judge(PerSeed(values))
-    expected = minimum_detectable(1.0801, 6)
+    expected = minimum_detectable(stdev((0.0, 0.0, 0.5, 1.0, 1.5, 1.5)) * (5 / 3) ** 0.5, 4)
     assert judgment.label is OPEN
     assert judgment.reason == (
         f"at this spread and number of seeds a t test finds {expected:.2g} beyond a bound with 80 % power"
@@ -211,13 +267,12 @@ def test_too_few_values_are_those_that_no_evidence_can_help(rule: Rule, confiden
             assert one.judge(PerSeed((FAR[kind][0],) * n)).reason == few
 
 
-def test_of_more_than_twenty_values_sign_patterns_are_sampled() -> None:
-    """No p value is below 1/10000 then: at a level below that, twenty values decide and thousands do not."""
+def test_high_confidence_takes_more_seeds() -> None:
+    """Each seed halves the least p value, and it takes as many as that makes."""
     strict = Above(than=1, confidence=0.99999)
-    assert strict.too_few(18) == ""
-    assert strict.too_few(1000).endswith("it takes at least 18")
-    assert strict.judge(PerSeed((1e3,) * 25)).label is OPEN
-    assert "no number of values does, so lower the confidence" in Above(than=1, confidence=1 - 1e-7).too_few(20)
+    assert (strict.too_few(18), strict.too_few(17).endswith("it takes at least 18")) == ("", True)
+    assert strict.judge(PerSeed((1e3,) * 25)).label is S
+    assert strict.model_copy(update={"confidence": 1 - 2**-50}).too_few(20).endswith("it takes at least 51")
 
 
 def test_too_few_for_one_of_several_cells_is_said() -> None:
@@ -247,10 +302,10 @@ def test_only_what_decides_alone_has_its_level_divided(label: Label, alone: Labe
 def test_what_could_be_found_is_said_at_the_divided_level() -> None:
     """Supported by itself, open as one of eight cells of which one supports: the power is that at an eighth."""
     values = (0.2, 0.6, 0.9, 1.3, 0.4, 1.0, 0.1, 1.4, 0.7, 0.3, 0.8, -0.4)
-    rule = Above(than=0.2)
+    rule = Above(than=0.15)
     assert rule.judge(PerSeed(values)).label is S
     judgment = rule.judge(PerSeed(values), 8, S)
-    least = minimum_detectable(stdev(values), len(values), 1 - 0.05 / 8)
+    least = minimum_detectable(*PerSeed(values).spread(), 1 - 0.05 / 8)
     assert judgment.label is OPEN
     assert judgment.reason.startswith(f"at this spread and number of seeds a t test finds {least:.2g} beyond")
 

@@ -44,8 +44,8 @@ def test_what_is_against_a_slide() -> None:
         "holds": _part("primary"),
         "fails": _part("secondary"),
         "beyond": _part("extension"),
-        "against": _part("contradiction", slides=[SLIDE, "Neuron Function"]),
-        "for": _part("contradiction", slides=[SLIDE]),
+        "against": _part("contradiction", slides=[SLIDE, "Neuron Function"], quotes=["a"]),
+        "for": _part("contradiction", slides=[SLIDE], quotes=["a"]),
     }
     found = {"holds": 0, "fails": 1, "beyond": 1, "against": 0, "for": 1}
     cells = [Cell(name, Exact(5, counterexamples=count)) for name, count in found.items()]

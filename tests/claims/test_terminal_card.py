@@ -42,6 +42,7 @@ def texts(one: Reproduction) -> list[str]:
         *(f"{anchor.source}: {anchor.says} ({wording.EVIDENCE[anchor.evidence]})" for anchor in one.anchors),
         *(f"Note: {note}" for note in one.notes),
         *(f"The lecture contradicts itself: {part.says}" for part in one.contradictions),
+        *(f"“{quote}”" for part in one.contradictions for quote in part.quotes),
         f"rule version {one.version}, {one.rule_hash}",
         wording.settings(one),
         one.date,
@@ -78,6 +79,26 @@ def test_card_begins_with_title_and_verdict(label: Label) -> None:
     assert lines[1:3] == ["XOR and one neuron", f"{wording.SYMBOLS[label]} {label.upper()}"]
 
 
+def test_headline_of_a_mixed_claim_says_what_became_of_each_sentence() -> None:
+    """One sentence is one line, its parts are told apart by where; elsewhere a label stands with its cell."""
+    mixed = made_up.mixed()
+    assert mixed.label is Label.mixed
+    line = "units die: supported; 0.1 helps: supported at width 3, refuted on digits"
+    assert wording.sentence(mixed) == wording.headline(mixed) == line
+    assert joined(line) in joined(printed(card(mixed)))
+    table = joined(printed(claims_table([("dying_relu", made_up.claim(), mixed)]), 140))
+    assert joined("units die: supported") in table
+    assert wording.headline(made_up.proved()) == "limit: supported"
+    assert wording.headline(made_up.refuted()) == "linear: refuted at activation=softplus"
+
+
+def test_accuracies_of_both_arms_are_shown() -> None:
+    """Beside the difference, with the runs that failed."""
+    text = joined(printed(card(made_up.mixed())))
+    assert joined("b=0.1 90.0%, b=0 90.0%") in text
+    assert joined("b=0.1 10.0% (10 of 10 fail), b=0 10.0% (10 of 10 fail)") in text
+
+
 @pytest.mark.parametrize("holm", [None, *Label])
 def test_holm_is_mentioned_where_it_changes_the_verdict(holm: Label | None) -> None:
     """What stays the same needs no wording."""
@@ -101,8 +122,8 @@ def test_map_shows_every_cell_in_its_place() -> None:
     lines = [line.strip("│ ").split() for line in printed(card(made_up.mapped())).splitlines()]
     start = lines.index(["depth", "\\", "width", "16", "64", "256"])
     assert lines[start + 2 : start + 7] == [
-        ["2", "?", "?", "✓*"],
-        ["4", "?", "✓", "✓"],
+        ["2", "?", "≈", "✓"],
+        ["4", "?", "?", "✓*"],
         ["8", "?", "✓", "✓"],
         ["16", "?", "✓", "✓"],
         ["32", "(?)", "(?)", "(✓)"],
@@ -200,7 +221,15 @@ def test_list_has_a_row_for_every_claim() -> None:
     last = made_up.mapped()
     text = printed(claims_table([(last.name, made_up.claim(slides=["A", "B"]), last), ("new", made_up.claim(), None)]))
     reproduced, new = text[text.index("relu_faster") :].split("new", 1)
-    for expected in ("A perceptron cannot", "Slide: A (+1)", "✓ supported;", "0.8", "[0.6", "2026-11-24", "1,320 runs"):
+    for expected in (
+        "A perceptron cannot",
+        "Slide: A (+1)",
+        "✓ supported;",
+        "2.8",
+        "[2.468",
+        "2026-11-24",
+        "1,320 runs",
+    ):
         assert expected in reproduced
     assert new.splitlines()[0].split() == ["-", "-", "-"]
     assert "Slide: Perceptron vs. Logistic Neuron" in new

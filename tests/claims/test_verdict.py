@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from tests.claims import made_up
 from tests.claims.made_up import claim, part, reproduced
-from workbench.claims.evidence import Cell, Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
+from workbench.claims.evidence import ArmScores, Cell, Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict, Reproduction, corrected, judge, overall
 from workbench.core.errors import ConfigError
 
-S, R, OPEN = Label.supported, Label.refuted, Label.inconclusive
+S, R, OPEN, MIXED = Label.supported, Label.refuted, Label.inconclusive, Label.mixed
 GRID = {"depth": [1, 2]}
 VALUES = {S: 9.0, R: -9.0, OPEN: 0.0}
 
@@ -85,6 +85,48 @@ def test_which_cell_stands_for_the_part(cells: list[Evidence], decided_by: str, 
     assert verdict.deciding in verdict.cells
 
 
+B, N = Estimate(0.75, 0.01, 20, 22), PerSeed((9.0,) * 9, (), (ArmScores("relu", (0.1,) * 9, 0.1),))
+
+
+@pytest.mark.parametrize(
+    ("cells", "every", "some"),
+    [
+        ([B, B], Label.between, Label.between),
+        ([3, B], Label.between, S),
+        ([0, B], R, Label.between),
+        ([1, B], OPEN, OPEN),
+        ([B, 3, N], Label.never_trains, S),
+        ([N, 0], R, Label.never_trains),
+    ],
+)
+def test_cells_that_decide_nothing(cells: list[Any], every: Label, some: Label) -> None:
+    """Small but real, or untrained: neither supports nor refutes, and an open cell comes before both."""
+    rule = {"kind": "above", "than": 1, "floor": 0.1}
+    trained = (ArmScores("relu", (0.9,) * 9, 0.1),)
+    spread = {0: 0.01, 1: 4.0, 3: 0.01}
+    found: list[PerSeed] = []
+    for one in cells:
+        mean = one if isinstance(one, int) else 0.75
+        values = tuple(mean + spread.get(one if isinstance(one, int) else 0, 0.01) * (seed - 5) for seed in range(11))
+        found.append(N if one is N else PerSeed(values, (), trained))
+    for decided_by, label in (("all", every), ("any", some)):
+        node = {
+            "says": "S.",
+            "measure": "m",
+            "rule": rule,
+            "cells": {"c": [*range(len(found))]},
+            "decided_by": decided_by,
+        }
+        (verdict,) = judge(claim(parts={"p": node}), [Cell("p", one, {"c": place}) for place, one in enumerate(found)])
+        assert verdict.label is label
+
+
+def test_a_contradiction_quotes_the_slide() -> None:
+    """Without its words it is no charge."""
+    with pytest.raises(ValueError, match="a contradiction must have quotes"):
+        claim(parts={"p": part("Says."), "c": part("Says.", "exists", role="contradiction")})
+
+
 def test_one_of_many_cells_has_a_smaller_level() -> None:
     """Eight cells by `any`: the level of what supports is divided by eight; a chosen cell keeps all of it."""
     cells: list[Evidence] = [of(S), *[of(OPEN)] * 7]
@@ -145,7 +187,7 @@ def test_unknown_part_lists_the_parts() -> None:
         judge(claim(), [Cell("lmit", Exact(1))])
 
 
-@pytest.mark.parametrize("role", ["secondary", "extension", "contradiction"])
+@pytest.mark.parametrize("role", ["secondary", "extension"])
 def test_only_primary_parts_decide_the_claim(role: str) -> None:
     """Whatever the others say."""
     for label in Label:
@@ -156,10 +198,19 @@ def test_only_primary_parts_decide_the_claim(role: str) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "label"),
-    [((S,), S), ((S, S), S), ((S, OPEN), OPEN), ((OPEN, R, S), R), ((S, R), R), ((Label.out_of_scope, S), OPEN)],
+    [
+        ((S,), S),
+        ((S, S), S),
+        ((R, R), R),
+        ((OPEN, OPEN), OPEN),
+        ((S, OPEN), MIXED),
+        ((OPEN, R, S), MIXED),
+        ((S, R), MIXED),
+        ((Label.out_of_scope, S), MIXED),
+    ],
 )
-def test_claim_is_the_conjunction_of_its_primary_parts(labels: tuple[Label, ...], label: Label) -> None:
-    """One refuted part refutes, one open part leaves it open."""
+def test_claim_has_the_label_that_its_primary_parts_share(labels: tuple[Label, ...], label: Label) -> None:
+    """Where they differ it is mixed: no label contradicts a part."""
     parts = [judged([of(S)]).model_copy(update={"label": one}) for one in labels]
     assert overall(parts) is label
 
@@ -170,13 +221,14 @@ def test_headline_and_contradictions() -> None:
         "p": part("One.", "above", than=0),
         "q": part("Two.", "above", than=0),
         "r": part("Three.", "above", than=0),
-        "c": part("Four.", "exists", role="contradiction"),
-        "d": part("Five.", "exists", role="contradiction"),
+        "c": part("Four.", "exists", role="contradiction", quotes=["a", "b"]),
+        "d": part("Five.", "exists", role="contradiction", quotes=["c"]),
     }
     witnesses = [Cell("c", Witness(False, "w")), Cell("d", Witness(True, "w"))]
     record = reproduced([Cell("p", of(S)), Cell("q", of(R)), Cell("r", of(R)), *witnesses], parts=parts)
-    assert (record.label, record.headline.name) == (R, "q")
-    assert [one.name for one in record.contradictions] == ["d"]
+    assert (record.label, record.headline.name) == (MIXED, "p")
+    assert record.model_copy(update={"label": R}).headline.name == "q"
+    assert [(one.name, one.quotes) for one in record.contradictions] == [("d", ["c"])]
     assert record.model_copy(update={"label": Label.out_of_scope}).headline.name == "p"
 
 
@@ -263,4 +315,4 @@ def test_correction_goes_over_the_parts_of_all_claims() -> None:
     one = reproduced([Cell("p", of(S)), Cell("q", weak)], parts=parts)
     assert one.label is S
     assert corrected([one])[0].holm is S
-    assert [each.holm for each in corrected([one, with_p(0.3, OPEN, "other")])] == [OPEN, OPEN]
+    assert [each.holm for each in corrected([one, with_p(0.3, OPEN, "other")])] == [MIXED, OPEN]

@@ -8,6 +8,7 @@ claim:
   parts:                              # sentences that a measurement can decide, each with its rule
     limit:
       says: No neuron with a monotone activation computes XOR.
+      headline: one neuron computes XOR not   # the sentence in a few words, as the claim's headline has it
       measure: points of four that the best one decides wrongly
       rule: {kind: always}
       cells: {activation: [sigmoid, tanh]}
@@ -73,11 +74,17 @@ class Part(FrozenModel):
     say) are judged and shown; a ``contradiction``, where it is supported, shows that the lecture contradicts itself.
     `decided_by` is ``all`` cells, ``any`` cell, or the coordinates of one. `n` says how many values, one per seed, its
     rule judges: a number, or a key of the profiles; null where it judges other evidence.
+
+    `headline` is the sentence in a few words, parts of one sentence share it, and `where` then tells them apart ("on
+    digits"). A contradiction gives in `quotes` the words of the slides that it is about.
     """
 
     says: Text
     measure: Text
     rule: AnyRule
+    headline: str = ""
+    where: str = ""
+    quotes: list[Text] = Field(default_factory=list)
     role: Role = "primary"
     cells: dict[str, list[Coordinate]] = Field(default_factory=dict)
     decided_by: Literal["all", "any"] | dict[str, Coordinate] = "all"
@@ -93,6 +100,8 @@ class Part(FrozenModel):
     def _decidable(self) -> "Part":
         if isinstance(self.decided_by, dict) and self.decided_by not in self.grid:
             raise ValueError(f"decided_by must be a cell of the map, got {self.decided_by}")
+        if self.role == "contradiction" and not self.quotes:
+            raise ValueError("a contradiction must have quotes, the slide's own words that it is about")
         return self
 
 
@@ -129,7 +138,8 @@ class Claim(FrozenModel):
         """The rule, as text that is the same exactly when it is; `registration` has all that decides a verdict."""
         fixed = self.model_dump(mode="json", exclude={*NO_RULE, "tuned_by"})
         for name, part in self.parts.items():
-            del fixed["parts"][name]["n"]  # the profiles hold it
+            for shown in ("n", "headline", "where", "quotes"):  # the profiles hold n
+                del fixed["parts"][name][shown]
             fixed["parts"][name]["decides"] = part.rule.says  # what the rule's kind means is a part of the rule
         return json.dumps(fixed, indent=1, sort_keys=True, ensure_ascii=False)
 

@@ -7,12 +7,22 @@ one-sided p value for any bound.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import isfinite
+from math import isfinite, sqrt
 
 from scipy import optimize, stats
 
-from workbench.core.stats import EXACT, Interval, bca_interval, newcombe, sign_flip, skewed_t, t_interval, wilson
+from workbench.core.stats import (
+    Interval,
+    middle_error,
+    middle_interval,
+    middle_t,
+    newcombe,
+    signed_rank,
+    t_interval,
+    wilson,
+)
 
+MOST_SEEDS = 64  # 2⁻⁶³ is below any level
 Coordinate = str | int | float
 
 
@@ -52,44 +62,59 @@ class Witness:
 
 
 @dataclass(frozen=True)
+class ArmScores:
+    """Accuracies of one arm, seed by seed, and what guessing would have: a net is told from chance by them."""
+
+    arm: str
+    values: tuple[float, ...]
+    chance: float
+
+
+@dataclass(frozen=True)
 class PerSeed:
     """One number per seed: a paired difference of two arms, a log ratio, a slope.
 
-    `at_edge` names the arms whose learning rate was best at an end of its grid. Raises ValueError for numbers that are
-    not finite: what a run that diverged is worth must be said by whoever measures.
+    `at_edge` names the arms whose learning rate was best at an end of its grid, `arms` are the accuracies of those that
+    are compared. What is judged is the interquartile mean, from which one collapsed run in ten takes nothing away;
+    shares of successes are `Rates`. Raises ValueError for numbers that are not finite: what a run that diverged is
+    worth must be said by whoever measures.
     """
 
     values: tuple[float, ...]
     at_edge: tuple[str, ...] = ()
+    arms: tuple[ArmScores, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.values or not all(map(isfinite, self.values)):
             raise ValueError(f"PerSeed: values must be finite numbers, at least one, got {self.values}")
 
     def interval(self, confidence: float) -> Interval:
-        """BCa bootstrap of the mean."""
-        return bca_interval(self.values, confidence)
+        """Student's t interval of the interquartile mean."""
+        return middle_interval(self.values, confidence)
+
+    def spread(self) -> tuple[float, int]:
+        """Standard deviation and number of values with which a t test finds a shift as it does with these."""
+        error, kept = middle_error(self.values)
+        return error * sqrt(kept), kept
 
     def p_above(self, bound: float) -> float:
-        """Mean > bound: the larger p value of the sign-flip test, for symmetric values, and of `skewed_t`."""
-        return max(sign_flip(self.values, bound), skewed_t(self.values, bound))
+        """Interquartile mean > bound: the larger p value of Wilcoxon's signed ranks and of Student's t."""
+        return max(signed_rank(self.values, bound), middle_t(self.values, bound))
 
     def p_below(self, bound: float) -> float:
-        """Mean < bound: the larger p value of the sign-flip test, for symmetric values, and of `skewed_t`."""
+        """Interquartile mean < bound, by the same tests."""
         return PerSeed(tuple(-value for value in self.values)).p_above(-bound)
 
 
 @lru_cache(maxsize=256)
 def least_p(n: int) -> float:
     """The least p value that n values of a `PerSeed` can have against a bound: all of them beyond it, and equal."""
-    return PerSeed((1.0,) * min(n, EXACT + 1)).p_above(
-        0.0
-    )  # of more values, sign patterns are sampled, as many of each n
+    return PerSeed((1.0,) * n).p_above(0.0)
 
 
 def enough(level: float) -> int | None:
     """The least number of values of a `PerSeed` with which any p value can be as low as a level, if there is one."""
-    return next((n for n in range(2, EXACT + 2) if least_p(n) <= level), None)
+    return next((n for n in range(2, MOST_SEEDS) if least_p(n) <= level), None)
 
 
 @dataclass(frozen=True)
@@ -120,12 +145,22 @@ class Rate:
 
 @dataclass(frozen=True)
 class Rates:
-    """Success rate of one unpaired group minus that of another."""
+    """Success rate of one group minus that of another, as if unpaired; `at_edge` as of `PerSeed`.
+
+    Of the same seeds, whose successes go together if anything, the interval is wider than it had to be.
+    """
 
     successes: int
     n: int
     other_successes: int
     other_n: int
+    at_edge: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, succeeded: Iterable[bool], other: Iterable[bool], at_edge: tuple[str, ...] = ()) -> "Rates":
+        """From the tries of both groups one by one."""
+        first, second = Rate.of(succeeded), Rate.of(other)
+        return cls(first.successes, first.n, second.successes, second.n, at_edge)
 
     def interval(self, confidence: float) -> Interval:
         """Newcombe's, from Wilson's intervals of both."""

@@ -20,7 +20,15 @@ from workbench.claims.rules import Label
 from workbench.claims.verdict import CellVerdict, PartVerdict, Reproduction
 
 WIDTH = 100
-STYLES = {Label.supported: "green", Label.refuted: "red", Label.inconclusive: "yellow", Label.out_of_scope: "dim"}
+STYLES = {
+    Label.supported: "green",
+    Label.refuted: "red",
+    Label.mixed: "magenta",
+    Label.between: "cyan",
+    Label.never_trains: "yellow",
+    Label.inconclusive: "yellow",
+    Label.out_of_scope: "dim",
+}
 SHOWN = 24  # cells of a part that are listed one by one; the report has all of them
 STATEMENT = 72  # characters of a statement in the list
 
@@ -53,8 +61,7 @@ def claims_table(rows: Sequence[tuple[str, Claim, Reproduction | None]]) -> Tabl
 
 
 def _last(one: Reproduction) -> tuple[Text, Text, Text]:
-    judgment = one.headline.deciding.judgment
-    effect = f"{wording.size(judgment)}\n{wording.interval(judgment)}"
+    effect = "\n".join(wording.brief(one))
     spent = "\n".join([one.date[:10], *wording.cost(one).split(", ")])
     return _label(one.label, wording.verdict_words(one)), Text(effect), Text(spent)
 
@@ -68,21 +75,20 @@ def _head(one: Reproduction) -> Group:
     verdict.stylize("bold")
     slides = f"{'Slide' if len(one.slides) == 1 else 'Slides'}: {'; '.join(one.slides)}"
     title = Text(one.title, style="bold")
-    return Group(
-        title, verdict, Text(wording.sentence(one)), Text(), Text(f"The lecture: {one.statement}"), Text(slides)
-    )
+    lecture = Text(f"The lecture: {one.statement}")
+    return Group(title, verdict, Text(wording.sentence(one)), Text(), lecture, Text(slides))
 
 
 def _parts(parts: Iterable[PartVerdict]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=True)
-    table.add_column("part", ratio=5, overflow="fold")
+    table.add_column("part", ratio=4, overflow="fold")
     table.add_column("role", width=13)
-    table.add_column("verdict", width=14)
-    table.add_column("found", ratio=4, overflow="fold")
+    table.add_column("verdict", width=20)
+    table.add_column("found", ratio=5, overflow="fold")
     table.add_column("n", justify="right", no_wrap=True)
     for part in parts:
         cell = part.deciding
-        found = "\n".join(filter(None, (cell.judgment.found, cell.where)))
+        found = "\n".join(filter(None, (cell.judgment.found, cell.where, wording.accuracies(cell.judgment))))
         count = "-" if cell.judgment.n is None else f"{cell.judgment.n:,}"
         table.add_row(Text(part.says), wording.ROLES[part.role], _label(part.label), Text(found), count)
     return table
@@ -120,6 +126,8 @@ def _rows(part: PartVerdict) -> Group:
 def _contradictions(one: Reproduction) -> Iterator[Text]:
     for part in one.contradictions:
         yield Text.assemble(("The lecture contradicts itself: ", "bold"), part.says)
+        for quote in part.quotes:
+            yield Text(f"    “{quote}”", style="italic")
 
 
 def _sources(one: Reproduction) -> Iterator[Text]:

@@ -36,6 +36,14 @@ class PartVerdict(FrozenModel):
     label: Label
     deciding: CellVerdict
     cells: list[CellVerdict]
+    headline: str = ""
+    where: str = ""
+    quotes: list[str] = Field(default_factory=list)
+
+    @property
+    def short(self) -> str:
+        """Its sentence in a few words."""
+        return self.headline or self.name.replace("_", " ")
 
 
 class SweepLink(FrozenModel):
@@ -81,9 +89,13 @@ class Reproduction(FrozenModel):
 
     @property
     def headline(self) -> PartVerdict:
-        """The primary part that decided: the first with the claim's own label."""
-        primary = [part for part in self.parts if part.role == "primary"]
-        return next((part for part in primary if part.label == self.label), primary[0])
+        """The primary part whose numbers stand for the claim: the first with its label; of a mixed one, the first."""
+        return next((part for part in self.primary if part.label == self.label), self.primary[0])
+
+    @property
+    def primary(self) -> list[PartVerdict]:
+        """The parts that decide."""
+        return [part for part in self.parts if part.role == "primary"]
 
     @property
     def contradictions(self) -> list[PartVerdict]:
@@ -132,6 +144,9 @@ def _judge_part(name: str, claim: Claim, part: Part, cells: Iterable[Cell]) -> P
         label=deciding.judgment.label,
         deciding=deciding,
         cells=verdicts,
+        headline=part.headline,
+        where=part.where,
+        quotes=part.quotes,
     )
 
 
@@ -139,12 +154,15 @@ def _decide(cells: Sequence[CellVerdict], alone: Label) -> CellVerdict:
     """The cell that decides: one with the label `alone` does, the opposite label needs all of them.
 
     Of cells with one label, the least certain stands for them where all were needed, the most certain where one was.
+    Where cells differ otherwise, an open one decides, then one that never trains, then one between the bounds.
     """
     enough = [cell for cell in cells if cell.judgment.label is alone]
     if enough:
         return min(enough, key=_p)
-    open_cells = [cell for cell in cells if cell.judgment.label is Label.inconclusive]
-    return max(open_cells or cells, key=_p)
+    for label in (Label.inconclusive, Label.never_trains, Label.between):
+        if some := [cell for cell in cells if cell.judgment.label is label]:
+            return max(some, key=_p)
+    return max(cells, key=_p)
 
 
 def _p(cell: CellVerdict) -> float:
@@ -152,11 +170,9 @@ def _p(cell: CellVerdict) -> float:
 
 
 def overall(parts: Sequence[PartVerdict]) -> Label:
-    """The claim's label: refuted by one primary part, supported by all of them."""
-    labels = [part.label for part in parts if part.role == "primary"]
-    if Label.refuted in labels:
-        return Label.refuted
-    return Label.supported if set(labels) == {Label.supported} else Label.inconclusive
+    """The claim's label: that of its primary parts where they agree, else mixed."""
+    labels = {part.label for part in parts if part.role == "primary"}
+    return labels.pop() if len(labels) == 1 else Label.mixed
 
 
 def corrected(several: Sequence[Reproduction]) -> list[Reproduction]:

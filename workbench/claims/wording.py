@@ -7,10 +7,21 @@ from typing import NamedTuple
 from workbench.claims.rules import Judgment, Label
 from workbench.claims.verdict import CellVerdict, PartVerdict, Reproduction
 
-SYMBOLS = {Label.supported: "✓", Label.refuted: "✗", Label.inconclusive: "?", Label.out_of_scope: "–"}
+SYMBOLS = {
+    Label.supported: "✓",
+    Label.refuted: "✗",
+    Label.mixed: "±",
+    Label.between: "≈",
+    Label.never_trains: "∅",
+    Label.inconclusive: "?",
+    Label.out_of_scope: "–",
+}
 MEANINGS = {
     Label.supported: "what was measured fulfils the rule that was fixed before the first run",
     Label.refuted: "by the same rule what was measured shows the opposite: a counterexample, or no such effect",
+    Label.mixed: "the claim's sentences came out differently; each has its own label",
+    Label.between: "the effect is real, but smaller than what counts; no number of seeds decides",
+    Label.never_trains: "neither net that is compared comes above chance, so that nothing can be said of a gain",
     Label.inconclusive: "what was measured decides neither way; more seeds might",
     Label.out_of_scope: "a statement that no run of this program can decide",
 }
@@ -21,10 +32,10 @@ ROLES = {
     "contradiction": "contradiction",
 }
 ROLE_MEANINGS = {
-    "primary": "the claim is supported if all of these parts are, and refuted if one of them is",
+    "primary": "the claim has the label that all of these parts have, and is mixed where they differ",
     "secondary": "judged and shown, without a say in the claim's verdict",
     "extension": "what the lecture does not say, without a say in the claim's verdict",
-    "contradiction": "where it is supported, the lecture contradicts itself",
+    "contradiction": "where it is supported, the lecture contradicts itself in the words that are quoted",
 }
 EVIDENCE = {"read": "read in the paper", "secondary": "from a secondary source", "computed": "computed here"}
 EVIDENCE_MEANINGS = {
@@ -51,13 +62,65 @@ def verdict_words(one: Reproduction) -> str:
     return f"{one.label}; {one.holm} after Holm's correction" if changed else str(one.label)
 
 
+class Line(NamedTuple):
+    """One sentence of the lecture in a few words, with the labels of its parts and where they hold."""
+
+    short: str
+    found: list[tuple[Label, str]]
+
+    def __str__(self) -> str:
+        return f"{self.short}: {', '.join(' '.join(filter(None, (label, where))) for label, where in self.found)}"
+
+
+def lines(one: Reproduction) -> list[Line]:
+    """What became of each sentence, in the order of the claim's primary parts: parts of one sentence are one line."""
+    several: dict[str, dict[Label, list[str]]] = {}
+    for part in one.primary:
+        several.setdefault(part.short, {}).setdefault(part.label, []).append(_where(part))
+    return [
+        Line(short, [(label, " and ".join(filter(None, places))) for label, places in found.items()])
+        for short, found in several.items()
+    ]
+
+
+def _where(part: PartVerdict) -> str:
+    """Where the part's label holds, if not everywhere that was measured."""
+    if part.where:
+        return part.where
+    labels = {cell.judgment.label for cell in part.cells if cell.decides}
+    return f"at {part.deciding.where}" if labels - {part.label} else ""
+
+
+def headline(one: Reproduction) -> str:
+    """``units die: supported; 0.1 helps: supported at width 3, refuted on digits``."""
+    return "; ".join(map(str, lines(one)))
+
+
 def sentence(one: Reproduction) -> str:
-    """What decided the claim: label, number, cell, measure and reason of the part that stands for it."""
+    """The headline; where parts agree, with number, cell, measure and reason of the one that stands for them."""
+    if one.label is Label.mixed:
+        return headline(one)
     part = one.headline
     judgment = part.deciding.judgment
     where = f" at {part.deciding.where}" if part.deciding.where else ""
     reason = f"; {judgment.reason}" if judgment.reason else ""
-    return f"{one.label.capitalize()}: {judgment.found}{where} ({part.measure}){reason}"
+    return f"{headline(one)}. {judgment.found}{where} ({part.measure}){reason}"
+
+
+def accuracies(judgment: Judgment) -> str:
+    """``relu 97.5%, tanh 12.0% (3 of 10 fail)``: what compared arms reached; empty where that was not measured."""
+    return ", ".join(
+        f"{arm.arm} {arm.accuracy:.1%}" + (f" ({arm.failed} of {arm.n} fail)" if arm.failed else "")
+        for arm in judgment.arms
+    )
+
+
+def brief(one: Reproduction) -> list[str]:
+    """For a table: effect and interval of the part that stands for the claim, or a line for each sentence."""
+    if one.label is Label.mixed:
+        return [str(line) for line in lines(one)]
+    judgment = one.headline.deciding.judgment
+    return list(filter(None, (size(judgment), interval(judgment))))
 
 
 def size(judgment: Judgment) -> str:

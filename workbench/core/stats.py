@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-RESAMPLES = 9999
-EXACT = 20  # up to so many values all 2ⁿ sign patterns are counted, for more a sample of RESAMPLES
+MIDDLE = 0.25  # of the values at either end that the interquartile mean leaves out
+EXACT_RANKS = 500  # of more values signed ranks are taken as normal
 
 
 class Interval(NamedTuple):
@@ -69,48 +69,63 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return t_interval(mean, float(stats.sem(array)), len(array) - 1, len(array), confidence)
 
 
-def bca_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Bias-corrected and accelerated bootstrap interval for the mean (Efron 1987), the same for any order of values.
+def _middle(values: Sequence[float]) -> tuple[float, float, int]:
+    """Mean of the middle half of the values, its standard error, and over how many values it is (Tukey, McLaughlin)."""
+    array = np.sort(_finite(values))
+    n = len(array)
+    cut = int(MIDDLE * n)
+    inner = array[cut : n - cut]
+    kept, spread = len(inner), float(np.ptp(inner))
+    if n == 1 or spread == 0:
+        return float(inner[0]), nan if n == 1 else 0.0, kept
+    winsorized = np.clip((array - inner[0]) / spread, 0, 1)  # on [0, 1] no power of a deviation underflows
+    error = spread * float(winsorized.std(ddof=1)) * sqrt((n - 1) / (kept * (kept - 1)))
+    return float(inner.mean()), error, kept
 
-    Raises ValueError for values that are not finite, none at all, or a confidence outside (0, 1).
+
+def middle_error(values: Sequence[float]) -> tuple[float, int]:
+    """Standard error of the interquartile mean and the number of values in it, whose t has one degree less."""
+    _, error, kept = _middle(values)
+    return error, kept
+
+
+def middle_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Student's t interval for the interquartile mean, by the winsorized variance (Tukey and McLaughlin 1963).
+
+    A quarter of the values, rounded down, is left out at either end. Ends are NaN for one value.
     """
-    _check_fraction("confidence", confidence)
-    array = _finite(values)
-    n, mean, origin, spread = len(array), float(array.mean()), float(array.min()), float(np.ptp(array))
-    if n == 1:
+    mean, error, kept = _middle(values)
+    if len(values) == 1:
         return Interval(mean, nan, nan, 1)
-    if spread == 0:
-        return Interval(origin, origin, origin, n)
-    # on [0, 1] no power of a deviation underflows; rounded, means that differ by their order of summation are ties
-    low, high = stats.bootstrap(
-        (np.sort((array - origin) / spread),),
-        lambda sample, axis: np.round(sample.mean(axis), 12),
-        n_resamples=RESAMPLES,
-        vectorized=True,
-        confidence_level=confidence,
-        method="BCa",
-        random_state=np.random.default_rng(0),
-    ).confidence_interval
-    return Interval(mean, origin + spread * float(low), origin + spread * float(high), n)
+    return t_interval(mean, error, kept - 1, len(values), confidence)
 
 
-def sign_flip(values: Sequence[float], than: float = 0.0) -> float:
-    """Sign-flip test: one-sided p-value of mean > than, for deviations symmetric around 0 (Fisher 1935).
+def middle_t(values: Sequence[float], than: float = 0.0) -> float:
+    """One-sided p value of interquartile mean > than, by the same t; of one value one half."""
+    mean, error, kept = _middle(values)
+    if len(values) == 1:
+        return 0.5
+    if error == 0:
+        return 0.0 if mean > than else 1.0
+    return float(stats.t.sf((mean - than) / error, kept - 1))
 
-    Exact up to EXACT values. Raises ValueError for values that are not finite, or none at all.
+
+def signed_rank(values: Sequence[float], than: float = 0.0) -> float:
+    """One-sided p value of Wilcoxon's signed ranks for values above `than`, exact up to EXACT_RANKS values.
+
+    Values equal to `than` keep their rank and count on neither side (Pratt 1959); ranks of ties are their mean.
     """
-    array, shift = _finite(values), _finite([than])
-    deviations, n = array - shift, len(array)
-    # sums that are equal but for rounding count as equal
-    reached = deviations.sum() - 1e-12 * (np.abs(array) + np.abs(shift)).sum()
-    if n <= EXACT:
-        sums = np.zeros(1)
-        for deviation in deviations:
-            sums = np.concatenate((sums - deviation, sums + deviation))
-        return float(np.mean(sums >= reached))
-    flips = np.random.default_rng(0).integers(0, 2, (RESAMPLES, n), dtype=np.int8)
-    sums = deviations.sum() - 2 * (flips @ deviations)
-    return float((1 + np.count_nonzero(sums >= reached)) / (1 + RESAMPLES))
+    deviations = _finite(values) - than
+    if len(deviations) > EXACT_RANKS:
+        return float(stats.wilcoxon(deviations, zero_method="pratt", alternative="greater").pvalue)
+    ranks = np.rint(2 * stats.rankdata(np.abs(deviations))).astype(int)[deviations != 0]
+    reached = int(ranks[deviations[deviations != 0] > 0].sum())
+    chances = np.zeros(int(ranks.sum()) + 1)  # of each sum of ranks, where every sign is a coin
+    chances[0] = 1.0
+    for rank in ranks:
+        chances /= 2
+        chances[rank:] += chances[:-rank].copy()
+    return min(1.0, float(chances[reached:].sum()))
 
 
 def tost(values: Sequence[float], margin: float, around: float = 0.0) -> float:
@@ -141,22 +156,6 @@ def minimum_detectable(standard_deviation: float, n: int, confidence: float = 0.
         raise ValueError(f"standard_deviation must be at least 0 and n at least 2, got {standard_deviation} and {n}")
     noncentrality = special.nctdtrinc(n - 1, 1 - power, stats.t.ppf((1 + confidence) / 2, n - 1))
     return max(0.0, float(noncentrality)) * standard_deviation / sqrt(n)
-
-
-def skewed_t(values: Sequence[float], than: float = 0.0) -> float:
-    """One-sided p-value of mean > than by the t statistic corrected for skewness (Hall 1992, section 3).
-
-    With a = skewness / 3√n the statistic is t + a t² + a² t³ / 3 + a / 2, which grows with t; a = 0 for two values.
-    """
-    array, n = np.asarray(values, dtype=np.float64), len(values)
-    scaled = (array - array.min()) / (np.ptp(array) or 1.0)  # on [0, 1] no power of a deviation underflows
-    error = float(stats.sem(scaled)) if n > 1 else 0.0
-    above = float(array.mean()) - than
-    if error == 0:
-        return 0.0 if above > 0 else 1.0
-    t = float(np.clip(above / float(np.ptp(array)) / error, -1e50, 1e50))
-    a = float(stats.skew(scaled, bias=False)) / (3 * sqrt(n)) if n > 2 else 0.0
-    return float(stats.t.sf(t * (1 + a * t + (a * t) ** 2 / 3) + a / 2, n - 1))
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:

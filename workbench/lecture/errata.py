@@ -63,13 +63,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Erratum:
-    """What a slide prints, what it must be, and the runs that show the difference."""
+    """What a slide prints, what it must be, and the runs that show the difference.
+
+    A `remark` is about what is right as it is printed, and could be read as more than it says.
+    """
 
     id: str
     slide: str
     printed: str
     correct: str
     cases: tuple[Case, ...]
+    remark: bool = False
 
 
 SOFTMAX = softmax()
@@ -149,12 +153,13 @@ ERRATA = (
     Erratum(
         "E5",
         "From Cartesian to Polar Coordinates",
-        "θ = tan⁻¹|y/x|",
-        "θ = atan2(y, x); the printed map holds in the first quadrant, as the slide notes, and needs x ≠ 0",
+        "θ = tan⁻¹|y/x| (first quadrant)",
+        "right as printed, for the first quadrant, and x ≠ 0; for the whole plane it is θ = atan2(y, x)",
         (
             Case("360 points of the unit circle", folded_angle_error, "largest error of θ, radians"),
             Case("the same points", folded_angle_best_accuracy, "best accuracy of telling y > 0 from (r, θ)"),
         ),
+        remark=True,
     ),
     Erratum(
         "E6",
@@ -212,23 +217,28 @@ ERRATA = (
     Erratum(
         "E10",
         "Universal Approximation Theorem",
-        "σ nonconstant, bounded, increasing and continuous",
-        "sufficient, not necessary: unbounded units and units that are not monotone approximate too",
+        "Let σ be a nonconstant, bounded, and monotonically-increasing continuous function",
+        "right as printed: a theorem names what suffices. It is not necessary: units that are unbounded, as those "
+        "recommended later, or not monotone, approximate too",
         (
             Case("sin 2πx by 16 relu units", lambda: relu_approximation(16), "largest error on [0, 1]"),
             Case("sin 2πx by 64 relu units", lambda: relu_approximation(64), "largest error on [0, 1]"),
             Case("sin 2πx by 64 bumps max(0, 1 − |z|)", lambda: bump_approximation(64), "largest error on [0, 1]"),
         ),
+        remark=True,
     ),
     Erratum(
         "E11",
         "Neuron Function; Perceptron vs. Logistic Neuron; ReLU and Generalizations",
-        "a monotonic f; one neuron cannot represent XOR",
-        "|z| and maxout are not monotone, and one |x₁ − x₂| is XOR; the limit is that of monotone units",
+        "often transformed through a monotonic activation function; "
+        "Logistic neuron, ReLU, Tanh have the same limitation",
+        "right as printed: “often”, and for the units that are named, all of which are monotone. |z| and maxout, "
+        "listed later, are not, and one |x₁ − x₂| is XOR: the limit is not that of a single neuron",
         (
             Case("one unit |x₁ − x₂|", absolute_value_wrong_on_xor, "XOR points decided wrongly"),
             Case("one monotone unit, best of 9³", monotone_wrong_on_xor, "XOR points decided wrongly"),
         ),
+        remark=True,
     ),
     Erratum(
         "E12",
@@ -248,7 +258,8 @@ ERRATA = (
 HEAD = """# Errata of the lecture
 
 What its slides print, what it must be, and what happens when the printed formula is run. Written by
-`python -m workbench.lecture.errata > docs/errata.md`; the tests recompute every number.
+`python -m workbench.lecture.errata > docs/errata.md`; the tests recompute every number. Where it says "remark", the
+slide is right, and what is said is what it does not say.
 
 A relative error of the gradient is the worst parameter's ‖printed − true‖ / max(‖printed‖, ‖true‖), where the true
 gradient is a central difference of J; "none" is an error below 1e-8, as far as differences can tell. A net 3-4-2 has
@@ -269,7 +280,12 @@ def markdown() -> str:
     lines = [HEAD]
     for erratum in ERRATA:
         lines += [f"## {erratum.id}: {erratum.slide}", "", f"- printed: {erratum.printed}"]
-        lines += [f"- correct: {erratum.correct}", "", "| case | measured | result |", "|---|---|---|"]
+        lines += [
+            f"- {'remark' if erratum.remark else 'correct'}: {erratum.correct}",
+            "",
+            "| case | measured | result |",
+            "|---|---|---|",
+        ]
         for case in erratum.cases:
             cells = (case.where.replace("|", "\\|"), case.unit, shown(case, case.outcome()))
             lines.append(f"| {' | '.join(cells)} |")

@@ -1,0 +1,55 @@
+"""What a rule makes of evidence: a label with its numbers."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Label(StrEnum):
+    """What a verdict says; `mixed` only of a claim, whose parts differ."""
+
+    supported = "supported"
+    refuted = "refuted"
+    mixed = "mixed"
+    between = "between the bounds"
+    never_trains = "never trains"
+    inconclusive = "inconclusive"
+    out_of_scope = "out of scope"
+
+
+class FrozenModel(BaseModel):
+    """A value read from yaml or JSON: unknown keys are errors, nothing changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArmAccuracy(FrozenModel):
+    """What one of two compared arms reached: the middle of its seeds' accuracies, and how many ended at chance.
+
+    `failed` of `n` runs stayed below the floor of the rule, or below chance where it names none.
+    """
+
+    arm: str
+    accuracy: float
+    chance: float
+    failed: int
+    n: int
+
+
+class Judgment(FrozenModel):
+    """A label with its numbers; None where there is no such number.
+
+    `p` is that of the test behind the label, and `level` what it had to stay below. `arms` are the accuracies behind a
+    difference of two arms, where they were measured.
+    """
+
+    label: Label
+    found: str
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    p: float | None = None
+    level: float | None = None
+    reason: str = ""
+    arms: list[ArmAccuracy] = Field(default_factory=list)
