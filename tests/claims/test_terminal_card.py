@@ -43,7 +43,7 @@ def texts(one: Reproduction) -> list[str]:
         *(f"Note: {note}" for note in one.notes),
         *(f"The lecture contradicts itself: {part.says}" for part in one.contradictions),
         *(f"“{quote}”" for part in one.contradictions for quote in part.quotes),
-        f"rule version {one.version}, {one.rule_hash}",
+        f"registered version {one.version}, {one.rule_hash}",
         wording.settings(one),
         one.date,
         wording.cost(one),
