@@ -34,7 +34,7 @@ def send_rest(code: int) -> int:
             sent = recover(store)
             for result in sent:
                 if not result.error:
-                    say(f"workbench: {result.said}")
+                    say(f"workbench: {result.summary}")
             if monotonic() > late or not any(result.error for result in sent):
                 break
             sleep(1)

@@ -151,7 +151,7 @@ def open_sink(store: Store, spec: RunSpec) -> "MlflowSink":
     seen.clear()  # of earlier commands in the same process
     sink = MlflowSink(store, spec.config.tracking.experiment)
     for sent in recover(store):
-        logging.getLogger(__name__).warning(sent.said)
+        logging.getLogger(__name__).warning(sent.summary)
     return sink
 
 

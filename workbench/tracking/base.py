@@ -1,7 +1,7 @@
-"""What the trainer knows of tracking: a run's description, how it ended, a sink for its numbers, and plain events.
+"""The trainer's view of tracking: a run's description and outcome, sinks for its numbers, and plain events.
 
-All that reaches a store passes through `Backend.write` as events, in the order in which they came about. They are
-plain data that may be written down and repeated: an event that a store has already changes nothing.
+All that reaches a store passes through `Backend.write` as events, in the order in which they arise. Events are plain
+data that may be written down and repeated: an event that a store has already changes nothing.
 
 Metric names are ``phase/quantity`` or ``quantity/layer``: ``train/loss``, ``valid/accuracy``, ``grad_norm/l2``,
 ``dead_rate/l1``. Rates are fractions. Steps are optimizer steps.
@@ -43,13 +43,13 @@ DISAGREES = "DISAGREES"
 
 
 def disagreement_of(tags: Mapping[str, str]) -> str:
-    """How the gradients of a run with these tags are wrong, in words; empty where none was found to be."""
+    """How a run's gradients are wrong, from its tags; empty where no disagreement was found."""
     verdict, where = CERTIFICATE_TAGS
     return tags.get(where, "gradients") if tags.get(verdict) == DISAGREES else ""
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """How a run ended that this error ended."""
+    """Outcome of a run that this error ended."""
     ends = {KeyboardInterrupt: Outcome.interrupted, Terminated: Outcome.killed}
     return ends.get(type(error), Outcome.failed)
 
@@ -66,7 +66,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What is known of a run before its first step. `note` is Markdown; a sweep's own run has no data set."""
+    """Description of a run before its first step. `note` is Markdown; a sweep's own run has no data set."""
 
     name: str
     params: Mapping[str, str]
@@ -87,7 +87,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Reopened:
-    """A run that was ended or left goes on; `tags` say who does."""
+    """An ended or abandoned run is resumed; `tags` name its new process."""
 
     run: str
     tags: Mapping[str, str]
@@ -106,12 +106,12 @@ class Rows:
     metrics: Mapping[str, Sequence[float]]
 
     def of(self, position: int) -> dict[str, float]:
-        """The rows of the run at `position`."""
+        """Metrics of the run at `position`, those that are finite."""
         return {name: row[position] for name, row in self.metrics.items() if isfinite(row[position])}
 
     @property
     def size(self) -> int:
-        """How many rows it has at most."""
+        """Largest number of rows that these are."""
         return len(self.runs) * len(self.metrics)
 
 
@@ -125,7 +125,7 @@ class Tagged:
 
 @dataclass(frozen=True)
 class File:
-    """A file is kept with a run, in the place of one of the same name."""
+    """A file is stored with a run, replacing one of the same name."""
 
     run: str
     name: str
@@ -153,7 +153,7 @@ class ClaimedKey:
     key: str
     owner: Mapping[str, str]
     is_done: bool
-    is_sure: bool = True  # else it may still give way
+    is_sure: bool = True  # else it may still be withdrawn
 
 
 class Backend(Protocol):
@@ -162,57 +162,58 @@ class Backend(Protocol):
     at_once: int
 
     def write(self, events: Sequence[Event]) -> None:
-        """Write events in their order; raise TrackingError where one cannot be kept."""
+        """Write events in their order; raises TrackingError where one cannot be stored."""
 
     def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
-        """Begin runs or go on with them, if no others hold their keys, but those that are `known`.
+        """Begin or resume runs, unless runs that are not `known` hold their keys.
 
-        Whether all of the events are written: else the runs are begun, and `write` does the rest. Raises Taken with
-        none of them begun, and TrackingError as `write`.
+        Returns whether all of the events are written; otherwise the runs are begun, and `write` does the rest. Raises
+        KeyTaken with none of them begun, and TrackingError as `write`.
         """
 
     def held(self, keys: Collection[str] | None) -> list[ClaimedKey]:
-        """The runs of the experiment that hold one of these keys, or any."""
+        """Runs of the experiment that hold one of these keys, or any."""
 
     def identity(self, run: str) -> str | None:
-        """The id by which the store knows a run that the last call began; None where it did not come to that."""
+        """The store's id of a run that the last call began; None where it was not begun."""
 
     def members(self, tag: str, value: str) -> dict[str, str]:
-        """The runs of the experiment with this tag: id -> the tag `key`, empty where there is none."""
+        """Runs of the experiment with this tag: id -> the tag `key`, empty where there is none."""
 
     def params(self, tag: str, value: str) -> Sequence[Mapping[str, str]]:
-        """The params of the same runs: a dict for each, from which may be left out what all have alike."""
+        """Params of the same runs, a dict for each; those that are equal in all may be left out."""
 
 
 class Sink(Protocol):
-    """Keeps runs. Every method raises TrackingError where it cannot keep what it was given, by itself or before."""
+    """Stores runs. Every method raises TrackingError where data given to it, now or before, cannot be stored."""
 
     def open(self, runs: Sequence[RunInfo], known: Collection[str] | None = None) -> list[str]:
-        """Begin runs; their ids in the same order. They are kept when this returns.
+        """Begin runs, which are stored when this returns; returns their ids in the same order.
 
-        Unless `known` is None: raises Taken, with none of them begun, where others than the `known` hold their keys.
+        Unless `known` is None, raises KeyTaken, with none of them begun, where runs that are not `known` hold their
+        keys.
         """
 
     def open_again(self, runs: Mapping[str, Mapping[str, str]], known: Collection[str] | None = None) -> None:
-        """Go on with runs that were ended or left, each with tags that say who does; `known` as for `open`."""
+        """Resume ended or abandoned runs, each with tags that name its new process; `known` as for `open`."""
 
     def attach(self, run: str, name: str, content: bytes) -> None:
-        """Keep a file with a run, in the place of one of the same name."""
+        """Store a file with a run, replacing one of the same name."""
 
     def send(self, rows: Rows) -> None:
-        """Keep numbers of several runs at one step."""
+        """Store numbers of several runs at one step."""
 
     def keep_history(self, run: str, columns: Mapping[str, Sequence[float | None]]) -> None:
-        """Keep all of a run's numbers with it: name -> one for each record, ``step``, ``epoch``, ``time_ms`` first."""
+        """Store a run's full history with it: name -> one value per record, ``step``, ``epoch``, ``time_ms`` first."""
 
     def end(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
-        """End a run, after all that was written for it before."""
+        """End a run, after everything written for it before."""
 
     def flush(self) -> None:
-        """Wait until everything so far is kept."""
+        """Wait until everything so far is stored."""
 
     def close(self, run: str, outcome: Outcome, tags: Mapping[str, str] | None = None) -> None:
-        """End a run; everything written for it is kept when this returns."""
+        """End a run; everything written for it is stored when this returns."""
 
 
 @dataclass
@@ -227,7 +228,7 @@ class MemoryRun:
 
 
 class MemorySink:
-    """Keeps runs in this process, for tests and for use from Python."""
+    """Holds runs in this process, for tests and for use from Python."""
 
     def __init__(self) -> None:
         self.runs: dict[str, MemoryRun] = {}

@@ -1,8 +1,8 @@
-"""Which runs hold a key: one that a living process trains, and one that is done. Others of that key are not begun.
+"""Claims on run keys: a key is held by the run that a living process trains for it, or that is done.
 
-A database looks and begins in one transaction, which no other process can come between. A server offers none: there a
-run is begun first, without params, then others are looked for, and its params are what says that it is there to stay.
-Of two that see each other without params, the process that comes first in the order of names stays.
+A run is not begun while another holds its key. A database checks and begins in one transaction. A server offers none:
+there a run is begun first, without params, then others are searched, and its params confirm that it stays. Of two runs
+without params, the one whose process comes first in the order of names stays.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
@@ -27,42 +27,42 @@ _begun_ms = int(time() * 1000)
 
 
 def tags_of(events: Iterable[Event]) -> dict[str, Mapping[str, str]]:
-    """The tags of each run with a key that these events begin or go on with."""
+    """Tags of the runs with a key that these events begin or resume, by run."""
     tags = {event.run: event.info.tags for event in events if isinstance(event, Opened)}
     tags |= {event.run: event.tags for event in events if isinstance(event, Reopened)}
-    return {run: given for run, given in tags.items() if "key" in given}
+    return {run: run_tags for run, run_tags in tags.items() if "key" in run_tags}
 
 
 def keys_of(events: Iterable[Event]) -> dict[str, str]:
-    """The key of each of them: id -> key."""
+    """Keys of the runs that these events begin or resume, by run."""
     return {run: tags["key"] for run, tags in tags_of(events).items()}
 
 
-def refuse(wanted: Mapping[str, str], held: Iterable[ClaimedKey], known: Container[str]) -> None:
-    """Raise Taken where a key is held by a run that is neither `known` nor one of those `wanted`."""
-    taken = {one.key: one.run for one in held if one.run not in known and one.run not in wanted}
+def refuse(wanted: Mapping[str, str], claims: Iterable[ClaimedKey], known: Container[str]) -> None:
+    """Raise KeyTaken where a key is held by a run that is neither `known` nor one of those `wanted`."""
+    taken = {claim.key: claim.run for claim in claims if claim.run not in known and claim.run not in wanted}
     if taken:
         raise KeyTaken(taken)
 
 
 def only(connection: Connection, experiment_id: int, wanted: Mapping[str, str], known: Container[str]) -> None:
-    """`refuse` in a transaction, which others that begin runs of the experiment wait for."""
+    """Do `refuse` in a transaction that others which begin runs of the experiment wait for; raises KeyTaken."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK + experiment_id})")
     refuse(wanted, in_tables(connection, experiment_id, wanted.values()), known)
 
 
 def in_tables(connection: Connection, experiment_id: int, keys: Collection[str] | None) -> list[ClaimedKey]:
-    """Those that hold one of these keys, or any, in an experiment."""
-    found: list[ClaimedKey] = []
+    """Claims on these keys, or on any, in an experiment, read from the tables of a database."""
+    claims: list[ClaimedKey] = []
     members = select(TAGS.c.run_uuid, TAGS.c.value, RUNS.c.status).join(RUNS, RUNS.c.run_uuid == TAGS.c.run_uuid)
     members = members.where(RUNS.c.experiment_id == experiment_id, RUNS.c.lifecycle_stage == "active")
     members = members.where(TAGS.c.key == "key", RUNS.c.status.in_((RUNNING, "FINISHED")))
-    for statement in [members] if keys is None else [members.where(TAGS.c.value.in_(some)) for some in _parts(keys)]:
+    for statement in [members] if keys is None else [members.where(TAGS.c.value.in_(part)) for part in _parts(keys)]:
         runs = {run: (key, status) for run, key, status in connection.execute(statement)}
         tags = _tags_of(connection, runs)
-        found += _holding((run, key, status, tags.get(run, {}), True) for run, (key, status) in runs.items())
-    return found
+        claims += _holding((run, key, status, tags.get(run, {}), True) for run, (key, status) in runs.items())
+    return claims
 
 
 def _parts(names: Iterable[str]) -> list[list[str]]:
@@ -71,16 +71,16 @@ def _parts(names: Iterable[str]) -> list[list[str]]:
 
 
 def _tags_of(connection: Connection, runs: Iterable[str]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+    tags: dict[str, dict[str, str]] = {}
     named = select(TAGS.c.run_uuid, TAGS.c.key, TAGS.c.value).where(TAGS.c.key.in_((*OWNER, "outcome")))
-    for some in _parts(runs):
-        for run, name, value in connection.execute(named.where(TAGS.c.run_uuid.in_(some))):
-            found.setdefault(run, {})[name] = value
-    return found
+    for part in _parts(runs):
+        for run, name, value in connection.execute(named.where(TAGS.c.run_uuid.in_(part))):
+            tags.setdefault(run, {})[name] = value
+    return tags
 
 
 def by_search(client: MlflowClient, experiment_id: str, keys: Container[str] | None) -> list[ClaimedKey]:
-    """The same by MLflow's search: of those that are done, the ones that have ended since this process began."""
+    """Claims found by MLflow's search; of done runs only those that ended since this process began."""
     runs: list[Run] = []
     for wanted in (f"attributes.status = '{RUNNING}'", f"attributes.end_time > {_begun_ms - LATE_MS}"):
         runs += search_all(client, [experiment_id], f"tags.kind = 'run' AND {wanted}")
@@ -92,35 +92,39 @@ def by_search(client: MlflowClient, experiment_id: str, keys: Container[str] | N
 
 
 def _holding(runs: Iterable[tuple[str, str, str, Mapping[str, str], bool]]) -> list[ClaimedKey]:
-    """Those that hold their key; not what another call in this process left open."""
-    held = []
+    """Select the runs that hold their key; runs left open by this process do not."""
+    claims = []
     for run, key, status, tags, is_sure in runs:
         owner = {name: tags.get(name, "") for name in OWNER}
         is_done = tags.get("outcome") in DONE
         if is_done or (status == RUNNING and owner != owner_tags() and not owner_is_gone(tags)):
-            held.append(ClaimedKey(run, key, owner, is_done, is_sure or is_done))
-    return held
+            claims.append(ClaimedKey(run, key, owner, is_done, is_sure or is_done))
+    return claims
 
 
 def agree(
     wanted: Mapping[str, Mapping[str, str]], look: Callable[[], Iterable[ClaimedKey]], known: Container[str]
 ) -> None:
-    """Wait until the runs that are `wanted`, which are begun with these tags, are the only ones of their keys.
+    """Wait until the runs `wanted`, begun with these tags, are the only ones with their keys.
 
-    `look` gives those that hold the keys. Raises Taken where others stay.
+    `look` returns the claims on the keys. Raises KeyTaken where other runs stay.
     """
     late = monotonic() + SECONDS_TO_AGREE
-    own = {tags["key"]: _place(tags, run) for run, tags in wanted.items()}
+    precedence = {tags["key"]: _precedence(tags, run) for run, tags in wanted.items()}
     keys = {run: tags["key"] for run, tags in wanted.items()}
     while True:
-        others = [one for one in look() if one.run not in wanted and one.run not in known]
-        stay = [one for one in others if one.is_sure or monotonic() > late or _place(one.owner, one.run) < own[one.key]]
-        refuse(keys, stay, known)
-        if not others:
+        rivals = [claim for claim in look() if claim.run not in wanted and claim.run not in known]
+        staying = [
+            claim
+            for claim in rivals
+            if claim.is_sure or monotonic() > late or _precedence(claim.owner, claim.run) < precedence[claim.key]
+        ]
+        refuse(keys, staying, known)
+        if not rivals:
             return
         sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _place(owner: Mapping[str, str], run: str) -> tuple[str, ...]:
-    """Who stays of several: the first process, so that of many that overlap one has all that it wants."""
+def _precedence(owner: Mapping[str, str], run: str) -> tuple[str, ...]:
+    """Sort key of precedence: the first process stays, so that of many that overlap one gets all its runs."""
     return (*(owner.get(name, "") for name in OWNER), run)

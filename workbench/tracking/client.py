@@ -1,4 +1,4 @@
-"""A client of MLflow's store, and what is done to its errors and to signals around it."""
+"""Connections to MLflow's store, with its errors translated and signals held back."""
 
 import logging
 import os
@@ -57,7 +57,7 @@ _SERVER_ERRORS = 500
 
 @contextmanager
 def translating_store_errors(store: Store) -> Iterator[None]:
-    """Turn what MLflow and its database raise into TrackingError, and into StoreAway where it may go better later."""
+    """Turn errors of MLflow and its database into TrackingError, or StoreAway where a later try may succeed."""
     try:
         yield
     except ImportError as error:
@@ -69,20 +69,20 @@ def translating_store_errors(store: Store) -> Iterator[None]:
         lines = [line for line in str(error).splitlines() if not line.startswith("(raised as a result of")]
         reason = hidden(lines[0] if lines else type(error).__name__, store.uri)
         kind = StoreAway if _is_away(error) else TrackingError
-        said = f"tracking: the store {store.shown} did not answer as it must: {reason}; workbench doctor looks at it"
-        raise kind(f"{said}, tracking.uri=... (or --uri) names another") from _bare(error, store)
+        message = f"tracking: the store {store.shown} did not answer as it must: {reason}; workbench doctor looks at it"
+        raise kind(f"{message}, tracking.uri=... (or --uri) names another") from _bare(error, store)
 
 
 def _bare(error: Exception, store: Store) -> Exception | None:
-    """The cause of another error; none where what it quotes must not be shown."""
+    """The error as a cause to chain; None where its text holds what must not be shown."""
     chain: list[BaseException] = [error]
-    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and before not in chain:
-        chain.append(before)
-    return error if all(hidden(str(one), store.uri) == str(one) for one in chain) else None
+    while (earlier := chain[-1].__cause__ or chain[-1].__context__) is not None and earlier not in chain:
+        chain.append(earlier)
+    return error if all(hidden(str(link), store.uri) == str(link) for link in chain) else None
 
 
 def _is_away(error: BaseException) -> bool:
-    """Whether the same request may go well at another time: else it was refused."""
+    """Whether the same request may succeed later; otherwise it was refused."""
     if "no such table" in str(error) or "no such column" in str(error):  # sqlite's word for a wrong database
         return False
     if isinstance(error, MlflowException):
@@ -97,7 +97,7 @@ def _is_away(error: BaseException) -> bool:
 
 @contextmanager
 def undivided() -> Iterator[None]:
-    """Hold Ctrl-C, SIGTERM and SIGHUP back until the block is done: no run is begun or ended by half, and no row lost.
+    """Hold Ctrl-C, SIGTERM and SIGHUP back until the block is done, so that no run is half begun and no row lost.
 
     Raised in the midst of the database's own code, they could also vanish in one of its finalizers.
     """
@@ -109,14 +109,14 @@ def undivided() -> Iterator[None]:
     def wait(number: int, frame: FrameType | None) -> None:
         waiting.append(number)
 
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in before.items():
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in handlers.items():
         if callable(handler):
             signal.signal(number, wait)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             if callable(handler):
                 signal.signal(number, handler)
         if waiting:
@@ -124,10 +124,10 @@ def undivided() -> Iterator[None]:
 
 
 def connect(store: Store, writing: bool = False) -> MlflowClient:
-    """A client of the store. The first one makes the tables of a new database; others wait until they are made.
+    """Connect to the store. The first process makes the tables of a new database; others wait until they are made.
 
-    A database that may only be read is read without a lock. Raises StoreAway for a store that cannot be reached, within
-    seconds, and TrackingError for a database that this user may not read or, when `writing`, write to.
+    A database that may only be read is read without a lock. Raises StoreAway within seconds for a store that cannot be
+    reached, and TrackingError for a database that this user may not read or, when `writing`, write to.
     """
     with translating_store_errors(store):
         check_access(store, writing)
@@ -146,21 +146,21 @@ def connect(store: Store, writing: bool = False) -> MlflowClient:
 
 
 def _look_at(file: Path) -> None:
-    """Raise StoreAway for a database that went away meanwhile, and TrackingError for one that is damaged."""
+    """Raise StoreAway for a database that is gone meanwhile, and TrackingError for one that is damaged."""
     if file in seen:
         if not file.exists():
             raise StoreAway(f"tracking: the database {file} is gone; put it back")
         return
-    found = damage(file) if file.exists() and parent_process() is None else ""  # its parent has looked for a worker
-    if found:
+    problem = damage(file) if file.exists() and parent_process() is None else ""  # its parent has looked for a worker
+    if problem:
         raise TrackingError(
-            f"tracking: the database {file} must be whole, but it is damaged: {found}; put a copy back, or save "
+            f"tracking: the database {file} must be whole, but it is damaged: {problem}; put a copy back, or save "
             f"what can be read: sqlite3 {shlex.quote(str(file))} .recover | sqlite3 new.db"
         )
 
 
 def _first(store: Store) -> AbstractContextManager[object]:
-    """Be the only one who connects to a database: MLflow itself would make its tables several times at once."""
+    """Lock a database while connecting: MLflow itself would make its tables several times at once."""
     if store.file is not None:
         return locked(store)
     if store.is_postgres:
@@ -171,7 +171,7 @@ def _first(store: Store) -> AbstractContextManager[object]:
 
 
 def _reach(store: Store) -> None:
-    """Raise StoreAway where no server answers, whatever it answers."""
+    """Raise StoreAway where no server answers."""
     try:
         requests.get(f"{store.uri.rstrip('/')}/health", timeout=(SECONDS_TO_REACH, 2 * SECONDS_TO_REACH))
     except requests.RequestException as error:
@@ -183,7 +183,7 @@ def _reach(store: Store) -> None:
 
 @contextmanager
 def _advisory_lock(store: Store) -> Iterator[None]:
-    """A lock of the database itself, for all hosts; it ends with its transaction."""
+    """Hold a lock of the database itself, for all hosts; it ends with its transaction."""
     engine = create_engine(store.uri, poolclass=NullPool, connect_args={"connect_timeout": SECONDS_TO_REACH})
     with engine.begin() as connection:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{SECONDS_TO_WAIT}s'")
@@ -192,7 +192,7 @@ def _advisory_lock(store: Store) -> Iterator[None]:
 
 
 def search_all(client: MlflowClient, experiments: list[str], wanted: str) -> list[Run]:
-    """Every run that a search finds, whatever the size of MLflow's pages."""
+    """Every run that a search finds, over all of MLflow's pages."""
     runs: list[Run] = []
     token = None
     while True:

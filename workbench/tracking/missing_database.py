@@ -1,4 +1,4 @@
-"""A database that is gone while files wait for it: no other takes its place, and what to do is said."""
+"""Advice on a database that is gone while files wait for it, and a check that no new one takes its place."""
 
 import shlex
 
@@ -9,9 +9,9 @@ from workbench.tracking.unsent_files import unsent
 
 
 def way_out(store: Store) -> str:
-    """What to do about a database that is not there."""
-    left = " ".join(shlex.quote(str(one.file)) for one in unsent(store))
-    return f"put it back; if it is lost for good, write rm {left}, which waits for it" if left else "put it back"
+    """Advice on a database that is not there."""
+    files = " ".join(shlex.quote(str(file.file)) for file in unsent(store))
+    return f"put it back; if it is lost for good, write rm {files}, which waits for it" if files else "put it back"
 
 
 def refuse_another(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Sends what was left of processes whose store was away: once, however often it is asked for and interrupted."""
+"""Sends events left by processes whose store was away: once, however often this is run or interrupted."""
 
 import os
 import shlex
@@ -20,14 +20,14 @@ from workbench.tracking.store import DATABASE, Store, member_tag
 from workbench.tracking.unsent_files import Unsent, aside, read, set_aside, unsent
 
 MEMBER = member_tag("")
-GONE = "its process "  # how the reason begins that others gave for the end of such a run
+GONE = "its process "  # begins the reason that another process assumed for a run's end
 
 
 @dataclass
 class Sent:
-    """What came of one file: the runs and rows that were sent, and the error that ended it.
+    """Result of one file: numbers of runs and rows sent, and the error that stopped it.
 
-    Lines that could not be sent are in the file `aside`, if there are any.
+    Lines that could not be sent are in the file `aside`, where there are any.
     """
 
     file: Path
@@ -38,51 +38,53 @@ class Sent:
     @property
     def aside(self) -> Path | None:
         """The file with the lines that could not be sent."""
-        kept = aside(self.file)
-        return kept if kept.exists() else None
+        file = aside(self.file)
+        return file if file.exists() else None
 
     @property
-    def said(self) -> str:
-        """One line for people."""
+    def summary(self) -> str:
+        """One line for a terminal."""
         if self.error:
             return f"not sent: {self.file}: {self.error}"
-        others = f"; lines that could not be sent are in {self.aside}" if self.aside else ""
-        return f"sent {self.rows} rows of {self.runs} runs that were kept in {self.file}{others}"
+        refused = f"; lines that could not be sent are in {self.aside}" if self.aside else ""
+        return f"sent {self.rows} rows of {self.runs} runs that were kept in {self.file}{refused}"
 
 
 def recover(store: Store, named: Sequence[Path] = ()) -> list[Sent]:
-    """Send what processes that are gone have left for a store, this process too, and the files that are named.
+    """Send events left for a store by processes that are gone, and by this one, or those of the files `named`.
 
-    A file is removed after all of it is there. What a living process keeps is left to that.
+    Returns one `Sent` for each file. A file is removed once all its events are stored; files of living processes are
+    left alone.
     """
     chosen = [file.resolve() for file in named]
     sent = []
-    for left in unsent(store):
-        if (left.file.resolve() in chosen) if chosen else left.is_free:
+    for abandoned in unsent(store):
+        if (abandoned.file.resolve() in chosen) if chosen else abandoned.is_free:
             try:
-                mine = left.take(store)
+                taken = abandoned.take(store)
             except OSError as error:
-                sent.append(Sent(left.file, error=f"it cannot be moved: {error}"))
+                sent.append(Sent(abandoned.file, error=f"it cannot be moved: {error}"))
                 continue
-            if mine is not None:
-                sent.append(_send(store, mine))
+            if taken is not None:
+                sent.append(_send(store, taken))
     return sent
 
 
 def _send(store: Store, left: Unsent) -> Sent:
-    done = Sent(left.file)
+    """Send one file; removes it once all its events are stored."""
+    sent = Sent(left.file)
     runs: set[str] = set()
     ended: list[Ended] = []
     sweeps: set[str] = set()
     try:
-        if store.file is not None and not store.file.exists():  # a new one would know none of these runs
+        if store.file is not None and not store.file.exists():  # a new one would have none of these runs
             raise TrackingError(f"tracking: there is no database {store.file}; {way_out(store)}")
         sink = MlflowSink(store, left.head.experiment)
         with translating_store_errors(store):
             backend = backend_of(sink.client, store, sink.experiment_id, again=True)
-        for some, _ in read(left.file):
-            events = _write(backend, some, left.file)
-            done.rows += sum(map(_count, events))
+        for batch, _ in read(left.file):
+            events = _write(backend, batch, left.file)
+            sent.rows += sum(map(_count, events))
             for event in events:
                 runs |= set(event.runs) if isinstance(event, Rows) else {event.run}
                 ended += [event] if isinstance(event, Ended) else []
@@ -90,15 +92,15 @@ def _send(store: Store, left: Unsent) -> Sent:
         pages = _mend(sink, ended)
         _show(sink, sweeps, pages)
     except (TrackingError, OSError) as error:
-        done.error = str(error)
-        return done
-    done.runs = len(runs)
+        sent.error = str(error)
+        return sent
+    sent.runs = len(runs)
     left.remove()
-    return done
+    return sent
 
 
 def _write(backend: Backend, events: Sequence[Event], file: Path) -> list[Event]:
-    """Write events, and set those aside that the store refuses by themselves; the others."""
+    """Write events; set aside those that the store refuses. Returns the events written."""
     try:
         backend.write(events)
     except StoreAway:
@@ -113,20 +115,20 @@ def _write(backend: Backend, events: Sequence[Event], file: Path) -> list[Event]
 
 
 def _count(event: Event) -> int:
-    """How many rows an event is."""
+    """Number of metric rows in an event."""
     return sum(len(event.of(place)) for place in range(len(event.runs))) if isinstance(event, Rows) else 0
 
 
 def _joined(event: Event) -> set[str]:
-    """The sweeps that a run became a member of."""
+    """Sweeps that the run of this event joined."""
     tags = event.info.tags if isinstance(event, Opened) else getattr(event, "tags", {})
     return {key.removeprefix(MEMBER) for key, value in tags.items() if key.startswith(MEMBER) and value == "run"}
 
 
 def _mend(sink: MlflowSink, ended: Sequence[Ended]) -> dict[str, str]:
-    """Take back the reason that others gave for the end of runs whose true end is known now.
+    """Remove the assumed reason from runs whose true end is known now.
 
-    The sweeps whose own runs have ended, by own run.
+    Returns the sweeps whose own runs have ended, by own run.
     """
     pages = {}
     with translating_store_errors(sink.store):
@@ -141,7 +143,7 @@ def _mend(sink: MlflowSink, ended: Sequence[Ended]) -> dict[str, str]:
 
 
 def _show(sink: MlflowSink, sweeps: Collection[str], pages: Mapping[str, str]) -> None:
-    """Do for sweeps what could not be done while the store was away: each key once, and the page of charts."""
+    """Update sweeps as if the store had not been away: one run per key, and the page of charts."""
     for sweep in sorted({*sweeps, *pages.values()}):
         with translating_store_errors(sink.store):
             runs = search_all(sink.client, [sink.experiment_id], f"tags.`{member_tag(sweep)}` = 'run'")
@@ -151,12 +153,12 @@ def _show(sink: MlflowSink, sweeps: Collection[str], pages: Mapping[str, str]) -
         shown = {run.info.run_id for run in newest.values()}
         sink.tag((run.info.run_id for run in runs if run.info.run_id not in shown), member_tag(sweep), "superseded")
         metrics = {name for run in newest.values() for name in run.data.metrics}
-        for own in [own for own, of in pages.items() if of == sweep and metrics]:
+        for own_run in [own_run for own_run, of in pages.items() if of == sweep and metrics]:
             with suppress(MlflowException):
-                sink.save_view(own, sweep, metrics)
+                sink.save_view(own_run, sweep, metrics)
 
 
 def recovery_command(store: Store) -> str:
-    """The command that sends what was left for a store."""
+    """The command that sends events left for a store."""
     is_default = store.uri == os.environ.get("MLFLOW_TRACKING_URI") or store.file == Path.cwd() / DATABASE
     return "workbench recover" + ("" if is_default else f" --uri {shlex.quote(store.shown)}")

@@ -1,7 +1,7 @@
-"""A saved view of a sweep: MLflow's chart page with its runs averaged by arm, and the charts that matter first.
+"""A saved view of a sweep: MLflow's chart page with its runs averaged by arm, and the main charts first.
 
-MLflow keeps such views as tags of the experiment, in a form it does not document; this file writes the form of the
-versions it was seen to work with. Elsewhere nothing is saved, and links show the sweep's runs by a filter.
+MLflow stores such views as tags of the experiment, in a form it does not document; this file writes the form of the
+versions that it was tested with. For other versions nothing is saved, and links show the sweep's runs by a filter.
 """
 
 import base64
@@ -27,7 +27,7 @@ SECTIONS = (
     *(*OPEN, "params", "died", "revived", "sparsity", "act_norm", "act_mean", "act_var"),
     *("delta_norm", "delta_mean", "delta_var", "update_ratio", "weight_norm"),
 )
-TIMES = "diagnostics/"  # metrics that say what others took: no charts, and not known of runs that were just trained
+TIMES = "diagnostics/"  # metrics of what diagnostics cost: no charts, and not known of runs that were just trained
 CHARTS = 24  # of a section at most
 LONGEST = 20_000  # characters of an experiment's tag that MLflow takes
 
@@ -41,16 +41,19 @@ def share(
 ) -> bool:
     """Save the view of one sweep under its id; False where this MLflow is not known to read it.
 
-    `params` finds the params of its runs, but those that all have alike. Runs are grouped by what arms differ in: a tag
-    could name one arm of a run only, which may be in several sweeps.
+    `params` returns the params of its runs, without those that are equal in all. Runs are grouped by the params that
+    arms differ in: a tag could name only one arm of a run, which may be in several sweeps.
     """
     if not mlflow.__version__.startswith(SEEN_WORKING):
         return False
     now = int(time.time() * 1000)
-    names, varies = sorted((one for one in metrics if not one.startswith(TIMES)), key=_place), varying(params())
+    names, varies = (
+        sorted((name for name in metrics if not name.startswith(TIMES)), key=_natural_order),
+        varying(params()),
+    )
     most = CHARTS
     while True:
-        state = _state(sweep, _some(names, most), varies)
+        state = _state(sweep, _select(names, most), varies)
         packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
         view = {"name": f"sweep {sweep}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
         text = json.dumps(view)
@@ -61,20 +64,20 @@ def share(
     return True
 
 
-def _place(metric: str) -> list[tuple[int, str]]:
-    """What sorts ``l10`` behind ``l9``."""
+def _natural_order(metric: str) -> list[tuple[int, str]]:
+    """Sort key that puts ``l10`` behind ``l9``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", metric)]
 
 
-def _some(metrics: Sequence[str], most: int) -> list[str]:
-    """At most so many of each section, evenly apart with the first and the last: a deep net has a chart per layer."""
+def _select(metrics: Sequence[str], most: int) -> list[str]:
+    """Select at most `most` metrics of each section, evenly spaced with first and last: deep nets have many charts."""
     sections: dict[str, list[str]] = {}
     for name in metrics:
         sections.setdefault(_section_of(name), []).append(name)
     chosen = {
-        own[round(number * (len(own) - 1) / max(1, most - 1))] if len(own) > most else own[number]
-        for own in sections.values()
-        for number in range(min(most, len(own)))
+        names[round(number * (len(names) - 1) / max(1, most - 1))] if len(names) > most else names[number]
+        for names in sections.values()
+        for number in range(min(most, len(names)))
     }
     return [name for name in metrics if name in chosen]
 
@@ -88,13 +91,13 @@ class Varying:
 
 
 def varying(rows: Sequence[Mapping[str, str]]) -> Varying:
-    """What arms differ in."""
+    """Find the params that differ between these rows."""
     keys = varying_keys(rows)
     return Varying(keys, [key for key in keys if all(is_number(row.get(key)) for row in rows)])
 
 
 def _state(sweep: str, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
-    """The page's state: table, then charts."""
+    """State of the page: table, then charts."""
     scores = [f"metrics.`{name}`" for name in metrics if name.startswith("test/")]
     dataset = ["attributes.`Dataset`"] if "data" in varies.keys else []
     groups = [{"mode": "param", "groupByData": key} for key in varies.keys or ["activation"]]
@@ -151,7 +154,7 @@ def _sections(metrics: Sequence[str], params: Sequence[str]) -> Iterator[dict[st
 
 
 def _coordinates(metrics: Sequence[str], params: Sequence[str]) -> Iterator[dict[str, object]]:
-    """Where several numbers vary: a line for each arm through its values to its score; MLflow averages no names."""
+    """Yield parallel coordinates where several numbers vary: MLflow averages no names."""
     scores = [name for name in metrics if name.startswith("test/")]
     if len(params) > 1 and scores:
         yield {

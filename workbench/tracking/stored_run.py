@@ -1,4 +1,4 @@
-"""A run as a store has it, whoever logged it; and what of it is missing or odd, in words.
+"""A run as a store has it, whoever logged it, and a description of what it lacks.
 
 People edit tags, names and files in MLflow's pages, and other programs log into the same experiments: nothing that is
 read back needs to be there, or to be what was written.
@@ -16,7 +16,7 @@ DIGITS = 18  # of a whole number that is meant as one
 
 @dataclass
 class StoredRun:
-    """A run's id and name, where and when it was made, and all that is said of it.
+    """A run's id, name, experiment, status, times, and its tags, params and last metrics.
 
     Times are milliseconds since 1970, 0 where there is none; `artifacts` is the address of its files.
     """
@@ -34,20 +34,20 @@ class StoredRun:
 
 
 def whole_number(values: Mapping[str, str], key: str) -> int | None:
-    """A tag or param as a whole number; None where it is missing, or no such number."""
+    """A tag or param as a whole number; None where it is missing or something else."""
     text = values.get(key, "").strip()
     plain = text.removeprefix("-")
     return int(text) if plain.isascii() and plain.isdigit() and len(plain) <= DIGITS else None
 
 
 def epoch_length(tags: Mapping[str, str]) -> int | None:
-    """The steps of an epoch of a run with these tags; None where they do not say it."""
+    """Steps of an epoch, from a run's tags; None where they lack it."""
     steps = whole_number(tags, "steps_per_epoch")
     return steps if steps is not None and steps > 0 else None
 
 
 def doubts(runs: Sequence[StoredRun], keys: Sequence[str]) -> Iterator[str]:
-    """What is missing or odd in the runs of a sweep whose arms differ in `keys`, and what that changes."""
+    """Yield sentences on what is missing or odd in the runs of a sweep whose arms differ in `keys`, and its effect."""
     known = {outcome.value for outcome in Outcome}
     ended = [run for run in runs if run.status != "RUNNING"]
     without = [run for run in ended if not run.tags.get("outcome")]
@@ -59,14 +59,14 @@ def doubts(runs: Sequence[StoredRun], keys: Sequence[str]) -> Iterator[str]:
     timeless = [run for run in ended if run.metrics and epoch_length(run.tags) is None]
     yield from _sentence(timeless, "no whole number as tag steps_per_epoch", "not in figures by epoch")
     for key in keys:
-        owners = [one for one in keys if key.startswith(f"{one}.")]
+        owners = [other for other in keys if key.startswith(f"{other}.")]
         lacking = [run for run in runs if key not in run.params]
         if not owners:
             yield from _sentence(lacking, f"no param {one_line(key)}", "an arm of their own")
 
 
-def _sentence(runs: Sequence[StoredRun], what: str, then: str) -> Iterator[str]:
+def _sentence(runs: Sequence[StoredRun], problem: str, effect: str) -> Iterator[str]:
     if runs:
         names = ", ".join(f"{one_line(run.name)} ({run.id[:8]})" for run in runs[:NAMED])
         more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
-        yield f"{what}: {names}{more}; {then}"
+        yield f"{problem}: {names}{more}; {effect}"

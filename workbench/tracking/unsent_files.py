@@ -1,9 +1,9 @@
-"""What a store could not take, in files that outlive the process: one for each process and experiment.
+"""Events that a store could not take, in files that outlive the process: one for each process and experiment.
 
 They lie in ``.workbench/unsent`` beside an sqlite database, else in the current folder, and are named for their
-process. The first line says for which store and experiment, each other line is an event. Whoever sends what another
-has left first renames the file for itself, which one of several can do. A line that is no event, or that the store
-refuses, is set aside in a file beside, and the others are sent.
+process. The first line names the store and the experiment, each other line is an event. A process that sends another's
+file first renames it for itself, which one of several can do. A line that is no event, or that the store refuses, is
+moved to a file beside, and the others are sent.
 """
 
 import json
@@ -34,7 +34,7 @@ used: set[Store] = set()  # the stores that this process has written to
 
 @dataclass(frozen=True)
 class Head:
-    """Whose events a file holds: the store's name, the experiment's name and id."""
+    """First line of a file: the store's name, the experiment's name and id."""
 
     store: str
     experiment: str
@@ -45,7 +45,7 @@ _HEAD = TypeAdapter(Head)
 
 
 class UnsentFile:
-    """Events of this process for one experiment of a store, in a file that is there only while it holds some."""
+    """Events of this process for one experiment of a store; the file exists only while it holds some."""
 
     def __init__(self, store: Store, head: Head) -> None:
         self.head, self.file = head, _new_file(store)
@@ -58,7 +58,7 @@ class UnsentFile:
         return not self.file.exists()
 
     def append(self, events: Sequence[Event]) -> None:
-        """Add events; they are on the disk when this returns. Raises TrackingError where they cannot be."""
+        """Add events, which are on the disk when this returns. Raises TrackingError where they cannot be."""
         try:
             new = self.is_empty
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -82,20 +82,20 @@ class UnsentFile:
         self.done = 0 if new else self.done
 
     def waiting(self) -> Iterator[list[Event]]:
-        """What is not sent yet, some events at a time; each is taken for sent when the next are asked for."""
-        for events, place in read(self.file, self.done):
+        """Yield events that are not sent yet, in batches; asking for the next batch marks the last as sent."""
+        for events, position in read(self.file, self.done):
             yield events
-            self.done = place
+            self.done = position
 
     def remove(self) -> None:
-        """Everything is sent."""
+        """Delete the file: everything is sent."""
         _remove(self.file)
 
 
 def read(file: Path, start: int = 0) -> Iterator[tuple[list[Event], int]]:
-    """A file's events from a place on, some at a time, and the place after them; a line cut off by a kill is none.
+    """Yield a file's events from position `start` on, in batches, with the position after each.
 
-    A line that is no event is set aside.
+    A last line cut off by a kill is skipped; a line that is no event is set aside.
     """
     with file.open("rb") as lines:
         lines.seek(start)
@@ -119,24 +119,26 @@ def read(file: Path, start: int = 0) -> Iterator[tuple[list[Event], int]]:
 
 
 def aside(file: Path) -> Path:
-    """The file beside a file of events for those of its lines that cannot be sent."""
+    """Name of the file beside a file of events for lines that cannot be sent."""
     return file.with_name(f"{file.name}{REFUSED}")
 
 
 def set_aside(file: Path, line: bytes, reason: str) -> None:
-    """Keep a line that cannot be sent in the file beside, once."""
-    kept = aside(file)
-    with kept.open("ab+") as lines:
+    """Copy a line that cannot be sent to the file beside, once."""
+    refused_file = aside(file)
+    with refused_file.open("ab+") as lines:
         lines.seek(0)
         if line in lines:
             return
         lines.write(line)
-    logging.getLogger(__name__).warning("tracking: a line of %s is set aside in %s: %s", file.name, kept, reason[:200])
+    logging.getLogger(__name__).warning(
+        "tracking: a line of %s is set aside in %s: %s", file.name, refused_file, reason[:200]
+    )
 
 
 @dataclass(frozen=True)
 class Unsent:
-    """A file that was left, whose process is `owner` (its tags): one that is gone, or is this one, where `is_free`."""
+    """A file left by the process with the tags `owner`; `is_free` where that is gone, or is this one."""
 
     file: Path
     head: Head
@@ -144,28 +146,28 @@ class Unsent:
     is_free: bool
 
     def take(self, store: Store) -> "Unsent | None":
-        """The same file as this process's own; None where another was faster."""
-        mine = _new_file(store)
+        """Rename the file as this process's own; None where another process was faster."""
+        own_file = _new_file(store)
         try:
-            self.file.rename(mine)
+            self.file.rename(own_file)
         except FileNotFoundError:
             return None
-        return Unsent(mine, self.head, owner_tags(), True)
+        return Unsent(own_file, self.head, owner_tags(), True)
 
     def remove(self) -> None:
-        """Everything is sent."""
+        """Delete the file: everything is sent."""
         _remove(self.file)
 
 
 def unsent(store: Store) -> list[Unsent]:
-    """What was left for a store, the oldest first."""
-    found = []
+    """Files left for a store, the oldest first."""
+    files = []
     for file in _files(store, SUFFIX):
         head = _head(file)
         if head is not None and head.store == store.name:
             owner = dict(zip(OWNER, file.name.split("~"), strict=False))
-            found.append(Unsent(file, head, owner, owner == owner_tags() or owner_is_gone(owner)))
-    return found
+            files.append(Unsent(file, head, owner, owner == owner_tags() or owner_is_gone(owner)))
+    return files
 
 
 def refused(store: Store) -> list[Path]:
@@ -174,7 +176,7 @@ def refused(store: Store) -> list[Path]:
 
 
 def damaged(store: Store) -> list[Path]:
-    """Files whose first line does not say what they hold; those of a living process are not looked at."""
+    """Files whose first line cannot be read; an empty list where there are none."""
     return [file for file in _files(store, SUFFIX) if _head(file) is None and file.exists()]
 
 

@@ -1,4 +1,4 @@
-"""Writes events while training goes on, in one thread of its own."""
+"""Writes events while training goes on, in a thread of its own."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ MOST_ROWS = 200_000  # that wait while others are written: then training waits t
 
 
 class Writer:
-    """Hands events to `write`, in their order, many at once.
+    """Passes events to `write`, in their order, many at once.
 
-    What `write` raises is raised by the next call of a method. What it could not write then stays first in line and is
-    tried once more, with what has come since; where that fails too, it is left out of what is written from then on.
+    An error of `write` is raised by the next call of a method. The events that failed stay first in line and are tried
+    once more, with later ones; where that fails too, they are dropped.
     """
 
     def __init__(self, write: Callable[[Sequence[Event]], None]) -> None:
@@ -30,14 +30,17 @@ class Writer:
         self._pool = ThreadPoolExecutor(1, "tracking")  # its thread is waited for when the process ends
         self._waiting: list[Event] = []
         self._rows = 0
-        self._going: list[Event] = []
+        self._in_work: list[Event] = []
         self._job: Future[None] | None = None
         self._hurry = threading.Event()
         self._due = 0.0
         self._has_failed = False
 
     def put(self, event: Event) -> None:
-        """Take an event; it is written in SECONDS_BETWEEN_WRITES at the latest, if the store is fast enough."""
+        """Queue an event; it is written within SECONDS_BETWEEN_WRITES, if the store is fast enough.
+
+        Raises TrackingError of an earlier write.
+        """
         self._waiting.append(event)
         self._rows += event.size if isinstance(event, Rows) else 1
         if self._rows >= ROWS_AT_ONCE:
@@ -48,7 +51,7 @@ class Writer:
             self._job = self._pool.submit(self._work)
 
     def flush(self) -> None:
-        """Wait until all events are written; Ctrl-C and SIGTERM are held back until then."""
+        """Wait until all events are written; Ctrl-C and SIGTERM are held back until then. Raises TrackingError."""
         with undivided():
             while self._job is not None or self._waiting:
                 self._hurry.set()
@@ -57,26 +60,26 @@ class Writer:
                 self._collect()
 
     def now(self, write: Callable[[], Result]) -> Result:
-        """Write something after all others, and wait; it is not tried again."""
+        """Call `write` after all queued events are written, and return its result; it is not tried again."""
         with undivided():
             self.flush()
             return self._pool.submit(write).result()
 
     def _work(self) -> None:
-        """What the thread does: wait until it is time, then write all there is."""
+        """Wait until the next write is due, then write all queued events."""
         self._hurry.wait(max(0.0, self._due - monotonic()))
         self._hurry.clear()
-        self._going = self._waiting[:]
-        del self._waiting[: len(self._going)]  # others may have come
+        self._in_work = self._waiting[:]
+        del self._waiting[: len(self._in_work)]  # more may have been queued
         self._rows = 0
         started = monotonic()
-        self.write(self._going)
+        self.write(self._in_work)
         took = monotonic() - started
         pause = min(took / MOST_OF_TIME, MOST_SECONDS)
         self._due = monotonic() + max(SECONDS_BETWEEN_WRITES, pause)
 
     def _collect(self) -> None:
-        """Wait for the thread, and raise what it met."""
+        """Wait for the thread, and raise its error."""
         assert self._job is not None
         job = self._job
         try:
@@ -84,7 +87,7 @@ class Writer:
             self._has_failed = False
         except TrackingError:
             if not self._has_failed:
-                self._waiting[:0] = self._going
+                self._waiting[:0] = self._in_work
             self._has_failed = not self._has_failed
             raise
         finally:

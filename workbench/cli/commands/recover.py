@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
             )
     sent = recover(store, named)
     for result in sent:
-        say(result.said, sys.stdout)
+        say(result.summary, sys.stdout)
     others = [unsent for unsent in unsent_files.unsent(store) if not unsent.is_free]
     for other in others if not named else ():
         owner = f"process {other.owner.get('pid')} on {other.owner.get('host')}"
