@@ -114,5 +114,5 @@ def _what_to_do(checkpoint: "Abandoned", answering: "Store | None") -> str:
     if checkpoint.about["version"] != __version__:
         return f"remove it: version {checkpoint.about['version']} made it, {__version__} cannot go on with it"
     runs = [run for run in checkpoint.about["runs"] if run]
-    command = store_checks.repeats(answering, runs[0]) if answering and runs else ""
+    command = store_checks.repeat_command(answering, runs[0]) if answering and runs else ""
     return f"go on with it: {command}" if command else "go on with it by the command that left it, or remove it"
