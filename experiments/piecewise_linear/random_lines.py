@@ -13,15 +13,15 @@ from workbench.proofs.regions import Pieces, PiecewiseLinearNet
 Line = tuple[Tensor, Tensor]
 
 
-def random_lines(unit: str, nets: int) -> Iterator[tuple[PiecewiseLinearNet, Line, Pieces]]:
-    """(net, line, pieces on it): depth, widths, inputs, weights, biases and the line are drawn."""
-    for seed in range(nets):
+def random_lines(unit: str, nets: Sequence[int]) -> Iterator[tuple[PiecewiseLinearNet, Line, Pieces]]:
+    """(net, line, pieces on it): depth, widths, inputs, weights, biases and the line are drawn, by seed."""
+    for seed in nets:
         net = regions.random_net(unit, seed)
         line = regions.random_line(net, seed)
         yield net, line, net.pieces(*line)
 
 
-def deviations(unit: str, nets: int) -> list[float]:
+def deviations(unit: str, nets: Sequence[int]) -> list[float]:
     """Of every cell between breakpoints, how far the net is from straight there, and from the cell's affine function.
 
     The larger of a second difference and a distance, both relative to the net's largest value.
@@ -33,7 +33,7 @@ def deviations(unit: str, nets: int) -> list[float]:
     return found
 
 
-def bends(unit: str, output: str, nets: int, moves: float) -> list[float]:
+def bends(unit: str, output: str, nets: Sequence[int], moves: float) -> list[float]:
     """Of every net whose logits move by more than `moves` along its line: the largest second difference in a cell."""
     found = []
     for net, line, pieces in random_lines(unit, nets):
