@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {  # beside so many seeds, of what else is dr
     "piecewise_linear": {"nets": 3, "digits_seeds": 2},
     "pretraining": {"nets": 2, "jacobians": 2},
     "relu_family": {"layers": 5, "z": 500},
-    "residual": {"depths": [3, 10], "highway": [10]},
+    "residual": {"depths": [10, 100], "highway": [10]},
     "universal_approximation": {"steps": 2, "points": 256, "candidates": 128},
     "xor": {"inits": 40, "steps": 50, "hidden": [1, 4], "others": []},
 }
