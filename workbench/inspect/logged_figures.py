@@ -1,4 +1,4 @@
-"""Figures of what a run logged: gradients by depth, signals beside theory, saturation, life of units.
+"""Figures of a run's logged numbers: gradients by depth, signals beside theory, saturation, life of units.
 
 Sources: Glorot and Bengio 2010, figure 2 (activations over time by layer); Schoenholz et al. 2017 (signals by depth).
 """
@@ -27,9 +27,10 @@ Deep = Mapping[str, FixedPoint | None]
 def logged_figures(
     course: Course, tables: Tables, title: str, deep: Deep | None = None
 ) -> Iterator[tuple[str, Figure]]:
-    """Every figure the run has numbers for, with its name.
+    """Yield every figure that the run has numbers for, with its name.
 
-    `tables` are its Parquet files by their stem, `deep` says where deep nets of its layers lead, as ``fixed_points``.
+    `tables` are its Parquet files by their stem, `deep` the limits of deep nets of its layers, as from
+    ``fixed_points``.
     """
     if course.layers("grad_norm"):
         yield "gradient_flow", _gradient_flow(course, title)
@@ -46,7 +47,7 @@ def logged_figures(
 
 
 def _gradient_flow(course: Course, title: str) -> Figure:
-    """The norm of each layer's gradient, from the first layer to the last, at a few moments."""
+    """Draw the norm of each layer's gradient, from the first layer to the last, at a few steps."""
     layers = course.layers("grad_norm")
     rows = [dict(course.run.history[f"grad_norm/{layer}"]) for layer in layers]
     steps = sorted(set.intersection(*({*row} for row in rows)))
@@ -62,10 +63,10 @@ def _gradient_flow(course: Course, title: str) -> Figure:
 
 
 def _signal(table: pd.DataFrame, deep: Deep, title: str) -> Figure:
-    """Second moments of a and delta by layer before the first update: what theory expects, and what was measured."""
+    """Draw second moments of a and delta by layer before the first update, expected by theory and measured."""
     figure, panels = canvas(title, 2, (INCHES[0] * 1.7, INCHES[1]))
-    said = {"q": "mean of a²", "delta": "mean of delta² (output layer: 1)"}
-    for axes, (quantity, label) in zip(panels, said.items(), strict=True):
+    labels = {"q": "mean of a²", "delta": "mean of delta² (output layer: 1)"}
+    for axes, (quantity, label) in zip(panels, labels.items(), strict=True):
         for number, kind in enumerate(("expected", "measured")):
             known = table.dropna(subset=[f"{quantity}_{kind}"])
             if len(known):
@@ -94,7 +95,7 @@ def _deep(point: FixedPoint | None) -> str:
 
 
 def _over_time(course: Course, title: str) -> Figure:
-    """Saturation by layer over time; where they were logged, also the activations' mean and standard deviation."""
+    """Draw saturation by layer over time; where logged, also mean and standard deviation of the activations."""
     layers = course.layers("saturation")
     with_values = bool(course.layers("act_mean") and course.layers("act_var"))
     size = (INCHES[0] * (1.7 if with_values else 1), INCHES[1])
@@ -128,7 +129,7 @@ def _mean_and_deviation(axes: Axes, course: Course, layer: str, number: int) -> 
 
 
 def _life(course: Course, table: pd.DataFrame, title: str) -> Figure:
-    """How many units of each layer are dead over time, and at the end: born dead, died, came back, always alive."""
+    """Draw the number of dead units of each layer over time, and the fate of its units at the end."""
     layers = in_order(table["layer"])
     curves = [layer for layer in course.layers("dead_rate") if layer in layers]
     figure, panels = canvas(title, 2 if curves else 1, (INCHES[0] * (1.7 if curves else 1), INCHES[1]))
@@ -155,13 +156,13 @@ def _fates(units: pd.DataFrame) -> pd.Series:
 
 
 def _moment(course: Course, step: int) -> str:
-    """The end of an epoch, or a step within one."""
+    """Label of a step: the end of an epoch, or a step within one."""
     epoch = _epoch(course, step)
     return f"{_time(course)} {epoch:.0f}" if epoch.is_integer() else f"step {step}"
 
 
 def _time(course: Course) -> str:
-    """The unit of time in figures: steps, where the run does not say how many make an epoch."""
+    """Unit of time in figures: steps, where the run does not tell how many make an epoch."""
     return "epoch" if epoch_length(course.run.tags) else "step"
 
 

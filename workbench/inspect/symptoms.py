@@ -1,4 +1,4 @@
-"""What can go wrong in training, as rules, which find it in the logged numbers and say it with them, or are silent.
+"""Rules on what can go wrong in training: each finds it in the logged numbers and describes it with them.
 
 Thresholds are fixed for all runs: half of a layer; a gradient norm that depth changes a hundredfold; a step that
 changes weights by a tenth of their norm or by less than a millionth, where a thousandth is usual.
@@ -26,7 +26,7 @@ OVERFIT = 1.5  # factor between the last validation loss and the least
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found: where, how bad (larger is worse), and the sentence with its numbers."""
+    """A finding of a rule: layer, size (larger is worse), and a sentence with its numbers."""
 
     rule: str
     layer: str
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Symptom:
-    """`needs` are the metrics it reads (a quantity stands for all its layers), `finds` gives (layer, size, sentence).
+    """A rule: `needs` are the metrics it reads (a quantity means all layers), `finds` yields (layer, size, sentence).
 
     `tries` are overrides that are known to help, in the order to try them.
     """
@@ -47,8 +47,8 @@ class Symptom:
     tries: tuple[str, ...]
 
     def findings(self, course: Course) -> list[Finding]:
-        """What it finds in a run; nothing where the run lacks a metric it needs."""
-        return [Finding(self.name, *found) for found in self.finds(course)] if self.can_judge(course) else []
+        """Findings in a run; none where the run lacks a metric that the rule needs."""
+        return [Finding(self.name, *finding) for finding in self.finds(course)] if self.can_judge(course) else []
 
     def can_judge(self, course: Course) -> bool:
         """Whether the run logged what the rule reads."""
@@ -67,10 +67,10 @@ def _diverged(course: Course) -> Iterator[tuple[str, float, str]]:
 
 
 def _wrong_gradients(course: Course) -> Iterator[tuple[str, float, str]]:
-    what = disagreement_of(course.run.tags)
-    if what:
+    disagreement = disagreement_of(course.run.tags)
+    if disagreement:
         check = course.run.tags.get(CHECK_TAG, "workbench check, with the overrides of the run")
-        yield "", 1.0, f"they DISAGREE with autograd, so that what it learned says nothing: {what}; see {check}"
+        yield "", 1.0, f"they DISAGREE with autograd, so that what it learned says nothing: {disagreement}; see {check}"
 
 
 def _dead(course: Course) -> Iterator[tuple[str, float, str]]:
@@ -127,7 +127,7 @@ def _risen(course: Course) -> Iterator[tuple[str, float, str]]:
 
 
 def _loss_between(course: Course, above: float, most: float) -> Iterator[tuple[str, float, str]]:
-    """Where the training loss ended between these multiples of what it began with."""
+    """Yield a finding where the training loss ended between these multiples of its first value."""
     values = course.values("train/loss")
     if len(values) > 1 and values[-1] > above * values[0] and not values[-1] > most * values[0]:
         says = f"the training loss went from {values[0]:.4g} to {values[-1]:.4g} in {len(values) - 1} epochs"
