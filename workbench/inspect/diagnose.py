@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workbench.config.arms import canonical, is_number, matters
-from workbench.inspect.logged_run import Course, LoggedRun, typical
+from workbench.inspect.logged_run import LoggedRun, RunSeries, typical
 from workbench.inspect.symptoms import GRADIENTS, RULES, Finding, Symptom
 
 SCORE = "valid/loss"
@@ -37,22 +37,22 @@ class Diagnosis:
 def diagnose(arm: str, runs: Sequence[LoggedRun], others: Sequence[LoggedRun] = ()) -> Diagnosis:
     """Find what went wrong in an arm's runs; `others` are all runs of the sweep, to compare with."""
     lines: list[str] = []
-    courses = [Course(run) for run in runs]
+    all_series = [RunSeries(run) for run in runs]
     for rule in (GRADIENTS, *RULES):
-        findings = [(course, finding) for course in courses for finding in rule.findings(course)]
+        findings = [(series, finding) for series in all_series for finding in rule.findings(series)]
         for layer in dict.fromkeys(finding.layer for _, finding in findings):
-            of_layer = [(course, finding) for course, finding in findings if finding.layer == layer]
-            course, worst = max(of_layer, key=lambda pair: pair[1].size)
-            lines.append(_sentence(worst, course, len(of_layer), len(runs)))
+            of_layer = [(series, finding) for series, finding in findings if finding.layer == layer]
+            series, worst = max(of_layer, key=lambda pair: pair[1].size)
+            lines.append(_sentence(worst, series, len(of_layer), len(runs)))
         if findings:
             lines += [f"  {line}" for line in _help(rule, findings[0][0].run, others)]
-    silent = [rule.name for rule in RULES if not any(map(rule.can_judge, courses))]
+    silent = [rule.name for rule in RULES if not any(map(rule.can_judge, all_series))]
     return Diagnosis(arm, len(runs), lines, silent)
 
 
-def _sentence(worst: Finding, course: Course, count: int, total: int) -> str:
+def _sentence(worst: Finding, series: RunSeries, count: int, total: int) -> str:
     place = f"layer {worst.layer}: " if worst.layer else ""
-    among = f" ({count} of {total} runs; worst: {course.run.name})" if total > 1 else ""
+    among = f" ({count} of {total} runs; worst: {series.run.name})" if total > 1 else ""
     return f"{worst.rule}: {place}{worst.says}{among}"
 
 
@@ -62,7 +62,7 @@ def _help(rule: Symptom, run: LoggedRun, others: Sequence[LoggedRun]) -> Iterato
         yield f"try: {', '.join(tries)}"
     yield from _rate(run, others)
     free = [
-        other for other in others if other is not run and not rule.findings(Course(other)) and SCORE in other.metrics
+        other for other in others if other is not run and not rule.findings(RunSeries(other)) and SCORE in other.metrics
     ]
     if free:
         best = min(free, key=lambda other: (other.params.get("seed") != run.params.get("seed"), other.metrics[SCORE]))

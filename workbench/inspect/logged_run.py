@@ -38,7 +38,7 @@ class LoggedRun(Protocol):
 
 
 @dataclass(frozen=True)
-class Course:
+class RunSeries:
     """The series of a run, by quantity and layer."""
 
     run: LoggedRun

@@ -71,7 +71,7 @@ def _row(first: Mapping[int | None, list[float]], second: Mapping[int | None, li
 
 
 def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Welch's interval for mean of the second minus mean of the first; its ends are nan where one has a single value."""
+    """Welch's interval for mean of the second minus mean of the first; its ends are nan where one has one value."""
     difference, n = float(np.mean(second) - np.mean(first)), len(first) + len(second)
     if min(len(first), len(second)) < 2:
         return Interval(difference, nan, nan, n)

@@ -14,7 +14,7 @@ from workbench.config.prepare import prepare, scheme_of
 from workbench.config.schema import RunSpec
 from workbench.diagnostics.signal import FixedPoint, fixed_points
 from workbench.inspect.logged_figures import logged_figures
-from workbench.inspect.logged_run import Course
+from workbench.inspect.logged_run import RunSeries
 from workbench.inspect.rebuild import final_weights, spec_of
 from workbench.inspect.weight_figures import has_weight_figure, weight_figures
 from workbench.tracking.artifacts import attach
@@ -50,12 +50,12 @@ def _figures(store: Store, full_run: FullRun, console: Console) -> Iterator[tupl
             if f"{name}.parquet" in full_run.files
         }
         deep = _deep(spec) if "signal" in tables else None
-        logged = list(logged_figures(Course(full_run.run), tables, title, deep))
+        logged = list(logged_figures(RunSeries(full_run.run), tables, title, deep))
     except (LookupError, OSError, TypeError, ValueError) as error:  # somebody has changed them
         names = ", ".join(f"{name}.parquet" for name in TABLES)
         message = f"{title}: not drawn, as one cannot be read: {names}: {type(error).__name__}: {error}"
         console.print(message, soft_wrap=True)
-        logged = list(logged_figures(Course(full_run.run), {}, title))
+        logged = list(logged_figures(RunSeries(full_run.run), {}, title))
     yield from logged
     if has_weight_figure(spec):
         pack, params, how = final_weights(store, full_run)

@@ -11,7 +11,7 @@ from math import isclose
 
 import torch
 
-from workbench.inspect.rebuild import Again, kept_weights, repeat, spec_of
+from workbench.inspect.rebuild import Again, repeat, spec_of, stored_weights
 from workbench.runs.run_writer import DIGEST, WEIGHTS
 from workbench.tracking.find_run import FullRun
 from workbench.tracking.saved_view import TIMES
@@ -36,7 +36,7 @@ def verify(store: Store, stored: FullRun) -> Verification:
     Stored weights must be those of the run, too. Raises TrackingError where the run cannot be repeated.
     """
     result = _trained_again(store, stored)
-    wrong = kept_weights(store, stored)[2] if WEIGHTS in stored.files else ""
+    wrong = stored_weights(store, stored)[2] if WEIGHTS in stored.files else ""
     if not wrong:
         return result
     line = f"{WEIGHTS}: not what the run ended with, {wrong}; put the file back with the run, or remove it"
