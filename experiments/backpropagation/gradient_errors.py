@@ -1,4 +1,4 @@
-"""Formulas for the gradient compared on random nets of many shapes: with references, with each other, over the step."""
+"""Compare formulas for the gradient on random nets: with references, with each other, and over the step h."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,29 +24,29 @@ Lecture = Callable[[Problem], Params]
 
 
 def problems(rng: np.random.Generator, nets: int, **where: Any) -> Iterator[Problem]:
-    """Random nets, a batch for each shape; `where` says which shapes, as for `backpropagation.shapes`."""
+    """Draw random nets, a problem of `nets` for each shape; `where` selects shapes, as in `random_problems.shapes`."""
     return (random_problems.problem(rng, shape, nets) for shape in random_problems.shapes(rng, **where))
 
 
 def from_autograd(given: Problem, by: Lecture) -> Tensor:
-    """The error [R] of every net against automatic differentiation."""
+    """Compute the error [R] of every net against automatic differentiation."""
     return random_problems.errors(by(given), given.reference())
 
 
 def from_double_precision(given: Problem, by: Lecture) -> Tensor:
-    """The error [R] of float32 nets against automatic differentiation of the same numbers in float64."""
+    """Compute the error [R] of float32 nets against automatic differentiation of the same numbers in float64."""
     found = by(given)
     return random_problems.errors(found.with_flat(found.flat.double()), given.double().reference())
 
 
 def from_differences(given: Problem, by: Lecture, step: float = 1e-5, tolerance: float = 1e-7) -> Tensor:
-    """The error [R] against central differences, where no kink lies between and J resolves the tolerance."""
+    """Compute the error [R] against central differences, without kinks in between and down to J's resolution."""
     least = random_problems.resolution(given, step, tolerance)
     return random_problems.errors(by(given), *random_problems.differences(given, step), least)
 
 
 def errors(several: Iterable[Problem], error: Callable[..., Tensor], *by: object) -> tuple[list[float], str]:
-    """error(problem, *by) of all nets, and the shape of the worst of them."""
+    """Return error(problem, *by) of all nets, and the shape of the worst of them."""
     found: list[float] = []
     worst, example = 0.0, ""
     for one in several:
@@ -58,7 +58,7 @@ def errors(several: Iterable[Problem], error: Callable[..., Tensor], *by: object
 
 
 def apart(given: Problem, one: Formula, other: Formula) -> Tensor:
-    """How far two forms differ on every net, [R], relative to the gradient or to 1."""
+    """Compute the difference of two forms on every net, [R], relative to the gradient, or absolute for small ones."""
     return random_problems.errors(
         random_problems.gradient(given, one), random_problems.gradient(given, other), least=1.0
     )
@@ -71,7 +71,7 @@ class Curves:
     logs: Array
 
     def slope(self, large: float, small: float) -> list[float]:
-        """Of log error over log h between two exponents of h, by net, mean over shapes."""
+        """Slope of log error over log h between two exponents of h, by net, mean over shapes."""
         first, last = EXPONENTS.index(large), EXPONENTS.index(small)
         slopes = (self.logs[:, :, first] - self.logs[:, :, last]) / (large - small)
         return list(map(float, slopes.mean(0)))
@@ -81,19 +81,19 @@ class Curves:
         return list(map(float, np.log10(STEPS)[self.logs.argmin(2)].mean(0)))
 
     def quantiles(self, shares: Sequence[float]) -> Array:
-        """Errors [shares, steps] over all nets."""
+        """Quantiles of the errors over all nets: [shares, steps]."""
         found: Array = 10 ** np.quantile(self.logs.reshape(-1, len(STEPS)), shares, axis=0)
         return found
 
 
 def curves(several: Iterable[Problem], by: Lecture) -> Curves:
-    """The error of central differences over the step, for batches of as many nets each."""
+    """Compute the error of central differences over the step, for problems of the same number of nets."""
     found = [random_problems.difference_curve(one, by(one), STEPS) for one in several]
     return Curves(torch.stack(found).log10().numpy())
 
 
 def first_lost_output(dtype: str) -> tuple[float, float]:
-    """The first logit z = 0, 0.1, ... below 50 at which σ(z) - 1 computed in this type is 0, and σ(-z) = 1 - σ(z).
+    """Find the first logit z = 0, 0.1, ... below 50 at which σ(z) - 1 is 0 in this dtype; return z and σ(-z).
 
     (inf, 0) where there is none.
     """

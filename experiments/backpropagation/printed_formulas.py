@@ -1,7 +1,7 @@
-"""The lecture's formulas as printed, on random nets: which of them give the gradient after all?
+"""Evaluate the lecture's misprinted formulas on random nets: on which do they give the gradient, on which not?
 
-`MISPRINTS` names the errata about gradients (`lecture.errata` has their slides) with the formula as printed and
-the nets that it is printed for.
+`MISPRINTS` maps the errata about gradients (`lecture.errata` has their slides) to the formula as printed and the nets
+that it is printed for.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,10 @@ NOT_COMPUTABLE = float("inf")
 
 
 def printed_error(given: Problem, by: Formula) -> Tensor:
-    """The error of every net against autograd; infinite where a term does not exist or shapes clash."""
+    """Compute the error [R] of every net against autograd; infinite where a term does not exist or shapes clash.
+
+    Raises RuntimeError for other errors of torch than shapes that clash.
+    """
     try:
         return errors(gradient(given, by), given.reference())
     except (KeyError, RuntimeError) as error:
@@ -33,12 +36,12 @@ def printed_error(given: Problem, by: Formula) -> Tensor:
 
 
 def without_penalty(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
-    """Both slides "... for Dataset of m Examples": the average over examples, without λW."""
+    """Slides "... for Dataset of m Examples", with and without softmax: the average over examples, without λW."""
     return textbook.objective(ManyExamples(), net, x, y, 0.0)
 
 
 def softmax_weights_unpenalized(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
-    """The penalty's sum over l = 1, ..., n_l - 1 with the softmax slides' n_l, which leaves their W⁽ⁿ⁾ out."""
+    """The penalty's sum over l = 1, ..., n_l - 1 with the softmax slides' n_l, which omits their W⁽ⁿ⁾."""
     right, last = textbook.objective(ManyExamples(), net, x, y, lam), net.last - 1
     return right._replace(dW={**right.dW, last: right.dW[last] - lam * net.W[last]})
 
@@ -57,7 +60,7 @@ def slope_kept_at_the_output(net: Net, x: Tensor, y: Tensor, lam: float) -> Grad
 
 @dataclass(frozen=True)
 class Misprint:
-    """A printed formula and the nets it is for, as arguments of `shapes`; `equal` widths let it run more often."""
+    """A printed formula and its nets, as arguments of `shapes`; with `equal` widths more formulas can be computed."""
 
     by: Formula
     where: Mapping[str, Any]
@@ -86,7 +89,7 @@ MISPRINTS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of `nets`, how often the printed formula gave the gradient, a wrong one, or none; `least` error of the wrong."""
+    """Numbers of `nets` on which the printed formula is `right` or `wrong`, and the `least` error of the wrong ones."""
 
     nets: int
     right: int
@@ -96,19 +99,19 @@ class Outcome:
 
     @property
     def impossible(self) -> int:
-        """Nets for which the printed formula cannot be computed."""
+        """Number of nets for which the printed formula cannot be computed."""
         return self.nets - self.right - self.wrong
 
     @property
     def proof(self) -> str:
-        """Why it is not the gradient, in words."""
+        """Evidence that it is not the gradient, in words."""
         impossible = f"cannot be computed for {self.impossible:,} of them" if self.impossible else ""
         wrong = f"off by {self.least:.2g} or more for {self.wrong:,}" if self.wrong else ""
         return ", ".join(filter(None, (impossible, wrong)))
 
 
 def run(name: str, rng: np.random.Generator, nets: int) -> Outcome:
-    """A misprint on `nets` random nets of every shape it is for, with smooth units."""
+    """Evaluate a misprint on `nets` random nets of each of its shapes, with smooth units."""
     misprint = MISPRINTS[name]
     found: list[Tensor] = []
     example = ""

@@ -1,12 +1,12 @@
-"""The lecture's backward pass on many random nets at once, against autograd and central differences.
+"""Run the lecture's backward pass on many random nets at once, against autograd and central differences.
 
-A problem is R nets of one shape with their data: the engine's objective says what J is, and torch's autograd or
-differences of J say what its gradient is. The lecture's forms (`lecture.textbook`), and its formulas as printed
-(`printed_formulas`), are run on every net by `torch.vmap`: their code is that for one net.
+A problem is R nets of one shape with their data: J is the engine's objective, and the reference gradient is torch's
+autograd or differences of J. The lecture's forms (`lecture.textbook`), and its formulas as printed in
+`printed_formulas`, are written for one net and run on every net by `torch.vmap`.
 
-Error of a net: the worst parameter's ‖formula - reference‖ / max(‖formula‖, ‖reference‖), where a parameter counts as
-at least `LEAST_SHARE` of the whole gradient, which is what rounding is in proportion to. Differences resolve no more
-than the rounding of J lets them: `resolution` is added to that least.
+Error of a net: the worst parameter's ‖formula - reference‖ / max(‖formula‖, ‖reference‖), with a floor under the
+denominator of `LEAST_SHARE` of the whole gradient, to which rounding is proportional. For differences, the floor is at
+least their `resolution`, which the rounding of J limits.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +42,7 @@ ROUNDING_UNITS = 16
 
 @dataclass(frozen=True)
 class Shape:
-    """What R nets have in common: units by layer, input first, names of `ACTIVATIONS` and `LOSSES`, m and λ."""
+    """Shape shared by R nets: units by layer, input first, names of `ACTIVATIONS` and `LOSSES`, m and λ."""
 
     sizes: tuple[int, ...]
     activation: str
@@ -68,11 +68,11 @@ class Problem:
     output: OutputLayer
 
     def single(self) -> "Problem":
-        """The same numbers in float32."""
+        """Convert to float32."""
         return self._in(torch.float32)
 
     def double(self) -> "Problem":
-        """The same numbers in float64."""
+        """Convert to float64."""
         return self._in(torch.float64)
 
     def _in(self, dtype: torch.dtype) -> "Problem":
@@ -80,16 +80,16 @@ class Problem:
         return replace(self, objective=objective, params=params, x=x, y=y)
 
     def reference(self) -> Params:
-        """dJ by torch's autograd, which sees the engine's forward pass only."""
+        """Compute dJ by torch's autograd through the engine's forward pass."""
         return autograd(self.objective, self.params, self.x, self.y)
 
     def engine(self) -> Params:
-        """dJ by the engine's hand-written backward pass."""
+        """Compute dJ by the engine's hand-written backward pass."""
         return by_hand(self.objective, self.params, self.x, self.y)
 
 
 def activation(name: str) -> Activation:
-    """An activation of the package as a function of z alone, its constants inside."""
+    """Make an activation of the package with its default constants bound, as a function of z alone."""
     made: Activation = getattr(activations, name)()
     constants = tuple(made.constants.values())
     return replace(
@@ -101,6 +101,7 @@ def activation(name: str) -> Activation:
 
 
 def _losses(name: str, f: Activation) -> tuple[Loss, OutputLayer]:
+    """Return the engine's loss and the lecture's output layer; raises ValueError for a name outside LOSSES."""
     match name:
         case "squared error of f":
             return squared_error(f), textbook.regression(f)
@@ -122,9 +123,9 @@ def shapes(
     penalties: Sequence[float] = PENALTIES,
     equal: bool = False,
 ) -> Iterator[Shape]:
-    """Every combination once, each with widths drawn for it: neighbors differ, or all are `equal`.
+    """Yield every combination once, with widths drawn for each: neighbors differ, or all are `equal`.
 
-    A logistic output has one unit, a softmax at least two.
+    A logistic output has one unit, others at least two.
     """
     for f, loss, n, m, lam in product(activations, losses, layers, examples, penalties):
         last = 1 if loss == "logistic" else int(rng.choice(WIDTHS[1:]))
@@ -136,7 +137,10 @@ def shapes(
 
 
 def problem(rng: np.random.Generator, shape: Shape, nets: int) -> Problem:
-    """R = `nets` with W ~ N(0, 1/fan_in), b ~ N(0, 1/4), x ~ N(0, 1), targets real, one-hot or 0 and 1, in float64."""
+    """Draw R = `nets` with W ~ N(0, 1/fan_in), b ~ N(0, 1/4), x ~ N(0, 1), and targets as the loss needs; in float64.
+
+    Raises ValueError for a loss outside LOSSES.
+    """
     f = activation(shape.activation)
     loss, output = _losses(shape.loss, f)
     model = mlp(list(shape.sizes[1:-1]), shape.sizes[0], shape.sizes[-1], f)
@@ -164,12 +168,12 @@ Formula = Callable[[Net, Tensor, Tensor, float], Gradients]
 
 
 def formula(form: OneExample) -> Formula:
-    """All steps of a form on one net: x [s_1, m] and y [K, m] give J(W, b) and its gradient."""
+    """Make the formula of all steps of a form on one net: x [s_1, m] and y [K, m] give J(W, b) and its gradient."""
     return partial(textbook.objective, form)
 
 
 def mean_of_one_example(form: OneExample) -> Formula:
-    """The mean over examples of a form for one example, with the penalty's λW."""
+    """Make the formula of the mean over examples of a form for one example, with the penalty's λW."""
 
     def gradient(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
         each: Gradients = torch.vmap(lambda one, target: textbook.gradients(form, net, one, target))(x.T, y.T)
@@ -188,9 +192,9 @@ MATRICES = formula(ManyExamples())
 
 
 def gradient(given: Problem, by: Formula) -> Params:
-    """The gradient of every net by a formula, in the places of the reference's.
+    """Compute the gradient of every net by a formula, in the layout of the reference.
 
-    Raises what the formula raises where it cannot be computed; one number per unit or less is broadcast to the bias.
+    Raises what the formula raises where it cannot be computed, KeyError or RuntimeError; smaller shapes are broadcast.
     """
     layers = range(1, len(given.shape.sizes))
 
@@ -208,14 +212,14 @@ def gradient(given: Problem, by: Formula) -> Params:
 
 
 def lecture(given: Problem) -> Params:
-    """The gradient by the slides for m examples, corrected, with λW."""
+    """Compute the gradient by the slides for m examples, corrected, with λW."""
     return gradient(given, MATRICES)
 
 
 def errors(got: Params, want: Params, compared: Tensor | None = None, least: Tensor | float = 0.0) -> Tensor:
-    """The error of every net, [R]; entries of the storage [R, P] that are not `compared` count as equal.
+    """Compute the error of every net, [R]; entries of the storage [R, P] that are not `compared` count as equal.
 
-    `least` [R] is a norm below which no parameter counts.
+    `least` [R] is a floor under the denominator.
     """
     difference = got.flat - want.flat
     apart = Params(got.layout, difference if compared is None else torch.where(compared, difference, 0))
@@ -229,14 +233,14 @@ def errors(got: Params, want: Params, compared: Tensor | None = None, least: Ten
 
 
 def resolution(given: Problem, step: float, tolerance: float) -> Tensor:
-    """The norm, [R], below which differences cannot tell gradients apart to a tolerance: 16 ε abs(J) / h."""
+    """Compute the norm, [R], below which differences do not resolve gradients to a tolerance: 16 ε abs(J) / h."""
     J: Tensor = given.objective.value(given.params, given.x, given.y).abs()
     eps = torch.finfo(J.dtype).eps
     return J * (ROUNDING_UNITS * eps / step / tolerance * sqrt(given.params.flat.shape[1]))
 
 
 def differences(given: Problem, step: float = STEP) -> tuple[Params, Tensor]:
-    """(J(θ + h) - J(θ - h)) / 2h by every entry θ, and whether no unit crosses a kink between the two, [R, P].
+    """Compute (J(θ + h) - J(θ - h)) / 2h for every entry θ, and whether no unit crosses a kink in between, [R, P].
 
     All perturbed copies of all nets are evaluated together.
     """
@@ -264,9 +268,9 @@ def differences(given: Problem, step: float = STEP) -> tuple[Params, Tensor]:
 
 
 def difference_curve(given: Problem, got: Params, steps: Sequence[float]) -> Tensor:
-    """‖gradient - differences‖ / max(‖gradient‖, ‖differences‖) of every net for each step, [R, steps].
+    """Compute ‖gradient - differences‖ / max(‖gradient‖, ‖differences‖) of every net for each step, [R, steps].
 
-    Nothing is forgiven: for large h the error is that of the Taylor series, of order h², for small h rounding, ε J / h.
+    There is no floor: for large h the error is the Taylor series', of order h², for small h rounding, ε J / h.
     """
     curve = []
     for step in steps:

@@ -1,14 +1,14 @@
-"""How gradients grow toward the input of a net whose layers are normalized over the batch.
+"""Growth of gradients toward the input of a net with batch normalization (Yang et al. 2019).
 
-Each unit of a wide layer is normal over a large batch once it is normalized, and after some layers two examples are
+Each normalized unit of a wide layer is normally distributed over a large batch, and after some layers two examples are
 independent. Back through W, the activation f and the normalization of the layer below, the squared gradient of an
 example is then multiplied by
 
     E f'(n)² / Var f(n),        n ~ N(0, 1)
 
-as W brings fan-in · Var W · Var f(n) into the variance that the normalization divides by, and the same fan-in · Var W
-into the gradient. By the Gaussian Poincaré inequality Var f(n) ≤ E f'(n)², with equality for linear f only: without
-skips gradients cannot vanish, and must explode (Yang et al. 2019 for ReLU: π/(π - 1)).
+as the variance that the normalization divides by is fan-in · Var W · Var f(n), and W multiplies the squared gradient by
+the same fan-in · Var W. By the Gaussian Poincaré inequality Var f(n) ≤ E f'(n)², with equality for linear f only:
+without skips gradients cannot vanish, and must explode (Yang et al. 2019 for ReLU: π/(π - 1)).
 """
 
 from math import pi
@@ -24,11 +24,11 @@ from workbench.nn.layers.base import Mode
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 
-FAR, POINTS = 12.0, 200  # of the integrals, on either side of 0
+FAR, POINTS = 12.0, 200  # limit and nodes of the integrals, on either side of 0
 
 
 def growth(activation: Activation) -> float:
-    """E f'(n)² / Var f(n) by Gauss-Legendre quadrature on either side of 0, where the kinks of the rectifiers are."""
+    """Compute E f'(n)² / Var f(n) by Gauss-Legendre quadrature on either side of 0, the rectifiers' kink."""
     nodes, weights = np.polynomial.legendre.leggauss(POINTS)
     half = (nodes + 1) * FAR / 2
     n = np.concatenate([-half[::-1], half])
@@ -42,9 +42,10 @@ def growth(activation: Activation) -> float:
 
 
 def measured_growth(objective: Objective, params: Params, x: Units, y: Outputs, settled: int) -> NDArray[np.float64]:
-    """ln of the factor by which a layer multiplies the squared gradient on its way to the input, per replica [R].
+    """Measure ln of the factor by which a layer multiplies the squared gradient toward the input, per replica [R].
 
-    One training pass; the mean over the hidden layers after the first `settled`, in which examples become independent.
+    It is a mean over the hidden layers of one training pass, without the first `settled`, in which examples become
+    independent.
     """
     grads = Params.zeros(params.layout.trained, len(params.flat), params.flat)
     z, tape = objective.model.forward(params, x, Mode(training=True))
@@ -54,7 +55,7 @@ def measured_growth(objective: Objective, params: Params, x: Units, y: Outputs, 
         if isinstance(layer, Activate):
             squares.append(delta.double().square().sum((1, 2)))
         after = layer.backward(params, own, delta, grads)
-        assert after is not None  # it was asked for
+        assert after is not None  # as need_grad_in is true
         delta = after
     layers = len(squares) - 1 - settled
     grown: NDArray[np.float64] = torch.log(squares[layers] / squares[0]).div(layers).numpy()

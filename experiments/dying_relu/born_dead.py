@@ -1,18 +1,18 @@
-"""Rectifier networks that are constant before training: simulated in bulk, and bounded from both sides.
+"""ReLU networks that are constant before training: simulation, and bounds on their probability from both sides.
 
 Without biases a network of one input is positively homogeneous: on each of the two rays x > 0 and x < 0 its hidden
-vectors only change length. A ray is dead from the layer on whose units are all 0 on it, and the output is constant
-exactly where both rays are. Let q = 2^-N for width N. A layer of random signs kills a given live ray with
-probability q, and both at once with ((π - θ)/2π)^N, which is q² to q: θ ≤ π/2 is the angle between hidden vectors.
-The first layer cannot kill both rays, since each of its units is positive on one of them, and leaves a right angle.
-Let D and V be the chances that a live ray, and that two, die in the layers that follow.
+vectors only change length. A ray is dead from the first layer on whose units are all 0 on it, and the output is
+constant exactly if both rays are dead. Let q = 2^-N for width N. A layer with random signs kills a given live ray with
+probability q, and both at once with ((π - θ)/2π)^N, between q² and q, where θ ≤ π/2 is the angle between hidden
+vectors. The first layer cannot kill both rays, since each of its units is positive on one of them, and leaves a right
+angle. Let D and V be the probabilities that one live ray, and that both, die in the layers that follow.
 
-- At least the chain with θ = π/2 in every layer: p in the place of q² adds (p - q²)(1 - 2D + V), and V ≥ 2D - 1
+- Lower bound: the chain with θ = π/2 in every layer. Replacing q² by p adds (p - q²)(1 - 2D + V), and V ≥ 2D - 1
   (Bonferroni).
-- At most the chain with θ = π/2 in the second layer and V = D after it: both rays are dead only if one of them is.
+- Upper bound: the chain with θ = π/2 in the second layer and V = D after it, as both rays are dead only if one is.
 
-For up to two hidden layers the bounds are one number. The plainer upper bound 1 - (1 - q)^H is weaker. Compare Lu,
-Shin, Su and Karniadakis 2020.
+For up to two hidden layers the bounds coincide. The simpler upper bound 1 - (1 - q)^H is weaker. Compare Lu, Shin, Su
+and Karniadakis 2020.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ CHUNK = 20_000  # nets at a time: their weights stay in the cache
 
 
 class Bounds(NamedTuple):
-    """Between which the probability of a constant output lies."""
+    """Lower and upper bound of the probability of a constant output."""
 
     lower: float
     upper: float
 
 
 def bounds(width: int, depth: int) -> Bounds:
-    """For `depth` affine layers, of which the last is the output, and hidden layers of `width` units."""
+    """Compute the bounds for `depth` affine layers, the last of which is the output, and `width` hidden units each."""
     q = 0.5**width
     D, least, most = 0.0, 0.0, 0.0
     for _ in range(depth - 2):
@@ -45,9 +45,9 @@ def bounds(width: int, depth: int) -> Bounds:
 
 
 def deaths(width: int, hidden: int, nets: int, stream: Generator) -> Tensor:
-    """Of random nets without biases, how many have both rays dead after each hidden layer: [hidden], He-normal weights.
+    """Count the random nets with both rays dead after each hidden layer: [hidden]; He-normal weights, no biases.
 
-    A net of fewer layers is the beginning of a deeper one, so one sample serves all depths.
+    The first layers of a deep net are a sample of shallower nets, so that one sample serves all depths.
     """
     died = torch.zeros(hidden, dtype=torch.int64)
     for start in range(0, nets, CHUNK):
@@ -65,9 +65,9 @@ def deaths(width: int, hidden: int, nets: int, stream: Generator) -> Tensor:
 
 
 def live_shares(width: int, depth: int, biases: Sequence[float], nets: int, stream: Generator) -> Tensor:
-    """The share of the domain on which random nets have a slope, [biases, nets]: the same weights for each bias.
+    """Compute the share of the domain on which random nets have a nonzero slope: [biases, nets], weights shared.
 
-    Slopes are exact at 257 equidistant points; a live interval between two of them is not seen.
+    Slopes are exact at 257 equidistant points; a live interval between two of them is missed.
     """
     x = torch.linspace(-DOMAIN, DOMAIN, 257).expand(nets, 1, -1)
     weights = [torch.randn(nets, width, 1, generator=stream) * sqrt(2)]

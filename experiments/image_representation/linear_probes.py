@@ -1,7 +1,7 @@
-"""Linear probes: how much of a class a logistic neuron reads off a frozen representation.
+"""Linear probes: accuracy of softmax regression on frozen representations (Alain and Bengio 2016).
 
-Source: Alain and Bengio 2016. The probe is the same for every representation: features of mean 0 and variance 1 in the
-training part, a softmax with the L2 penalty of C = 1.
+The probe is the same for every representation: features standardized on the training part, and an L2 penalty with
+C = 1.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ ITERATIONS, TOLERANCE = 300, 1e-3
 
 
 def accuracy(train: Array, labels: NDArray[np.int64], test: Array, expected: NDArray[np.int64]) -> float:
-    """Test accuracy of a probe on features [N, U] with class numbers [N]."""
+    """Compute the test accuracy of a probe on features [N, U] with class numbers [N]."""
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=ITERATIONS, tol=TOLERANCE))
     return float(probe.fit(train, labels).score(test, expected))
 
 
 def of_pixels(data: PackData, components: int | None = None) -> list[float]:
-    """The probe on the inputs of every replica, or on so many principal components of its training part."""
+    """Probe the inputs of every replica, or so many principal components of its training part; accuracies [R]."""
     found = []
     for train, labels, test, expected in _parts(data):
         if components:
@@ -40,7 +40,7 @@ def of_pixels(data: PackData, components: int | None = None) -> list[float]:
 
 
 def of_layers(model: Model, params: Params, data: PackData) -> list[list[float]]:
-    """The probe on the activations of each hidden layer, from the first on, for every replica."""
+    """Probe the activations of each hidden layer, from the first on; accuracies [layers, R]."""
     codes = zip(*(_activations(model, params, _whole(data, part)) for part in ("train", "test")), strict=True)
     labels = [(train_labels, expected) for _, train_labels, _, expected in _parts(data)]
     return [
@@ -53,7 +53,7 @@ def of_layers(model: Model, params: Params, data: PackData) -> list[list[float]]
 
 
 def _activations(model: Model, params: Params, x: Tensor) -> Iterator[Array]:
-    """Those of each layer of units [R, N, U]."""
+    """Yield the activations of each layer of units [R, N, U]."""
     _, tape = model.forward(params, x)
     return (units.a.double().numpy() for units in model.units(tape))
 
@@ -64,7 +64,7 @@ def _whole(data: PackData, part: str) -> Tensor:
 
 
 def _parts(data: PackData) -> Iterator[tuple[Array, NDArray[np.int64], Array, NDArray[np.int64]]]:
-    """Training inputs and labels, test inputs and labels, of every replica."""
+    """Yield training inputs and labels, test inputs and labels, of every replica."""
     for split in data.split_of.tolist():
         train, test = (
             (part.x[split].double().numpy(), part.y[split].argmax(1).numpy()) for part in (data.train, data.test)

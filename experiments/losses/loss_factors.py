@@ -1,4 +1,4 @@
-"""What a loss passes back through its output, what the regularizer reaches, and what bounded outputs cannot fit.
+"""Factors of losses: delta of the output for likelihood and squared error, the L2 penalty, and R² of bounded outputs.
 
 With a = f(z) and δ = dC/dz of one example: behind a logistic output the likelihood gives a - y, the squared error
 (a - y) f'(z), at most a quarter of it. Behind a softmax with J = diag(a) - aaᵀ, its Jacobian, the likelihood gives
@@ -26,14 +26,14 @@ Array = NDArray[np.float64]
 
 
 class Factor(NamedTuple):
-    """Of each example: how far the squared error's δ is from the formula, and its size over that of likelihood's δ."""
+    """Results by example: `off`, the squared error's δ minus its formula, and `share`, its size over likelihood's δ."""
 
     off: Array
     share: Array
 
 
 def logistic_factor(z: Array) -> Factor:
-    """Both losses behind a logistic output, at every z [N] for both labels."""
+    """Compare both losses for a logistic output, at every z [N] with both labels."""
     logits = np.concatenate([z, z])
     y = np.repeat([0.0, 1.0], len(z))
     likelihood, squares = (
@@ -45,7 +45,7 @@ def logistic_factor(z: Array) -> Factor:
 
 
 def softmax_factor(z: Array) -> Factor:
-    """Both losses behind a softmax, at every z [N, K] for every label."""
+    """Compare both losses for a softmax output, at every z [N, K] with every label."""
     classes = z.shape[1]
     logits, y = np.repeat(z, classes, 0), np.tile(np.eye(classes), (len(z), 1))
     likelihood, squares = (_delta(loss, logits, y) for loss in (softmax_nll(), softmax_mse()))
@@ -58,13 +58,13 @@ def softmax_factor(z: Array) -> Factor:
 
 
 def _delta(loss: Loss, z: Array, y: Array) -> Array:
-    """δ [N, K] of examples that are a replica each, so that no mean is taken."""
+    """Compute δ [N, K], with each example as a replica, so that no mean is taken."""
     delta = loss.delta(torch.as_tensor(z).unsqueeze(1), torch.as_tensor(y).unsqueeze(1))
     return delta.squeeze(1).numpy()
 
 
 class Penalty(NamedTuple):
-    """How far J, its gradient for weights and that for biases are from those of the lecture's J(W, b)."""
+    """Deviations of J, of its gradient for weights and of that for biases from the lecture's J(W, b)."""
 
     value: float
     weights: float
@@ -72,7 +72,7 @@ class Penalty(NamedTuple):
 
 
 def penalty(weight_decay: float, seed: int) -> Penalty:
-    """J and its gradients with λ against those without it, of a random net: λ/2 Σ W², λW, and nothing for biases."""
+    """Compare J and its gradients with and without λ on a random net with λ/2 Σ W², λW, and 0 for biases."""
     model = mlp([6, 5], 4, 3, sigmoid())
     params = Params.stack([model.init(seed, Scheme(he(), uniform_bias()))], torch.float64, torch.device("cpu"))
     stream = torch.Generator().manual_seed(seed)
@@ -93,7 +93,7 @@ def penalty(weight_decay: float, seed: int) -> Penalty:
 
 
 def best_r2(low: int, high: int) -> Fraction:
-    """The largest R² on the diabetes data, as they are, of any h with values from `low` to `high`: that of y cut."""
+    """Compute the largest R² on the diabetes data of any h from `low` to `high`, that of h = y clamped; exact."""
     y = [Fraction(int(value)) for value in diabetes().y[:, 0]]
     mean = sum(y, Fraction(0)) / len(y)
     missed = sum(((value - min(max(value, Fraction(low)), Fraction(high))) ** 2 for value in y), Fraction(0))

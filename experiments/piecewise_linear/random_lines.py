@@ -1,4 +1,4 @@
-"""Random nets on random lines: how straight they are between their breakpoints, and how many breakpoints they have."""
+"""Random nets on random lines: deviations from affine functions between breakpoints, and numbers of breakpoints."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,18 +13,19 @@ from workbench.proofs.regions import Pieces, PiecewiseLinearNet
 Line = tuple[Tensor, Tensor]
 
 
-def random_lines(unit: str, nets: Sequence[int]) -> Iterator[tuple[PiecewiseLinearNet, Line, Pieces]]:
-    """(net, line, pieces on it): depth, widths, inputs, weights, biases and the line are drawn, by seed."""
-    for seed in nets:
+def random_lines(unit: str, nets: int) -> Iterator[tuple[PiecewiseLinearNet, Line, Pieces]]:
+    """Yield (net, line, pieces on it), with depth, widths, inputs, weights, biases and line drawn at random."""
+    for seed in range(nets):
         net = regions.random_net(unit, seed)
         line = regions.random_line(net, seed)
         yield net, line, net.pieces(*line)
 
 
-def deviations(unit: str, nets: Sequence[int]) -> list[float]:
-    """Of every cell between breakpoints, how far the net is from straight there, and from the cell's affine function.
+def deviations(unit: str, nets: int) -> list[float]:
+    """Measure the deviation from affine in every cell between breakpoints.
 
-    The larger of a second difference and a distance, both relative to the net's largest value.
+    It is the larger of the net's second difference and its distance to the cell's affine function, both relative to the
+    net's largest value.
     """
     found: list[float] = []
     for net, line, pieces in random_lines(unit, nets):
@@ -33,8 +34,8 @@ def deviations(unit: str, nets: Sequence[int]) -> list[float]:
     return found
 
 
-def bends(unit: str, output: str, nets: Sequence[int], moves: float) -> list[float]:
-    """Of every net whose logits move by more than `moves` along its line: the largest second difference in a cell."""
+def bends(unit: str, output: str, nets: int, moves: float) -> list[float]:
+    """Return the largest second difference in a cell of every net whose logits change by more than `moves`."""
     found = []
     for net, line, pieces in random_lines(unit, nets):
         logits = net.curve(*line)(torch.linspace(0, 1, 50, dtype=torch.float64))
@@ -44,20 +45,20 @@ def bends(unit: str, output: str, nets: Sequence[int], moves: float) -> list[flo
 
 
 def is_sawtooth(depth: int, pieces: int) -> bool:
-    """The constructed net has this many pieces on [0, 1], all with slopes ±2^depth, without rounding."""
+    """Whether the constructed net has this many pieces on [0, 1], all with slopes ±2^depth exactly."""
     start, direction = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     found = regions.sawtooth(depth).pieces(start, direction)
     return bool((found.slopes.abs() == 2**depth).all()) and regions.count(found) == pieces
 
 
 def initial_pieces(shapes: Sequence[Sequence[int]], seeds: Sequence[int]) -> NDArray[np.int64]:
-    """Pieces on the whole real line [seeds, shapes] of relu nets of one input with normal weights and biases."""
+    """Count pieces on the real line of relu nets of one input with normal weights and biases: [seeds, shapes]."""
     count = regions.regions_of_the_input
     return np.array([[count(regions.gaussian_relu_net(shape, seed)) for shape in shapes] for seed in seeds])
 
 
 def trends(pieces: NDArray[np.int64], shapes: Sequence[Sequence[int]]) -> tuple[list[float], list[float]]:
-    """Of `initial_pieces`, by seed: pieces per unit at equal depth, and breakpoints per unit by layer.
+    """Fit trends to `initial_pieces` by seed: pieces per unit at equal depth, and breakpoints per unit by layer.
 
     Both are slopes of least squares over the shapes.
     """
@@ -69,6 +70,6 @@ def trends(pieces: NDArray[np.int64], shapes: Sequence[Sequence[int]]) -> tuple[
 
 
 def breakpoints_per_unit(net: PiecewiseLinearNet, x: Tensor, pairs: Sequence[Sequence[int]]) -> float:
-    """Breakpoints by hidden unit on the segment from x[a] to x[b], x [N, I], mean over pairs of two examples (a, b)."""
+    """Count breakpoints per hidden unit on the segment from x[a] to x[b], x [N, I]; mean over pairs (a, b), a ≠ b."""
     found = [regions.count(net.pieces(x[a], x[b] - x[a])) - 1 for a, b in pairs if a != b]
     return float(np.mean(found)) / sum(fan_out for fan_out, _ in [*net.model.products()][:-1])

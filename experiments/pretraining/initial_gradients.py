@@ -1,4 +1,4 @@
-"""How nets pass gradients back, and changes on, at their initial weights.
+"""Factors of gradients and singular values of Jacobians at initial weights.
 
 With z = W a + b and a = f(z), a gradient's square grows per layer toward the input by n Var W · E f'(z)², which Glorot
 and Bengio 2010 (eq. 15) take as n Var W, the slope being 1 near 0. A layer's Jacobian is diag(f'(z)) W.
@@ -24,20 +24,20 @@ EXAMPLES = 32
 
 
 def initializer(name: str) -> Initializer:
-    """An option of ``init`` with its defaults."""
+    """Make the option `name` of ``init`` with its defaults."""
     made: Initializer = getattr(initializers, name)()
     return made
 
 
 def weight_factor(name: str, width: int) -> float:
-    """n Var W of a square layer."""
+    """Compute n Var W of a square layer."""
     return float(width * initializer(name).std(width, width) ** 2)
 
 
 def gradient_factors(activation: str, init: str, seeds: Sequence[int], width: int, depth: int) -> Array:
-    """ln of the factor of a squared gradient from one hidden layer's z to that below, a mean over layers, by seed.
+    """Compute ln of the squared gradient's factor from a hidden layer's z to the z below, mean over layers, by seed.
 
-    Inputs and the gradient at the last hidden layer's z are standard normal, `width` numbers wide; biases are 0.
+    Inputs and the gradient at the last hidden layer's z are standard normal, with `width` entries; biases are 0.
     """
     model, params, x = _nets(activation, init, seeds, width, depth)
     _, tape = model.forward(params, x)
@@ -55,7 +55,7 @@ def gradient_factors(activation: str, init: str, seeds: Sequence[int], width: in
 
 
 def mean_singular_values(activation: str, init: str, seeds: Sequence[int], width: int, depth: int) -> Array:
-    """The mean singular value of the Jacobians between hidden layers of one example, by seed."""
+    """Compute the mean singular value of the Jacobians between hidden layers at one example, by seed."""
     model, params, x = _nets(activation, init, seeds, width, depth)
     _, tape = model.forward(params, x[:, :1])
     found = []

@@ -1,4 +1,4 @@
-"""Units as sums of other units: f(z) = Σ c g(s z), with the package's own values and hand-written derivatives."""
+"""Identities f(z) = Σ c g(s z) between units, checked on the package's values and hand-written derivatives."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -14,7 +14,7 @@ ALPHAS = (0.01, 0.3, -0.5)
 
 
 class Term(NamedTuple):
-    """c g(s z), g with its settings."""
+    """A term c g(s z), g with its settings."""
 
     c: float
     g: str
@@ -23,7 +23,7 @@ class Term(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """f with its settings, and the terms it is said to be the sum of."""
+    """f with its settings, and the terms whose sum it is claimed to be."""
 
     f: str
     settings: Settings
@@ -50,9 +50,9 @@ IDENTITIES: dict[str, list[Identity]] = {
 
 
 def deviations(name: str, z: Tensor) -> list[float]:
-    """How far both sides of an identity differ at every z [N], in all its cases, in value or derivative.
+    """Compute the difference of both sides at every z [N], in value or derivative, for all cases of an identity.
 
-    Values count relative to |z| where that exceeds 1.
+    Differences of values are relative to |z| where that exceeds 1.
     """
     found: list[float] = []
     for f, settings, terms in IDENTITIES[name]:

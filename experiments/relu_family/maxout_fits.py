@@ -1,9 +1,9 @@
-"""Units as a maximum of affine maps: which ones maxout contains, and how well k pieces fit a convex function.
+"""Maxout units as maxima of affine maps: the units they contain, and best fits of convex functions by k pieces.
 
 A maximum of k affine functions of one x is convex, with at most k pieces on intervals. Over [a, b] the affine function
-nearest to a convex f lies halfway between its chord and the tangent parallel to it. It misses f by E, half their
-distance, with f - l = E, -E, E at a, at the tangent's point and at b: no other affine function misses f by less
-(Chebyshev). Pieces of equal E are best: of any other k intervals one contains one of these.
+closest to a convex f is halfway between its chord and the tangent parallel to it. Its error is E, half their distance,
+with f - l = E, -E, E at a, at the tangent's point and at b: no other affine function has a smaller error (Chebyshev).
+Pieces of equal E are best, as one of any other k intervals contains one of these.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ INPUTS, OUTPUTS, EXAMPLES = 5, 4, 500
 
 
 def unit(name: str, z: Tensor, **constants: float) -> tuple[Tensor, Tensor]:
-    """f(z) and the hand-written f'(z) of an activation, in float64."""
+    """Compute f(z) and the hand-written f'(z) of an activation, in float64."""
     activation = getattr(activations, name)(**constants)
     own = [torch.tensor(value, dtype=torch.float64) for value in activation.constants.values()]
     a = activation.forward(z, *own)
@@ -39,17 +39,17 @@ def unit(name: str, z: Tensor, **constants: float) -> tuple[Tensor, Tensor]:
 
 
 def inputs_away_from_ties(count: int, seed: int) -> Tensor:
-    """Positive and negative z with magnitudes from 1e-8 to 1e8."""
+    """Draw positive and negative z with magnitudes from 1e-8 to 1e8."""
     stream = Generator().manual_seed(seed)
     size = 10 ** (16 * torch.rand(count, generator=stream, dtype=torch.float64) - 8)
     return torch.where(torch.rand(count, generator=stream) < 0.5, -size, size)
 
 
 def containment(name: str, scales: Sequence[float], seed: int, **constants: float) -> dict[str, float]:
-    """How far f(Wx + b) and max over p of s_p (Wx + b), a maxout unit with weights s_p W and biases s_p b, differ.
+    """Compare f(Wx + b) with max over p of s_p (Wx + b), a maxout unit with weights s_p W and biases s_p b.
 
-    Largest differences of the outputs and of the hand-written gradients for x, W and b. Those of the maxout layer come
-    back to W and b by the chain rule, dW = Σ s_p dW_p. No example has a tie.
+    Returns the largest differences of outputs and of the hand-written gradients for x, W and b. The maxout layer's are
+    carried back to W and b by the chain rule, dW = Σ s_p dW_p. No example has a tie.
     """
     dense, activate = Dense("l1", INPUTS, OUTPUTS), Activate("l1", getattr(activations, name)(**constants))
     scheme = Scheme(he(), uniform_bias())
@@ -69,7 +69,7 @@ def containment(name: str, scales: Sequence[float], seed: int, **constants: floa
 
 
 def _passes(layer: Layer, params: Arrays, x: Tensor, grad_out: Tensor) -> dict[str, Tensor]:
-    """Output and gradients by the package's own forward and backward."""
+    """Compute output and gradients by the package's forward and backward pass."""
     out, tape = layer.forward(params, x)
     grads = {key: torch.zeros_like(params[key]) for key in ("l1.W", "l1.b")}
     grad_in = layer.backward(params, tape, grad_out, grads)
@@ -78,7 +78,7 @@ def _passes(layer: Layer, params: Arrays, x: Tensor, grad_out: Tensor) -> dict[s
 
 
 def weight_vectors(pieces: int) -> Fraction:
-    """Numbers in the weights of a maxout layer for each number of a layer with one weight vector per unit."""
+    """Ratio of the numbers of weights of a maxout layer and of a layer with one weight vector per unit."""
     scheme = Scheme(he(), uniform_bias())
     layers = Maxout("l1", INPUTS, OUTPUTS, pieces), Dense("l1", INPUTS, OUTPUTS)
     sizes = [layer.init(0, scheme)["l1.W"].numel() for layer in layers]
@@ -86,7 +86,7 @@ def weight_vectors(pieces: int) -> Fraction:
 
 
 def maxout_unit(slopes: Sequence[Any], offsets: Sequence[Any]) -> PiecewiseLinearNet:
-    """The package's maxout layer as one unit of one input: max over p of slopes[p] x + offsets[p]."""
+    """Make one unit of the package's maxout layer, of one input: max over p of slopes[p] x + offsets[p]."""
     W, b = (torch.tensor([float(value) for value in values], dtype=torch.float64) for values in (slopes, offsets))
     return PiecewiseLinearNet(
         Model((Maxout("l1", 1, 1, len(slopes)),)), {"l1.W": W.view(1, -1, 1), "l1.b": b.view(1, -1)}
@@ -94,18 +94,18 @@ def maxout_unit(slopes: Sequence[Any], offsets: Sequence[Any]) -> PiecewiseLinea
 
 
 def regions_of_units(pieces: int, count: int, seed: int) -> list[int]:
-    """Linear regions on the real line of maxout units with normal weights and biases."""
+    """Count linear regions on the real line of random maxout units with normal weights and biases."""
     draws = torch.randn(count, 2, pieces, generator=Generator().manual_seed(seed), dtype=torch.float64)
     return [regions_of_the_input(maxout_unit(W.tolist(), b.tolist())) for W, b in draws]
 
 
-def pieces_made(k: int, units: int, seed: int) -> tuple[int, list[int]]:
-    """Linear regions of the unit with the pieces of `square_fit`, and of `units` random ones with k pieces."""
-    return regions_of_the_input(maxout_unit(*zip(*square_fit(k), strict=True))), regions_of_units(k, units, seed)
+def pieces_made(k: int, units: int) -> tuple[int, list[int]]:
+    """Count linear regions of the unit with the pieces of `square_fit`, and of `units` random ones with k pieces."""
+    return regions_of_the_input(maxout_unit(*zip(*square_fit(k), strict=True))), regions_of_units(k, units, seed=k)
 
 
 def values(name: str, z: Sequence[float]) -> list[float]:
-    """A unit at the given z: an activation, or ``maxout``, which is max(z, -z)."""
+    """Evaluate a unit at each z: an activation, or ``maxout``, which is max(z, -z)."""
     at = torch.tensor(z, dtype=torch.float64)
     if name != "maxout":
         return unit(name, at)[0].tolist()
@@ -114,13 +114,16 @@ def values(name: str, z: Sequence[float]) -> list[float]:
 
 
 def square_fit(k: int) -> list[Piece]:
-    """The best fit of x² on [-1, 1] by k pieces: the tangents at the middles m of k equal intervals, 1/(2k²) higher."""
+    """Return the best fit of x² on [-1, 1] by k pieces: tangents at the middles of k equal intervals, plus 1/(2k²)."""
     middles = [Fraction(2 * number + 1, k) - 1 for number in range(k)]
     return [(2 * m, -m * m + Fraction(1, 2 * k * k)) for m in middles]
 
 
 def square_error(pieces: Sequence[Piece]) -> Fraction:
-    """max |x² - max over pieces| on [-1, 1], exactly; the slopes must rise and no piece lie below the others."""
+    """Compute max |x² - max over pieces| on [-1, 1], exactly.
+
+    Raises ValueError unless each piece is the largest on an interval, with intervals in the pieces' order.
+    """
     meets = [(b - d) / (c - a) for (a, b), (c, d) in pairwise(pieces)]
     ends = [Fraction(-1), *meets, Fraction(1)]
     if ends != sorted(ends):
@@ -133,15 +136,15 @@ def square_error(pieces: Sequence[Piece]) -> Fraction:
 
 
 def square_bound(k: int) -> Fraction:
-    """What every k pieces miss x² by on [-1, 1] at least.
+    """Compute a lower bound of the error of any k pieces for x² on [-1, 1].
 
     One of k intervals has length 2/k or more. There an affine l has second difference l(c - r) - 2 l(c) + l(c + r) = 0,
-    with r = 1/k, and x² has 2r², whatever c. A quarter of both is a weighted mean of the three errors, up to signs, so
-    one of these is r²/2 or more.
+    with r = 1/k, and x² has 2r², for any c. A quarter of their difference is a weighted mean of the three errors, up to
+    signs, so one of these is r²/2 or more.
     """
     r = Fraction(1, k)
     weights = {-r: Fraction(1, 4), Fraction(0): Fraction(-1, 2), r: Fraction(1, 4)}
-    assert sum(weights.values()) == sum(x * w for x, w in weights.items()) == 0  # affine functions do not count
+    assert sum(weights.values()) == sum(x * w for x, w in weights.items()) == 0  # annihilates affine functions
     assert sum(map(abs, weights.values())) == 1
     return sum((w * x * x for x, w in weights.items()), Fraction(0))
 
@@ -160,7 +163,7 @@ class Convex:
     curvature: float
 
     def error(self, a: float, b: float) -> float:
-        """What the best affine function misses f by on [a, b]."""
+        """Error of the best affine function on [a, b]."""
         slope = (self.f(b) - self.f(a)) / (b - a)
         x = min(max(self.touch(slope), a), b)
         return float(self.f(a) + slope * (x - a) - self.f(x)) / 2
@@ -190,7 +193,7 @@ class Fit:
 
 
 def best_fit(convex: Convex, k: int) -> Fit:
-    """The best maximum of k affine functions: intervals as long as an error allows, for the least error they cover."""
+    """Find the best maximum of k affine functions: the least error for which k intervals of that error cover f."""
 
     def knots(error: float) -> list[float]:
         found = [convex.low]
@@ -211,7 +214,7 @@ def best_fit(convex: Convex, k: int) -> Fit:
 
 
 def _reach(convex: Convex, a: float, error: float) -> float:
-    """How far from a one affine function stays within the error."""
+    """Find the largest b for which an affine function fits f on [a, b] within the error."""
     if error == 0 or a == convex.high:
         return a
     if convex.error(a, convex.high) <= error:
@@ -223,7 +226,7 @@ def _reach(convex: Convex, a: float, error: float) -> float:
 
 
 def attained(convex: Convex, fit: Fit, points: int = 20_001) -> float:
-    """max |f - the package's maxout unit with the fit's pieces|, on a grid that holds the knots and touching points."""
+    """Compute max |f - maxout| for the package's maxout unit with the fit's pieces, on a grid with all knots."""
     touching = [convex.touch(slope) for slope in fit.slopes]
     grid = np.concatenate([np.linspace(convex.low, convex.high, points), fit.knots, touching])
     x = torch.from_numpy(np.clip(grid, convex.low, convex.high))
@@ -233,9 +236,9 @@ def attained(convex: Convex, fit: Fit, points: int = 20_001) -> float:
 
 @dataclass(frozen=True)
 class Law:
-    """Best fits of a convex function, and 16 k² E for the largest k with its limit, (∫ √f'')².
+    """Errors of best fits of a convex function: `scaled` = 16 k² E for the largest k, and its limit (∫ √f'')².
 
-    `off` says for each fit how far the package's maxout layer is from the error the fit is said to have.
+    `off` is, for each fit, the difference of the error of the package's maxout layer and the fit's E.
     """
 
     off: list[float]
@@ -244,7 +247,7 @@ class Law:
 
 
 def law(convex: Convex, ks: Sequence[int]) -> Law:
-    """How the best error falls with the number of pieces, for rising k."""
+    """Fit a convex function with k pieces, for rising k, and compare with the asymptotic error."""
     fits = [best_fit(convex, k) for k in ks]
     off = [abs(attained(convex, fit) - fit.error) for fit in fits]
     return Law(off, 16 * ks[-1] ** 2 * fits[-1].error, convex.curvature**2)

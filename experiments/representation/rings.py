@@ -1,7 +1,7 @@
-"""Two rings in Cartesian and polar coordinates: what separates them, what a net learns of the radius.
+"""Two rings in Cartesian and polar coordinates: their separation, and the radius as learned by a net.
 
-The circles of radius 1 and 2 stand for the rings of the slides "The Importance of Representation" and "From Cartesian
-to Polar Coordinates". Proofs are in rational numbers; what needs samples says so.
+The circles of radius 1 and 2 represent the rings of the slides "The Importance of Representation" and "From Cartesian
+to Polar Coordinates". Proofs are in rational numbers; functions that draw samples take a seed or a generator.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ BOUNDARY = Fraction(3, 2)
 
 
 def rational_circle(count: int) -> Iterator[Point]:
-    """Points of the unit circle's open first quadrant: ((a² - b²)/(a² + b²), 2ab/(a² + b²)) for b < a, exact."""
+    """Yield points of the unit circle's open first quadrant, exact: ((a² - b²)/(a² + b²), 2ab/(a² + b²)) for b < a."""
     found = 0
     a = 2
     while found < count:
@@ -42,50 +42,50 @@ def rational_circle(count: int) -> Iterator[Point]:
 
 
 def reflections(point: Point) -> list[Point]:
-    """(±x, ±y): one point in each quadrant."""
+    """Return (±x, ±y), one point in each quadrant."""
     x, y = point
     return [(sign * x, side * y) for sign in (1, -1) for side in (1, -1)]
 
 
 def circles(count: int) -> tuple[list[Point], list[int]]:
-    """4 · `count` exact points of each circle, labels 0 on radius 1 and 1 on radius 2."""
+    """Return 4 · `count` exact points of each circle, with labels 0 on radius 1 and 1 on radius 2."""
     unit = [point for one in rational_circle(count) for point in reflections(one)]
     points = [(radius * x, radius * y) for radius in RADII for x, y in unit]
     return points, [label for label in (0, 1) for _ in unit]
 
 
 def sample(coordinates: str, seed: int, points: int) -> tuple[list[list[float]], list[int]]:
-    """Points and labels of the data set `annuli`, drawn anew for every seed."""
+    """Draw points and labels of the data set `annuli` for a seed."""
     data = annuli(coordinates, points=points, seed=seed)  # type: ignore[arg-type]
     return data.x.tolist(), data.y.tolist()
 
 
 def wrong_by_radius(points: Sequence[Sequence[float]], labels: Sequence[int]) -> tuple[int, float]:
-    """Points (r, θ) on the wrong side of the line r = 3/2, and the least distance of a point to it; exact."""
+    """Count points (r, θ) on the wrong side of the line r = 3/2, and find the least distance to it; exact."""
     sides = [Fraction(r) - BOUNDARY for r, _ in points]
     wrong = sum((side > 0) != (label == 1) for side, label in zip(sides, labels, strict=True))
     return wrong, float(min(map(abs, sides)))
 
 
 def radius_errors(several: Sequence[tuple[Sequence[Sequence[float]], Sequence[int]]]) -> tuple[int, int, float]:
-    """Of samples of points (r, θ) with labels: points, those on the wrong side of r = 3/2, the least distance to it."""
+    """Count points (r, θ) over samples, those on the wrong side of r = 3/2, and find the least distance to it."""
     found = [wrong_by_radius(*one) for one in several]
     return sum(len(labels) for _, labels in several), sum(wrong for wrong, _ in found), min(least for _, least in found)
 
 
 def line_accuracy(distance: float) -> float:
-    """Share of both circles' points that a line at this distance from the center decides right, the outer side far.
+    """Accuracy on both circles of a line at this distance from the center that takes its far side for the outer circle.
 
-    The far side holds acos(d/2)/π of the outer circle and acos(d)/π of the inner one, for d < 1. Up to there the
-    accuracy rises, as its derivative has the sign of 1/√(1 - d²) - 1/√(4 - d²) > 0; beyond, the inner circle is right
-    and the outer arc shrinks. The best d = 1 has 1/2 + acos(1/2)/2π = 2/3; a line the other way round has at most 1/2.
+    The far side contains acos(d/2)/π of the outer circle and acos(d)/π of the inner one, for d < 1. Up to there the
+    accuracy rises, as its derivative has the sign of 1/√(1 - d²) - 1/√(4 - d²) > 0; beyond, all of the inner circle is
+    right and the outer arc shrinks. The best d = 1 has 1/2 + acos(1/2)/2π = 2/3; the opposite decision at most 1/2.
     """
     outer, inner = (acos(min(1.0, distance / radius)) / pi for radius in (2, 1))
     return (outer + 1 - inner) / 2
 
 
 def groups(count: int, angle: Callable[[Fraction, Fraction], object]) -> dict[object, list[bool]]:
-    """Exact points of both circles, all four quadrants, by (r, angle): whether y > 0 for each point of the group."""
+    """Group exact points of both circles, all four quadrants, by (r, angle); values are whether y > 0, by point."""
     found: dict[object, list[bool]] = {}
     points, rings = circles(count)
     for (x, y), ring in zip(points, rings, strict=True):
@@ -94,12 +94,12 @@ def groups(count: int, angle: Callable[[Fraction, Fraction], object]) -> dict[ob
 
 
 def told_apart(groups: Mapping[object, Sequence[bool]]) -> list[Sequence[bool]]:
-    """Groups for which some rule is right for more than half of their points."""
+    """Return the groups for which some rule is right on more than half of their points."""
     return [group for group in groups.values() if 2 * sum(group) != len(group)]
 
 
 def tree_gain(seed: int, points: int) -> float:
-    """What the tree gains in accuracy by θ = atan2(y, x) in place of the printed angle."""
+    """Gain in the tree's test accuracy by θ = atan2(y, x) over the printed angle."""
     return tree_accuracy(seed, points, False) - tree_accuracy(seed, points, True)
 
 
@@ -117,14 +117,14 @@ def tree_accuracy(seed: int, points: int, printed: bool) -> float:
 
 @dataclass(frozen=True)
 class Affine:
-    """z = W x + b for every net: W [R, K, I], b [R, K]."""
+    """Affine map z = W x + b of every net: W [R, K, I], b [R, K]."""
 
     W: Tensor
     b: Tensor
 
 
 def collapsed(params: Params, layers: int) -> Affine:
-    """The one affine map that layers l1, l2, ... without activation compute: W = ... W⁽²⁾ W⁽¹⁾."""
+    """Compose the affine layers l1, l2, ..., without activations, to one affine map: W = ... W⁽²⁾ W⁽¹⁾."""
     W, b = params["l1.W"], params["l1.b"]
     for layer in range(2, layers + 1):
         own = params[f"l{layer}.W"]
@@ -134,7 +134,7 @@ def collapsed(params: Params, layers: int) -> Affine:
 
 
 def affine_error(model: Model, params: Params, x: Tensor, layers: int) -> Tensor:
-    """Largest |net(x) - (W x + b)| / max(1, |net(x)|) of every net over x [R, N, I], with the collapsed map; [R]."""
+    """Compute the largest |net(x) - (W x + b)| / max(1, |net(x)|) over x [R, N, I], with the collapsed map: [R]."""
     z, _ = model.forward(params, x)
     one = collapsed(params, layers)
     error = (z - (x @ one.W.transpose(1, 2) + one.b.unsqueeze(1))).abs() / z.abs().clamp(min=1)
@@ -142,7 +142,7 @@ def affine_error(model: Model, params: Params, x: Tensor, layers: int) -> Tensor
 
 
 def radius_r2(model: Model, params: Params, data: PackData) -> list[float]:
-    """R² of a linear probe for r on every net's first hidden layer: least squares on the training part, R² on the test.
+    """Compute test R² of a linear probe for r on every net's first hidden layer, fitted on the training part.
 
     The inputs are standardized (x, y); r is the length of that vector, the radius up to the units of its axes.
     """
@@ -156,12 +156,12 @@ def radius_r2(model: Model, params: Params, data: PackData) -> list[float]:
 
 
 def radius_gain(model: Model, params: Params, before: Params, data: PackData) -> list[float]:
-    """What training adds to the `radius_r2` of every net."""
+    """Compute the gain in `radius_r2` of every net by training, from parameters `before` to `params`."""
     return [after - was for after, was in zip(*(radius_r2(model, one, data) for one in (params, before)), strict=True)]
 
 
 def _hidden_and_radius(model: Model, params: Params, x: Tensor) -> tuple[Array, Array]:
-    """Activations [R, N, U] of the first hidden layer, and r [R, N], of the inputs [R, N, 2]."""
+    """Compute activations [R, N, U] of the first hidden layer, and r [R, N], of inputs [R, N, 2]."""
     h = x
     for layer in model.layers[:2]:
         h, _ = layer.forward(params, h)
@@ -169,7 +169,7 @@ def _hidden_and_radius(model: Model, params: Params, x: Tensor) -> tuple[Array, 
 
 
 def random_relu_accuracy(rng: np.random.Generator, units: int, train: int, test: int, seed: int) -> float:
-    """Test accuracy of a logistic neuron on untrained relu units max(0, w·x + b), w and b ~ N(0, 1)."""
+    """Compute test accuracy of a logistic neuron on untrained relu units max(0, w·x + b), w and b ~ N(0, 1)."""
     data = annuli(points=train + test, seed=seed)
     h = np.maximum(0, data.x @ rng.standard_normal((2, units)) + rng.standard_normal(units))
     readout = LogisticRegression(C=100.0, max_iter=5000).fit(h[:train], data.y[:train])

@@ -1,12 +1,12 @@
-"""Networks F(x) = Σ αᵢ σ(wᵢ x + bᵢ) built, not trained, to approximate any continuous f on [0, 1].
+"""Construct networks F(x) = Σ αᵢ σ(wᵢ x + bᵢ), without training, that approximate any continuous f on [0, 1].
 
 Each construction writes F(x) = Σ_k p_k(x) f(t_k) over knots t_k = k/n, h = 1/n, with p_k ≥ 0 and Σ_k p_k ≈ 1. Then
 
     |F(x) - f(x)| ≤ Σ_k p_k(x) |f(t_k) - f(x)| + |1 - Σ_k p_k(x)| |f(x)| ≤ spread · L · h + slack
 
-where f is L-Lipschitz: a proof that holds between the points of a grid too. For any continuous f with the modulus of
-continuity ω, (1 + spread) ω(h) takes the place of spread · L · h, and goes to 0 as well. S is σ moved to the range
-(0, 1); TAIL bounds S(-u) and 1 - S(u) from u on.
+where f is L-Lipschitz: a proof for all x, not only on a grid. For any continuous f with the modulus of continuity ω,
+(1 + spread) ω(h) replaces spread · L · h, and goes to 0 as well. S is σ scaled to the range (0, 1); TAIL bounds S(-u)
+and 1 - S(u) from u on.
 
 | σ | p_k | spread | slack | units |
 |---|---|---|---|---|
@@ -16,9 +16,9 @@ continuity ω, (1 + spread) ω(h) takes the place of spread · L · h, and goes 
 | softplus | the same, as σ(Kz)/K → relu(z) | 1/2 | TAIL | n + 1 |
 | bump | exp(-((x - t_k)/h)²)/√π, knots also outside [0, 1] | 0.63 | 1.1e-4 max abs f | n + 11 |
 
-The first row is the case of the lecture's "Universal Approximation Theorem" (Cybenko 1989 without the monotony). There
-the units left of x by more than h/16 are off and those right of it are on, up to TAIL, so that the knots that count
-lie within h/2 + h/16 of x. For bump, Poisson's formula gives |1 - Σ p_k| ≤ 2 Σ_j exp(-π² j²) < 1.04e-4.
+The first row is the case of the lecture's "Universal Approximation Theorem" (Cybenko 1989, without monotonicity). There
+all steps farther than h/16 from x are on or off, up to TAIL, so that only knots within h/2 + h/16 of x contribute. For
+bump, Poisson's formula gives |1 - Σ p_k| ≤ 2 Σ_j exp(-π² j²) < 1.04e-4.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ Function = Callable[[Array], Array]
 
 TAIL = 1e-5
 MARGIN = 1 / 16  # of h, within which a unit of the staircase turns on
-OUTSIDE = 5  # knots of bump on either side of [0, 1]; what lies further weighs exp(-36)
+OUTSIDE = 5  # knots of bump on either side of [0, 1]; farther ones have weights of exp(-36) or less
 BUMP_SPREAD, BUMP_DEFECT = 0.63, 1.1e-4  # the mean distance of the knots is 0.6233 h, midway between two of them
 FAR = 1e6
 
@@ -64,7 +64,7 @@ TARGETS: Mapping[str, Target] = {
 
 @dataclass(frozen=True)
 class Network:
-    """One hidden layer: `alpha`, `w` and `b` are [N], one number per unit; F has no constant besides."""
+    """Network with one hidden layer: `alpha`, `w` and `b` are [N], one number per unit; F has no separate constant."""
 
     activation: Activation
     alpha: Array
@@ -75,17 +75,17 @@ class Network:
         return len(self.alpha)
 
     def __call__(self, x: Array) -> Array:
-        """F at the points x [M]."""
+        """Compute F at the points x [M]."""
         return self.values(x) @ self.alpha
 
     def values(self, x: Array) -> Array:
-        """Its units' values [M, N] at the points x [M]."""
+        """Compute the units' values [M, N] at the points x [M]."""
         return units(self.activation, np.multiply.outer(x, self.w) + self.b)
 
 
 @dataclass(frozen=True)
 class Construction:
-    """A row of the table: how F is made from the values of f, and what is proved of its error."""
+    """A row of the table: `build` makes F from f and the number of intervals, the others give the proved bound."""
 
     build: Callable[[Function, int], Network]
     spread: float
@@ -93,13 +93,13 @@ class Construction:
     knots: Callable[[int], int]
 
     def within(self, target: Target, n: int) -> float:
-        """The bound that is proved for the error with n intervals."""
+        """Compute the proved bound of the error with n intervals."""
         return self.spread * target.lipschitz / n + self.slack(target)
 
     def intervals(self, target: Target, eps: float) -> int:
-        """The smallest n whose bound is below eps.
+        """Find the smallest n whose bound is below eps.
 
-        Raises ValueError where the construction stops short of eps.
+        Raises ValueError where eps is not above the construction's slack.
         """
         room = eps - self.slack(target)
         if room <= 0:
@@ -108,7 +108,7 @@ class Construction:
 
 
 def make(name: str) -> Activation:
-    """The package's activation of this name, with its defaults, or the monomial that is called ``z^3``."""
+    """Make the package's activation of this name, with its defaults, or a monomial named like ``z^3``."""
     if name.startswith("z^"):
         return activations.monomial(int(name.removeprefix("z^")))
     activation: Activation = getattr(activations, name)()
@@ -116,7 +116,7 @@ def make(name: str) -> Activation:
 
 
 def units(activation: Activation, z: NDArray[Any]) -> Array:
-    """σ(z), elementwise, in z's own precision."""
+    """Compute σ(z), elementwise, in the dtype of z."""
     given = torch.from_numpy(np.ascontiguousarray(z))
     constants = (torch.tensor(value, dtype=given.dtype) for value in activation.constants.values())
     values: Array = activation.forward(given, *constants).numpy()
@@ -124,7 +124,7 @@ def units(activation: Activation, z: NDArray[Any]) -> Array:
 
 
 def violated(name: str) -> list[str]:
-    """Which of the theorem's hypotheses an activation does not meet, looked for on a grid that includes its kinks."""
+    """List the theorem's hypotheses that an activation violates, tested on a grid that includes its kinks."""
     activation = make(name)
     z = np.union1d(np.linspace(-50, 50, 20_001), [k + s for k in activation.kinks for s in (-1e-9, 0, 1e-9)])
     steps = np.diff(units(activation, z))
@@ -142,9 +142,9 @@ def violated(name: str) -> list[str]:
 
 
 def construction(name: str) -> Construction:
-    """How the activation of this name approximates.
+    """Choose the construction for the activation of this name.
 
-    Raises ValueError for one that no row of the table is about.
+    Raises ValueError for one that is in no row of the table.
     """
     activation = make(name)
     if name in _BENT:
@@ -167,7 +167,7 @@ def construction(name: str) -> Construction:
 
 
 def _steepness(activation: Activation) -> float:
-    """A power of two u from which S is within TAIL of its limits."""
+    """Find the least power of two u at which S is within TAIL of its limits; raises ValueError if none is below FAR."""
     low, high = activation.bounds
     u = 1.0
     while u < FAR:
@@ -189,13 +189,13 @@ def _staircase(activation: Activation, f: Function, n: int) -> Network:
 
 
 def _with_constant(activation: Activation, constant: float, alpha: Array, w: Array, b: Array) -> Network:
-    """One more unit, whose weight is 0, gives the constant."""
+    """Add a unit with w = 0, which contributes the constant."""
     (at_one,) = units(activation, np.ones(1))
     return Network(activation, np.append(alpha, constant / at_one), np.append(w, 0.0), np.append(b, 1.0))
 
 
 def _bends(f: Function, n: int) -> tuple[float, Array, Array]:
-    """F(x) = constant + Σ_k bend_k relu(x - t_k), the interpolant; t [n] are the knots but the last."""
+    """Return the interpolant constant + Σ_k bend_k relu(x - t_k); t [n] are the knots without the last."""
     knots = np.linspace(0, 1, n + 1)
     values = f(knots)
     return float(values[0]), np.diff(np.diff(values) * n, prepend=0.0), knots[:-1]
@@ -207,7 +207,7 @@ def _relus(activation: Activation, f: Function, n: int) -> Network:
 
 
 def _absolutes(activation: Activation, f: Function, n: int) -> Network:
-    """relu(z) = (|z| + z)/2, and on [0, 1] the sum of all z is a multiple of |x|, unit 0, and a constant."""
+    """Use relu(z) = (|z| + z)/2; on [0, 1] the sum of all z is a multiple of |x|, unit 0, plus a constant."""
     constant, bend, t = _bends(f, n)
     alpha = bend / 2
     alpha[0] += bend.sum() / 2
@@ -223,14 +223,14 @@ def _leaky_relus(activation: Activation, f: Function, n: int) -> Network:
 
 
 def _softpluses(activation: Activation, f: Function, n: int) -> Network:
-    """Softplus(Kz)/K is above relu(z) by at most ln 2/K."""
+    """Use softplus(Kz)/K, which exceeds relu(z) by at most ln 2/K."""
     constant, bend, t = _bends(f, n)
     steep = ceil(log(2) * float(np.abs(bend).sum()) / TAIL) + 1.0
     return _with_constant(activation, constant, bend / steep, np.full(n, steep), -steep * t)
 
 
 def _bumps(activation: Activation, f: Function, n: int) -> Network:
-    """Outside [0, 1] f goes on as a constant."""
+    """Use bumps at knots, with f extended outside [0, 1] by constants."""
     knots = np.arange(-OUTSIDE, n + OUTSIDE + 1) / n
     alpha = f(knots.clip(0, 1)) / sqrt(pi)
     return Network(activation, alpha, np.full(len(knots), float(n)), -n * knots)

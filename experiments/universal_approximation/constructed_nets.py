@@ -1,6 +1,6 @@
-"""Constructed networks measured on the three targets: those of the size that is proved to suffice, and of any size.
+"""Errors of constructed networks on the three targets: for sizes that are proved to suffice, and for chosen sizes.
 
-Errors are the largest ones on the grid of `workbench.proofs.fitted`.
+Errors are maxima over the grid of `least_squares_nets`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from .least_squares_nets import largest_errors
 
 
 class Named(NamedTuple):
-    """Errors by target of the networks whose size is named for an ε, and the proof that it suffices."""
+    """Errors by target of the networks whose size follows from an ε, and the proof that it suffices."""
 
     errors: dict[str, float]
     proof: str
 
 
 class Measured(NamedTuple):
-    """Measured and proved error of one network."""
+    """Measured error of a network, and its proved bound."""
 
     activation: str
     target: str
@@ -29,7 +29,7 @@ class Measured(NamedTuple):
 
 
 def named(activation: str, eps: float) -> Named:
-    """For each target the network of the size that is proved to be within eps."""
+    """Build for each target the network of the size that is proved to suffice for eps, and measure its error."""
     way = approximation.construction(activation)
     networks = {name: way.build(target.f, way.intervals(target, eps)) for name, target in TARGETS.items()}
     sizes = ", ".join(f"{name} N = {len(network)}" for name, network in networks.items())
@@ -39,7 +39,7 @@ def named(activation: str, eps: float) -> Named:
 
 
 def by_size(activation: str, sizes: Sequence[int]) -> Iterator[Measured]:
-    """For each target the largest networks that these numbers of units allow."""
+    """Build for each target the largest networks with at most these numbers of units, and measure their errors."""
     way = approximation.construction(activation)
     for name, target in TARGETS.items():
         for n in filter(lambda n: n >= 1, map(way.knots, sizes)):

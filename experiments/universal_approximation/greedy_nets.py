@@ -1,6 +1,6 @@
 """Barron's rate: networks of N units built greedily, one unit at a time, for a function of d variables.
 
-Barron 1993: for every f on a bounded set B there are networks f_N of one hidden layer with N sigmoidal units with
+Barron 1993: for every f on a bounded set B there are networks f_N of one hidden layer with N sigmoidal units and
 
     ∫ (f - f_N)² dμ ≤ (2C)²/N     for every probability measure μ on B,     C = ∫ |ω|_B |F(dω)|,  |ω|_B = sup_B |ω·x|
 
@@ -8,9 +8,9 @@ where F is the Fourier measure of f; in a ball of radius r, |ω|_B = r|ω| and t
 d. Here B is the cube [-1/2, 1/2]^d, where |ω|_B = |ω|₁/2, and f(x) = cos(w·x - π/2), whose Fourier measure is two
 points ±w of weight 1/2: C = |w|₁/2, so that the bound is |w|₁²/N.
 
-The orthogonal greedy algorithm takes the unit of a set of candidates that correlates best with what is left, then fits
-all the coefficients anew. In Barron's proof the units lie along the frequencies of f, which is `along`; candidates of
-random direction (`across`) know nothing of f, and are a fixed basis in all but the order in which they are taken.
+The orthogonal greedy algorithm adds the candidate unit that correlates best with the residual, then fits all the
+coefficients again. In Barron's proof the units have the directions of f's frequencies, as in `along`; candidates of
+random direction (`across`) do not depend on f: they are a fixed basis except for the order in which they are added.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .approximation import Array, make, units
 
 GENTLE, STEEP = 4.0, 64.0  # slope of a unit times the width of the cube in its direction
-CONSTANT = 1e-5  # standard deviation on the points below which a unit is none
+CONSTANT = 1e-5  # standard deviation on the points below which a unit is taken for constant and not used
 ROUNDING = 1e-20  # of a mean squared error
 LENGTH = 2 * np.pi  # |w|₁: one period of f from corner to corner
 
@@ -34,7 +34,7 @@ class Wave:
     w: Array
 
     def __call__(self, x: Array) -> Array:
-        """f at the points x [M, d]."""
+        """Compute f at the points x [M, d]."""
         values: Array = np.cos(x @ self.w - np.pi / 2)
         return values
 
@@ -44,46 +44,46 @@ class Wave:
         return float(np.abs(self.w).sum()) / 2
 
     def bound(self, n: NDArray[np.int64]) -> Array:
-        """(2C)²/N."""
+        """Barron's bound (2C)²/N for numbers of units n."""
         return (2 * self.first_moment) ** 2 / n
 
 
 def wave(rng: np.random.Generator, dimension: int) -> Wave:
-    """One with w of random direction and |w|₁ = 2π."""
+    """Draw a wave with w of random direction and |w|₁ = 2π."""
     w = rng.normal(size=dimension)
     return Wave(w * LENGTH / np.abs(w).sum())
 
 
 def cube(rng: np.random.Generator, points: int, dimension: int) -> Array:
-    """Uniform points [M, d]."""
+    """Draw uniform points [M, d] of the cube."""
     return rng.uniform(-0.5, 0.5, (points, dimension))
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Units σ(a·x + b): a is [P, d], b is [P]."""
+    """Candidate units σ(a·x + b): a is [P, d], b is [P]."""
 
     activation: str
     a: Array
     b: Array
 
     def __call__(self, x: Array) -> Array:
-        """Their values [P, M] at x [M, d]."""
+        """Compute the units' values [P, M] at x [M, d]."""
         return units(make(self.activation), self.a @ x.T + self.b[:, None])
 
 
 def along(f: Wave, count: int) -> Array:
-    """Directions [P, d] of f's own frequencies."""
+    """Return directions [P, d] of f's frequencies."""
     return np.tile(f.w, (count, 1))
 
 
 def across(rng: np.random.Generator, count: int, dimension: int) -> Array:
-    """Random directions [P, d]."""
+    """Draw random directions [P, d]."""
     return rng.normal(size=(count, dimension))
 
 
 def candidates(rng: np.random.Generator, activation: str, x: Array, directions: Array) -> Candidates:
-    """A unit for each direction [P, d], centered at one of the points x, its slope log-uniform from gentle to steep."""
+    """Draw a unit for each direction [P, d], centered at a random point of x, with a slope log-uniform up to STEEP."""
     count = len(directions)
     slopes = np.exp(rng.uniform(np.log(GENTLE), np.log(STEEP), (count, 1)))
     a = directions * slopes / np.abs(directions).sum(1, keepdims=True)
@@ -91,7 +91,7 @@ def candidates(rng: np.random.Generator, activation: str, x: Array, directions: 
 
 
 def errors(pool: Candidates, f: Wave, x: Array, held: Array, steps: int) -> Array:
-    """Mean squared errors [steps] at the points `held` of networks with 1, 2, … units and a constant, fitted at x."""
+    """Fit networks with 1, 2, … units and a constant at x; return their mean squared errors [steps] at `held`."""
     values, held_values = pool(x).astype(np.float32), pool(held).astype(np.float32)
     left, held_left = f(x), f(held)
     basis = _Basis(len(x), len(held), steps + 1)
@@ -110,7 +110,7 @@ def errors(pool: Candidates, f: Wave, x: Array, held: Array, steps: int) -> Arra
 class Built:
     """Held-out mean squared errors [N] of a wave's networks with 1, 2, … units, `along` its frequency and `across`.
 
-    `variance` is that of the wave: a bound above it says nothing.
+    `variance` is the wave's: a bound above it is vacuous.
     """
 
     wave: Wave
@@ -120,7 +120,7 @@ class Built:
 
 
 def built(rng: np.random.Generator, dimension: int, points: int, count: int, steps: int) -> Built:
-    """Networks of sigmoids for a random wave, from `count` candidates of each kind on as many points twice."""
+    """Build sigmoid networks for a random wave from `count` candidates of each kind, on `points` for fit and test."""
     f = wave(rng, dimension)
     x, held = cube(rng, points, dimension), cube(rng, points, dimension)
     own, other = (
@@ -131,14 +131,14 @@ def built(rng: np.random.Generator, dimension: int, points: int, count: int, ste
 
 
 def against_bound(several: Sequence[Built], n: NDArray[np.int64]) -> tuple[Array, str]:
-    """Errors along the wave by Barron's bound [networks, N], and how many bounds are above the wave's variance."""
+    """Divide errors along the wave by Barron's bound [networks, N], and count bounds above the wave's variance."""
     ratios = np.array([one.along / one.wave.bound(n) for one in several])
     vacuous = sum(int((one.wave.bound(n) >= one.variance).sum()) for one in several)
     return ratios, f"{vacuous} of {ratios.size} bounds are above the variance of f and say nothing"
 
 
 def slope(errors: Array, n: Sequence[int]) -> float:
-    """Of log MSE over log N, by least squares over the networks of `n` units."""
+    """Fit the slope of log MSE over log N by least squares, over the networks of `n` units."""
     chosen = np.maximum(errors[np.array(n) - 1], ROUNDING)
     return float(np.polyfit(np.log(n), np.log(chosen), 1)[0])
 
@@ -150,10 +150,10 @@ class _Basis:
         self.q, self.held_q, self.size = np.empty((count, points)), np.empty((count, held)), 0
 
     def add(self, column: Array, held: Array, left: Array, held_left: Array) -> None:
-        """Take one more unit, and what it explains off `left` and `held_left`; one in their span adds none."""
+        """Add a unit and subtract its projection from the residuals `left` and `held_left`, unless it is dependent."""
         q, held_q = column.astype(np.float64), held.astype(np.float64)
         length = np.linalg.norm(q)
-        for _ in range(2):  # once more, for what rounding left
+        for _ in range(2):  # twice, against rounding
             share = self.q[: self.size] @ q
             q, held_q = q - share @ self.q[: self.size], held_q - share @ self.held_q[: self.size]
         norm = np.linalg.norm(q)

@@ -1,7 +1,7 @@
-"""Networks whose hidden weights are drawn at random and whose outer ones are fitted by least squares.
+"""Networks with random hidden weights and output weights fitted by least squares.
 
-A unit is σ(w (x - c)) with c uniform on [0, 1] and w normal with standard deviation N: units are as steep as they lie
-dense, by one law for every σ. Where σ is the monomial z^p, every such network is a polynomial of degree p.
+A unit is σ(w (x - c)) with c uniform on [0, 1] and w normal with standard deviation N, so that steepness grows with the
+density of units, for every σ alike. Where σ is the monomial z^p, every such network is a polynomial of degree p.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,11 +21,11 @@ from .approximation import TARGETS, Array, Function, Network, make
 
 GRID = np.linspace(0, 1, 4097)
 FITTED = slice(None, None, 4)  # the points of the grid that are fitted; errors are measured on all
-RIDGE = 1e-10  # of the squared length of a unit
+RIDGE = 1e-10  # penalty, relative to the squared norm of a unit's values
 
 
 def network(rng: np.random.Generator, activation: Activation, size: int, fs: Sequence[Function]) -> list[Network]:
-    """Networks with the same `size` random units, one fitted to each function."""
+    """Draw `size` random units, and fit a network of them to each function."""
     w, center = rng.normal(0, size, size), rng.uniform(0, 1, size)
     hidden = Network(activation, np.ones(size), w, -w * center)
     columns = hidden.values(GRID[FITTED])
@@ -40,7 +40,7 @@ def network(rng: np.random.Generator, activation: Activation, size: int, fs: Seq
 
 
 def largest_errors(networks: Sequence[Network], fs: Sequence[Function], x: Array = GRID) -> Array:
-    """max abs(F - f) over the points x, for networks that share their hidden units."""
+    """Compute max abs(F - f) over the points x, for networks that share their hidden units."""
     hidden = networks[0].values(x)
     outputs = hidden @ np.stack([one.alpha for one in networks], axis=1)
     worst: Array = np.abs(outputs - np.stack([f(x) for f in fs], axis=1)).max(0)
@@ -48,9 +48,9 @@ def largest_errors(networks: Sequence[Network], fs: Sequence[Function], x: Array
 
 
 def largest_trained_errors(model: Model, params: Params, data: DataPart, f: Function, x: Array = GRID) -> Array:
-    """max abs(F - f) [R] of trained nets over the points x.
+    """Compute max abs(F - f) [R] of trained nets over the points x.
 
-    `data` are f's values at equidistant points of [0, 1] in the scale of the training, which is undone.
+    `data` are f's values at equidistant points of [0, 1] with the scaling of the training, which is undone.
     """
     inputs, targets = data.x[0, :, 0].double(), data.y[0, :, 0].double()
     places = torch.from_numpy(x) * (inputs[-1] - inputs[0]) + inputs[0]
@@ -63,7 +63,7 @@ def largest_trained_errors(model: Model, params: Params, data: DataPart, f: Func
 
 
 class Fitted(NamedTuple):
-    """The largest error on the grid of one network for one target; the networks of a seed share their hidden units."""
+    """Largest error on the grid of a network for a target; the networks of a seed share their hidden units."""
 
     activation: str
     units: int
@@ -75,7 +75,7 @@ class Fitted(NamedTuple):
 def random_networks(
     draws: Callable[[], np.random.Generator], activations: Sequence[str], sizes: Sequence[int], seeds: Sequence[int]
 ) -> Iterator[Fitted]:
-    """Networks of every activation and size, all from the same draws, a part of the stream for each seed."""
+    """Fit networks of every activation and size, all from the same draws, one after the other for each seed."""
     fs = [target.f for target in TARGETS.values()]
     for name, size in product(activations, sizes):
         rng, activation = draws(), make(name)
@@ -86,7 +86,7 @@ def random_networks(
 
 
 def against_polynomials(networks: Iterable[Fitted], degree: int) -> tuple[list[float], str]:
-    """Errors of those of z^degree by what every polynomial misses their target by on the grid, and the proof."""
+    """Divide errors of z^degree's networks by the least error of a polynomial on the grid; return ratios and proof."""
     least = {name: polynomials.best(GRID, target.f(GRID), degree).least for name, target in TARGETS.items()}
     proof = ", ".join(f"{name} ≥ {error:.4g}" for name, error in least.items())
     ratios = [one.error / least[one.target] for one in networks if one.activation == f"z^{degree}"]

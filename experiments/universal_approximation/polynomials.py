@@ -1,10 +1,10 @@
-"""Best uniform approximation by polynomials, which is all that a net of monomial units can compute.
+"""Best uniform approximation by polynomials, the functions that a net of monomial units can compute.
 
-On a finite set of points, Remez's exchange finds it from what a linear program finds on fewer. Chebyshev's alternation
-theorem says that a polynomial of degree p whose error takes its largest absolute value E on p + 2 points, with
-alternating signs, is the best one. A lower bound needs no optimality: by de la Vallée Poussin's theorem, where the
-error of any polynomial P alternates in sign on p + 2 points, none of degree p errs by less than min |f - P| on all of
-them.
+On a finite set of points, Remez's exchange algorithm finds it, started from the solution of a linear program on fewer
+points. By Chebyshev's alternation theorem, a polynomial of degree p whose error takes its largest absolute value E on
+p + 2 points, with alternating signs, is the best one. A lower bound requires no optimality: by de la Vallée Poussin's
+theorem, where the error of any polynomial P alternates in sign on p + 2 points, every polynomial of degree p has an
+error of min |f - P| or more on one of them.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from scipy import optimize
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 EXCHANGES = 100
-FEW = 400  # points of the linear program that the exchange starts from
-NOTHING = 1e-8  # an error that is the linear program's rounding
+FEW = 400  # points of the linear program from which the exchange starts
+NOTHING = 1e-8  # errors below this are rounding of the linear program
 
 
 @dataclass(frozen=True)
 class Best:
-    """A polynomial of degree p with error at most `most` on all points; no other errs by less than `least`.
+    """A polynomial of degree p with error at most `most` on all points; no other has an error below `least`.
 
     `chebyshev` [p + 1] are its coefficients over [-1, 1], to which the points were moved; `alternation` [p + 2] are the
     indices of the points that prove `least`.
@@ -37,7 +37,7 @@ class Best:
 
 
 def best(x: Array, y: Array, degree: int) -> Best:
-    """The best polynomial for values y [M] at rising points x [M], of which it needs degree + 2."""
+    """Find the best polynomial for values y [M] at rising points x [M], at least degree + 2 of them."""
     t = (2 * x - x[0] - x[-1]) / (x[-1] - x[0])
     basis = chebvander(t, degree)
     chosen = _first(basis, y)
@@ -53,13 +53,13 @@ def best(x: Array, y: Array, degree: int) -> Best:
 
 
 def _proved(errors: Array) -> float:
-    """De la Vallée Poussin's bound; 0 where the signs do not alternate."""
+    """Compute de la Vallée Poussin's bound; 0 where the signs do not alternate."""
     alternates = bool((errors[:-1] * errors[1:] < 0).all())
     return float(np.abs(errors).min()) if alternates else 0.0
 
 
 def _first(basis: Array, y: Array) -> Indices:
-    """Points on which the error that a linear program finds on `FEW` points alternates; equidistant ones if it is 0."""
+    """Find points on which the error of a linear program's fit on `FEW` points alternates; equidistant if it is 0."""
     few, count = np.unique(np.linspace(0, len(y) - 1, FEW).astype(int)), basis.shape[1] + 1
     one = np.ones((len(few), 1))
     rows = np.block([[basis[few], -one], [-basis[few], -one]])
@@ -76,7 +76,7 @@ def _first(basis: Array, y: Array) -> Indices:
 
 
 def _exchange(chosen: Indices, error: Array) -> Indices:
-    """The point of the largest error comes in for its neighbor of the same sign, so that signs go on alternating."""
+    """Exchange the point of the largest error for its neighbor of the same sign, so that signs still alternate."""
     new = int(np.abs(error).argmax())
     right = int(np.searchsorted(chosen, new))
     same = [

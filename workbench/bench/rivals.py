@@ -28,16 +28,16 @@ def eager(model: Model, x: Tensor, labels: Tensor, lr: float, compiled: bool = F
 
     measured: Callable[[Tensor, Tensor], Tensor] = torch.compile(cost) if compiled else cost
 
-    def run_step() -> None:
+    def one() -> None:
         optimizer.zero_grad()
         torch.autograd.backward(measured(x, labels))
         optimizer.step()
 
-    return run_step
+    return one
 
 
 def compiled(model: Model, x: Tensor, labels: Tensor, lr: float) -> Step | None:
-    """The same step with a compiled loss, compiled already; None where that fails."""
+    """The same with a compiled loss, once it has been compiled; None where that fails."""
     try:
         step = eager(model, x, labels, lr, compiled=True)
         step()
@@ -59,8 +59,8 @@ def vmapped(model: Model, x: Tensor, labels: Tensor, lr: float, replicas: int) -
 
     gradient = vmap(grad(cost))
 
-    def run_step() -> None:
+    def one() -> None:
         grads = gradient(params, buffers, xs, all_labels)
         torch._foreach_add_(list(params.values()), [grads[name] for name in params], alpha=-lr)
 
-    return run_step
+    return one

@@ -1,4 +1,4 @@
-"""Parsers of single commands and of the whole command line, made of the files in `commands`."""
+"""The parser of a command, and that of all, made of the files in `commands`."""
 
 import argparse
 from importlib import import_module
@@ -24,12 +24,12 @@ EPILOG = """examples:
 
 
 def command_names() -> list[str]:
-    """Names of all commands, sorted."""
+    """All commands."""
     return sorted(module.name for module in iter_modules(commands.__path__))
 
 
 def command(name: str) -> Any:
-    """Import the module of a command."""
+    """The module of a command."""
     return import_module(f"{commands.__name__}.{name}")
 
 
@@ -39,7 +39,7 @@ def takes_overrides(name: str) -> bool:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of the whole command line."""
+    """The parser of the whole command line."""
     parser: argparse.ArgumentParser = Parser(
         prog="workbench",
         description="Check what a lecture on feed-forward networks and backpropagation claims.",

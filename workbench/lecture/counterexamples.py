@@ -1,4 +1,4 @@
-"""Numbers for the errata of the lecture that are no gradients: angles, output ranges, ties, approximation and XOR.
+"""Measures for the errata of the lecture that do not concern gradients: angles, output ranges, ties, and XOR.
 
 `workbench.lecture.errata` lists the slides they belong to.
 """
@@ -13,15 +13,15 @@ from workbench.nn.activations import Activation
 
 
 def folded_angle_error() -> float:
-    """Largest |atan|y/x| - atan2(y, x)| over 360 points of the unit circle."""
+    """Largest |atan|y/x| - atan2(y, x)| over 360 points of the unit circle, in radians."""
     x, y = _circle()
     return float(((y / x).abs().atan() - torch.atan2(y, x)).abs().max())
 
 
 def folded_angle_best_accuracy() -> float:
-    """Share of the circle's points that the best rule on (r, atan|y/x|) puts into the right half, y > 0 or not.
+    """Best accuracy of a rule on (r, atan|y/x|) in telling y > 0 for points of the unit circle.
 
-    Points with one angle get one decision: the more frequent half among them.
+    Points with the same angle get the same decision: the more frequent half among them.
     """
     x, y = _circle()
     angle = (y / x).abs().atan().mul(1e6).round()
@@ -38,16 +38,16 @@ def _circle() -> tuple[Tensor, Tensor]:
 
 
 def best_r2(f: Activation, low: float, high: float) -> float:
-    """The largest R² that h = f(z) can reach on 101 evenly spaced targets: every h at the nearest end of f's range."""
+    """Largest R² that h = f(z) can reach on 101 evenly spaced targets, with each h clamped to f's range."""
     y = torch.linspace(low, high, 101, dtype=torch.float64)
     h = y.clamp(*f.bounds)
     return float(1 - (y - h).square().sum() / (y - y.mean()).square().sum())
 
 
 def step_and_rule_disagree(b: float, off_ties: bool = False) -> float:
-    """Share of the pairs (w, x) that step(w·x + b) and the rule w·x > 0 decide apart, of 5² w by 5² x.
+    """Share of pairs (w, x) on which step(w·x + b) and the rule w·x > 0 differ.
 
-    The pairs are all w and x with integer entries from -2 to 2. With `off_ties`, only pairs with w·x ≠ 0 count.
+    The pairs are all w and x with two integer entries from -2 to 2. With `off_ties`, pairs with w·x = 0 do not count.
     """
     w1, w2, x1, x2 = torch.cartesian_prod(*[torch.arange(-2.0, 3.0)] * 4).T
     z = w1 * x1 + w2 * x2
@@ -56,13 +56,13 @@ def step_and_rule_disagree(b: float, off_ties: bool = False) -> float:
 
 
 def sup_error(sigma: Callable[[Tensor], Tensor], alpha: Tensor, w: Tensor, b: Tensor) -> float:
-    """max |Σ alpha_i σ(w_i x + b_i) - sin 2πx| over 10,001 points of [0, 1]."""
+    """Compute max |Σ alpha_i σ(w_i x + b_i) - sin 2πx| over 10,001 points of [0, 1]; alpha, w and b are [units]."""
     x = torch.linspace(0, 1, 10_001, dtype=torch.float64)
     return float((sigma(x[:, None] * w + b) @ alpha - (2 * pi * x).sin()).abs().max())
 
 
 def relu_approximation(units: int) -> float:
-    """The interpolant of sin 2πx at `units` + 1 points as a sum of relu units, which are unbounded."""
+    """Error of the interpolant of sin 2πx at `units` + 1 points, a sum of relu units, which are unbounded."""
     knots = torch.linspace(0, 1, units + 1, dtype=torch.float64)
     slopes = (2 * pi * knots).sin().diff() * units
     alpha = slopes.diff(prepend=torch.zeros(1, dtype=torch.float64))
@@ -70,20 +70,20 @@ def relu_approximation(units: int) -> float:
 
 
 def bump_approximation(units: int) -> float:
-    """The same interpolant as a sum of bumps max(0, 1 - |z|), which are not monotone."""
+    """Error of the interpolant of sin 2πx as a sum of bumps max(0, 1 - |z|), which are not monotone."""
     knots = torch.linspace(0, 1, units, dtype=torch.float64)
     w = torch.full_like(knots, units - 1)
     return sup_error(lambda z: (1 - z.abs()).relu(), (2 * pi * knots).sin(), w, -w * knots)
 
 
 def absolute_value_wrong_on_xor() -> float:
-    """XOR points that one unit |x₁ - x₂| decides wrongly."""
+    """Number of XOR points that one unit |x₁ - x₂| decides wrongly."""
     x, y = _xor()
     return float(((x[:, 0] - x[:, 1]).abs() != y).sum())
 
 
 def monotone_wrong_on_xor() -> float:
-    """The fewest XOR points that a monotone unit, thresholded, decides wrongly, on a grid of 9³ (w, b)."""
+    """Least number of XOR points that a thresholded monotone unit decides wrongly, over a grid of 9³ (w, b)."""
     x, y = _xor()
     w1, w2, b = torch.cartesian_prod(*[torch.linspace(-2, 2, 9, dtype=torch.float64)] * 3).T
     decided = x[:, :1] * w1 + x[:, 1:] * w2 + b > 0

@@ -1,7 +1,7 @@
-"""Corrections to the lecture's slides, each with what the printed formula does when it is run.
+"""Corrections to the lecture's slides, each with measurements of the printed formula.
 
 `ERRATA` is the table that the tests run; ``python -m workbench.lecture.errata > docs/errata.md`` writes the page.
-All numbers are float64 with fixed seeds. A case that is not about a gradient has its own measure, named in the case.
+All numbers are float64 with fixed seeds. A case that does not concern a gradient names its own measure.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ NOT_THERE = "cannot run: a term it needs does not exist"
 
 @dataclass(frozen=True)
 class Case:
-    """One run: where, what is measured, and whether the printed formula does no harm there."""
+    """A measurement of a printed formula: the setting, the measure with its unit, and whether it is harmless there."""
 
     where: str
     measure: Callable[[], float]
@@ -50,10 +50,13 @@ class Case:
     harmless: bool = False
 
     def outcome(self) -> float | str:
-        """The measured number, or why the formula cannot be run."""
+        """Return the measured number, or the reason why the formula cannot be run.
+
+        Raises RuntimeError for other errors of torch than shapes that clash.
+        """
         try:
             return self.measure()
-        except KeyError:  # an index of a layer that has no such W or delta
+        except KeyError:  # a layer without this W or delta
             return NOT_THERE
         except RuntimeError as error:
             if not any(word in str(error) for word in ("shape", "size")):
@@ -63,9 +66,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Erratum:
-    """What a slide prints, what it must be, and the runs that show the difference.
+    """An error on a slide: the printed formula, the correct one, and the cases that show the difference.
 
-    A `remark` is about what is right as it is printed, and could be read as more than it says.
+    A `remark` concerns a formula that is right as printed, but could be read as claiming more than it does.
     """
 
     id: str
@@ -269,14 +272,14 @@ does not say otherwise, in float64 with fixed seeds.
 
 
 def shown(case: Case, outcome: float | str) -> str:
-    """A case's result to three digits."""
+    """Format a case's result to three digits."""
     if isinstance(outcome, str):
         return outcome
     return "none" if case.harmless and outcome < HARMLESS_BELOW else f"{outcome:.3g}"
 
 
 def markdown() -> str:
-    """The page ``docs/errata.md``, with every number computed now."""
+    """Write the page ``docs/errata.md``, with every number computed anew."""
     lines = [HEAD]
     for erratum in ERRATA:
         lines += [f"## {erratum.id}: {erratum.slide}", "", f"- printed: {erratum.printed}"]

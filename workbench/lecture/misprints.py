@@ -1,8 +1,8 @@
-"""The lecture's formulas that need a correction, as they are printed, and what each does to a gradient.
+"""The lecture's misprinted formulas, as printed, and the error that each causes in a gradient.
 
-A printed formula replaces one method of a form in `lecture.textbook`; the rest of the algorithm stays right. Its
-gradient is then compared with central differences of J, which do not use backpropagation. `lecture.errata` lists the
-slides and cases.
+A printed formula replaces one method of a form in `lecture.textbook`; the rest of the algorithm stays correct. Its
+gradient is compared with central differences of J, which do not use backpropagation. `lecture.errata` lists the slides
+and cases.
 """
 # ruff: noqa: E741 - l is the lecture's index of layers
 
@@ -33,10 +33,10 @@ class WeightsOfTheNextLayer(ManyExamples):
 
 
 class WeightsOfTheNextLayerIfAny(ManyExamples):
-    """The same formula wherever there is a W⁽ˡ⁺¹⁾, and the right one at the last hidden layer."""
+    """Step 3 for m examples: (W⁽ˡ⁺¹⁾)ᵀ wherever it exists, and the correct (W⁽ˡ⁾)ᵀ at the last hidden layer."""
 
     def dJ_da(self, net: Net, delta: ByLayer, l: int) -> Tensor:
-        """(W⁽ˡ⁺¹⁾)ᵀ delta⁽ˡ⁺¹⁾, W⁽ˡ⁾ where l + 1 is the output layer."""
+        """(W⁽ˡ⁺¹⁾)ᵀ delta⁽ˡ⁺¹⁾, but (W⁽ˡ⁾)ᵀ delta⁽ˡ⁺¹⁾ where l + 1 is the output layer."""
         return net.W[min(l + 1, net.last - 1)].T @ delta[l + 1]
 
 
@@ -44,22 +44,22 @@ class SkippedLayer(OneExample):
     """The loop of softmax for one example: l = n_l, n_l - 2, n_l - 3, ..., 2, where n_l = last - 1."""
 
     def layers_backward(self, net: Net) -> Iterable[int]:
-        """All hidden layers but n_l - 1."""
+        """Yield all hidden layers but n_l - 1."""
         yield net.last - 1
         yield from range(net.last - 3, 1, -1)
 
 
 class SkippedLayerInZeros(OneExample):
-    """The same loop, writing into deltas that start as zeros: delta⁽ⁿ ⁻ ¹⁾ keeps them."""
+    """The loop of SkippedLayer, writing into deltas initialized to zeros, so that delta⁽ⁿ ⁻ ¹⁾ stays 0."""
 
     def dJ_da(self, net: Net, delta: ByLayer, l: int) -> Tensor:
-        """Zeros at the skipped layer."""
+        """Return zeros at the skipped layer."""
         right = super().dJ_da(net, delta, l)
         return torch.zeros_like(right) if l == net.last - 2 else right
 
 
 class InputEverywhere(ManyExamples):
-    """The compressed line z_i = Σ_j W_ij x_j + b_i, which has x where layer l has a⁽ˡ⁾."""
+    """The compressed line z_i = Σ_j W_ij x_j + b_i, with x in place of a⁽ˡ⁾."""
 
     def z(self, net: Net, a: ByLayer, l: int) -> Tensor:
         """W⁽ˡ⁾ x + b⁽ˡ⁾."""
@@ -67,10 +67,10 @@ class InputEverywhere(ManyExamples):
 
 
 class AverageOfEachColumn(ManyExamples):
-    """`col_avg()` taken as the average within each column, which gives m numbers."""
+    """`col_avg()` read as the average within each column, which has m numbers."""
 
     def db(self, delta: ByLayer, l: int) -> Tensor:
-        """The mean over units."""
+        """Average over units: [m]."""
         return delta[l + 1].mean(0)
 
 
@@ -84,14 +84,14 @@ class MisprintProblem:
     lam: float = 0.0
 
     def gradients(self, form: OneExample | None = None, lam: float | None = None) -> Gradients:
-        """By a form, by default the correct one."""
+        """Compute J and its gradients by a form, by default the correct one."""
         lam = self.lam if lam is None else lam
         return textbook.objective(form or ManyExamples(), self.net, self.x, self.y, lam)
 
     def error(self, got: Gradients) -> float:
-        """The worst parameter's ‖got - differences‖ / max(‖got‖, ‖differences‖).
+        """Compute the worst parameter's ‖got - differences‖ / max(‖got‖, ‖differences‖).
 
-        A gradient that a parameter could be updated with by broadcasting is broadcast.
+        A gradient of a smaller shape is broadcast to the parameter's, as an update would be.
         """
         return max(
             relative_error(torch.broadcast_to(kind[l], parameter.shape).flatten(), self._differences(parameter))
@@ -100,7 +100,7 @@ class MisprintProblem:
         )
 
     def _differences(self, parameter: Tensor) -> Tensor:
-        """dJ by every entry of `parameter`, by the five-point central difference of order h⁴."""
+        """Compute dJ by every entry of `parameter`, by the five-point central difference of order h⁴."""
         entries = parameter.view(-1)
         slopes = []
         for index, start in enumerate(entries.tolist()):
@@ -116,7 +116,7 @@ class MisprintProblem:
 def problem(
     *sizes: int, f: Callable[[], Activation] = tanh, output: OutputLayer | None = None, m: int = 6, lam: float = 0.0
 ) -> MisprintProblem:
-    """Weights N(0, 2.25/fan_in), biases and inputs N(0, 1), real targets; softmax targets where `output` is given."""
+    """Draw weights N(0, 2.25/fan_in), biases, inputs and targets N(0, 1); one-hot targets where `output` is given."""
     stream = generator(0, "noise", f"{sizes}")
 
     def normal(*shape: int) -> Tensor:
@@ -132,29 +132,29 @@ def problem(
 
 
 def run(form: OneExample, given: MisprintProblem) -> float:
-    """The error of a printed formula's gradient."""
+    """Return the error of a printed formula's gradient."""
     return given.error(given.gradients(form))
 
 
 def without_penalty(given: MisprintProblem) -> float:
-    """λW left out of the gradient, while J has it."""
+    """Return the error of a gradient without λW, while J has the penalty."""
     return given.error(given.gradients(lam=0.0))
 
 
 def softmax_weights_unpenalized(given: MisprintProblem) -> float:
-    """The sum over l = 1, ..., n_l - 1 with the softmax slides' n_l: λW⁽ˡ⁾ is missing for the last l = n_l."""
+    """Return the error without λW⁽ˡ⁾ for l = n_l: the slides' sum over l = 1, ..., n_l - 1 with the softmax n_l."""
     got, l = given.gradients(), given.net.last - 1
     return given.error(got._replace(dW={**got.dW, l: got.dW[l] - given.lam * given.net.W[l]}))
 
 
 def softmax_bias_left_out(given: MisprintProblem) -> float:
-    """No gradient for b⁽ⁿ⁾ of the softmax: it never moves."""
+    """Return the error without a gradient for b⁽ⁿ⁾ of the softmax, which then never changes."""
     got, l = given.gradients(), given.net.last - 1
     return given.error(got._replace(db={**got.db, l: torch.zeros_like(got.db[l])}))
 
 
 def slope_of_the_hidden_units(given: MisprintProblem) -> float:
-    """Step 2 with the hidden units' f' where the output is h = z."""
+    """Return the error of step 2 with the hidden units' f', where the output is h = z."""
     h = given.net.output
     net = Net(
         given.net.W,

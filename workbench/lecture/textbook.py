@@ -1,8 +1,8 @@
-"""The lecture's own slow forms of forward and backward propagation, to be read beside its slides.
+"""Forward and backward propagation in the lecture's own, slow forms, to be read beside its slides.
 
 Layers are numbered from 1 (the input) to `last` (the output). W⁽ˡ⁾ [s_{l+1}, s_l] and b⁽ˡ⁾ [s_{l+1}] lead from layer l
-to layer l+1, so l runs from 1 to last - 1. Of layer l: z⁽ˡ⁾, a⁽ˡ⁾ and delta⁽ˡ⁾ = ∂J/∂z⁽ˡ⁾. For regression `last` is
-the lecture's n_l; its softmax slides call the layer before the output n_l, so there `last` is n_l + 1.
+to layer l+1, so l runs from 1 to last - 1. Layer l has z⁽ˡ⁾, a⁽ˡ⁾ and delta⁽ˡ⁾ = ∂J/∂z⁽ˡ⁾. For regression `last` is the
+lecture's n_l; its softmax slides call the layer before the output n_l, so there `last` is n_l + 1.
 
 | form | x, z, a, delta | slides |
 |---|---|---|
@@ -10,8 +10,8 @@ the lecture's n_l; its softmax slides call the layer before the output n_l, so t
 | OneExample | [s_l] | "Forward Propagation", "... Vectorization for 1 Example", "... Softmax for 1 Example" |
 | ManyExamples | [s_l, m], examples in columns | "... for Dataset of m Examples", with and without softmax |
 
-The forms differ in four formulas, which are their methods; `forward`, `deltas`, `gradients` and `objective` are what
-they share. The printed formulas that had to be corrected are in `workbench.lecture.errata`.
+The forms differ in four formulas, which are their methods; `forward`, `deltas`, `gradients` and `objective` are shared.
+The printed formulas that had to be corrected are in `workbench.lecture.errata`.
 """
 # ruff: noqa: E741 - l is the lecture's index of layers
 
@@ -29,12 +29,12 @@ ByLayer = dict[int, Tensor]
 
 
 def value(f: Activation, z: Tensor) -> Tensor:
-    """f(z), element by element, whatever the shape."""
+    """Compute f(z), element by element, for any shape."""
     return f.forward(z.reshape(1, 1, -1)).reshape(z.shape)
 
 
 def slope(f: Activation, z: Tensor) -> Tensor:
-    """f'(z), element by element, whatever the shape."""
+    """Compute f'(z), element by element, for any shape."""
     row = z.reshape(1, 1, -1)
     return f.derivative(row, f.forward(row)).reshape(z.shape)
 
@@ -92,7 +92,7 @@ class Net:
 
     @property
     def last(self) -> int:
-        """The number of the output layer."""
+        """Number of the output layer."""
         return len(self.W) + 1
 
 
@@ -112,7 +112,7 @@ class OneExample:
         return net.W[l] @ a[l] + net.b[l]
 
     def layers_backward(self, net: Net) -> Iterable[int]:
-        """The hidden layers l = last - 1, last - 2, ..., 2."""
+        """Return the hidden layers l = last - 1, last - 2, ..., 2."""
         return range(net.last - 1, 1, -1)
 
     def dJ_da(self, net: Net, delta: ByLayer, l: int) -> Tensor:
@@ -128,7 +128,7 @@ class OneExample:
         return delta[l + 1]
 
     def parts(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The examples (x⁽ᵏ⁾, y⁽ᵏ⁾) of a data set in columns, one by one."""
+        """Yield the examples (x⁽ᵏ⁾, y⁽ᵏ⁾) of a data set in columns, one by one."""
         yield from zip(x.T, y.T, strict=True)
 
 
@@ -166,12 +166,12 @@ class ManyExamples(OneExample):
         return delta[l + 1].mean(1)
 
     def parts(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The whole data set at once."""
+        """Yield the whole data set at once."""
         yield x, y
 
 
 def forward(form: OneExample, net: Net, x: Tensor) -> tuple[ByLayer, ByLayer]:
-    """z⁽ˡ⁾ and a⁽ˡ⁾ of all layers, with a⁽¹⁾ = x; slide "Forward Propagation"."""
+    """Compute z⁽ˡ⁾ and a⁽ˡ⁾ of all layers, with a⁽¹⁾ = x; slide "Forward Propagation"."""
     z: ByLayer = {}
     a = {1: x}
     for l in range(1, net.last):
@@ -181,7 +181,7 @@ def forward(form: OneExample, net: Net, x: Tensor) -> tuple[ByLayer, ByLayer]:
 
 
 def deltas(form: OneExample, net: Net, z: ByLayer, a: ByLayer, y: Tensor) -> ByLayer:
-    """delta⁽ˡ⁾ of all layers but the input; steps 2 and 3 of "Backpropagation Algorithm"."""
+    """Compute delta⁽ˡ⁾ of all layers but the input; steps 2 and 3 of "Backpropagation Algorithm"."""
     delta = {net.last: net.output.delta(a[net.last], y, z[net.last])}
     for l in form.layers_backward(net):
         delta[l] = form.dJ_da(net, delta, l) * slope(net.f, z[l])
@@ -189,7 +189,7 @@ def deltas(form: OneExample, net: Net, z: ByLayer, a: ByLayer, y: Tensor) -> ByL
 
 
 def gradients(form: OneExample, net: Net, x: Tensor, y: Tensor) -> Gradients:
-    """J(W, b, x, y) and its gradient: all four steps of "Backpropagation Algorithm", l = 1, ..., last - 1 in step 4."""
+    """Compute J(W, b, x, y) and its gradient: the four steps of "Backpropagation Algorithm", l < last in step 4."""
     z, a = forward(form, net, x)
     delta = deltas(form, net, z, a, y)
     return Gradients(
@@ -209,12 +209,12 @@ def cost(form: OneExample, net: Net, x: Tensor, y: Tensor, lam: float = 0.0) -> 
 
 
 def penalty(net: Net, lam: float) -> Tensor:
-    """(λ/2) Σ_l Σ_ij (W_ij⁽ˡ⁾)²: every weight that has an l, no bias."""
+    """(λ/2) Σ_l Σ_ij (W_ij⁽ˡ⁾)²: all weights, no biases."""
     return lam / 2 * _sum(W.square().sum() for W in net.W.values())
 
 
 def objective(form: OneExample, net: Net, x: Tensor, y: Tensor, lam: float = 0.0) -> Gradients:
-    """J(W, b) and its gradient, which gains λW⁽ˡ⁾ for every weight and nothing for a bias; same slide as `cost`."""
+    """Compute J(W, b) and its gradient, with λW⁽ˡ⁾ for weights and nothing for biases; same slide as `cost`."""
     each = [gradients(form, net, one, target) for one, target in form.parts(x, y)]
     return Gradients(
         _mean([one.J for one in each]) + penalty(net, lam),

@@ -1,8 +1,8 @@
-"""Systems of linear inequalities decided in exact rational arithmetic.
+"""Decide systems of linear inequalities in exact rational arithmetic.
 
-Farkas' lemma: either some u satisfies A u ≥ c, or some y ≥ 0 has yᵀA = 0 and yᵀc > 0, which would make 0 ≥ yᵀc > 0;
-never both. A linear program in floating point points to the answer, and rational numbers prove it: nothing that is
-returned rests on rounding.
+Farkas' lemma: either some u satisfies A u ≥ c, or some y ≥ 0 has yᵀA = 0 and yᵀc > 0, which would imply 0 ≥ yᵀc > 0;
+never both. A linear program in floating point suggests the answer, and rational arithmetic proves it, so that no result
+depends on rounding.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from scipy.optimize import linprog
 
 Number = int | float | Fraction
 Row = Sequence[Number]
-ZERO = Fraction(1, 10**9)  # of floating-point solutions: below it a number is taken for 0, and the exact check decides
+ZERO = Fraction(1, 10**9)  # below it a floating-point number is taken for 0; the exact check decides
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Some u with A u ≥ c."""
+    """A solution u of A u ≥ c."""
 
     u: tuple[Fraction, ...]
 
@@ -39,9 +39,9 @@ class Infeasible:
 
 
 def decide(A: Sequence[Row], c: Row) -> Solution | Infeasible:
-    """Whether A u ≥ c can be satisfied, A [M, I] and c [M] taken as exact numbers, with its proof.
+    """Decide whether A u ≥ c can be satisfied, A [M, I] and c [M] taken as exact numbers; return the proof.
 
-    Raises ArithmeticError where floating point points to neither proof: coefficients of too different sizes.
+    Raises ArithmeticError where the floating-point answer leads to no proof, for coefficients of too different sizes.
     """
     rows = [[Fraction(entry) for entry in row] for row in A]
     bounds = [Fraction(bound) for bound in c]
@@ -71,7 +71,7 @@ def refutes(multipliers: Infeasible, A: Sequence[Row], c: Row) -> bool:
 
 
 def solve(A: Sequence[Row], c: Row, free: Row) -> list[Fraction] | None:
-    """Some u with A u = c exactly, by elimination; variables that the rows leave open are those of `free`.
+    """Solve A u = c exactly by Gaussian elimination; undetermined variables take their values from `free`.
 
     None where the equations contradict each other.
     """
@@ -98,7 +98,7 @@ def solve(A: Sequence[Row], c: Row, free: Row) -> list[Fraction] | None:
 
 
 def _on_the_boundary(rows: list[list[Fraction]], bounds: list[Fraction], near: np.ndarray) -> tuple[Fraction, ...]:
-    """The exact point near a floating-point solution: rows that it meets without room become equations."""
+    """Find the exact point near a floating-point solution, with the rows it satisfies tightly as equations."""
     point = [Fraction(float(value)) for value in near]
     start = [value.limit_denominator(1000) for value in point]
     tight = [row for row, entries in enumerate(rows) if _dot(entries, point) - bounds[row] < ZERO]
@@ -109,7 +109,7 @@ def _on_the_boundary(rows: list[list[Fraction]], bounds: list[Fraction], near: n
 def _multipliers(
     rows: list[list[Fraction]], bounds: list[Fraction], floats: np.ndarray, limits: np.ndarray
 ) -> tuple[Fraction, ...]:
-    """Exact Farkas multipliers on the support of a vertex, where yᵀA = 0 and yᵀc = 1 have no other solution."""
+    """Find exact Farkas multipliers on the support of a vertex, where yᵀA = 0 and yᵀc = 1 have no other solution."""
     equations = np.vstack([floats.T, limits])
     right = np.append(np.zeros(floats.shape[1]), 1.0)
     found = linprog(np.ones(len(rows)), A_eq=equations, b_eq=right, bounds=(0, None), method="highs-ds")

@@ -1,11 +1,11 @@
-"""Nets of piecewise linear units along a line: all breakpoints, and the affine function between them.
+"""Linear regions of nets of piecewise linear units along a line: all breakpoints, and the affine functions between.
 
 Along x(t) = start + t · direction every unit of such a net is affine between breakpoints in t. Layer by layer, an
-affine map keeps the cells, a unit cuts a cell where its z crosses a kink, and maxout where its largest piece changes.
-So each cell needs only a value and a slope, the roots are those of affine functions, and no breakpoint is searched for.
+affine map preserves the cells, a unit cuts a cell where its z crosses a kink, and maxout where its largest piece
+changes. So a cell is described by a value and a slope, and breakpoints are roots of affine functions, without a search.
 
-Axis C is that of the cells. Rounding makes two rules necessary: breakpoints closer than `MERGE` · max(1, |t|) are one,
-and a breakpoint of a unit is one of the net's only where an output's slope changes by more than `JUMP` of its largest.
+Axis C counts the cells. Rounding requires two rules: breakpoints closer than `MERGE` · max(1, |t|) are the same, and a
+unit's breakpoint is one of the net only where an output's slope changes by more than `JUMP` of the largest slope.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ from workbench.nn.losses import binary_nll, softmax_nll
 from workbench.nn.model import Model
 
 MERGE, JUMP = 1e-12, 1e-12
-ON_ENVELOPE = 1e-9  # how far below the largest piece, by rounding, a crossing of two pieces may lie
+ON_ENVELOPE = 1e-9  # tolerance, for rounding, of a crossing of two pieces below the largest piece
 OUTPUTS = {"identity": torch.clone, "sigmoid": binary_nll().predict, "softmax": softmax_nll().predict}
 Curve = Callable[[Tensor], Tensor]
 Ts = Float[Tensor, " T"]
@@ -49,20 +49,20 @@ class Pieces:
 
     @property
     def anchors(self) -> Float[Tensor, " C"]:
-        """A point inside each cell: its middle, where it has one."""
+        """A point inside each cell: the midpoint of a bounded cell."""
         return _anchors(self.knots)
 
     def cell(self, t: Ts) -> Tensor:
-        """The number of the cell that holds each t."""
+        """Find the number of the cell that contains each t."""
         return torch.searchsorted(self.knots[1:-1].contiguous(), t)
 
     def at(self, t: Ts, cell: Tensor | None = None) -> Float[Tensor, "T U"]:
-        """The curve's values."""
+        """Evaluate the curve."""
         own = self.cell(t) if cell is None else cell
         return self.values[own] + self.slopes[own] * (t - self.anchors[own]).unsqueeze(1)
 
     def cut(self, steps: Float[Tensor, "... C U"]) -> "Pieces":
-        """The same curve with more knots: those anchors + steps that lie inside the cell they belong to."""
+        """Refine the curve by knots at anchors + steps, where these are inside the anchor's cell."""
         roots = self.anchors.unsqueeze(1) + steps
         left, right = self.knots[:-1].unsqueeze(1), self.knots[1:].unsqueeze(1)
         inside = roots[(roots > left) & (roots < right - MERGE * roots.abs().clamp(min=1))]
@@ -89,17 +89,17 @@ class PiecewiseLinearNet:
 
     @classmethod
     def drawn(cls, model: Model, seed: int, scheme: Scheme) -> "PiecewiseLinearNet":
-        """Initial parameters by a scheme."""
+        """Draw initial parameters by a scheme."""
         own = model.init(seed, scheme) | model.buffers(scheme)
         return cls(model, {name: value.double().unsqueeze(0) for name, value in own.items()})
 
     @classmethod
     def of(cls, model: Model, params: Mapping[str, Tensor], replica: int) -> "PiecewiseLinearNet":
-        """One replica of a pack."""
+        """Select one replica of a pack's parameters."""
         return cls(model, {name: value[replica : replica + 1].double().cpu() for name, value in params.items()})
 
     def curve(self, start: Tensor, direction: Tensor, output: str = "identity") -> Curve:
-        """t [T] -> the net's outputs [T, K] on the line, computed by the package; `output` is their activation."""
+        """Return the function t [T] -> the net's outputs [T, K] on the line; `output` is their activation."""
 
         def values(t: Tensor) -> Tensor:
             x = (start + t.unsqueeze(1) * direction).unsqueeze(0)
@@ -108,7 +108,7 @@ class PiecewiseLinearNet:
         return values
 
     def pieces(self, start: Tensor, direction: Tensor, low: float = 0.0, high: float = 1.0) -> Pieces:
-        """The net on the line from t = low to t = high, as if f' of every unit were constant between its kinks.
+        """Compute the net on the line from t = low to t = high, with f' of every unit constant between its kinks.
 
         Raises TypeError for a layer other than affine ones, units, maxout and dropout.
         """
@@ -120,6 +120,7 @@ class PiecewiseLinearNet:
 
 
 def _through(layer: Layer, params: Mapping[str, Tensor], before: Pieces) -> Pieces:
+    """Propagate through a layer; raises TypeError for one that is not affine, units, maxout or dropout."""
     match layer:
         case Dense():
             return _affine(layer, params, before)
@@ -150,7 +151,7 @@ def _by_piece(z: Tensor, pieces: int) -> Float[Tensor, "C P O"]:
 
 
 def _crossings(z: Pieces, pieces: int) -> Float[Tensor, "pairs C O"]:
-    """Steps from the anchor to where two pieces of a unit are equal and none is larger; NaN or ±inf where none is."""
+    """Compute steps from anchors to where two pieces of a unit are equal and none is larger; else NaN or ±inf."""
     values, slopes = _by_piece(z.values, pieces), _by_piece(z.slopes, pieces)
     found = [torch.full_like(values[:, 0], inf)]
     for first, second in combinations(range(pieces), 2):
@@ -163,18 +164,18 @@ def _crossings(z: Pieces, pieces: int) -> Float[Tensor, "pairs C O"]:
 
 
 def breakpoints(pieces: Pieces) -> Float[Tensor, " K"]:
-    """The knots where the slope of an output really changes."""
+    """Return the knots where an output's slope changes by more than rounding."""
     jump = pieces.slopes.diff(dim=0).abs().amax(1)
     return pieces.knots[1:-1][jump > JUMP * pieces.slopes.abs().max()]
 
 
 def count(pieces: Pieces) -> int:
-    """Linear regions that the line meets."""
+    """Count the linear regions that the line meets."""
     return len(breakpoints(pieces)) + 1
 
 
 def second_differences(curve: Curve, pieces: Pieces) -> Float[Tensor, " C"]:
-    """max over outputs of |y(m - h) - 2 y(m) + y(m + h)| / max |y| with m and m ± h inside each cell, 0.8 of it apart.
+    """Compute max over outputs of |y(m - h) - 2 y(m) + y(m + h)| / max |y| in each cell, m ± h being 0.8 of it apart.
 
     Zero for every function that is affine inside the cells.
     """
@@ -184,7 +185,7 @@ def second_differences(curve: Curve, pieces: Pieces) -> Float[Tensor, " C"]:
 
 
 def distances(curve: Curve, pieces: Pieces, points: int = 5) -> Float[Tensor, " C"]:
-    """max over outputs and points of each cell, its ends among them, of |y - pieces| / max |y|."""
+    """Compute max |y - pieces| / max |y| in each cell, over outputs and over `points` points, its ends included."""
     share = torch.linspace(0, 1, points, dtype=torch.float64)
     t = pieces.knots[:-1, None] + share * pieces.knots.diff().unsqueeze(1)
     cell = torch.arange(len(t)).repeat_interleave(points)
@@ -193,9 +194,9 @@ def distances(curve: Curve, pieces: Pieces, points: int = 5) -> Float[Tensor, " 
 
 
 def random_net(unit: str, seed: int) -> PiecewiseLinearNet:
-    """A net of 1 … 4 hidden layers of 2 … 16 units, 1 … 6 inputs and 3 outputs, drawn with its parameters.
+    """Draw a net of 1 … 4 hidden layers of 2 … 16 units, 1 … 6 inputs and 3 outputs, with its parameters.
 
-    `unit` names an activation, or is ``maxout``, with 2 … 4 pieces.
+    `unit` is the name of an activation, or ``maxout``, with 2 … 4 pieces.
     """
     rng = np.random.default_rng(seed)
     hidden = rng.integers(2, 17, rng.integers(1, 5)).tolist()
@@ -208,7 +209,7 @@ def random_net(unit: str, seed: int) -> PiecewiseLinearNet:
 
 
 def random_line(net: PiecewiseLinearNet, seed: int, length: float = 4.0) -> tuple[Tensor, Tensor]:
-    """Start and direction of a segment, t from 0 to 1, with its middle near the origin."""
+    """Draw start and direction of a segment, t from 0 to 1, with its middle near the origin."""
     size = next(net.model.products())[1]
     middle, direction = torch.randn(2, size, generator=Generator().manual_seed(seed), dtype=torch.float64)
     direction *= length / direction.norm()
@@ -216,10 +217,10 @@ def random_line(net: PiecewiseLinearNet, seed: int, length: float = 4.0) -> tupl
 
 
 def gaussian_relu_net(hidden: Sequence[int], seed: int) -> PiecewiseLinearNet:
-    """A relu net of one input and output with He's normal weights and standard normal biases (Kogan et al. 2025).
+    """Draw a relu net of one input and output with He's normal weights and standard normal biases (Kogan et al. 2025).
 
-    With these each unit of a wide net crosses 0 once on average: z of layer l has variance q = 2t² + l and z' has
-    variance 2, so by Rice's formula the crossings are ∫ √(2q - (2t)²) / (π q) dt = ∫ √(2l) / (π (2t² + l)) dt = 1.
+    Each unit of a wide net then crosses 0 once on average: z of layer l has variance q = 2t² + l and z' has variance
+    2, so by Rice's formula the crossings are ∫ √(2q - (2t)²) / (π q) dt = ∫ √(2l) / (π (2t² + l)) dt = 1.
     """
     weights = Initializer(normal_noise, he().std, joint=_add_normal)
     return PiecewiseLinearNet.drawn(mlp([*hidden], 1, 1, activations.relu()), seed, Scheme(weights, constant()))
@@ -230,14 +231,14 @@ def _add_normal(stream: Generator, W: Tensor, b: Tensor) -> None:
 
 
 def regions_of_the_input(net: PiecewiseLinearNet) -> int:
-    """Linear regions of a net of one input on the whole real line."""
+    """Count the linear regions of a net of one input on the whole real line."""
     return count(net.pieces(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), -inf, inf))
 
 
 def sawtooth(depth: int) -> PiecewiseLinearNet:
-    """Tents 2 relu(x) - 4 relu(x - ½) on one another, `depth` layers of two relu units (Telgarsky 2015, lemma 2.4).
+    """Compose `depth` tents 2 relu(x) - 4 relu(x - ½), layers of two relu units each (Telgarsky 2015, lemma 2.4).
 
-    All numbers that arise on [0, 1] are dyadic, so float64 computes exactly.
+    All numbers on [0, 1] are dyadic, so that float64 is exact.
     """
     tent = torch.tensor([[2.0, -4.0]], dtype=torch.float64)
     params = {"l1.W": torch.ones(1, 2, 1, dtype=torch.float64), "l1.b": torch.tensor([[0, -0.5]], dtype=torch.float64)}

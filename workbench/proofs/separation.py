@@ -1,9 +1,9 @@
-"""What a single neuron can compute on finitely many points, with proofs in rational numbers.
+"""Labelings of finitely many points by a single neuron, with proofs in rational numbers.
 
-A neuron f(w·x + b) with monotone f decides 1 on a half-space: where f rises, {z : f(z) > t} holds everything above some
-z, where it falls, everything below, and w turned round makes one of the other. Of finitely many points the deciding z
-can be moved between two of theirs, so a labeling is possible exactly when some (w, b) has s_i (w·x_i + b) ≥ 1 for
-every point, s_i = 1 for label 1 and -1 for label 0 (the lecture's "Perceptron vs. Logistic Neuron").
+A neuron f(w·x + b) with monotone f decides 1 on a half-space: for rising f, {z : f(z) > t} contains everything above
+some z, for falling f everything below, and negating w exchanges both cases. For finitely many points the threshold can
+be moved between two of their z, so a labeling is possible exactly when some (w, b) has s_i (w·x_i + b) ≥ 1 for every
+point, s_i = 1 for label 1 and -1 for label 0 (the lecture's "Perceptron vs. Logistic Neuron").
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ class System(NamedTuple):
 
 
 class KinkCell(NamedTuple):
-    """One way to place the points on the two sides of a kink, and whether it can be."""
+    """An assignment of the points to the two sides of a kink, its system of inequalities, and the answer with proof."""
 
     above: tuple[bool, ...]
     system: System
@@ -43,7 +43,7 @@ class KinkCell(NamedTuple):
 
 
 class Falls(NamedTuple):
-    """Neighboring pairs of z that were looked at, those between which f falls, and the first z of these."""
+    """Number of neighboring pairs of z compared, number of those on which f falls, and the first z of these."""
 
     places: int
     falls: int
@@ -51,24 +51,27 @@ class Falls(NamedTuple):
 
 
 def half_space(points: Points, labels: Sequence[int]) -> System:
-    """s_i (w·x_i + b) ≥ 1 for every point: what a monotone neuron must satisfy. Points [N, I], labels [N] in {0, 1}."""
+    """Make the system s_i (w·x_i + b) ≥ 1 of a monotone neuron, for points [N, I] with labels [N] in {0, 1}."""
     A = [[(2 * label - 1) * entry for entry in _row(x)] for x, label in zip(points, labels, strict=True)]
     return System(A, [Fraction(1)] * len(A))
 
 
 def separate(points: Points, labels: Sequence[int]) -> Solution | Infeasible:
-    """Weights (w, b) of a monotone neuron with this labeling, or the Farkas multipliers that exclude it."""
+    """Find (w, b) of a monotone neuron with this labeling, or the Farkas multipliers that exclude it.
+
+    Raises ArithmeticError as `decide`.
+    """
     return decide(*half_space(points, labels))
 
 
 def labelings(points: Points) -> Iterator[tuple[tuple[int, ...], Solution | Infeasible]]:
-    """Every labeling of the points in {0, 1}, each with its proof."""
+    """Yield every labeling of the points in {0, 1} with its proof."""
     for labels in product((0, 1), repeat=len(points)):
         yield labels, separate(points, labels)
 
 
 def best_agreement(points: Points, wanted: Sequence[int]) -> Fraction:
-    """The largest share of the points that one monotone neuron can label as wanted."""
+    """Return the largest share of the points that one monotone neuron can label as wanted."""
     possible = (labels for labels, proof in labelings(points) if isinstance(proof, Solution))
     return max(
         Fraction(sum(one == other for one, other in zip(labels, wanted, strict=True)), len(points))
@@ -77,10 +80,10 @@ def best_agreement(points: Points, wanted: Sequence[int]) -> Fraction:
 
 
 def kinked_regression(points: Points, values: Sequence[Number], below: Number, above: Number) -> Iterator[KinkCell]:
-    """Every way in which f(w·x_i + b) = y_i can hold, f(z) = above · z for z ≥ 0 and below · z for z ≤ 0.
+    """Yield all cells in which f(w·x_i + b) = y_i might hold, f(z) = above · z for z ≥ 0 and below · z for z ≤ 0.
 
-    ReLU has below 0 and above 1, a leaky one the slope and 1, the absolute value -1 and 1. In a cell each point lies on
-    a given side of the kink, so that f is linear there and the cell is a system in (w, b).
+    ReLU has below 0 and above 1, leaky ReLU its slope and 1, the absolute value -1 and 1. In a cell each point is on a
+    fixed side of the kink, so that f is linear and the cell is a system in (w, b).
     """
     for sides in product((False, True), repeat=len(points)):
         system = System([], [])
@@ -98,9 +101,9 @@ def _row(x: Sequence[Number]) -> list[Fraction]:
 
 
 def falls(activation: str, reach: float = 40.0, places: int = 1_000_000) -> Falls:
-    """Where f of the package falls between neighbors, z going up in equal steps from -reach to reach, in float64.
+    """Find where the package's f falls between neighbors, for z in equal steps from -reach to reach, in float64.
 
-    A fall counts from four units of the last place on: rounding is not a fall.
+    Decreases below four units of the last place are rounding and do not count.
     """
     z = torch.linspace(-reach, reach, places + 1, dtype=torch.float64)
     f = _activation(activation)
@@ -111,13 +114,13 @@ def falls(activation: str, reach: float = 40.0, places: int = 1_000_000) -> Fall
 
 
 def absolute_neuron(x: Tensor) -> Tensor:
-    """|x₁ - x₂| of one neuron made of the package's layers; x [B, 2], result [B]."""
+    """Compute |x₁ - x₂| by one neuron made of the package's layers; x [B, 2], result [B]."""
     params = {"l1.W": x.new_tensor([[[1, -1]]]), "l1.b": x.new_zeros(1, 1)}
     return _output(Model((Dense("l1", 2, 1), Activate("l1", activations.absolute()))), params, x)
 
 
 def maxout_neuron(x: Tensor) -> Tensor:
-    """max(x₁ - x₂, x₂ - x₁) of one maxout unit with two pieces; x [B, 2], result [B]."""
+    """Compute max(x₁ - x₂, x₂ - x₁) by one maxout unit with two pieces; x [B, 2], result [B]."""
     params = {"l1.W": x.new_tensor([[[1, -1], [-1, 1]]]), "l1.b": x.new_zeros(1, 2)}
     return _output(Model((Maxout("l1", 2, 1, 2),)), params, x)
 
@@ -126,7 +129,7 @@ SINGLE_UNITS = {"absolute": absolute_neuron, "maxout": maxout_neuron}
 
 
 def two_hidden_units(activation: str, x: Tensor, steepness: float = 20.0) -> Tensor:
-    """The logit of a net with two hidden units that is above 0 on XOR's ones; x [B, 2], result [B].
+    """Compute the logit of a net with two hidden units, above 0 exactly on XOR's ones; x [B, 2], result [B].
 
     With s = x₁ + x₂ and k the steepness: a unit that saturates computes f(k(s - ½)) - f(k(s - 3/2)) - ½, a unit that
     grows without bound f(ks) - 2 f(k(s - 1)) - k/2.

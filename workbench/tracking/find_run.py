@@ -1,4 +1,4 @@
-"""Reading one run from MLflow, found by its id, the beginning of its id, or its name."""
+"""One run read back from MLflow, found by its id, the beginning of its id, or its name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ OURS = "tags.kind = 'run'"  # other programs log into the same experiments
 
 @dataclass(frozen=True)
 class FullRun:
-    """A run with its whole history, its resolved `config`, and the sizes of its files by path, in bytes.
+    """A run with its whole history, its `config` as it was resolved, and its files as path -> bytes.
 
-    The configuration may name functions of the workbench and of modules that are `allowed`. `data` is the digest of its
-    data set. `start_ms` and `end_ms` are milliseconds since 1970, the second 0 for a run that has not ended. `trouble`
-    says why a stored configuration cannot be read.
+    Of functions, the configuration may name the workbench's own and those of modules that are `allowed`.
+    `data` is the digest of its data set. `start_ms` and `end_ms` are milliseconds since 1970, the second 0 for a run
+    that has not ended. `trouble` says why a configuration that it kept cannot be read.
     """
 
     run: ReadRun
@@ -47,7 +47,7 @@ class FullRun:
 
 
 def find_run(store: Store, name: str | None) -> FullRun:
-    """Find the run with this id, or an id that only it begins with, or the newest with this name; None: the newest.
+    """The run with this id, whose id alone begins with it, or the newest with this name; without a name, the newest.
 
     Raises UnknownNameError with the names that are nearest, and TrackingError where there is no run.
     """
@@ -73,7 +73,6 @@ def read_run(store: Store, run: str) -> FullRun:
 
 
 def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
-    """Find a run by id or name; raises as `find_run`."""
     near = usual_experiments(client, store) if name is None else None
     newest = _search(client, OURS, 1, near) or _search(client, "", 1, near)
     if not newest:
@@ -81,30 +80,30 @@ def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
     if name is None:
         return newest[0]
     if len(name) >= LEAST_PREFIX and set(name) <= set(hexdigits):
-        matches = _search(client, f"attributes.run_id LIKE '{name.lower()}%'", SHOWN)
-        if len(matches) > 1:
-            ids = ", ".join(run.info.run_id for run in matches)
+        found = _search(client, f"attributes.run_id LIKE '{name.lower()}%'", SHOWN)
+        if len(found) > 1:
+            ids = ", ".join(run.info.run_id for run in found)
             raise UnknownNameError(f"run: {name!r} must begin one id only, but several do; write more of {ids}")
-        if matches:
-            return matches[0]
+        if found:
+            return found[0]
     if not {"'", '"'} <= {*name}:  # MLflow's filters can quote one of both
         quote = "'" if '"' in name else '"'
         named = f"attributes.run_name = {quote}{name}{quote}"
-        if matches := _search(client, f"{OURS} AND {named}", 1) or _search(client, named, 1):
-            return matches[0]
+        if found := _search(client, f"{OURS} AND {named}", 1) or _search(client, named, 1):
+            return found[0]
     every = _search(client, OURS) or _search(client, "")
-    if matches := [run for run in every if name in (run.info.run_name, one_line(run.info.run_name))]:
-        return matches[0]
+    if found := [run for run in every if name in (run.info.run_name, one_line(run.info.run_name))]:
+        return found[0]
     names = dict.fromkeys(one_line(run.info.run_name) for run in every)
     raise unknown_name("run", name, get_close_matches(name, names, n=SHOWN, cutoff=0.0))
 
 
 def _search(client: MlflowClient, wanted: str, most: int = PAGE, near: list[str] | None = None) -> list[Run]:
-    """Runs of any experiment, or of those in `near`, the newest first."""
-    experiments = near or [experiment.experiment_id for experiment in client.search_experiments()]
+    """Runs of any experiment, or of those that are `near`, the newest first."""
+    experiments = near or [found.experiment_id for found in client.search_experiments()]
     newest = ["attributes.start_time DESC"]
-    runs: list[Run] = client.search_runs(experiments, wanted, max_results=most, order_by=newest)
-    return runs
+    found: list[Run] = client.search_runs(experiments, wanted, max_results=most, order_by=newest)
+    return found
 
 
 def _full(client: MlflowClient, run: Run) -> FullRun:
@@ -125,7 +124,7 @@ def _full(client: MlflowClient, run: Run) -> FullRun:
 
 
 def _config(client: MlflowClient, run: StoredRun) -> tuple[Mapping[str, object], str]:
-    """Content of CONFIG; or nothing, and the reason."""
+    """What CONFIG holds, or nothing and why."""
     try:
         content = read(client, run.id, run.artifacts, CONFIG)
         if len(content) > MOST_BYTES:

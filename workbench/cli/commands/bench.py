@@ -1,4 +1,4 @@
-"""``workbench bench``: time the workbench."""
+"""``workbench bench``: how fast it is."""
 
 import argparse
 import json

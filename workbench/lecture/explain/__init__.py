@@ -1,1 +1,1 @@
-"""One training step of a small net on one example, worked in the lecture's notation with the numbers filled in."""
+"""Worked example: a training step of a small net on one example, in the lecture's notation with numbers filled in."""

@@ -1,7 +1,7 @@
-"""What an explanation says: headings, sentences and equations with their numbers, to be rendered in any way.
+"""Content of an explanation: headings, sentences and equations with their numbers, for any renderer.
 
-The order is that of the slide "Backpropagation Algorithm: Vectorization for 1 Example": forward, delta of the output,
-delta of the hidden layers, partial derivatives. The penalty is that of "Learning: Backpropagation for Regression".
+It follows the slide "Backpropagation Algorithm: Vectorization for 1 Example": forward, delta of the output, delta of
+the hidden layers, partial derivatives. The penalty is from "Learning: Backpropagation for Regression".
 """
 # ruff: noqa: E741 - l is the lecture's index of layers
 
@@ -36,7 +36,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Equation:
-    """symbol = formula = filled = value, without the parts that are empty; `filled` is the formula with numbers."""
+    """An equation symbol = formula = filled = value, empty parts left out; `filled` is the formula with numbers."""
 
     symbol: str
     formula: str
@@ -48,7 +48,7 @@ Step = Heading | Text | Equation
 
 
 def title(spec: RunSpec, worked: Worked) -> str:
-    """What is explained, in a line."""
+    """Write the title of the explanation."""
     data = spec.choices["data"]
     return f"One training step of a {worked.sizes} net on example {worked.example} of {worked.examples} of {data}"
 
@@ -65,7 +65,7 @@ def steps(spec: RunSpec, worked: Worked) -> Iterator[Step]:
 
 @dataclass(frozen=True)
 class OutputWords:
-    """The output layer in words: h(z), the cost of one example, and delta; `targets` is what y becomes, if anything."""
+    """Formulas of the output layer as texts: h(z), the cost of one example, delta, and smoothed `targets`, if any."""
 
     h: str
     cost: str
@@ -75,7 +75,7 @@ class OutputWords:
 
 
 def output_of(spec: RunSpec) -> OutputWords:
-    """The lecture's formulas for the run's loss; of a loss of the user's, what they stand for."""
+    """Choose the lecture's formulas for the run's loss; for a user's own loss, only the symbols."""
     node, name = spec.resolved["loss"], spec.choices["loss"]
     kind, smoothing = str(node["_target_"]).removeprefix(LOSSES), float(node.get("smoothing", 0.0))
     y = "ỹ" if smoothing else "y"
@@ -156,7 +156,7 @@ def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
 
 
 def _output_delta(output: OutputWords, worked: Worked) -> Iterator[Step]:
-    """delta of the output layer, with numbers filled in where it is made of h and y."""
+    """Yield delta of the output layer, with numbers filled in where it is a formula of h and y."""
     last = worked.last
     delta, h, y = _at("δ", last), worked.a[last], _moved(worked, output)
     error = (_column(h), "−", _column(y))
@@ -175,7 +175,7 @@ def _output_delta(output: OutputWords, worked: Worked) -> Iterator[Step]:
 
 
 def _moved(worked: Worked, output: OutputWords) -> Tensor:
-    """The targets, moved toward equal shares where they are smoothed."""
+    """Return the targets, with label smoothing where the loss has it."""
     share = 2 if len(worked.y) == 1 else len(worked.y)
     return worked.y * (1 - output.smoothing) + output.smoothing / share
 
@@ -206,7 +206,7 @@ def _update(worked: Worked) -> Iterator[Step]:
 
 
 def _at(symbol: str, layer: int) -> str:
-    """The symbol of a layer: W⁽¹⁾."""
+    """Write the symbol with a layer's number: W⁽¹⁾."""
     return f"{symbol}⁽{str(layer).translate(SUPERSCRIPTS)}⁾"
 
 

@@ -1,4 +1,4 @@
-"""An explanation as text for a terminal, as Markdown, and as one HTML page that needs nothing else.
+"""Render an explanation as text for a terminal, as Markdown, or as one self-contained HTML page.
 
 Numbers have four significant digits everywhere.
 """
@@ -23,12 +23,12 @@ td { padding: 0 .5em; text-align: right; font-variant-numeric: tabular-nums; }
 
 
 def number(value: float) -> str:
-    """Four significant digits; no negative zero."""
+    """Format a number with four significant digits, without negative zero."""
     return f"{value:.4g}".replace("-", "−") if value else "0"
 
 
 def as_text(title: str, steps: Sequence[Step]) -> str:
-    """For a terminal: brackets are drawn with characters."""
+    """Render for a terminal, with brackets drawn by characters."""
     lines = [title, "=" * len(title)]
     for step in steps:
         if isinstance(step, Equation):
@@ -41,7 +41,7 @@ def as_text(title: str, steps: Sequence[Step]) -> str:
 
 
 def as_markdown(title: str, steps: Sequence[Step]) -> str:
-    """Headings and paragraphs as Markdown, equations as preformatted text."""
+    """Render headings and paragraphs as Markdown, equations as preformatted text."""
     lines = [f"# {title}", ""]
     for kind, group in groupby(steps, type):
         lines += ["```text"] if kind is Equation else []
@@ -55,7 +55,7 @@ def as_markdown(title: str, steps: Sequence[Step]) -> str:
 
 
 def as_html(title: str, steps: Sequence[Step]) -> str:
-    """One page with its style inside and nothing to load."""
+    """Render one HTML page, with its style included and nothing to load."""
     tags = {Heading: "h2", Text: "p"}
     body = [
         f'<div class="equation">{"".join(_html_parts(step))}</div>'
@@ -72,7 +72,7 @@ def as_html(title: str, steps: Sequence[Step]) -> str:
 
 
 def _sides(equation: Equation) -> Iterator[tuple[str | Matrix, ...]]:
-    """What stands between the equals signs; a single number as the result needs no brackets."""
+    """Yield the sides of an equation, left to right; a single number as the result gets no brackets."""
     yield (equation.symbol,)
     if equation.formula:
         yield (equation.formula,)
@@ -97,7 +97,7 @@ def _html_parts(equation: Equation) -> Iterator[str]:
 
 
 def _drawn(equation: Equation) -> Block:
-    """The equation on one line of blocks, or on several where it is wider than a terminal."""
+    """Draw an equation as one row of blocks, or as several where it is wider than WIDTH."""
     first, *others = (_beside([_block(part) for part in side]) for side in _sides(equation))
     indent = [" " * len(first[0])]
     lines: Block = []
@@ -124,7 +124,7 @@ def _block(part: str | Matrix) -> Block:
 
 
 def _beside(blocks: Sequence[Block]) -> Block:
-    """Blocks next to each other, centered on one line."""
+    """Join blocks side by side, vertically centered."""
     height = max(map(len, blocks))
     padded = []
     for block in blocks:

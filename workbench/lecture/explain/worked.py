@@ -1,4 +1,4 @@
-"""The numbers of one training step on one example: the engine's, renamed to the lecture's notation."""
+"""Numbers of one training step on one example, computed by the engine and renamed to the lecture's notation."""
 # ruff: noqa: E741 - l is the lecture's index of layers
 
 from dataclasses import dataclass, replace
@@ -23,14 +23,14 @@ from workbench.nn.optimizers import SGD
 from workbench.nn.params import Params
 
 MOST_PARAMETERS = 200
-WEIGHT_DIGITS = 2  # initial parameters are rounded, so that a reader starts from the very numbers printed
+WEIGHT_DIGITS = 2  # initial parameters are rounded, so that a reader can compute with the printed numbers
 
 ByLayer = dict[int, Tensor]
 
 
 @dataclass(frozen=True)
 class Worked:
-    """One SGD step. Vectors are [s_l]; W⁽ˡ⁾ [s_{l+1}, s_l] and b⁽ˡ⁾ [s_{l+1}] lead from layer l to l + 1.
+    """Numbers of an SGD step. Vectors are [s_l]; W⁽ˡ⁾ [s_{l+1}, s_l] and b⁽ˡ⁾ [s_{l+1}] lead from layer l to l + 1.
 
     Layers are numbered 1 (the input) to `last`; a has all of them, z and delta all but the input, slope (f') the hidden
     ones; `output_slope` is h' of an output with an activation of its own. C is the cost of the example,
@@ -59,20 +59,20 @@ class Worked:
 
     @property
     def last(self) -> int:
-        """The number of the output layer."""
+        """Number of the output layer."""
         return len(self.W) + 1
 
     @property
     def sizes(self) -> str:
-        """Units of each layer: 2-2-1."""
+        """Units of each layer, such as 2-2-1."""
         return "-".join(str(len(a)) for a in self.a.values())
 
 
 def work(spec: RunSpec, example: int) -> Worked:
-    """One SGD step on training example number `example`, the first being 1, in float64 on the CPU.
+    """Take an SGD step on training example number `example`, the first being 1, in float64 on the CPU.
 
-    Raises ConfigError where the net is too large or no plain chain, the example is out of range, or the optimizer is
-    not SGD.
+    Raises ConfigError where the net is too large or no plain chain, the example is out of range, or a step is not plain
+    SGD on the whole net.
     """
     validate_all([spec])
     exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
@@ -99,11 +99,11 @@ def work(spec: RunSpec, example: int) -> Worked:
         y=y[0, 0],
         W=by_layer(params, "W"),
         b=by_layer(params, "b"),
-        z={l: one.z[0, 0] for l, one in enumerate(units, start=2)} | {last: logits[0, 0]},
+        z={l: tape.z[0, 0] for l, tape in enumerate(units, start=2)} | {last: logits[0, 0]},
         a={1: x[0, 0]}
-        | {l: one.a[0, 0] for l, one in enumerate(units, start=2)}
+        | {l: tape.a[0, 0] for l, tape in enumerate(units, start=2)}
         | {last: objective.loss.predict(logits)[0, 0]},
-        slope={l: one.slope()[0, 0] for l, one in enumerate(units, start=2)},
+        slope={l: tape.slope()[0, 0] for l, tape in enumerate(units, start=2)},
         output_slope=_output_slope(spec, logits),
         delta=by_layer(grads, "b", shift=1),  # of one example, ∂J/∂b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾
         dW=by_layer(grads, "W"),
@@ -121,7 +121,7 @@ def work(spec: RunSpec, example: int) -> Worked:
 
 
 def _refuse_more_than_one_line(spec: RunSpec, pack: Pack) -> None:
-    """Raise ConfigError where a step is not W - lr dJ/dW for the whole net."""
+    """Raise ConfigError unless a step is W - lr dJ/dW for the whole net."""
     optimizer = pack.optimizer
     if not isinstance(optimizer, SGD) or optimizer.nesterov or pack.clip_norm is not None:
         chosen = spec.choices["optimizer"] + (" with train.clip_norm" if pack.clip_norm is not None else "")
@@ -137,7 +137,7 @@ def _refuse_more_than_one_line(spec: RunSpec, pack: Pack) -> None:
 
 
 def _output_slope(spec: RunSpec, z: Tensor) -> Tensor | None:
-    """h'(z) of the output, where the loss has an activation for it."""
+    """Return h'(z) of the output [K], or None where the loss has no output activation as an option."""
     if "output" not in spec.resolved["loss"]:
         return None
     output: Activation = call("activation", spec.resolved["loss"]["output"])
@@ -146,26 +146,27 @@ def _output_slope(spec: RunSpec, z: Tensor) -> Tensor | None:
 
 
 def _plain_chain(spec: RunSpec, model: Model) -> list[str]:
-    """The names of the affine layers of Dense, Activate, Dense, ..., Dense.
+    """Return the names of the affine layers of a chain Dense, Activate, Dense, ..., Dense.
 
-    Raises ConfigError with all that has to be written to have such a chain.
+    Raises ConfigError for other models, with the overrides that make such a chain.
     """
     layers = model.layers
-    expected = [Dense if place % 2 == 0 else Activate for place in range(len(layers))]
-    wrong = (place for place, kind in enumerate(expected) if not isinstance(layers[place], kind))
-    found = next((f"{type(layers[place]).__name__} as layer {place + 1}" for place in wrong), "")
-    if not found and len(layers) % 2:
+    expected = [Dense if index % 2 == 0 else Activate for index in range(len(layers))]
+    wrong = (index for index, kind in enumerate(expected) if not isinstance(layers[index], kind))
+    got = next((f"{type(layers[index]).__name__} as layer {index + 1}" for index in wrong), "")
+    if not got and len(layers) % 2:
         return [layer.name for layer in layers if isinstance(layer, Dense)]
     has_norm, changes = spec.choices["norm"] != "none", list[str]()
     if all(isinstance(layer, Dense | Activate | BatchNorm | LayerNorm | Dropout) for layer in layers):
         has_norm = any(isinstance(layer, BatchNorm | LayerNorm) for layer in layers)
     else:
-        own = [one for one in spec.overrides if one.startswith("architecture.") and not _is_of_mlp(one)]
-        sized = any(one.startswith("architecture.hidden=") for one in spec.overrides)
+        of_architecture = [override for override in spec.overrides if override.startswith("architecture.")]
+        foreign = [override for override in of_architecture if not _is_of_mlp(override)]
+        sized = any(override.startswith("architecture.hidden=") for override in of_architecture)
         changes = [
             "architecture=mlp",
             *([] if sized else ["architecture.hidden=[2]"]),
-            *(["without", *own] if own else []),
+            *(["without", *foreign] if foreign else []),
         ]
     if spec.resolved["architecture"].get("dropout"):
         changes.insert(0, "architecture.dropout=0")
@@ -173,7 +174,7 @@ def _plain_chain(spec: RunSpec, model: Model) -> list[str]:
         changes.insert(0, "norm=none")
     raise ConfigError(
         "explain: architecture must be a plain chain Dense, Activate, ..., Dense, got "
-        f"{found or 'no Dense as the last layer'}; write {' '.join(changes) or 'architecture=mlp'}"
+        f"{got or 'no Dense as the last layer'}; write {' '.join(changes) or 'architecture=mlp'}"
     )
 
 
@@ -182,6 +183,7 @@ def _is_of_mlp(override: str) -> bool:
 
 
 def _check_sizes(params: Params, example: int, examples: int, data: str) -> None:
+    """Raise ConfigError where the net has too many parameters, or the example's number is out of range."""
     count = sum(params[name].numel() for name in params.layout.shapes)
     if count > MOST_PARAMETERS:
         raise ConfigError(
