@@ -54,7 +54,7 @@ def exact(study: wb.Study) -> Iterator[wb.Cell]:
         largest = f"off by {found.off.max():.2g}, share {found.share.max():.3g} of {bound}"
         yield wb.Cell("factor", wb.Exact(len(wrong), int(wrong.sum()), 0.0, largest, proof), {"output": output})
     for decay in study.claim.parts["penalty"].cells["λ"]:
-        off = [max(loss_factors.penalty(decay, seed)) for seed in range(study["nets"])]
+        off = [max(loss_factors.penalty(decay, seed)) for seed in study.draws(study["nets"])]
         proof = f"equal to {max(off):.1g}"
         yield wb.Cell("penalty", wb.Exact.within(off, TOLERANCE, f"off by {max(off):.3g}", proof), {"λ": decay})
     for output, ends in RANGES.items():

@@ -7,7 +7,7 @@ say. Nets of smooth units, and probabilities in place of logits, must fail the s
 not said by the lecture: as a sawtooth, 2 to the depth; at initialization, about one per unit, whatever the depth.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -30,27 +30,27 @@ def sawtooth_pieces(depth: int) -> int:
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """Straight or not; counts of pieces by construction, at random, and of trained nets."""
-    parts = study.claim.parts
+    parts, nets = study.claim.parts, study.draws(study["nets"])
     for unit in parts["affine"].cells["unit"]:
-        yield wb.Cell("affine", straight_cells(unit, study["nets"]), {"unit": unit})
+        yield wb.Cell("affine", straight_cells(unit, nets), {"unit": unit})
     for unit in parts["smooth"].cells["unit"]:
-        yield wb.Cell("smooth", bent_nets(unit, "identity", study["nets"]), {"unit": unit})
+        yield wb.Cell("smooth", bent_nets(unit, "identity", nets), {"unit": unit})
     for output in parts["output"].cells["output"]:
-        yield wb.Cell("output", bent_nets("relu", output, study["nets"]), {"output": output})
+        yield wb.Cell("output", bent_nets("relu", output, nets), {"output": output})
     wrong = [depth for depth in DEPTHS if not random_lines.is_sawtooth(depth, sawtooth_pieces(depth))]
     yield wb.Cell("sawtooth", wb.Exact(len(DEPTHS), len(wrong), example=f"depths {wrong}"))
     yield from at_initialization(study)
     yield from on_digits(study)
 
 
-def straight_cells(unit: str, nets: int) -> wb.Exact:
+def straight_cells(unit: str, nets: Sequence[int]) -> wb.Exact:
     """Cells between breakpoints; a counterexample is one in which the net bends, or is not its affine function."""
     off = random_lines.deviations(unit, nets)
     example = f"a cell of a {unit} net deviates by {max(off):.3g} of its largest value"
     return wb.Exact.within(off, STRAIGHT, example, f"{WHY}; largest deviation {max(off):.1g}")
 
 
-def bent_nets(unit: str, output: str, nets: int) -> wb.Exact:
+def bent_nets(unit: str, output: str, nets: Sequence[int]) -> wb.Exact:
     """Nets that move along their line; a counterexample is one that is straight between its breakpoints."""
     bends = random_lines.bends(unit, output, nets, MOVES)
     example = f"a {unit} net with {output} output is straight between all its breakpoints"
@@ -72,13 +72,16 @@ def at_initialization(study: wb.Study) -> Iterator[wb.Cell]:
 
 def on_digits(study: wb.Study) -> Iterator[wb.Cell]:
     """Breakpoints per hidden unit on segments between two test digits, before and after training."""
-    trained, rows = study.train(seeds=range(study["digits_seeds"]), tracked=False), []
+    trained, rows = study.train(seeds=study.draws(study["digits_seeds"]), tracked=False), []
     for arm, depth in zip(study.claim.arms, study.claim.parts["typical"].cells["depth"], strict=True):
         pack, final = trained.final(arm)
         pairs = study.rng("segments").integers(0, pack.data.test.size, (SEGMENTS, 2)).tolist()
         inputs = [pack.data.test.x[split].double() for split in pack.data.split_of]
         for when, params in (("before", pack.initial_params()), ("after", final)):
-            nets = [wb.proofs.regions.Net.of(pack.objective.model, params, replica) for replica in range(len(pack))]
+            nets = [
+                wb.proofs.regions.PiecewiseLinearNet.of(pack.objective.model, params, replica)
+                for replica in range(len(pack))
+            ]
             means = [random_lines.breakpoints_per_unit(*one, pairs) for one in zip(nets, inputs, strict=True)]
             rows += [{"depth": depth, "when": when, "breakpoints per unit": mean} for mean in means]
             yield wb.Cell("typical", wb.PerSeed(tuple(means)), {"when": when, "depth": depth})
@@ -90,7 +93,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     curve, counts, digits = figure.subplots(1, 3)
     t = torch.linspace(0, 1, 1001, dtype=torch.float64)
     for unit, color in (("relu", "C0"), ("tanh", "C1")):
-        net, line, pieces = next(random_lines.random_lines(unit, 1))
+        net, line, pieces = next(random_lines.random_lines(unit, study.draws(1)))
         curve.plot(t, net.curve(*line)(t)[:, 0], color=color, label=unit)
         if unit == "relu":
             knots = wb.proofs.regions.breakpoints(pieces)

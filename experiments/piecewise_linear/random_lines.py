@@ -13,15 +13,15 @@ from workbench.proofs.regions import Pieces, PiecewiseLinearNet
 Line = tuple[Tensor, Tensor]
 
 
-def random_lines(unit: str, nets: int) -> Iterator[tuple[PiecewiseLinearNet, Line, Pieces]]:
-    """Yield (net, line, pieces on it), with depth, widths, inputs, weights, biases and line drawn at random."""
-    for seed in range(nets):
+def random_lines(unit: str, nets: Sequence[int]) -> Iterator[tuple[PiecewiseLinearNet, Line, Pieces]]:
+    """Yield (net, line, pieces on it), with depth, widths, inputs, weights, biases and line drawn by seed."""
+    for seed in nets:
         net = regions.random_net(unit, seed)
         line = regions.random_line(net, seed)
         yield net, line, net.pieces(*line)
 
 
-def deviations(unit: str, nets: int) -> list[float]:
+def deviations(unit: str, nets: Sequence[int]) -> list[float]:
     """Measure the deviation from affine in every cell between breakpoints.
 
     It is the larger of the net's second difference and its distance to the cell's affine function, both relative to the
@@ -34,7 +34,7 @@ def deviations(unit: str, nets: int) -> list[float]:
     return found
 
 
-def bends(unit: str, output: str, nets: int, moves: float) -> list[float]:
+def bends(unit: str, output: str, nets: Sequence[int], moves: float) -> list[float]:
     """Return the largest second difference in a cell of every net whose logits change by more than `moves`."""
     found = []
     for net, line, pieces in random_lines(unit, nets):

@@ -14,18 +14,18 @@ SHAPES = ([4, 4], [16, 16], [8] * 4)
 
 def test_deviations_are_of_every_cell() -> None:
     """As many as there are cells; none for straight units, some for those that bend between breakpoints."""
-    cells = sum(len(pieces.values) for _, _, pieces in random_lines.random_lines("relu", 5))
-    assert len(random_lines.deviations("relu", 5)) == cells
-    assert max(random_lines.deviations("relu", 5)) < 1e-10
-    assert max(random_lines.deviations("tanh", 5)) > 1e-3
+    cells = sum(len(pieces.values) for _, _, pieces in random_lines.random_lines("relu", range(5)))
+    assert len(random_lines.deviations("relu", range(5))) == cells
+    assert max(random_lines.deviations("relu", range(5))) < 1e-10
+    assert max(random_lines.deviations("tanh", range(5))) > 1e-3
 
 
 def test_nets_that_hardly_move_are_left_out() -> None:
     """The others bend where their unit or their output does."""
-    assert len(random_lines.bends("tanh", "identity", 6, 0.0)) == 6
-    assert random_lines.bends("tanh", "identity", 6, 1e9) == []
-    assert min(random_lines.bends("relu", "softmax", 6, 0.1)) > 1e-6
-    assert max(random_lines.bends("relu", "identity", 6, 0.1)) < 1e-10
+    assert len(random_lines.bends("tanh", "identity", range(6), 0.0)) == 6
+    assert random_lines.bends("tanh", "identity", range(6), 1e9) == []
+    assert min(random_lines.bends("relu", "softmax", range(6), 0.1)) > 1e-6
+    assert max(random_lines.bends("relu", "identity", range(6), 0.1)) < 1e-10
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])

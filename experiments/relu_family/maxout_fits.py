@@ -99,9 +99,9 @@ def regions_of_units(pieces: int, count: int, seed: int) -> list[int]:
     return [regions_of_the_input(maxout_unit(W.tolist(), b.tolist())) for W, b in draws]
 
 
-def pieces_made(k: int, units: int) -> tuple[int, list[int]]:
+def pieces_made(k: int, units: int, seed: int) -> tuple[int, list[int]]:
     """Count linear regions of the unit with the pieces of `square_fit`, and of `units` random ones with k pieces."""
-    return regions_of_the_input(maxout_unit(*zip(*square_fit(k), strict=True))), regions_of_units(k, units, seed=k)
+    return regions_of_the_input(maxout_unit(*zip(*square_fit(k), strict=True))), regions_of_units(k, units, seed)
 
 
 def values(name: str, z: Sequence[float]) -> list[float]:

@@ -28,15 +28,15 @@ def best_error(k: int) -> Fraction:
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """Identities, fits, the contradiction, training."""
     exact, parts = maxout_fits, study.claim.parts
-    z = exact.inputs_away_from_ties(study["z"], 0)
+    z = exact.inputs_away_from_ties(study["z"], study.offset)
     for name in parts["identities"].cells["identity"]:
         off = identities.deviations(name, z)
         yield wb.Cell("identities", equal(off, name), {"identity": name})
     for unit, scales in PIECES.items():
-        off = [max(exact.containment(unit, scales, seed).values()) for seed in range(study["layers"])]
+        off = [max(exact.containment(unit, scales, seed).values()) for seed in study.draws(study["layers"])]
         yield wb.Cell("contained", equal(off, f"{unit} by {len(scales)} pieces"), {"unit": unit})
     for k in parts["weight_vectors"].cells["k"]:
-        yield wb.Cell("weight_vectors", weight_vectors(k, study["layers"]), {"k": k})
+        yield wb.Cell("weight_vectors", weight_vectors(k, study["layers"], study.offset), {"k": k})
         yield wb.Cell("square", square(k), {"k": k})
     for name in parts["convex"].cells["function"]:
         yield wb.Cell("convex", convex(name), {"function": name})
@@ -52,9 +52,9 @@ def equal(off: list[float], what: str) -> wb.Exact:
     return wb.Exact.within(off, TOLERANCE, f"{what}: off by {max(off):.3g}", f"equal to {max(off):.1g}")
 
 
-def weight_vectors(k: int, units: int) -> wb.Exact:
+def weight_vectors(k: int, units: int, offset: int) -> wb.Exact:
     """How many weights there are, and how many pieces they make: lifted tangents make all k."""
-    made, found = maxout_fits.pieces_made(k, units)
+    made, found = maxout_fits.pieces_made(k, units, offset + k)
     wrong = sum(pieces > k for pieces in found) + (made != k) + (maxout_fits.weight_vectors(k) != k)
     why = "between two breakpoints one of k affine functions is the largest, and each on one interval, by convexity"
     return wb.Exact(units + 2, wrong, 0.0, f"k = {k}: {made} pieces constructed, up to {max(found)}", why)

@@ -147,7 +147,7 @@ def test_k_pieces_need_k_weight_vectors() -> None:
 @pytest.mark.parametrize("k", [1, 4])
 def test_constructed_units_have_k_pieces_and_random_ones_no_more(k: int) -> None:
     """The lifted tangents make all of them."""
-    made, found = maxout_fits.pieces_made(k, 30)
+    made, found = maxout_fits.pieces_made(k, 30, k)
     assert made == k
     assert len(found) == 30
     assert max(found) <= k

@@ -88,7 +88,7 @@ def times(study: wb.Study) -> Iterator[wb.Cell]:
         yield wb.Cell("fast", ratio, {"other": other})
     for width in study.claim.parts["fast_step"].cells["width"]:
         sizes = hidden(3, width), "split.test=0.88"
-        packs = {unit: study.pack(f"activation={unit}", *sizes, seeds=range(2)) for unit in UNITS}
+        packs = {unit: study.pack(f"activation={unit}", *sizes, seeds=study.draws(2)) for unit in UNITS}
         steps = {unit: lambda pack=pack: study.descend(pack, STEPS) for unit, pack in packs.items()}
         for other, ratio in compared(steps, DESCENTS).items():
             yield wb.Cell("fast_step", ratio, {"other": other, "width": width})

@@ -80,7 +80,7 @@ def learned(study: wb.Study) -> Iterator[wb.Cell]:
 def successes(study: wb.Study, overrides: list[str], hidden: int) -> wb.Rate:
     """From how many initial weights training ends with all four points right."""
     one, inits = study.pack(*overrides, f"architecture.hidden=[{hidden}]", seeds=[0]), study["inits"]
-    pack = replace(one.select([0] * inits), seeds=tuple(range(inits)))  # composed once, not once per seed
+    pack = replace(one.select([0] * inits), seeds=tuple(study.draws(inits)))  # composed once, not once per seed
     params = study.descend(pack, study["steps"])
     x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
     z, _ = pack.objective.model.forward(params, x)

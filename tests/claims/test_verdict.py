@@ -10,7 +10,7 @@ from tests.claims import made_up
 from tests.claims.made_up import claim, part, reproduced
 from workbench.claims.evidence import ArmScores, Cell, Estimate, Evidence, Exact, PerSeed, Rate, Rates, Witness
 from workbench.claims.rules import Label
-from workbench.claims.verdict import PartVerdict, Reproduction, corrected, judge, overall
+from workbench.claims.verdict import PartVerdict, Reproduction, judge, overall, within_claim
 from workbench.core.errors import ConfigError
 
 S, R, OPEN, MIXED = Label.supported, Label.refuted, Label.inconclusive, Label.mixed
@@ -250,14 +250,12 @@ def test_judgments_of_all_samples_come_back_from_json(evidence: Evidence) -> Non
 ONE = reproduced([Cell("p", of(S))], parts={"p": part("Says.", "above", than=0)})
 
 
-def with_p(p: float, label: Label, name: str = "c") -> Reproduction:
-    """A claim of one part with this p value."""
+def with_p(p: float, label: Label, name: str = "c") -> PartVerdict:
+    """A part that decides, with this p value."""
     (verdict,) = ONE.parts
     judgment = verdict.deciding.judgment.model_copy(update={"p": p, "label": label})
-    changed = verdict.model_copy(
-        update={"label": label, "deciding": verdict.deciding.model_copy(update={"judgment": judgment})}
-    )
-    return ONE.model_copy(update={"name": name, "label": label, "parts": [changed]})
+    deciding = verdict.deciding.model_copy(update={"judgment": judgment})
+    return verdict.model_copy(update={"name": name, "label": label, "deciding": deciding, "cells": [deciding]})
 
 
 @pytest.mark.parametrize(
@@ -273,9 +271,11 @@ def with_p(p: float, label: Label, name: str = "c") -> Reproduction:
 )
 def test_holm_by_hand(ps: list[float], left: list[Label]) -> None:
     """At 2.5 %: the smallest p against level / m, the next against level / (m - 1), until one fails."""
-    several = [with_p(p, S, f"c{number}") for number, p in enumerate(ps)]
-    assert [one.holm for one in corrected(several)] == left
-    assert [one.label for one in corrected(several)] == [S] * len(ps)
+    found = within_claim([with_p(p, S, f"c{number}") for number, p in enumerate(ps)])
+    assert [one.label for one in found] == left
+    assert all(one.cells == [one.deciding] and one.deciding.judgment.label is one.label for one in found)
+    lost = f"supported by itself, open after Holm's correction over the {len(ps)} parts that decide"
+    assert [one.deciding.judgment.reason.endswith(lost) for one in found] == [label is OPEN for label in left]
 
 
 @given(st.lists(st.tuples(st.integers(0, 24), st.sampled_from([S, R, OPEN])), min_size=1, max_size=7))
@@ -290,29 +290,15 @@ def test_holm_steps_down_and_counts_open_parts(drawn: list[tuple[int, Label]]) -
             break
         left[p] = label
     several = [with_p(p / 1e6, label, f"c{number}") for number, (p, label) in enumerate(drawn)]
-    assert [one.holm for one in corrected(several)] == [left.get(p, OPEN) for p, _ in drawn]
+    assert [one.label for one in within_claim(several)] == [left.get(p, OPEN) for p, _ in drawn]
 
 
 def test_exact_evidence_needs_no_correction() -> None:
-    """Neither does it count, nor do parts that do not decide; without any test nothing changes."""
-    exact = made_up.proved()
-    assert corrected([exact, exact])[0].holm is S
-    assert corrected([]) == []
-    parts = {"p": part("Says.", "above", than=0), "q": part("Says.", "above", than=0, role="secondary")}
-    two = reproduced([Cell("p", of(S)), Cell("q", of(OPEN))], parts=parts)
-    refuted = made_up.refuted()
+    """Neither does it count, nor do parts that do not decide; without tests nothing changes."""
+    exact, beside = made_up.proved().parts[0], with_p(0.3, OPEN, "beside").model_copy(update={"role": "secondary"})
+    assert within_claim([exact]) == [exact]
+    assert within_claim([]) == []
     borderline = with_p(0.02, S)
-    found = corrected([borderline, exact, refuted])
-    assert [one.holm for one in found] == [S, S, R]
-    assert corrected([two])[0].holm is S
-    assert corrected([borderline, two])[0].holm is S
-
-
-def test_correction_goes_over_the_parts_of_all_claims() -> None:
-    """Two primary parts of one claim are two tests; the claim falls with one of them."""
-    parts = {"p": part("Says.", "above", than=0), "q": part("Says.", "above", than=0)}
-    weak = Estimate(2.25, 1.0, 20, 22)
-    one = reproduced([Cell("p", of(S)), Cell("q", weak)], parts=parts)
-    assert one.label is S
-    assert corrected([one])[0].holm is S
-    assert [each.holm for each in corrected([one, with_p(0.3, OPEN, "other")])] == [MIXED, OPEN]
+    assert within_claim([borderline, exact, beside]) == [borderline, exact, beside]
+    between = with_p(0.001, Label.between, "other")
+    assert [one.label for one in within_claim([with_p(0.012, S), between])] == [S, Label.between]

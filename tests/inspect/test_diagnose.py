@@ -8,7 +8,7 @@ import pytest
 import workbench as wb
 from tests.outer import Answer, Trained
 from workbench.inspect.diagnose import diagnose
-from workbench.inspect.logged_run import Course
+from workbench.inspect.logged_run import RunSeries
 from workbench.inspect.symptoms import RULES, Finding
 from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink
@@ -55,7 +55,7 @@ def rows_of(kept: object) -> list[tuple[int, int, dict[str, float]]]:
 
 def found(run: ReadRun) -> dict[str, list[Finding]]:
     """The findings of a run by rule."""
-    by_rule = {rule.name: rule.findings(Course(run)) for rule in RULES}
+    by_rule = {rule.name: rule.findings(RunSeries(run)) for rule in RULES}
     return {name: findings for name, findings in by_rule.items() if findings}
 
 
@@ -72,7 +72,7 @@ def test_healthy_nets_get_no_finding(overrides: tuple[str, ...]) -> None:
     """Usual nets at usual rates: every rule can judge, and none finds anything."""
     run = trained("train.epochs=6", *overrides)
     assert found(run) == {}
-    assert all(rule.can_judge(Course(run)) for rule in RULES)
+    assert all(rule.can_judge(RunSeries(run)) for rule in RULES)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from workbench.diagnostics.signal import FixedPoint
 from workbench.engine.diagnostic_tables import SIGNAL
 from workbench.inspect.export import standalone
 from workbench.inspect.logged_figures import logged_figures
-from workbench.inspect.logged_run import Course
+from workbench.inspect.logged_run import RunSeries
 from workbench.inspect.weight_figures import has_weight_figure, weight_figures
 from workbench.tracking.store import Store
 
@@ -50,8 +50,8 @@ HISTOGRAMS = pd.DataFrame(
 
 def test_gradients_are_drawn_by_depth() -> None:
     """One curve for the first moment and one for the last, layers in their order."""
-    course = Course(made_up({f"grad_norm/l{n}": [0.1 * n, 0.01 * n] for n in (10, 2, 1)}, {"steps_per_epoch": "20"}))
-    figures = dict(logged_figures(course, {}, "made up"))
+    series = RunSeries(made_up({f"grad_norm/l{n}": [0.1 * n, 0.01 * n] for n in (10, 2, 1)}, {"steps_per_epoch": "20"}))
+    figures = dict(logged_figures(series, {}, "made up"))
     assert list(figures) == ["gradient_flow"]
     (axes,) = figures["gradient_flow"].axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["l1", "l2", "l10"]
@@ -66,7 +66,7 @@ def test_gradients_are_drawn_by_depth() -> None:
 def test_saturation_and_activations_are_drawn_over_time() -> None:
     """A line for each layer over epochs; the band is a standard deviation to each side of the mean."""
     series = {"saturation/l1": [0.1, 0.5], "act_mean/l1": [0.0, 1.0], "act_var/l1": [4.0, 9.0]}
-    figure = dict(logged_figures(Course(made_up(series, {"steps_per_epoch": "5"})), {}, "t"))["saturation_over_time"]
+    figure = dict(logged_figures(RunSeries(made_up(series, {"steps_per_epoch": "5"})), {}, "t"))["saturation_over_time"]
     saturation, values = figure.axes
     assert np.asarray(saturation.lines[0].get_xydata()).tolist() == [[0, 0.1], [2, 0.5]]
     assert np.asarray(values.lines[0].get_ydata()).tolist() == [0.0, 1.0]
@@ -76,8 +76,8 @@ def test_saturation_and_activations_are_drawn_over_time() -> None:
 
 def test_fates_of_units_by_hand() -> None:
     """Born dead and never alive; died and dead in the end; dead for a while; always alive."""
-    course = Course(made_up({"dead_rate/l2": [0.0, 0.5], "dead_rate/l9": [0.0, 1.0]}, {"steps_per_epoch": "5"}))
-    curves, axes = dict(logged_figures(course, {"unit_life": LIFE}, "t"))["unit_life"].axes
+    series = RunSeries(made_up({"dead_rate/l2": [0.0, 0.5], "dead_rate/l9": [0.0, 1.0]}, {"steps_per_epoch": "5"}))
+    curves, axes = dict(logged_figures(series, {"unit_life": LIFE}, "t"))["unit_life"].axes
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
     assert heights == [[1, 0], [1, 1], [2, 0], [1, 1]]
     assert [np.asarray(line.get_xydata()).tolist() for line in curves.lines] == [[[0, 0], [2, 0.5]]]
@@ -95,7 +95,7 @@ def test_signals_are_drawn_beside_theory_where_there_is_one() -> None:
         }
     )
     deep = {"l1": None, "l2": FixedPoint(0.1, 0.5, 1.4427)}
-    figure = dict(logged_figures(Course(made_up({})), {"signal": signal}, "t", deep))["signal_propagation"]
+    figure = dict(logged_figures(RunSeries(made_up({})), {"signal": signal}, "t", deep))["signal_propagation"]
     q, delta = figure.axes
     drawn = [{line.get_label(): np.asarray(line.get_ydata()).tolist() for line in axes.lines} for axes in (q, delta)]
     assert drawn == [
@@ -105,9 +105,9 @@ def test_signals_are_drawn_beside_theory_where_there_is_one() -> None:
     assert (q.get_yscale(), q.get_ylim(), delta.get_yscale()) == ("linear", (0, 1.05), "log")
     assert figure.get_supxlabel() == "deep nets of layers like l2: chi 0.5, depth scale 1.44 layers"
     none = signal.assign(q_measured=None)  # a net without activations
-    assert not dict(logged_figures(Course(made_up({})), {"signal": none}, "t"))
+    assert not dict(logged_figures(RunSeries(made_up({})), {"signal": none}, "t"))
     signal = signal.assign(q_expected=None, delta_expected=None)
-    bare = dict(logged_figures(Course(made_up({})), {"signal": signal}, "t"))["signal_propagation"]
+    bare = dict(logged_figures(RunSeries(made_up({})), {"signal": signal}, "t"))["signal_propagation"]
     assert [line.get_label() for axes in bare.axes for line in axes.lines] == ["measured", "measured"]
     assert bare.get_supxlabel() == ""
 
@@ -123,13 +123,13 @@ def test_signals_are_drawn_beside_theory_where_there_is_one() -> None:
 def test_what_deep_nets_do_is_said(point: FixedPoint | None, said: str) -> None:
     """Growth, chaos and criticality, each in words."""
     signal = pd.DataFrame({"layer": ["l1"], **{name: [1.0] for name in SIGNAL}})
-    figure = dict(logged_figures(Course(made_up({})), {"signal": signal}, "t", {"l1": point}))["signal_propagation"]
+    figure = dict(logged_figures(RunSeries(made_up({})), {"signal": signal}, "t", {"l1": point}))["signal_propagation"]
     assert figure.get_supxlabel() == f"deep nets of layers like l1: {said}"
 
 
 def test_histograms_are_densities() -> None:
     """Counts over widths and their sum, for the activation only, without the bins that have no end."""
-    figure = dict(logged_figures(Course(made_up({})), {"histograms": HISTOGRAMS}, "t"))["activation_histograms"]
+    figure = dict(logged_figures(RunSeries(made_up({})), {"histograms": HISTOGRAMS}, "t"))["activation_histograms"]
     (axes,) = figure.axes
     assert [np.asarray(line.get_xydata()).tolist() for line in axes.lines] == [
         [[0.5, 0.5], [2.0, 0.25]],
@@ -164,7 +164,7 @@ def test_histograms_over_time_by_hand() -> None:
         ("l2", "z", 1, -1.0, -0.1, 8),
     ]
     table = pd.DataFrame(bins, columns=["layer", "quantity", "step", "low", "high", "count"])
-    figure = dict(logged_figures(Course(made_up({})), {"histograms": table}, "t"))["histograms_over_time"]
+    figure = dict(logged_figures(RunSeries(made_up({})), {"histograms": table}, "t"))["histograms_over_time"]
     z, z2, a, a2, delta, delta2, _colors = figure.axes
     assert _cells(a) == [
         (0.0, 0.5, [0.75, None]),

@@ -154,7 +154,7 @@ def test_store_that_goes_and_comes(store: Store, monkeypatch: pytest.MonkeyPatch
     assert len(unsent(store)) == 1
     assert not store.file.exists()
     away.rename(store.file)
-    sink.patient._next = 0.0
+    sink.resilient._next = 0.0
     sink.close(first, Outcome.finished)
     assert unsent(store) == []
     found = {run.info.run_id: run for run in all_runs(store)}

@@ -1,1 +1,1 @@
-"""How fast it is: a training step, a sweep beside the script one would write by hand, and sweeps of growing size."""
+"""Benchmarks: a training step, a sweep beside a script written by hand, and sweeps of growing size."""

@@ -29,7 +29,7 @@ RUN = ("architecture.hidden=[64,64]", "optimizer.lr=0.05", "device=cpu")
 
 @dataclass(frozen=True)
 class DiagnosticsCost:
-    """Milliseconds of the processor per replica; `share` of them that diagnostics cost, `measured` by the run."""
+    """Processor milliseconds per replica; `share` of them spent on diagnostics, `measured` by the run itself."""
 
     option: str
     replicas: int
@@ -40,7 +40,7 @@ class DiagnosticsCost:
 
 
 def bench(rounds: int = ROUNDS, quick: bool = False) -> list[DiagnosticsCost]:
-    """Every option at every number of replicas."""
+    """Time every option of diagnostics at every number of replicas."""
     with one_thread():
         epochs = QUICK_EPOCHS if quick else EPOCHS
         many = {replicas: rounds * min(MORE_ROUNDS, max(REPLICAS) // replicas) for replicas in REPLICAS}
@@ -51,15 +51,15 @@ def _at(replicas: int, rounds: int, epochs: int) -> list[DiagnosticsCost]:
     specs = {
         name: [configure([*RUN, f"diagnostics={name}", f"seed={seed}"]) for seed in range(replicas)] for name in OPTIONS
     }
-    taken: list[dict[str, tuple[float, Trainer]]] = []
+    timed: list[dict[str, tuple[float, Trainer]]] = []
     for number in range(rounds + 1):  # the first warms up
         order = OPTIONS if number % 2 else OPTIONS[::-1]
-        taken.append({name: _train(specs[name], epochs) for name in order})
+        timed.append({name: _train(specs[name], epochs) for name in order})
     costs = []
     for name in OPTIONS:
-        seconds = [one[name][0] for one in taken[1:]]
-        share = median(1 - one["off"][0] / one[name][0] for one in taken[1:])
-        observers = [one[name][1].observer for one in taken[1:]]
+        seconds = [of_round[name][0] for of_round in timed[1:]]
+        share = median(1 - of_round["off"][0] / of_round[name][0] for of_round in timed[1:])
+        observers = [of_round[name][1].observer for of_round in timed[1:]]
         measured = median(observer.share for observer in observers)
         stride = median_low(max(1, observer.stride) for observer in observers)
         costs.append(DiagnosticsCost(name, replicas, 1000 * median(seconds) / replicas, share, measured, stride))
@@ -75,11 +75,11 @@ def _train(specs: Sequence[RunSpec], epochs: int) -> tuple[float, Trainer]:
 
 
 def table(costs: Sequence[DiagnosticsCost]) -> Table:
-    """The figures for a terminal."""
+    """Table for a terminal."""
     shown = Table(title="what diagnostics cost", caption="digits 64-64-64-10, one thread; processor time")
     for heading in ("replicas", "diagnostics", "ms per replica", "cost %", "measured by the run %", "stride"):
         shown.add_column(heading, justify="left" if heading == "diagnostics" else "right")
-    for one in costs:
-        shares = (f"{100 * one.share:.1f}", f"{100 * one.measured:.1f}")
-        shown.add_row(str(one.replicas), one.option, f"{one.ms:.1f}", *shares, str(one.stride))
+    for cost in costs:
+        shares = (f"{100 * cost.share:.1f}", f"{100 * cost.measured:.1f}")
+        shown.add_row(str(cost.replicas), cost.option, f"{cost.ms:.1f}", *shares, str(cost.stride))
     return shown

@@ -1,4 +1,4 @@
-"""How much memory a step needs beside what it was given: the bytes of tensors that it makes, at most at once."""
+"""Memory that a step needs beside its inputs: the largest number of bytes of tensors that it holds at once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class _AllocatedBytes(TorchDispatchMode):
-    """Adds up the memory of results of operations, and takes it off again when a tensor is gone."""
+    """Counts the bytes of results of operations, until each is freed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -19,11 +19,13 @@ class _AllocatedBytes(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        given = {one.untyped_storage()._cdata for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
+        inputs = {
+            tensor.untyped_storage()._cdata for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)
+        }
         out = func(*args, **(kwargs or {}))
-        for one in tree_leaves(out):
-            if isinstance(one, Tensor) and one.untyped_storage()._cdata not in self._known | given:
-                self._hold(one.untyped_storage())
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._known | inputs:
+                self._hold(tensor.untyped_storage())
         return out
 
     def _hold(self, storage: UntypedStorage) -> None:
@@ -39,7 +41,7 @@ class _AllocatedBytes(TorchDispatchMode):
 
 
 def peak_bytes(step: Callable[[], object]) -> int:
-    """What one call of `step` makes."""
+    """Peak of the bytes that one call of `step` allocates."""
     with _AllocatedBytes() as held:
         step()
     peak: int = held.peak

@@ -39,7 +39,7 @@ CHUNK = 256  # examples of a product in evaluation
 
 @dataclass(frozen=True)
 class Parts:
-    """Milliseconds of the processor for one run; `floor` is that of the products in `train` and `evaluate`."""
+    """Processor milliseconds of one run; `floor` is the time of the products in `train` and `evaluate`."""
 
     compose: float
     build: float
@@ -51,7 +51,7 @@ class Parts:
 
 
 def parts(one_more_ms: float, runs: int = REPLICAS, rounds: int = ROUNDS) -> Parts:
-    """The parts of a run whose marginal cost, in a sweep, is `one_more_ms`."""
+    """Time the parts of a run whose marginal cost, in a sweep, is `one_more_ms`."""
     composing = 1000 * _seconds(lambda: make_jobs(configure_each(SETTINGS, [{"seed": seed} for seed in range(runs)])))
     specs = configure_each(SETTINGS, [{"seed": seed} for seed in range(runs)])
     specs = [specs[position] for position in group(specs)[0]]
@@ -78,7 +78,7 @@ def parts(one_more_ms: float, runs: int = REPLICAS, rounds: int = ROUNDS) -> Par
 
 
 class _Timed:
-    """A sink, and the seconds of the processor that its methods and its writer's thread take."""
+    """A sink, and the processor seconds of its methods and its writer's thread."""
 
     def __init__(self, sink: MlflowSink) -> None:
         self.sink, self.seconds = sink, 0.0
@@ -99,7 +99,7 @@ class _Timed:
 
 
 def _tracking(specs: Sequence[RunSpec]) -> float:
-    """Seconds for keeping a pack of these runs."""
+    """Seconds to store a pack of these runs."""
     with TemporaryDirectory() as folder:
         sink = _Timed(MlflowSink(Store(f"sqlite:///{folder}/mlflow.db"), "bench"))
         train_pack(make_jobs(specs), sink)
@@ -111,7 +111,7 @@ def _trainer(specs: Sequence[RunSpec]) -> Trainer:
 
 
 def _floor(replicas: int, batch: int, steps: int, examples: int, rounds: int) -> float:
-    """Milliseconds for the products of one run."""
+    """Milliseconds of the products of one run."""
     sizes = (64, 64, 64, 10)
     training = floor(BenchmarkCase("mlp", sizes, batch, replicas), torch.device("cpu"))
     evaluating = floor(BenchmarkCase("mlp", sizes, CHUNK, max(1, 2048 // CHUNK)), torch.device("cpu"), backward=False)
@@ -126,11 +126,19 @@ def _seconds(do: Callable[[], object]) -> float:
     return process_time() - start
 
 
-def table(found: Parts) -> Table:
-    """The figures for a terminal."""
+def table(measured: Parts) -> Table:
+    """Table for a terminal."""
     shown = Table(title="what one more run is made of, ms of the processor", caption="floor: the matrix products alone")
     for heading in ("compose", "build", "train", "evaluate", "track", "rest", "floor of train and evaluate"):
         shown.add_column(heading, justify="right")
-    values = found.compose, found.build, found.train, found.evaluate, found.track, found.rest, found.floor
+    values = (
+        measured.compose,
+        measured.build,
+        measured.train,
+        measured.evaluate,
+        measured.track,
+        measured.rest,
+        measured.floor,
+    )
     shown.add_row(*(f"{value:.1f}" for value in values))
     return shown

@@ -28,16 +28,16 @@ def eager(model: Model, x: Tensor, labels: Tensor, lr: float, compiled: bool = F
 
     measured: Callable[[Tensor, Tensor], Tensor] = torch.compile(cost) if compiled else cost
 
-    def one() -> None:
+    def run_step() -> None:
         optimizer.zero_grad()
         torch.autograd.backward(measured(x, labels))
         optimizer.step()
 
-    return one
+    return run_step
 
 
 def compiled(model: Model, x: Tensor, labels: Tensor, lr: float) -> Step | None:
-    """The same with a compiled loss, once it has been compiled; None where that fails."""
+    """The same step with a compiled loss, compiled already; None where that fails."""
     try:
         step = eager(model, x, labels, lr, compiled=True)
         step()
@@ -59,8 +59,8 @@ def vmapped(model: Model, x: Tensor, labels: Tensor, lr: float, replicas: int) -
 
     gradient = vmap(grad(cost))
 
-    def one() -> None:
+    def run_step() -> None:
         grads = gradient(params, buffers, xs, all_labels)
         torch._foreach_add_(list(params.values()), [grads[name] for name in params], alpha=-lr)
 
-    return one
+    return run_step

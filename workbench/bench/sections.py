@@ -1,4 +1,4 @@
-"""The sections of ``workbench bench``: what each measures, as numbers and as tables."""
+"""Sections of ``workbench bench``: their measurements, as numbers and as tables."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ Content = dict[str, object]
 
 
 def measured(sections: Iterable[str], quick: bool) -> tuple[Content, list[Table]]:
-    """The numbers and tables of the sections, measured one after the other."""
+    """Measure the sections, one after the other; returns numbers and tables."""
     content: Content = {}
     tables: list[Table] = []
     for section in sections:

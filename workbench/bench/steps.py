@@ -208,7 +208,7 @@ def floor(case: BenchmarkCase, device: torch.device, backward: bool = True) -> S
         z, delta = torch.randn(2, replicas, batch, fan_out, device=device)
         tensors.append((W, grad_W, a, grad_a, z, delta))
 
-    def one() -> None:
+    def run_products() -> None:
         for W, _, a, _, z, _ in tensors:
             if W.shape[1] < NARROW:
                 torch.bmm(W, a.transpose(1, 2), out=z.view(replicas, -1, batch))
@@ -219,27 +219,27 @@ def floor(case: BenchmarkCase, device: torch.device, backward: bool = True) -> S
             if index:
                 torch.bmm(delta, W, out=grad_a)
 
-    return one
+    return run_products
 
 
-def _repeats(one: Step, seconds: float, device: torch.device) -> int:
-    """How often a way runs per round, after it has warmed up."""
-    _clock(one, 3, device)
-    return max(1, round(seconds / _clock(one, 3, device)))
+def _repeats(run_step: Step, seconds: float, device: torch.device) -> int:
+    """Number of calls per round, after warming up."""
+    _clock(run_step, 3, device)
+    return max(1, round(seconds / _clock(run_step, 3, device)))
 
 
-def _clock(one: Step, repeats: int, device: torch.device) -> float:
+def _clock(run_step: Step, repeats: int, device: torch.device) -> float:
     """Seconds per call."""
     start = time.perf_counter()
     for _ in range(repeats):
-        one()
+        run_step()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return (time.perf_counter() - start) / repeats
 
 
 def environment() -> dict[str, str]:
-    """What the figures depend on."""
+    """Hardware and versions that the figures depend on."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
     return {"device": device, "torch": torch.__version__, "python": platform.python_version(), "threads": "1"}
 
@@ -252,33 +252,37 @@ def _processor() -> str:
 
 
 def as_json(timings: Sequence[Timing]) -> str:
-    """The figures with what they depend on."""
-    cases = [asdict(one) for one in timings]
+    """Figures as JSON, with the environment."""
+    cases = [asdict(timing) for timing in timings]
     return json.dumps({"environment": environment(), "unit": "ms per replica and step", "cases": cases}, indent=2)
 
 
 def as_table(timings: Sequence[Timing]) -> Table:
-    """The figures for a terminal."""
+    """Table of times for a terminal."""
     where = environment()
     caption = f"medians; {where['device']}, torch {where['torch']}, one thread; floor: the matrix products alone"
     table = _table("one training step, ms per replica", caption)
     for heading in ("ours", "autograd", "floor", "autograd / ours", "ours / floor"):
         table.add_column(heading, justify="right")
-    for one in timings:
-        row = f"{one.ours_ms:.4f}", f"{one.autograd_ms:.4f}", f"{one.floor_ms:.4f}"
-        table.add_row(one.case, *row, f"{one.speedup:.2f}", f"{one.over_floor:.2f}")
+    for timing in timings:
+        row = f"{timing.ours_ms:.4f}", f"{timing.autograd_ms:.4f}", f"{timing.floor_ms:.4f}"
+        table.add_row(timing.case, *row, f"{timing.speedup:.2f}", f"{timing.over_floor:.2f}")
     return table
 
 
 def rivals_table(timings: Sequence[Timing]) -> Table:
-    """Memory, and what else torch offers, for a terminal."""
+    """Table of memory and of torch's alternatives for a terminal."""
     caption = "KiB: tensors that a step makes, at most at once, per replica; -: not measured, or no compiler"
     table = _table("the same step, ms per replica and KiB", caption)
     for heading in ("ours", "vmap", "torch.compile", "KiB of ours", "KiB of autograd"):
         table.add_column(heading, justify="right")
-    for one in timings:
-        times = ("-" if time is None else f"{time:.4f}" for time in (one.ours_ms, one.vmap_ms, one.compiled_ms))
-        table.add_row(one.case, *times, *(f"{held / 1024:.0f}" for held in (one.ours_bytes, one.autograd_bytes)))
+    for timing in timings:
+        times = (
+            "-" if time is None else f"{time:.4f}" for time in (timing.ours_ms, timing.vmap_ms, timing.compiled_ms)
+        )
+        table.add_row(
+            timing.case, *times, *(f"{size / 1024:.0f}" for size in (timing.ours_bytes, timing.autograd_bytes))
+        )
     return table
 
 

@@ -32,7 +32,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class ScalingRow:
-    """What one command took: seconds, seconds of the processor, peak MiB."""
+    """Cost of one command: seconds, processor seconds, peak MiB."""
 
     runs: int
     wall: float
@@ -56,22 +56,22 @@ def take(command: Sequence[str], runs: int) -> ScalingRow:
     """Run ``python -m COMMAND seed=range(RUNS)`` in a fresh folder."""
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     environment |= {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with TemporaryDirectory() as folder, open(os.path.join(folder, "said"), "w+") as said:
+    with TemporaryDirectory() as folder, open(os.path.join(folder, "said"), "w+") as output:
         started = perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", *command, f"seed=range({runs})"],
             cwd=folder,
             env=environment,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             preexec_fn=_on_one_core,
         )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = perf_counter() - started
         if process.returncode:
-            said.seek(0)
-            raise WorkbenchError(f"bench: {' '.join(command)} must end well, but it said: {said.read()[-500:]}")
+            output.seek(0)
+            raise WorkbenchError(f"bench: {' '.join(command)} must end well, but it said: {output.read()[-500:]}")
     return ScalingRow(runs, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
@@ -81,13 +81,13 @@ def _on_one_core() -> None:
 
 
 def bench(rounds: int = ROUNDS, quick: bool = False) -> Beside:
-    """One more run of ours and of the script's, in turn."""
+    """Time one more run of a sweep and of the script, in turn."""
     sizes = QUICK_SIZES if quick else SIZES
-    found: dict[str, list[tuple[float, float]]] = {"ours": [], "script": []}
+    costs: dict[str, list[tuple[float, float]]] = {"ours": [], "script": []}
     for _ in range(rounds):
         for name, command in (("ours", OURS), ("script", SCRIPT)):
-            found[name].append(marginal(*(take(command, runs) for runs in sizes[name])))
-    return beside(found["ours"], found["script"])
+            costs[name].append(marginal(*(take(command, runs) for runs in sizes[name])))
+    return beside(costs["ours"], costs["script"])
 
 
 def marginal(small: ScalingRow, large: ScalingRow) -> tuple[float, float]:
@@ -105,26 +105,28 @@ def beside(ours: Sequence[tuple[float, float]], script: Sequence[tuple[float, fl
 
 
 def scaling(sizes: Sequence[int] = SCALING) -> list[ScalingRow]:
-    """Sweeps of ours by size; up to 100 runs are one pack, so that more must not need more memory."""
+    """Time sweeps by size; up to 100 runs are one pack, so that more must not need more memory."""
     return [take(OURS, runs) for runs in sizes]
 
 
-def beside_table(found: Beside) -> Table:
-    """The figures for a terminal."""
+def beside_table(measured: Beside) -> Table:
+    """Table for a terminal."""
     table = Table(title="one more run of a sweep, ms", caption="digits 64-64-64-10, 20 epochs, one core; marginal cost")
     for heading in ("", "ours", "script", "script / ours"):
         table.add_column(heading, justify="right" if heading else "left")
-    table.add_row("wall", f"{found.ours_ms:.1f}", f"{found.script_ms:.1f}", f"{found.wall_ratio:.1f}")
-    table.add_row("processor", f"{found.ours_cpu_ms:.1f}", f"{found.script_cpu_ms:.1f}", f"{found.cpu_ratio:.1f}")
+    table.add_row("wall", f"{measured.ours_ms:.1f}", f"{measured.script_ms:.1f}", f"{measured.wall_ratio:.1f}")
+    table.add_row(
+        "processor", f"{measured.ours_cpu_ms:.1f}", f"{measured.script_cpu_ms:.1f}", f"{measured.cpu_ratio:.1f}"
+    )
     return table
 
 
-def scaling_table(found: Sequence[ScalingRow]) -> Table:
-    """The figures for a terminal."""
+def scaling_table(rows: Sequence[ScalingRow]) -> Table:
+    """Table for a terminal."""
     table = Table(title="sweeps by size", caption="ms for one more run than the row before")
     for heading in ("runs", "seconds", "peak MiB", "ms per run", "processor ms"):
         table.add_column(heading, justify="right")
-    more = [("", ""), *(tuple(f"{value:.1f}" for value in marginal(*pair)) for pair in pairwise(found))]
-    for one, (wall, cpu) in zip(found, more, strict=True):
-        table.add_row(str(one.runs), f"{one.wall:.1f}", f"{one.mib:.0f}", wall, cpu)
+    more = [("", ""), *(tuple(f"{value:.1f}" for value in marginal(*pair)) for pair in pairwise(rows))]
+    for row, (wall, cpu) in zip(rows, more, strict=True):
+        table.add_row(str(row.runs), f"{row.wall:.1f}", f"{row.mib:.0f}", wall, cpu)
     return table

@@ -1,6 +1,6 @@
-"""What keeping a run costs: bulk statements beside `MlflowClient`, in one process, on fresh sqlite databases.
+"""Cost of storing a run: bulk statements beside `MlflowClient`, in one process, on fresh sqlite databases.
 
-A run is what a sweep keeps of one: 40 params, 15 tags, a data set, 140 rows of 7 metrics, config.yaml, its end.
+A run is what a sweep stores of one: 40 params, 15 tags, a data set, 140 rows of 7 metrics, config.yaml, its end.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoringCost:
     """Rows per second of a run's metrics, and milliseconds for a whole run, wall and processor."""
 
     rows_per_second: float
@@ -40,27 +40,27 @@ class Kept:
 class Sides:
     """Medians over rounds; the ratios are medians of each round's own."""
 
-    bulk: Kept
-    calls: Kept
+    bulk: StoringCost
+    calls: StoringCost
     rows_ratio: float
     run_cpu_ratio: float
 
 
 def bench(rounds: int = ROUNDS, quick: bool = False) -> Sides:
-    """Both ways in turn, so many times."""
-    found: list[tuple[Kept, Kept]] = []
+    """Time both backends in turn, `rounds` times."""
+    costs: list[tuple[StoringCost, StoringCost]] = []
     with TemporaryDirectory() as folder:
-        ways = [_backend(Path(folder) / name, way) for name, way in (("bulk", Bulk), ("calls", Calls))]
-        for way in ways:
-            keep(way, 1)
+        backends = [_backend(Path(folder) / name, backend) for name, backend in (("bulk", Bulk), ("calls", Calls))]
+        for backend in backends:
+            store_runs(backend, 1)
         for _ in range(rounds):
-            bulk, calls = (keep(way, RUNS // (1 + 9 * quick)) for way in ways)
-            found.append((bulk, calls))
+            bulk, calls = (store_runs(backend, RUNS // (1 + 9 * quick)) for backend in backends)
+            costs.append((bulk, calls))
     return Sides(
-        _median([bulk for bulk, _ in found]),
-        _median([calls for _, calls in found]),
-        median(bulk.rows_per_second / calls.rows_per_second for bulk, calls in found),
-        median(calls.run_cpu_ms / bulk.run_cpu_ms for bulk, calls in found),
+        _median([bulk for bulk, _ in costs]),
+        _median([calls for _, calls in costs]),
+        median(bulk.rows_per_second / calls.rows_per_second for bulk, calls in costs),
+        median(calls.run_cpu_ms / bulk.run_cpu_ms for bulk, calls in costs),
     )
 
 
@@ -71,8 +71,8 @@ def _backend(folder: Path, way: Callable[..., Backend]) -> Backend:
     return way(client, store, client.create_experiment("e", artifact_location=f"{store.artifacts}/e"))
 
 
-def keep(backend: Backend, runs: int) -> Kept:
-    """Keep so many runs, as packs do; what one cost."""
+def store_runs(backend: Backend, runs: int) -> StoringCost:
+    """Store runs, as packs do; returns the cost of one."""
     ids = tuple(f"{next(_numbers):032x}" for _ in range(runs))
     info = RunInfo(
         "a run", {f"group.key{n}": str(n) for n in range(40)}, {f"tag{n}": str(n) for n in range(15)}, "", {}, TOY
@@ -87,25 +87,25 @@ def keep(backend: Backend, runs: int) -> Kept:
         backend.write(events)
         walls.append(perf_counter() - started)
     each = 1000 / runs
-    return Kept(runs * STEPS * len(NAMES) / walls[1], sum(walls) * each, (process_time() - cpu) * each)
+    return StoringCost(runs * STEPS * len(NAMES) / walls[1], sum(walls) * each, (process_time() - cpu) * each)
 
 
-def _median(kept: Sequence[Kept]) -> Kept:
-    return Kept(*(median(getattr(one, name) for one in kept) for name in Kept.__annotations__))
+def _median(costs: Sequence[StoringCost]) -> StoringCost:
+    return StoringCost(*(median(getattr(cost, name) for cost in costs) for name in StoringCost.__annotations__))
 
 
 TOY = DatasetInfo("toy", "0123", 4, 2)
 
 
-def table(found: Sides) -> Table:
-    """The figures for a terminal."""
+def table(sides: Sides) -> Table:
+    """Table for a terminal."""
     shown = Table(title="keeping a run in sqlite", caption="40 params, 15 tags, 140 rows, a data set, a file, its end")
     for heading in ("", "bulk statements", "MlflowClient", "ratio"):
         shown.add_column(heading, justify="right" if heading else "left")
-    bulk, calls = found.bulk, found.calls
-    rows = (f"{one.rows_per_second:,.0f}" for one in (bulk, calls))
-    shown.add_row("rows per second", *rows, f"{found.rows_ratio:.1f}")
+    bulk, calls = sides.bulk, sides.calls
+    rows = (f"{side.rows_per_second:,.0f}" for side in (bulk, calls))
+    shown.add_row("rows per second", *rows, f"{sides.rows_ratio:.1f}")
     shown.add_row("a whole run, ms", f"{bulk.run_ms:.2f}", f"{calls.run_ms:.1f}", f"{calls.run_ms / bulk.run_ms:.1f}")
-    cpus = (f"{bulk.run_cpu_ms:.2f}", f"{calls.run_cpu_ms:.1f}", f"{found.run_cpu_ratio:.1f}")
+    cpus = (f"{bulk.run_cpu_ms:.2f}", f"{calls.run_cpu_ms:.1f}", f"{sides.run_cpu_ratio:.1f}")
     shown.add_row("a whole run, processor ms", *cpus)
     return shown

@@ -29,7 +29,7 @@ from workbench.claims.registration import REGISTRATION, Registration, code_diges
 from workbench.claims.request import SEED_OFFSET, Request
 from workbench.claims.stored_verdicts import VERDICT, read_kept
 from workbench.claims.study import Study
-from workbench.claims.verdict import Reproduction, SweepLink, judge, overall
+from workbench.claims.verdict import Reproduction, SweepLink, judge, overall, within_claim
 from workbench.config.arms import PALETTE
 from workbench.config.schema import Rerun, RunSpec
 from workbench.core.errors import ConfigError, unknown_name
@@ -161,7 +161,7 @@ class _Measurement:
         claim, settings = self.entry.claim, self.request.settings(self.entry.claim)
         study = Study(self.entry, settings, runs.train_kept, self.request.uri)
         with one_thread():
-            parts = judge(claim, self.module.measure(study))
+            parts = within_claim(judge(claim, self.module.measure(study)))
         record = Reproduction(
             name=self.entry.name,
             title=claim.title,

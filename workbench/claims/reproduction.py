@@ -10,7 +10,7 @@ from workbench.claims.catalog import catalog, choose, claims_folder
 from workbench.claims.report import suffix
 from workbench.claims.request import Request
 from workbench.claims.terminal_card import card, claims_table
-from workbench.claims.verdict import Reproduction, corrected
+from workbench.claims.verdict import Reproduction
 from workbench.core.places import check_folder
 from workbench.core.terminal import plain_console
 from workbench.tracking.safe_names import segment
@@ -52,7 +52,6 @@ def reproduce_and_show(
         _show(one, console)
     records = [one.record for one in done]
     if len(records) > 1:
-        records = corrected(records)
         known = catalog(request.folder)
         console.print(claims_table([(one.name, known[one.name].claim, one) for one in records]))
     if folder is not None and records:

@@ -76,7 +76,11 @@ class Study:
     @property
     def seeds(self) -> range:
         """The seeds of the verdict: ``seeds`` of the profile, counted from the offset."""
-        return range(self.offset, self.offset + self["seeds"])
+        return self.draws(self["seeds"])
+
+    def draws(self, count: int) -> range:
+        """So many seeds, counted from the offset: for what is drawn another number of times than the verdict's runs."""
+        return range(self.offset, self.offset + count)
 
     def rng(self, name: str) -> np.random.Generator:
         """A stream fixed by the claim's name, the offset and this word, whatever else is drawn."""

@@ -10,6 +10,8 @@ from workbench.claims.rules import FrozenModel, Judgment, Label
 from workbench.core.errors import ConfigError
 from workbench.core.stats import holm
 
+DECIDED = (Label.supported, Label.refuted)
+
 
 class CellVerdict(FrozenModel):
     """One cell of the map, and whether it may decide: cells measured beyond the declared ones are shown only."""
@@ -57,8 +59,8 @@ class Reproduction(FrozenModel):
     """A claim as reproduced: its verdict with everything needed to read, show and repeat it.
 
     `registration` is the digest of what was kept before the first run, `pilots` what had been run before that.
-    `disagreements` say which of its runs learned by gradients that are not autograd's. `holm` is set where several
-    claims were corrected together: the label that is left.
+    `disagreements` say which of its runs learned by gradients that are not autograd's. `holm` is set in records of
+    version 0.1, where several claims were corrected together: the label that was left.
     """
 
     name: str
@@ -175,27 +177,28 @@ def overall(parts: Sequence[PartVerdict]) -> Label:
     return labels.pop() if len(labels) == 1 else Label.mixed
 
 
-def corrected(several: Sequence[Reproduction]) -> list[Reproduction]:
-    """The same reproductions with `holm`: what is left of each verdict after Holm's correction over all of them.
+def within_claim(parts: Sequence[PartVerdict]) -> list[PartVerdict]:
+    """The parts after Holm's correction over the tests of those that decide, as many of which chance may strike at.
 
     Every test of a primary part counts, also one that left its part open (as p = 1); what is exact needs no correction.
     A part stays decided where its adjusted p value is below the level that its rule used.
     """
     tested = {
-        (one.name, part.name): _p(part.deciding) if part.label is not Label.inconclusive else 1.0
-        for one in several
-        for part in one.parts
+        part.name: _p(part.deciding) if part.label in DECIDED else 1.0
+        for part in parts
         if part.role == "primary" and part.deciding.judgment.p is not None
     }
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True)) if tested else {}
+    return [_left(part, adjusted.get(part.name, 0.0), len(tested)) for part in parts]
 
-    def left(one: Reproduction) -> Label:
-        parts = [
-            part.model_copy(update={"label": Label.inconclusive})
-            if adjusted.get((one.name, part.name), 0.0) > (part.deciding.judgment.level or 0.0)
-            else part
-            for part in one.parts
-        ]
-        return overall(parts)
 
-    return [one.model_copy(update={"holm": left(one)}) for one in several]
+def _left(part: PartVerdict, adjusted: float, tests: int) -> PartVerdict:
+    judgment = part.deciding.judgment
+    if part.label not in DECIDED or adjusted <= (judgment.level or 0.0):
+        return part
+    lost = f"{part.label} by itself, open after Holm's correction over the {tests} parts that decide"
+    reason = "; ".join(filter(None, (judgment.reason, lost)))
+    judgment = judgment.model_copy(update={"label": Label.inconclusive, "reason": reason})
+    deciding = part.deciding.model_copy(update={"judgment": judgment})
+    cells = [deciding if cell == part.deciding else cell for cell in part.cells]
+    return part.model_copy(update={"label": Label.inconclusive, "deciding": deciding, "cells": cells})

@@ -1,4 +1,4 @@
-"""What every command does at its end: send what waits for the store, and end what this process has left open."""
+"""End of every command: send events that wait for the store, and end runs that this process left open."""
 
 from contextlib import suppress
 from time import monotonic, sleep
@@ -16,7 +16,7 @@ NOT_ALL_SENT, INTERRUPTED = 3, 130  # exit codes
 
 
 def end_own() -> None:
-    """End what this process has left open in the stores that it wrote to, as far as they answer."""
+    """End runs that this process has left open in the stores it wrote to, as far as they answer."""
     outcome = Outcome.interrupted if signals.code() == INTERRUPTED else Outcome.killed
     for store in list(unsent_files.used):
         with suppress(TrackingError):
@@ -24,9 +24,9 @@ def end_own() -> None:
 
 
 def send_rest(code: int) -> int:
-    """A command's exit code at its end: 3 in the place of 0 where the store has not everything.
+    """Exit code of a command at its end: 3 in place of 0 where the store has not everything.
 
-    What this process and its workers could not send is tried for some seconds more.
+    Events that this process and its workers could not send are tried for some seconds more.
     """
     late = monotonic() + SECONDS_AT_THE_END
     for store in list(unsent_files.used):

@@ -1,4 +1,4 @@
-"""The command ``workbench``: runs a command, answers errors and signals, returns the exit code."""
+"""Entry point of ``workbench``: runs a command, reports errors and signals, returns the exit code."""
 
 import os
 import sys
@@ -10,36 +10,37 @@ from workbench.core import signals
 from workbench.core.errors import WorkbenchError
 from workbench.core.plain_text import finish_output, give_up_output, prepare, say
 
-NOBODY_READS = 141  # as shells say it of a program whose output was closed
+OUTPUT_CLOSED = 141  # as shells report a program whose output was closed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 1 runs or checks failed, 2 the request cannot be run, 3 done but not all of it in the store.
+    """Run a command line; returns its exit code.
 
-    130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP.
+    0 done, 1 runs or checks failed, 2 the request cannot be run, 3 done but not all of it in the store. 130, 143 and
+    129 after Ctrl-C, SIGTERM and SIGHUP.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     prepare()
-    if spool := sys.modules.get("workbench.tracking.unsent_files"):
-        spool.used.clear()
+    if unsent_files := sys.modules.get("workbench.tracking.unsent_files"):
+        unsent_files.used.clear()
     if sqlite := sys.modules.get("workbench.tracking.sqlite"):
         sqlite.seen.clear()
     with signals.listening(for_good=arguments is None):
         try:
-            return _ended(given)
+            return _ended(words)
         except BaseException as error:
             signals.ending(error)
             if not signals.received() or isinstance(error, SystemExit):
                 raise
-            return _close()  # whatever a library has made of the signal
+            return _close()  # also where a library turned the signal into another error
         finally:
             _let_go()
 
 
-def _ended(given: list[str]) -> int:
-    """The command's exit code, once everything is in the store that can be."""
-    code = _answered(given)
-    if (spool := sys.modules.get("workbench.tracking.unsent_files")) and spool.used:
+def _ended(words: list[str]) -> int:
+    """Exit code of a command, once everything is in the store that can be."""
+    code = _answered(words)
+    if (unsent_files := sys.modules.get("workbench.tracking.unsent_files")) and unsent_files.used:
         from workbench.cli.closing import send_rest
 
         return send_rest(code)
@@ -47,9 +48,9 @@ def _ended(given: list[str]) -> int:
 
 
 def _close() -> int:
-    """The exit code of a command that a signal ended, which leaves no run open."""
+    """Exit code of a command that a signal ended, after ending its open runs."""
     say(f"workbench: {signals.word()}; runs in training are marked KILLED")
-    if (spool := sys.modules.get("workbench.tracking.unsent_files")) and spool.used:
+    if (unsent_files := sys.modules.get("workbench.tracking.unsent_files")) and unsent_files.used:
         from workbench.cli.closing import end_own, send_rest
 
         end_own()
@@ -66,9 +67,9 @@ def _let_go() -> None:
         finish_output()
 
 
-def _answered(given: list[str]) -> int:
+def _answered(words: list[str]) -> int:
     try:
-        return _dispatch(given)
+        return _dispatch(words)
     except WorkbenchError as error:
         if os.environ.get("WORKBENCH_DEBUG") or signals.received():
             raise
@@ -76,7 +77,7 @@ def _answered(given: list[str]) -> int:
         return 2
     except BrokenPipeError:
         give_up_output()
-        return NOBODY_READS
+        return OUTPUT_CLOSED
     except OSError as error:
         if error.filename is None or os.environ.get("WORKBENCH_DEBUG") or signals.received():
             raise
@@ -84,15 +85,15 @@ def _answered(given: list[str]) -> int:
         return 2
 
 
-def _dispatch(given: list[str]) -> int:
-    if given and given[0] in ("-sc", "--shell-completion"):
-        return complete(given)
+def _dispatch(words: list[str]) -> int:
+    if words and words[0] in ("-sc", "--shell-completion"):
+        return complete(words)
     if (
-        given and given[0] in command_names() and takes_overrides(given[0])
+        words and words[0] in command_names() and takes_overrides(words[0])
     ):  # Hydra parses what follows, --help included
-        return int(command(given[0]).run_overrides(given[1:]))
+        return int(command(words[0]).run_overrides(words[1:]))
     parser = make_parser()
-    options = parser.parse_args(given)
+    options = parser.parse_args(words)
     if options.command is None:
         parser.print_help()
         return 0

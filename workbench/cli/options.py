@@ -1,4 +1,4 @@
-"""Options that several commands have, and the parser of one command."""
+"""Options shared by several commands, and the parser of one command."""
 
 import argparse
 from typing import Any
@@ -12,7 +12,7 @@ CLAIMS = "a folder with claims of your own: NAME/experiment.yaml and NAME/measur
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints what the user typed as plain text, without control characters."""
+    """An argument parser that prints the user's words as plain text, without control characters."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message), file)
@@ -41,5 +41,5 @@ def add_claims(parser: argparse.ArgumentParser) -> None:
 
 
 def comma_separated(text: str) -> list[str]:
-    """The parts of ``a,b,c``."""
+    """Parts of ``a,b,c``."""
     return [part for part in text.split(",") if part]

@@ -1,4 +1,4 @@
-"""The parser of a command, and that of all, made of the files in `commands`."""
+"""Parsers of single commands and of the whole command line, made of the files in `commands`."""
 
 import argparse
 from importlib import import_module
@@ -24,12 +24,12 @@ EPILOG = """examples:
 
 
 def command_names() -> list[str]:
-    """All commands."""
+    """Names of all commands, sorted."""
     return sorted(module.name for module in iter_modules(commands.__path__))
 
 
 def command(name: str) -> Any:
-    """The module of a command."""
+    """Import the module of a command."""
     return import_module(f"{commands.__name__}.{name}")
 
 
@@ -39,7 +39,7 @@ def takes_overrides(name: str) -> bool:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """Make the parser of the whole command line."""
     parser: argparse.ArgumentParser = Parser(
         prog="workbench",
         description="Check what a lecture on feed-forward networks and backpropagation claims.",

@@ -25,7 +25,7 @@ WAY = "write for example --out figures"
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """What is asked: up to two sweeps (none: the newest), by which parameters, which metrics, and what to write."""
+    """A request: up to two sweeps (none: the newest), parameters that define arms, metrics, and outputs to write."""
 
     sweeps: Sequence[str] = ()
     uri: str | None = None
@@ -37,69 +37,69 @@ class ComparisonRequest:
 
     @property
     def is_export(self) -> bool:
-        """Whether the table alone is wanted, as a file or as text to go on with."""
+        """Whether only the table is wanted, as a file or as text for other programs."""
         return self.kind is not None or self.file is not None
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The tables of a comparison: `numbers` for programs, `text` for files, `shown` for a terminal."""
+    """Tables of a comparison: `numbers` for programs, `text` for files, `shown` for a terminal."""
 
     numbers: pd.DataFrame
     text: pd.DataFrame
     shown: Table
 
 
-def compare(asked: ComparisonRequest, console: Console) -> list[Path]:
-    """Print the table, save it with figures and keep both with the sweep's run, or write the table alone; the files.
+def compare(request: ComparisonRequest, console: Console) -> list[Path]:
+    """Print the table and store it, with figures, with the sweep's run; or write the table alone.
 
-    Raises UnknownNameError for sweeps, parameters, metrics and formats that are not there.
+    Returns the files written. Raises UnknownNameError for unknown sweeps, parameters, metrics and formats.
     """
-    kind = format_of(asked.kind, asked.file) if asked.is_export else ""
-    if asked.file is not None:
-        check_file("compare --table", asked.file, f"write for example -o table.{kind}")
-    elif not asked.is_export and len(asked.sweeps) < 2:
-        check_folder("compare --out", asked.out or FIGURES, WAY)
-    store = find_store(asked.uri)
-    names: Sequence[str | None] = asked.sweeps or [None]
-    if asked.is_export or len(names) > 1:
-        found = [_grouped(read_sweep(store, name, histories=False), asked) for name in names]
+    kind = format_of(request.kind, request.file) if request.is_export else ""
+    if request.file is not None:
+        check_file("compare --table", request.file, f"write for example -o table.{kind}")
+    elif not request.is_export and len(request.sweeps) < 2:
+        check_folder("compare --out", request.out or FIGURES, WAY)
+    store = find_store(request.uri)
+    names: Sequence[str | None] = request.sweeps or [None]
+    if request.is_export or len(names) > 1:
+        sweeps = [_grouped(read_sweep(store, name, histories=False), request) for name in names]
     else:
         from workbench.claims.comparison_figures import is_drawn
 
-        found = [_grouped(read_sweep(store, names[0], wanted=is_drawn), asked)]
-    compared = _two(found, asked) if len(found) > 1 else _one(found[0], asked)
-    if asked.is_export:
-        return _export(compared, kind, asked.file, console)
+        sweeps = [_grouped(read_sweep(store, names[0], wanted=is_drawn), request)]
+    compared = _two(sweeps, request) if len(sweeps) > 1 else _one(sweeps[0], request)
+    if request.is_export:
+        return _export(compared, kind, request.file, console)
     console.print(compared.shown)
-    for doubt in dict.fromkeys(line for sweep in found for line in sweep.doubts):
+    for doubt in dict.fromkeys(line for sweep in sweeps for line in sweep.doubts):
         console.print(doubt, highlight=False, markup=False, soft_wrap=True)
-    if len(found) > 1:
+    if len(sweeps) > 1:
         return []
-    return _log_comparison(found[0], compared, store, asked, console)
+    return _log_comparison(sweeps[0], compared, store, request, console)
 
 
-def _grouped(sweep: ReadSweep, asked: ComparisonRequest) -> ReadSweep:
+def _grouped(sweep: ReadSweep, request: ComparisonRequest) -> ReadSweep:
     known = {name for run in sweep.runs for name in run.metrics}
-    for metric in asked.metrics:
+    for metric in request.metrics:
         if metric not in known:
             raise unknown_name("compare --metric", metric, known)
-    return replace(sweep, runs=by_params(sweep.runs, asked.by)) if asked.by else sweep
+    return replace(sweep, runs=by_params(sweep.runs, request.by)) if request.by else sweep
 
 
-def _one(sweep: ReadSweep, asked: ComparisonRequest) -> Compared:
+def _one(sweep: ReadSweep, request: ComparisonRequest) -> Compared:
     table = arms_table(sweep.runs)
-    if asked.metrics:
-        table = table[table["metric"].isin([*asked.metrics, ""])]
-    over = "seeds" if not asked.by else "runs: seeds, and all that varies beside what the arms are named for"
-    shown = as_text(table, _title(sweep), asked.metrics, over)
-    return Compared(table, written(table, columns_for(table, asked.metrics)), shown)
+    if request.metrics:
+        table = table[table["metric"].isin([*request.metrics, ""])]
+    over = "seeds" if not request.by else "runs: seeds, and all that varies beside what the arms are named for"
+    shown = as_text(table, _title(sweep), request.metrics, over)
+    return Compared(table, written(table, columns_for(table, request.metrics)), shown)
 
 
-def _two(sweeps: Sequence[ReadSweep], asked: ComparisonRequest) -> Compared:
-    keys = asked.by or [key for sweep in sweeps for key in sweep.keys]
+def _two(sweeps: Sequence[ReadSweep], request: ComparisonRequest) -> Compared:
+    keys = request.by or [key for sweep in sweeps for key in sweep.keys]
     first, second = in_common([sweep.runs for sweep in sweeps], list(dict.fromkeys(keys)))
-    metrics = asked.metrics
+    metrics = request.metrics
     table = paired_sweeps.differences(first, second, metrics)
     text = paired_sweeps.written(table, columns_for(table, metrics), [sweep.id for sweep in sweeps])
     return Compared(table, text, paired_sweeps.as_text(text, " and ".join(map(_title, sweeps))))
@@ -121,12 +121,12 @@ def _export(compared: Compared, kind: str, file: str | None, console: Console) -
 
 
 def _log_comparison(
-    sweep: ReadSweep, compared: Compared, store: Store, asked: ComparisonRequest, console: Console
+    sweep: ReadSweep, compared: Compared, store: Store, request: ComparisonRequest, console: Console
 ) -> list[Path]:
     from workbench.claims.comparison_figures import save_figures
     from workbench.tracking.artifacts import attach
 
-    folder = Path(asked.out or FIGURES / segment(sweep.id))
+    folder = Path(request.out or FIGURES / segment(sweep.id))
     with writing("compare --out", "a folder", folder, WAY):
         files = save_figures(sweep.runs, folder, _title(sweep))
         files.append(folder / "arms.csv")

@@ -2,7 +2,7 @@
 
 The network is traced through its own layers into torch's `ExportedProgram` (a ``.pt2`` file: a graph of operations on
 tensors with its weights, no pickled code), between the scaling of its inputs and, for regression, that of its outputs.
-MLflow keeps it as a pytorch model with a signature, which ``mlflow.pyfunc.load_model`` loads.
+It is stored as an MLflow pytorch model with a signature, which ``mlflow.pyfunc.load_model`` loads.
 """
 
 from dataclasses import dataclass, replace
@@ -56,9 +56,9 @@ class Standalone(nn.Module):
 
 
 def standalone(spec: RunSpec, pack: Pack, params: Params) -> tuple[Standalone, Array, Array]:
-    """The model of a run, and raw test inputs [N, I] with what is to be learned of them.
+    """Make the model of a run; returns it with raw test inputs [N, I] and their targets.
 
-    Raises ConfigError where the inputs are not scaled by a line, and so cannot be given raw.
+    Raises ConfigError where the scaling of the inputs is not linear, so that the model cannot take them raw.
     """
     shared, part = prepare(spec), spec.config.split
     raw, ours = shared.split(replace(part, standardize=False)), shared.split(part)
@@ -69,7 +69,10 @@ def standalone(spec: RunSpec, pack: Pack, params: Params) -> tuple[Standalone, A
 
 
 def _scaling(raw: Array, scaled: Array) -> Scaling:
-    """Of each feature, from its least and its largest value; a feature that does not vary is shifted alone."""
+    """Scaling of each feature, from its least and its largest value; a constant feature is shifted alone.
+
+    Raises ConfigError where the scaling is not linear.
+    """
     low, high = raw.argmin(0), raw.argmax(0)
     columns = np.arange(raw.shape[1])
     span = raw[high, columns] - raw[low, columns]

@@ -1,4 +1,4 @@
-"""What the figures of a run share: a titled canvas, a legend beside it, and lines told apart with any color vision."""
+"""Style of all figures of a run: titled figure, legend beside it, lines told apart with any color vision."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -33,11 +33,11 @@ def line(number: int) -> dict[str, Any]:
 
 
 def legend(figure: Figure, axes: Axes, title: str = "") -> None:
-    """What is drawn in these axes, beside the figure."""
+    """Add a legend of these axes beside the figure."""
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", title=title or None)
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of them, the first and the last among them."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in dict.fromkeys(places.tolist())]
+    """At most `most` of the items, evenly spaced, the first and the last among them."""
+    indices = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[index] for index in dict.fromkeys(indices.tolist())]

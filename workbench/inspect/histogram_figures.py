@@ -26,7 +26,7 @@ LEAST, WHOLE = 1e-4, 1.0  # shares of a layer's numbers that colors tell apart
 
 
 def densities(table: pd.DataFrame, title: str) -> Figure:
-    """The density of a in each layer, at a few steps; what lies outside the bins is left out."""
+    """Draw the density of a in each layer, at a few steps, without values outside the bins."""
     table = table[(table["quantity"] == "a") & np.isfinite(table["low"]) & np.isfinite(table["high"])]
     layers = spread(in_order(table["layer"]), MOST_LAYERS)
     figure, panels = canvas(title, max(1, len(layers)), (1.4 + 2.8 * len(layers), INCHES[1]), sharey=True)
@@ -46,15 +46,15 @@ def densities(table: pd.DataFrame, title: str) -> Figure:
 
 
 def shares_over_time(table: pd.DataFrame, title: str) -> Figure:
-    """The share of each bin at every step that has histograms: z, a and delta above each other, layers side by side."""
+    """Draw the share of each bin at every step with histograms: z, a and delta in rows, layers in columns."""
     layers, steps = spread(in_order(table["layer"]), MOST_LAYERS), sorted(table["step"].unique())
     figure, panels = canvas(title, len(layers), (1.8 + 1.7 * len(layers), 6.4), sharey=True, rows=len(QUANTITIES))
     meshes = []
     for row, quantity in enumerate(QUANTITIES):
-        own = panels[row * len(layers) : (row + 1) * len(layers)]
-        bins = _scaled(own[0], table[table["quantity"] == quantity])
-        own[0].set_ylabel(quantity)
-        for axes, layer in zip(own, layers, strict=True):
+        row_panels = panels[row * len(layers) : (row + 1) * len(layers)]
+        bins = _scaled(row_panels[0], table[table["quantity"] == quantity])
+        row_panels[0].set_ylabel(quantity)
+        for axes, layer in zip(row_panels, layers, strict=True):
             if row == 0:
                 axes.set_title(layer)
             if len(rows := bins[bins["layer"] == layer]):
@@ -67,10 +67,10 @@ def shares_over_time(table: pd.DataFrame, title: str) -> Figure:
 
 
 def _scaled(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
-    """The bins of one quantity, with the axis that suits them.
+    """Scale the axis to the bins of one quantity; returns the bins to draw.
 
-    It is even where all bins are. Else it is logarithmic on both sides of one bin for 0 and what is next to it, which
-    would be too thin to be seen.
+    The axis is linear for bins of equal width. Otherwise it is logarithmic on both sides of one bin for 0 and its
+    neighbors, which would be too thin to be seen.
     """
     width = table["high"] - table["low"]
     if np.allclose(width, width.mean()):  # also where there are none
@@ -90,11 +90,11 @@ def _scaled(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shares(axes: Axes, table: pd.DataFrame, steps: Sequence[int]) -> QuadMesh:
-    """Cells for the steps from left to right, and for the bins and the gaps between them from the least up."""
+    """Draw cells for the steps from left to right, and for the bins and the gaps between them from the least up."""
     edges = np.unique(table[["low", "high"]].to_numpy())
     shares = np.full((len(edges) - 1, len(steps)), np.nan)
-    place = np.searchsorted(edges, table["low"].to_numpy()), np.searchsorted(steps, table["step"].to_numpy())
-    shares[place] = table["count"] / table.groupby("step")["count"].transform("sum")
+    cells = np.searchsorted(edges, table["low"].to_numpy()), np.searchsorted(steps, table["step"].to_numpy())
+    shares[cells] = table["count"] / table.groupby("step")["count"].transform("sum")
     axes.grid(visible=False)
     mesh = axes.pcolormesh(np.arange(len(steps) + 1) - 0.5, edges, shares, norm=LogNorm(LEAST, WHOLE), cmap="viridis")
     ticks = spread(range(len(steps)), MOST_LABELS)

@@ -1,4 +1,4 @@
-"""Figures of what a run logged: gradients by depth, signals beside theory, saturation, life of units.
+"""Figures of a run's logged numbers: gradients by depth, signals beside theory, saturation, life of units.
 
 Sources: Glorot and Bengio 2010, figure 2 (activations over time by layer); Schoenholz et al. 2017 (signals by depth).
 """
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from workbench.diagnostics.signal import FixedPoint
 from workbench.inspect.figure_style import INCHES, MOMENTS, canvas, legend, line, spread
 from workbench.inspect.histogram_figures import densities, shares_over_time
-from workbench.inspect.logged_run import Course, in_order
+from workbench.inspect.logged_run import RunSeries, in_order
 from workbench.tracking.stored_run import epoch_length
 
 DECADE = 10.0  # the least ratio that a logarithmic axis is for
@@ -25,35 +25,36 @@ Deep = Mapping[str, FixedPoint | None]
 
 
 def logged_figures(
-    course: Course, tables: Tables, title: str, deep: Deep | None = None
+    series: RunSeries, tables: Tables, title: str, deep: Deep | None = None
 ) -> Iterator[tuple[str, Figure]]:
-    """Every figure the run has numbers for, with its name.
+    """Yield every figure that the run has numbers for, with its name.
 
-    `tables` are its Parquet files by their stem, `deep` says where deep nets of its layers lead, as ``fixed_points``.
+    `tables` are its Parquet files by their stem, `deep` the limits of deep nets of its layers, as from
+    ``fixed_points``.
     """
-    if course.layers("grad_norm"):
-        yield "gradient_flow", _gradient_flow(course, title)
+    if series.layers("grad_norm"):
+        yield "gradient_flow", _gradient_flow(series, title)
     if "signal" in tables and tables["signal"]["q_measured"].notna().any():
         yield "signal_propagation", _signal(tables["signal"], deep or {}, title)
-    if course.layers("saturation"):
-        yield "saturation_over_time", _over_time(course, title)
+    if series.layers("saturation"):
+        yield "saturation_over_time", _over_time(series, title)
     if len(tables.get("histograms", ())):
         if "a" in {*tables["histograms"]["quantity"]}:
             yield "activation_histograms", densities(tables["histograms"], title)
         yield "histograms_over_time", shares_over_time(tables["histograms"], title)
     if len(tables.get("unit_life", ())):
-        yield "unit_life", _life(course, tables["unit_life"], title)
+        yield "unit_life", _life(series, tables["unit_life"], title)
 
 
-def _gradient_flow(course: Course, title: str) -> Figure:
-    """The norm of each layer's gradient, from the first layer to the last, at a few moments."""
-    layers = course.layers("grad_norm")
-    rows = [dict(course.run.history[f"grad_norm/{layer}"]) for layer in layers]
+def _gradient_flow(series: RunSeries, title: str) -> Figure:
+    """Draw the norm of each layer's gradient, from the first layer to the last, at a few steps."""
+    layers = series.layers("grad_norm")
+    rows = [dict(series.run.history[f"grad_norm/{layer}"]) for layer in layers]
     steps = sorted(set.intersection(*({*row} for row in rows)))
     figure, (axes,) = canvas(title)
     for number, step in enumerate(spread(steps, MOMENTS)):
         values = [row[step] for row in rows]
-        axes.plot(layers, values, **line(number), marker="o", label=_moment(course, step))
+        axes.plot(layers, values, **line(number), marker="o", label=_moment(series, step))
     axes.set_yscale("log" if any(value > 0 for row in rows for value in row.values()) else "linear")
     axes.set_xlabel("layer, from the input to the output")
     axes.set_ylabel("norm of the layer's gradient dJ/d(W, b)")
@@ -62,10 +63,10 @@ def _gradient_flow(course: Course, title: str) -> Figure:
 
 
 def _signal(table: pd.DataFrame, deep: Deep, title: str) -> Figure:
-    """Second moments of a and delta by layer before the first update: what theory expects, and what was measured."""
+    """Draw second moments of a and delta by layer before the first update, expected by theory and measured."""
     figure, panels = canvas(title, 2, (INCHES[0] * 1.7, INCHES[1]))
-    said = {"q": "mean of a²", "delta": "mean of delta² (output layer: 1)"}
-    for axes, (quantity, label) in zip(panels, said.items(), strict=True):
+    labels = {"q": "mean of a²", "delta": "mean of delta² (output layer: 1)"}
+    for axes, (quantity, label) in zip(panels, labels.items(), strict=True):
         for number, kind in enumerate(("expected", "measured")):
             known = table.dropna(subset=[f"{quantity}_{kind}"])
             if len(known):
@@ -93,49 +94,49 @@ def _deep(point: FixedPoint | None) -> str:
     return f"chi {point.chi:.3g}, depth scale {'∞' if isinf(point.depth) else f'{point.depth:.3g} layers'}"
 
 
-def _over_time(course: Course, title: str) -> Figure:
-    """Saturation by layer over time; where they were logged, also the activations' mean and standard deviation."""
-    layers = course.layers("saturation")
-    with_values = bool(course.layers("act_mean") and course.layers("act_var"))
+def _over_time(series: RunSeries, title: str) -> Figure:
+    """Draw saturation by layer over time; where logged, also mean and standard deviation of the activations."""
+    layers = series.layers("saturation")
+    with_values = bool(series.layers("act_mean") and series.layers("act_var"))
     size = (INCHES[0] * (1.7 if with_values else 1), INCHES[1])
     figure, panels = canvas(title, 2 if with_values else 1, size)
     for number, layer in enumerate(layers):
-        _curve(panels[0], course, f"saturation/{layer}", number, layer)
+        _curve(panels[0], series, f"saturation/{layer}", number, layer)
         if with_values:
-            _mean_and_deviation(panels[1], course, layer, number)
+            _mean_and_deviation(panels[1], series, layer, number)
     panels[0].set_ylim(-0.02, 1.02)
     panels[0].set_ylabel("saturated (fraction of units and examples)")
     if with_values:
         panels[1].set_ylabel("activation a: mean ± standard deviation")
     for axes in panels:
-        axes.set_xlabel(_time(course))
+        axes.set_xlabel(_time(series))
     legend(figure, panels[0], "layer")
     return figure
 
 
-def _curve(axes: Axes, course: Course, name: str, number: int, label: str) -> None:
-    steps, values = zip(*course.run.history[name], strict=True)
-    axes.plot([_epoch(course, step) for step in steps], values, **line(number), label=label)
+def _curve(axes: Axes, series: RunSeries, name: str, number: int, label: str) -> None:
+    steps, values = zip(*series.run.history[name], strict=True)
+    axes.plot([_epoch(series, step) for step in steps], values, **line(number), label=label)
 
 
-def _mean_and_deviation(axes: Axes, course: Course, layer: str, number: int) -> None:
-    means, variances = (dict(course.run.history.get(f"{name}/{layer}", ())) for name in ("act_mean", "act_var"))
+def _mean_and_deviation(axes: Axes, series: RunSeries, layer: str, number: int) -> None:
+    means, variances = (dict(series.run.history.get(f"{name}/{layer}", ())) for name in ("act_mean", "act_var"))
     steps = sorted(means.keys() & variances.keys())
-    epochs, mean = [_epoch(course, step) for step in steps], np.array([means[step] for step in steps])
+    epochs, mean = [_epoch(series, step) for step in steps], np.array([means[step] for step in steps])
     deviation = np.array([sqrt(max(variances[step], 0.0)) for step in steps])
     axes.plot(epochs, mean, **line(number))
     axes.fill_between(epochs, mean - deviation, mean + deviation, color=line(number)["color"], alpha=0.07, linewidth=0)
 
 
-def _life(course: Course, table: pd.DataFrame, title: str) -> Figure:
-    """How many units of each layer are dead over time, and at the end: born dead, died, came back, always alive."""
+def _life(series: RunSeries, table: pd.DataFrame, title: str) -> Figure:
+    """Draw the number of dead units of each layer over time, and the fate of its units at the end."""
     layers = in_order(table["layer"])
-    curves = [layer for layer in course.layers("dead_rate") if layer in layers]
+    curves = [layer for layer in series.layers("dead_rate") if layer in layers]
     figure, panels = canvas(title, 2 if curves else 1, (INCHES[0] * (1.7 if curves else 1), INCHES[1]))
     for number, layer in enumerate(curves):
-        _curve(panels[0], course, f"dead_rate/{layer}", number, layer)
+        _curve(panels[0], series, f"dead_rate/{layer}", number, layer)
     if curves:
-        panels[0].set(xlabel=_time(course), ylabel="dead units (fraction of the layer)", ylim=(-0.02, 1.02))
+        panels[0].set(xlabel=_time(series), ylabel="dead units (fraction of the layer)", ylim=(-0.02, 1.02))
         panels[0].legend(title="layer")
     axes, base = panels[-1], np.zeros(len(layers))
     for fate, color in zip(FATES, FATE_COLORS, strict=True):
@@ -154,16 +155,16 @@ def _fates(units: pd.DataFrame) -> pd.Series:
     return pd.Series(fates, index=units.index)
 
 
-def _moment(course: Course, step: int) -> str:
-    """The end of an epoch, or a step within one."""
-    epoch = _epoch(course, step)
-    return f"{_time(course)} {epoch:.0f}" if epoch.is_integer() else f"step {step}"
+def _moment(series: RunSeries, step: int) -> str:
+    """Label of a step: the end of an epoch, or a step within one."""
+    epoch = _epoch(series, step)
+    return f"{_time(series)} {epoch:.0f}" if epoch.is_integer() else f"step {step}"
 
 
-def _time(course: Course) -> str:
-    """The unit of time in figures: steps, where the run does not say how many make an epoch."""
-    return "epoch" if epoch_length(course.run.tags) else "step"
+def _time(series: RunSeries) -> str:
+    """Unit of time in figures: steps, where the run does not tell how many make an epoch."""
+    return "epoch" if epoch_length(series.run.tags) else "step"
 
 
-def _epoch(course: Course, step: int) -> float:
-    return step / (epoch_length(course.run.tags) or 1)
+def _epoch(series: RunSeries, step: int) -> float:
+    return step / (epoch_length(series.run.tags) or 1)

@@ -1,4 +1,4 @@
-"""What a run logged on its way, as findings read it: series by quantity and layer, and what is known of its units."""
+"""A run's logged numbers for the rules of `diagnose`: series by quantity and layer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,50 +10,50 @@ from workbench.config.instantiate import call, option, options
 
 
 class LoggedRun(Protocol):
-    """What is needed of a run: `history` is name -> [(step, value)]."""
+    """A run to diagnose: `history` is name -> [(step, value)]."""
 
     @property
     def name(self) -> str:
-        """What differs from the other runs of its sweep."""
+        """Name, which says how it differs from the other runs of its sweep."""
 
     @property
     def outcome(self) -> str:
-        """How it ended."""
+        """Outcome, as logged."""
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """What is said of it."""
+        """Tags."""
 
     @property
     def params(self) -> Mapping[str, str]:
-        """Its configuration, flat."""
+        """Configuration, flat."""
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Its last numbers."""
+        """Last value of every metric."""
 
     @property
     def history(self) -> Mapping[str, Sequence[tuple[int, float]]]:
-        """Its series."""
+        """Series of every metric."""
 
 
 @dataclass(frozen=True)
-class Course:
-    """A run's series."""
+class RunSeries:
+    """The series of a run, by quantity and layer."""
 
     run: LoggedRun
 
     def values(self, name: str) -> list[float]:
-        """The values of a metric in the order of steps."""
+        """Values of a metric in the order of steps."""
         return [value for _, value in self.run.history.get(name, ())]
 
     def layers(self, quantity: str) -> list[str]:
-        """The layers that have this quantity, the first first."""
+        """Layers that have this quantity, in their order."""
         names = (name.partition("/") for name, rows in self.run.history.items() if rows)
         return in_order(layer for kind, _, layer in names if kind == quantity and layer != "all")
 
     def since(self, name: str, least: float) -> int:
-        """The step from which on a metric was never below `least` again."""
+        """First step from which on a metric never fell below `least` again."""
         first = 0
         for step, value in reversed(self.run.history[name]):
             if value < least:
@@ -62,13 +62,13 @@ class Course:
         return first
 
     def early(self, name: str) -> float:
-        """The median of a metric over the first quarter of its rows, five at least."""
+        """Median of a metric over the first quarter of its rows, at least five."""
         values = self.values(name)
         return median(values[: max(5, len(values) // 4)])
 
     @property
     def saturates(self) -> bool:
-        """Whether the hidden units are bounded on both sides: where f' vanishes at one side only, half of them may."""
+        """Whether the hidden units are bounded on both sides; one-sided units may have f' = 0 for half of z."""
         name = self.run.params.get("activation", "")
         if name not in options("activation"):
             return False
@@ -82,6 +82,6 @@ def in_order(layers: Iterable[str]) -> list[str]:
 
 
 def typical(values: Iterable[float]) -> float:
-    """The median of learning rates and the like; 0 for none."""
+    """Median of the values; 0 for none."""
     known = list(values)
     return median(known) if known else 0.0

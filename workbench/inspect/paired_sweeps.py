@@ -1,4 +1,4 @@
-"""Two sweeps side by side: for each arm that both have, what the second changes, with its interval.
+"""Two sweeps side by side: for each arm that both have, the change from the first to the second, with its interval.
 
 paired by seed   mean and Student's t interval of b - a over the seeds that both have
 else             Welch's interval: difference of means with s²/n of both (Welch 1947), df by Satterthwaite
@@ -49,11 +49,11 @@ def differences(
 
 
 def _by_seed(runs: Sequence[ComparedRun], metric: str) -> dict[int | None, list[float]]:
-    found: dict[int | None, list[float]] = {}
+    values: dict[int | None, list[float]] = {}
     for run in runs:
         if metric in run.metrics:
-            found.setdefault(run.seed, []).append(run.metrics[metric])
-    return found
+            values.setdefault(run.seed, []).append(run.metrics[metric])
+    return values
 
 
 def _row(first: Mapping[int | None, list[float]], second: Mapping[int | None, list[float]]) -> list[float | bool]:
@@ -61,15 +61,17 @@ def _row(first: Mapping[int | None, list[float]], second: Mapping[int | None, li
     single = all(len(first[seed]) == len(second[seed]) == 1 for seed in both)  # else a seed pairs nothing
     single &= None not in {*first, *second}
     if single and (len(both) >= LEAST_PAIRS or first.keys() == second.keys()):
-        one, other = ([values[seed][0] for seed in both] for values in (first, second))
-        found = mean_interval(np.subtract(other, one).tolist())
-        return [float(np.mean(one)), float(np.mean(other)), *found, True]
-    one, other = ([value for several in values.values() for value in several] for values in (first, second))
-    return [float(np.mean(one)), float(np.mean(other)), *welch(one, other), False]
+        first_values, second_values = ([values[seed][0] for seed in both] for values in (first, second))
+        interval = mean_interval(np.subtract(second_values, first_values).tolist())
+        return [float(np.mean(first_values)), float(np.mean(second_values)), *interval, True]
+    first_values, second_values = (
+        [value for of_seed in values.values() for value in of_seed] for values in (first, second)
+    )
+    return [float(np.mean(first_values)), float(np.mean(second_values)), *welch(first_values, second_values), False]
 
 
 def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Mean of the second minus mean of the first, of independent samples; no ends where one has a single value."""
+    """Welch's interval for mean of the second minus mean of the first; its ends are nan where one has one value."""
     difference, n = float(np.mean(second) - np.mean(first)), len(first) + len(second)
     if min(len(first), len(second)) < 2:
         return Interval(difference, nan, nan, n)
@@ -81,10 +83,10 @@ def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0
 
 
 def written(table: pd.DataFrame, columns: Sequence[SummaryColumn], names: Sequence[str]) -> pd.DataFrame:
-    """The table as text: an arm and metric per line; `names` are those of the sweeps."""
+    """The table as text, a line per arm and metric; `names` are the sweeps' names."""
     lines = []
     for row in table.to_dict("records"):
-        column = next((one for one in columns if one.metric == row["metric"]), None)
+        column = next((candidate for candidate in columns if candidate.metric == row["metric"]), None)
         if column is None:
             continue
         scale, form = (100, "+.2f") if column.percent else (1, "+.3g")

@@ -1,4 +1,4 @@
-"""Runs by other arms than those of their sweep: one for each value of some parameters."""
+"""Runs of a sweep grouped into other arms: one for each value of chosen parameters."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from workbench.tracking.reader import ReadRun
 
 
 def by_params(runs: Sequence[ReadRun], keys: Sequence[str]) -> list[ReadRun]:
-    """The runs with arms named for their values of these parameters, arms in the order of the values.
+    """Name arms for the runs' values of these parameters; returns the runs sorted by arm.
 
     Numbers come in their order, other values as the runs do. Raises UnknownNameError for a parameter that no run has.
     """
@@ -18,11 +18,11 @@ def by_params(runs: Sequence[ReadRun], keys: Sequence[str]) -> list[ReadRun]:
         if key not in known:
             raise unknown_name("compare --by", key, known)
     arms = arms_of([run.params for run in runs], keys)
-    return [replace(runs[place], arm=arms.names[place]) for place in arms.order]
+    return [replace(runs[index], arm=arms.names[index]) for index in arms.order]
 
 
 def in_common(sweeps: Sequence[Sequence[ReadRun]], keys: Sequence[str]) -> list[list[ReadRun]]:
-    """The runs of several sweeps with arms named alike: by all parameters in which arms of any sweep differ."""
+    """Name arms of several sweeps alike: by all parameters in which arms of any sweep differ."""
     runs = [run for sweep in sweeps for run in sweep]
     names = iter(arms_of([run.params for run in runs], keys).names)
     return [[replace(run, arm=next(names)) for run in sweep] for sweep in sweeps]

@@ -1,4 +1,4 @@
-"""What the note of a run says to do: the command that repeats it."""
+"""The command that repeats a run, from its note."""
 
 import shlex
 
@@ -7,12 +7,12 @@ from workbench.tracking.find_run import FullRun
 COMMAND = "    workbench train"  # in a run's note
 
 
-def command_of(kept: FullRun) -> str:
-    """The command line that repeats a run, from its note; empty where it has none."""
-    note = kept.run.tags.get("mlflow.note.content", "")
+def command_of(full_run: FullRun) -> str:
+    """Command line that repeats a run, from its note; empty where it has none."""
+    note = full_run.run.tags.get("mlflow.note.content", "")
     return next((line.strip() for line in note.splitlines() if line.startswith(COMMAND)), "")
 
 
-def overrides_of(kept: FullRun) -> list[str]:
-    """The overrides in that command line."""
-    return shlex.split(command_of(kept))[2:]
+def overrides_of(full_run: FullRun) -> list[str]:
+    """Overrides of the command line that repeats a run."""
+    return shlex.split(command_of(full_run))[2:]

@@ -1,4 +1,4 @@
-"""One run for a terminal: what it is, how it ended, where it was made, its numbers with small curves, its files."""
+"""One run for a terminal: description, outcome, origin, numbers with small curves, files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,37 +30,37 @@ def sparkline(values: Sequence[float], logarithmic: bool = False, width: int = W
     if logarithmic and values and min(values) > 0:
         values = [log10(value) for value in values]
     if len(values) > width:
-        values = [values[(place + 1) * len(values) // width - 1] for place in range(width)]
+        values = [values[(bar + 1) * len(values) // width - 1] for bar in range(width)]
     if not values:
         return ""
     low, span = min(values), max(values) - min(values)
     return "".join(BARS[round((len(BARS) - 1) * (value - low) / span) if span else 0] for value in values)
 
 
-def page(kept: FullRun, link: str, around: ReadSweep | None = None) -> RenderableType:
-    """All there is to see of a run; `around` is the newest sweep that it is in."""
+def page(full_run: FullRun, link: str, around: ReadSweep | None = None) -> RenderableType:
+    """Everything shown of a run; `around` is the newest sweep that it is in."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
-    for name, value in _facts(kept, around):
+    for name, value in _facts(full_run, around):
         facts.add_row(name, one_line(value))
-    repeat = [f"repeat: {one_line(command_of(kept))}"] if command_of(kept) else []
-    return Group(facts, "", _metrics(kept), "", *repeat, _files(kept), f"runs and charts: {link}")
+    repeat = [f"repeat: {one_line(command_of(full_run))}"] if command_of(full_run) else []
+    return Group(facts, "", _metrics(full_run), "", *repeat, _files(full_run), f"runs and charts: {link}")
 
 
-def _facts(kept: FullRun, around: ReadSweep | None) -> Iterator[tuple[str, str]]:
-    run, tags = kept.run, kept.run.tags
+def _facts(full_run: FullRun, around: ReadSweep | None) -> Iterator[tuple[str, str]]:
+    run, tags = full_run.run, full_run.run.tags
     yield "run", f"{run.name}  ({run.id})"
     note = tags.get("mlflow.note.content", "").partition("\n")[0].replace("**", "")
     if note:
         yield "what", note.partition(": ")[2] or note
     if around is not None:
-        arm = next(one.arm for one in around.runs if one.id == run.id)
-        others = [sweep for sweep in sweeps_of(tags) if sweep != around.id]
-        yield "sweep", f"{around.id}, arm {arm}" + (f"; also in {', '.join(others)}" if others else "")
-    if kept.trouble:
-        yield "trouble", kept.trouble
-    yield "outcome", _outcome(kept)
-    yield "begun", f"{datetime.fromtimestamp(kept.start_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC{_duration(kept)}"
+        arm = next(member.arm for member in around.runs if member.id == run.id)
+        other_sweeps = [sweep for sweep in sweeps_of(tags) if sweep != around.id]
+        yield "sweep", f"{around.id}, arm {arm}" + (f"; also in {', '.join(other_sweeps)}" if other_sweeps else "")
+    if full_run.trouble:
+        yield "trouble", full_run.trouble
+    yield "outcome", _outcome(full_run)
+    yield "begun", f"{datetime.fromtimestamp(full_run.start_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC{_duration(full_run)}"
     where = [tags.get("device", ""), tags.get("instructions", ""), f"on {tags.get('host', '?')}"]
     versions = [f"{name} {tags[name]}" for name in ("workbench", "torch", "python") if name in tags]
     commit = tags.get("mlflow.source.git.commit", "")[:10]
@@ -69,38 +69,38 @@ def _facts(kept: FullRun, around: ReadSweep | None) -> Iterator[tuple[str, str]]
         yield "gradients", _gradients(tags)
     if CHECK_TAG in tags:
         yield "see", tags[CHECK_TAG]
-    if kept.data:
-        yield "data", f"{run.params.get('data', '')}, digest {kept.data}"
+    if full_run.data:
+        yield "data", f"{run.params.get('data', '')}, digest {full_run.data}"
 
 
 def _gradients(tags: Mapping[str, str]) -> str:
-    """What the spot check says, and of what."""
+    """Result of the spot check, with the parts that disagree."""
     verdict, where = (tags.get(name, "") for name in CERTIFICATE_TAGS)
     off = f" (error {tags[ERROR]})" if ERROR in tags else ""
     return f"{verdict}{' with autograd' * (verdict != 'not checked')}{off}{': ' * bool(where)}{where}"
 
 
-def _outcome(kept: FullRun) -> str:
-    tags, said = kept.run.tags, kept.run.outcome
+def _outcome(full_run: FullRun) -> str:
+    tags, outcome = full_run.run.tags, full_run.run.outcome
     if "diverged.step" in tags:
-        said += f" at step {tags['diverged.step']}"
+        outcome += f" at step {tags['diverged.step']}"
     if "diverged.layer" in tags:
-        said += f", in the {tags.get('diverged.quantity', 'numbers')} of {tags['diverged.layer']}"
-    return f"{said}: {tags['error']}" if "error" in tags else said
+        outcome += f", in the {tags.get('diverged.quantity', 'numbers')} of {tags['diverged.layer']}"
+    return f"{outcome}: {tags['error']}" if "error" in tags else outcome
 
 
-def _duration(kept: FullRun) -> str:
-    """In its pack: a share of it would be a guess."""
-    return f", {(kept.end_ms - kept.start_ms) / 1000:.1f} s with its pack" if kept.end_ms else ""
+def _duration(full_run: FullRun) -> str:
+    """Duration with its pack: the run's own share is not known."""
+    return f", {(full_run.end_ms - full_run.start_ms) / 1000:.1f} s with its pack" if full_run.end_ms else ""
 
 
-def _metrics(kept: FullRun) -> Table:
+def _metrics(full_run: FullRun) -> Table:
     table = Table("metric", title_justify="left", box=None, pad_edge=False)
     for heading in ("first", "last"):
         table.add_column(heading, justify="right")
     table.add_column("by epoch")
-    for name in sorted(kept.run.metrics, key=_order):
-        values = [value for _, value in kept.run.history.get(name, ())] or [kept.run.metrics[name]]
+    for name in sorted(full_run.run.metrics, key=_order):
+        values = [value for _, value in full_run.run.history.get(name, ())] or [full_run.run.metrics[name]]
         logarithmic = name in LOGARITHMIC or name.partition("/")[0] in LOGARITHMIC
         curve = sparkline(values, logarithmic) if len(values) > 1 else ""
         table.add_row(one_line(name), f"{values[0]:.4g}" if curve else "", f"{values[-1]:.4g}", curve)
@@ -108,17 +108,17 @@ def _metrics(kept: FullRun) -> Table:
 
 
 def _order(name: str) -> tuple[int, str, int, str]:
-    """Test, validation and training part first; layers by their number."""
+    """Sort key: test, validation and training part first; layers by their number."""
     kind, _, last = name.partition("/")
     parts = ("test", "valid", "train")
     return parts.index(kind) if kind in parts else len(parts), kind, len(last), last
 
 
-def _files(kept: FullRun) -> str:
-    listed = ", ".join(f"{one_line(path)} ({decimal(size)})" for path, size in sorted(kept.files.items()))
+def _files(full_run: FullRun) -> str:
+    listed = ", ".join(f"{one_line(path)} ({decimal(size)})" for path, size in sorted(full_run.files.items()))
     return f"files: {listed or 'none'}"
 
 
-def show(kept: FullRun, link: str, console: Console, around: ReadSweep | None = None) -> None:
+def show(full_run: FullRun, link: str, console: Console, around: ReadSweep | None = None) -> None:
     """Print a run."""
-    console.print(page(kept, link, around), highlight=False, soft_wrap=True)
+    console.print(page(full_run, link, around), highlight=False, soft_wrap=True)

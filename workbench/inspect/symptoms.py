@@ -1,4 +1,4 @@
-"""What can go wrong in training, as rules, which find it in the logged numbers and say it with them, or are silent.
+"""Rules on what can go wrong in training: each finds it in the logged numbers and describes it with them.
 
 Thresholds are fixed for all runs: half of a layer; a gradient norm that depth changes a hundredfold; a step that
 changes weights by a tenth of their norm or by less than a millionth, where a thousandth is usual.
@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 from statistics import median
 
-from workbench.inspect.logged_run import Course
+from workbench.inspect.logged_run import RunSeries
 from workbench.tracking.base import CHECK_TAG, disagreement_of
 
 MOST_DEAD = 0.5  # of a layer's units
@@ -26,7 +26,7 @@ OVERFIT = 1.5  # factor between the last validation loss and the least
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found: where, how bad (larger is worse), and the sentence with its numbers."""
+    """A finding of a rule: layer, size (larger is worse), and a sentence with its numbers."""
 
     rule: str
     layer: str
@@ -36,59 +36,59 @@ class Finding:
 
 @dataclass(frozen=True)
 class Symptom:
-    """`needs` are the metrics it reads (a quantity stands for all its layers), `finds` gives (layer, size, sentence).
+    """A rule: `needs` are the metrics it reads (a quantity means all layers), `finds` yields (layer, size, sentence).
 
     `tries` are overrides that are known to help, in the order to try them.
     """
 
     name: str
     needs: tuple[str, ...]
-    finds: Callable[[Course], Iterator[tuple[str, float, str]]]
+    finds: Callable[[RunSeries], Iterator[tuple[str, float, str]]]
     tries: tuple[str, ...]
 
-    def findings(self, course: Course) -> list[Finding]:
-        """What it finds in a run; nothing where the run lacks a metric it needs."""
-        return [Finding(self.name, *found) for found in self.finds(course)] if self.can_judge(course) else []
+    def findings(self, series: RunSeries) -> list[Finding]:
+        """Findings in a run; none where the run lacks a metric that the rule needs."""
+        return [Finding(self.name, *finding) for finding in self.finds(series)] if self.can_judge(series) else []
 
-    def can_judge(self, course: Course) -> bool:
+    def can_judge(self, series: RunSeries) -> bool:
         """Whether the run logged what the rule reads."""
-        return all(course.values(need) if "/" in need else course.layers(need) for need in self.needs)
+        return all(series.values(need) if "/" in need else series.layers(need) for need in self.needs)
 
 
-def _diverged(course: Course) -> Iterator[tuple[str, float, str]]:
-    tags = course.run.tags
-    if "diverged.step" in tags or course.run.outcome == "diverged":
+def _diverged(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    tags = series.run.tags
+    if "diverged.step" in tags or series.run.outcome == "diverged":
         layer = tags.get("diverged.layer", "")
         where = f", first in the {tags.get('diverged.quantity', 'numbers')} of {layer}" if layer else ""
         when = f"at step {tags['diverged.step']}" if "diverged.step" in tags else "early"
-        norms = course.values("grad_norm/all")
+        norms = series.values("grad_norm/all")
         grew = f"; its last gradient norm was {norms[-1]:.3g}" if norms else ""
         yield layer, 1.0, f"training stopped {when}: a number was not finite{where}{grew}"
 
 
-def _wrong_gradients(course: Course) -> Iterator[tuple[str, float, str]]:
-    what = disagreement_of(course.run.tags)
-    if what:
-        check = course.run.tags.get(CHECK_TAG, "workbench check, with the overrides of the run")
-        yield "", 1.0, f"they DISAGREE with autograd, so that what it learned says nothing: {what}; see {check}"
+def _wrong_gradients(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    disagreement = disagreement_of(series.run.tags)
+    if disagreement:
+        check = series.run.tags.get(CHECK_TAG, "workbench check, with the overrides of the run")
+        yield "", 1.0, f"they DISAGREE with autograd, so that what it learned says nothing: {disagreement}; see {check}"
 
 
-def _dead(course: Course) -> Iterator[tuple[str, float, str]]:
-    for layer in course.layers("dead_rate"):
+def _dead(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    for layer in series.layers("dead_rate"):
         name = f"dead_rate/{layer}"
-        last = course.values(name)[-1]
+        last = series.values(name)[-1]
         if last >= MOST_DEAD:
-            step = course.since(name, MOST_DEAD)
+            step = series.since(name, MOST_DEAD)
             when = f"since step {step}" if step else "from initialization on"
             yield layer, last, f"{last:.0%} of units pass no gradient on any training example, at least half {when}"
 
 
-def _saturated(course: Course) -> Iterator[tuple[str, float, str]]:
-    for layer in course.layers("saturation") if course.saturates else ():
+def _saturated(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    for layer in series.layers("saturation") if series.saturates else ():
         name = f"saturation/{layer}"
-        last = course.values(name)[-1]
+        last = series.values(name)[-1]
         if last >= MOST_SATURATED:
-            step = course.since(name, MOST_SATURATED)
+            step = series.since(name, MOST_SATURATED)
             when = f"since step {step}" if step else "from initialization on"
             yield (
                 layer,
@@ -97,54 +97,54 @@ def _saturated(course: Course) -> Iterator[tuple[str, float, str]]:
             )
 
 
-def _ends(course: Course) -> tuple[str, str, float]:
+def _ends(series: RunSeries) -> tuple[str, str, float]:
     """(first layer, last layer, first norm over last norm) of early gradients."""
-    layers = course.layers("grad_norm")
-    first, last = (course.early(f"grad_norm/{layer}") for layer in (layers[0], layers[-1]))
+    layers = series.layers("grad_norm")
+    first, last = (series.early(f"grad_norm/{layer}") for layer in (layers[0], layers[-1]))
     return layers[0], layers[-1], first / last if last > 0 else 1.0
 
 
-def _vanishing(course: Course) -> Iterator[tuple[str, float, str]]:
-    first, last, ratio = _ends(course)
+def _vanishing(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    first, last, ratio = _ends(series)
     if 0 < ratio < 1 / DEPTH_FACTOR:
         says = f"the gradient of {first} is {1 / ratio:.3g} times smaller than that of {last}, early in training"
         yield first, 1 / ratio, says
 
 
-def _exploding(course: Course) -> Iterator[tuple[str, float, str]]:
-    first, last, ratio = _ends(course)
+def _exploding(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    first, last, ratio = _ends(series)
     if ratio > DEPTH_FACTOR:
         says = f"the gradient of {first} is {ratio:.3g} times larger than that of {last}, early in training"
         yield first, ratio, says
 
 
-def _unlearned(course: Course) -> Iterator[tuple[str, float, str]]:
-    yield from _loss_between(course, LEARNED, RISE)
+def _unlearned(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    yield from _loss_between(series, LEARNED, RISE)
 
 
-def _risen(course: Course) -> Iterator[tuple[str, float, str]]:
-    yield from _loss_between(course, RISE, inf)
+def _risen(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    yield from _loss_between(series, RISE, inf)
 
 
-def _loss_between(course: Course, above: float, most: float) -> Iterator[tuple[str, float, str]]:
-    """Where the training loss ended between these multiples of what it began with."""
-    values = course.values("train/loss")
+def _loss_between(series: RunSeries, above: float, most: float) -> Iterator[tuple[str, float, str]]:
+    """Yield a finding where the training loss ended between these multiples of its first value."""
+    values = series.values("train/loss")
     if len(values) > 1 and values[-1] > above * values[0] and not values[-1] > most * values[0]:
         says = f"the training loss went from {values[0]:.4g} to {values[-1]:.4g} in {len(values) - 1} epochs"
         yield "", values[-1] / values[0] if values[0] else 1.0, says
 
 
-def _restless(course: Course) -> Iterator[tuple[str, float, str]]:
-    values = course.values("train/loss")
+def _restless(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    values = series.values("train/loss")
     rises = sum(after > RISE * before for before, after in pairwise(values))
     epochs = len(values) - 1
     if epochs >= 6 and rises > RISES * epochs:
         yield "", rises / epochs, f"the training loss rose by more than 5 % in {rises} of {epochs} epochs"
 
 
-def _steps(course: Course) -> Iterator[tuple[str, float, str]]:
-    for layer in course.layers("update_ratio"):
-        ratio = median(course.values(f"update_ratio/{layer}"))
+def _steps(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    for layer in series.layers("update_ratio"):
+        ratio = median(series.values(f"update_ratio/{layer}"))
         if ratio > LARGEST_STEP:
             yield (
                 layer,
@@ -159,8 +159,8 @@ def _steps(course: Course) -> Iterator[tuple[str, float, str]]:
             )
 
 
-def _overfit(course: Course) -> Iterator[tuple[str, float, str]]:
-    rows, train = course.run.history["valid/loss"], course.values("train/loss")
+def _overfit(series: RunSeries) -> Iterator[tuple[str, float, str]]:
+    rows, train = series.run.history["valid/loss"], series.values("train/loss")
     step, least = min(rows, key=lambda row: row[1])
     if least > 0 and rows[-1][1] > OVERFIT * least and train[-1] < train[0]:
         says = f"the validation loss was least at step {step} ({least:.4g}) and ended at {rows[-1][1]:.4g}"

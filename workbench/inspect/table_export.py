@@ -14,9 +14,9 @@ LATEX_SIGNS = {"±": r"$\pm$", "²": r"\textsuperscript{2}", "…": r"\ldots{}",
 
 
 def format_of(name: str | None, file: str | None) -> str:
-    """The format asked for by its name, else by the file's suffix.
+    """Format by its name, else by the file's suffix.
 
-    Raises UnknownNameError for a name or suffix that is none, ConfigError for Parquet without a file.
+    Raises UnknownNameError for an unknown name or suffix, ConfigError for Parquet without a file.
     """
     if name is None:
         suffix = Path(file or "").suffix
@@ -31,7 +31,7 @@ def format_of(name: str | None, file: str | None) -> str:
 
 
 def as_bytes(kind: str, numbers: pd.DataFrame, text: pd.DataFrame) -> bytes:
-    """The file's content: `numbers`, a row per arm and metric, or `text`, as people read it."""
+    """Content of the file: `numbers`, a row per arm and metric, or `text`, formatted for readers."""
     return FORMATS[kind](numbers, text)
 
 
@@ -59,7 +59,7 @@ def _markdown(numbers: pd.DataFrame, text: pd.DataFrame) -> bytes:
 
 
 def _marked(cell: str) -> str:
-    """With a backslash before each sign that Markdown may take for its own."""
+    """Escape each sign that Markdown may interpret."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(cell.split()))
 
 

@@ -1,4 +1,4 @@
-"""Figures of what a trained net does: regions of 2-D data, the function of 1-D data, first weights of pictures."""
+"""Figures of a trained net's function: regions of 2-D data, the curve of 1-D data, first weights of pictures."""
 
 from collections.abc import Iterator
 from math import isqrt
@@ -33,7 +33,7 @@ def has_weight_figure(spec: RunSpec) -> bool:
 
 
 def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Iterator[tuple[str, Figure]]:
-    """The figure that suits the data, if any, with its name."""
+    """Yield the figure that suits the data, if any, with its name."""
     dataset = prepare(spec).dataset
     kind = _kind(dataset)
     if kind == "filters":
@@ -57,22 +57,22 @@ def _kind(dataset: Dataset) -> str:
 
 def _outputs(module: Standalone, x: Array) -> Array:
     with torch.no_grad():
-        found: Array = module(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))).numpy()
-    return found
+        outputs: Array = module(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))).numpy()
+    return outputs
 
 
 def _boundary(dataset: Dataset, module: Standalone, title: str) -> Figure:
-    """The class that the net says at every point, the data, and the line z = 0 of each unit of the first layer."""
+    """Draw the predicted class at every point, the data, and the line z = 0 of each unit of the first layer."""
     figure, (axes,) = canvas(title)
     low, high = dataset.x.min(0), dataset.x.max(0)
     low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
-    one, other = (np.linspace(low[axis], high[axis], SIDE) for axis in (0, 1))
-    outputs = _outputs(module, np.stack(np.meshgrid(one, other), -1).reshape(-1, 2))
-    said = (outputs[:, 0] > 0.5).astype(int) if outputs.shape[1] == 1 else outputs.argmax(1)
+    grid_x, grid_y = (np.linspace(low[axis], high[axis], SIDE) for axis in (0, 1))
+    outputs = _outputs(module, np.stack(np.meshgrid(grid_x, grid_y), -1).reshape(-1, 2))
+    predicted = (outputs[:, 0] > 0.5).astype(int) if outputs.shape[1] == 1 else outputs.argmax(1)
     colors = [PALETTE[number % len(PALETTE)] for number in range(dataset.n_classes or 2)]
     extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     axes.imshow(
-        said.reshape(SIDE, SIDE),
+        predicted.reshape(SIDE, SIDE),
         extent=extent,
         origin="lower",
         aspect="auto",
@@ -87,7 +87,7 @@ def _boundary(dataset: Dataset, module: Standalone, title: str) -> Figure:
         axes.scatter(
             points[:, 0], points[:, 1], s=12, color=color, edgecolors="white", linewidths=0.4, label=f"class {number}"
         )
-    _unit_lines(axes, module, one)
+    _unit_lines(axes, module, grid_x)
     axes.set(xlim=extent[:2], ylim=extent[2:], xlabel="x₁", ylabel="x₂")
     axes.grid(visible=False)
     legend(figure, axes)
@@ -95,7 +95,7 @@ def _boundary(dataset: Dataset, module: Standalone, title: str) -> Figure:
 
 
 def _unit_lines(axes: Axes, module: Standalone, x: Array) -> None:
-    """w₁ x₁ + w₂ x₂ + b = 0 in raw coordinates, where units are applied to z itself."""
+    """Draw w₁ x₁ + w₂ x₂ + b = 0 in raw coordinates, where units are applied to z itself."""
     layers = module.objective.model.layers
     if len(layers) < 2 or not (isinstance(layers[0], Dense) and isinstance(layers[1], Activate)):
         return
@@ -112,7 +112,7 @@ def _unit_lines(axes: Axes, module: Standalone, x: Array) -> None:
 
 
 def _function(dataset: Dataset, module: Standalone, title: str) -> Figure:
-    """The net's output along x, over the data."""
+    """Draw the net's output along x, over the data."""
     figure, (axes,) = canvas(title)
     x = np.linspace(dataset.x.min(), dataset.x.max(), 4 * SIDE)[:, None]
     axes.scatter(dataset.x[:, 0], dataset.y[:, 0], s=9, color=PALETTE[5], label="data")
@@ -123,7 +123,7 @@ def _function(dataset: Dataset, module: Standalone, title: str) -> Figure:
 
 
 def _filters(W: Array, title: str) -> Figure:
-    """The weights of each unit of the first layer as a picture; one scale for all, white is 0."""
+    """Draw the weights of each unit of the first layer as a picture; one scale for all, white is 0."""
     shown = W[:MOST_FILTERS]
     side, columns = isqrt(W.shape[1]), min(16, len(shown))
     rows = -(-len(shown) // columns)

@@ -55,7 +55,7 @@ def wait(
                 if key not in training:
                     run = ended.get(key)
                     if key in done and (run is None or run.id != done[key]):
-                        run = lost_runs.kept(sink, done[key])
+                        run = lost_runs.ended_run(sink, done[key])
                     if run and _is_result(run, jobs[position], taken[position], searching):
                         error = FAILED if run.outcome is Outcome.failed else ""
                         results[position] = as_result(jobs[position], run, error)

@@ -1,7 +1,7 @@
-"""Where the files of a store's runs lie: beside an sqlite database wherever that is now, else where the store says.
+"""Files of a store's runs: beside an sqlite database wherever it is now, else where the store says.
 
-An experiment and a run keep the place of their files as an absolute address, which is wrong once their database is
-moved or copied. What follows the folder ``mlartifacts`` in it stays true.
+An experiment and a run record the folder of their files as an absolute address, which is wrong once their database is
+moved or copied. The part after the folder ``mlartifacts`` stays right.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,58 +25,58 @@ _is_local, _path_of = untyped
 
 
 def location(store: Store, experiment: str) -> str | None:
-    """Where an experiment's runs keep their files; None where a server or a database elsewhere decides."""
+    """Address for the files of an experiment's runs; None where a server or a database elsewhere decides."""
     return None if store.artifacts is None else (store.artifacts / segment(experiment)).as_uri()
 
 
-def kept_at(address: str) -> Path | None:
-    """The folder that an address names; None for one that is not on this host's disks."""
+def folder_of(address: str) -> Path | None:
+    """Folder of an address; None for one that is not on this host's disks."""
     return Path(_path_of(address)) if _is_local(address, False) else None
 
 
 def beside(store: Store, address: str) -> Path | None:
-    """The folder beside an sqlite database for what was kept at an address when the database lay elsewhere.
+    """Folder beside an sqlite database for files recorded at an address before the database was moved.
 
-    None for a place that was chosen by somebody else.
+    None for an address outside of ``mlartifacts``, which somebody else chose.
     """
-    folder = kept_at(address)
-    if store.artifacts is None or folder is None or ARTIFACTS not in folder.parts:
+    recorded = folder_of(address)
+    if store.artifacts is None or recorded is None or ARTIFACTS not in recorded.parts:
         return None
-    parts = folder.parts[len(folder.parts) - folder.parts[::-1].index(ARTIFACTS) :]
+    parts = recorded.parts[len(recorded.parts) - recorded.parts[::-1].index(ARTIFACTS) :]
     return store.artifacts.joinpath(*parts) if parts and ".." not in parts else None
 
 
 def here(store: Store, address: str) -> str:
-    """The address for what is to be kept now: beside the database, wherever it was when its address was written."""
-    place = beside(store, address)
-    return address if place is None or place == kept_at(address) else place.as_uri()
+    """Address for files to be stored now: beside the database, wherever it was when its address was recorded."""
+    folder = beside(store, address)
+    return address if folder is None or folder == folder_of(address) else folder.as_uri()
 
 
 def read(client: MlflowClient, run: str, address: str, name: str) -> bytes:
-    """The content of a file of a run whose files are kept at an address. Raises TrackingError where there is none."""
+    """Read a file of a run whose files have this address. Raises TrackingError where there is none."""
     for folder in _folders(client, address):
         file = within(folder, name)
         if file.is_file():
             return file.read_bytes()
-    if kept_at(address) is not None:
+    if folder_of(address) is not None:
         raise TrackingError(f"tracking: there is no file {name!r} of run {run} at {address}")
-    with TemporaryDirectory() as place:
-        return Path(client.download_artifacts(run, name, place)).read_bytes()
+    with TemporaryDirectory() as temporary:
+        return Path(client.download_artifacts(run, name, temporary)).read_bytes()
 
 
 def log(client: MlflowClient, run: str, address: str, file: Path, folder: str = "") -> None:
-    """Keep a file with a run whose files are kept at an address, in a folder of them."""
-    place = beside(store_at(client.tracking_uri), address)
-    if place is None or place == kept_at(address):
+    """Store a file with a run whose files have this address, in a subfolder of them."""
+    root = beside(store_at(client.tracking_uri), address)
+    if root is None or root == folder_of(address):
         client.log_artifact(run, str(file), folder or None)
         return
-    kept = within(place / folder, file.name)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes(file.read_bytes())
+    target = within(root / folder, file.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(file.read_bytes())
 
 
 def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> bool:
-    """Keep files in a folder of a run's artifacts; False, with none kept, for a store that may only be read."""
+    """Store files in a folder of a run's artifacts; False, with none stored, for a store that may only be read."""
     if is_read_only(store):
         return False
     client = connect(store, writing=True)
@@ -88,21 +88,21 @@ def attach(store: Store, run: str, files: Sequence[Path], folder: str) -> bool:
 
 
 def listed(client: MlflowClient, run: str, address: str) -> dict[str, int]:
-    """The bytes of every file of a run whose files are kept at an address, by name."""
-    if kept_at(address) is None:
+    """Size in bytes of every file of a run whose files have this address, by name."""
+    if folder_of(address) is None:
         return dict(_asked(client, run, ""))
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for folder in reversed(_folders(client, address)):
         for file in sorted(folder.rglob("*")):
             if file.is_file():
-                found[file.relative_to(folder).as_posix()] = file.stat().st_size
-    return dict(sorted(found.items()))
+                sizes[file.relative_to(folder).as_posix()] = file.stat().st_size
+    return dict(sorted(sizes.items()))
 
 
 def _folders(client: MlflowClient, address: str) -> list[Path]:
-    """Where the files may lie that are kept at an address, the likeliest first."""
-    found = (beside(store_at(client.tracking_uri), address), kept_at(address))
-    return list(dict.fromkeys(folder for folder in found if folder is not None))
+    """Folders that may hold the files of an address, the likeliest first."""
+    candidates = (beside(store_at(client.tracking_uri), address), folder_of(address))
+    return list(dict.fromkeys(folder for folder in candidates if folder is not None))
 
 
 def _asked(client: MlflowClient, run: str, folder: str) -> Iterator[tuple[str, int]]:
@@ -114,7 +114,7 @@ def _asked(client: MlflowClient, run: str, folder: str) -> Iterator[tuple[str, i
 
 
 def bring_along(client: MlflowClient, experiment_id: str) -> None:
-    """Let an experiment of a database that was moved keep the files of its next runs beside it."""
+    """Let an experiment of a moved database store the files of its next runs beside the database."""
     address = str(client.get_experiment(experiment_id).artifact_location)
     now = here(store_at(client.tracking_uri), address)
     if now != address:
@@ -124,27 +124,27 @@ def bring_along(client: MlflowClient, experiment_id: str) -> None:
 
 
 def moved(connection: Connection, store: Store) -> dict[str, dict[Any, str]]:
-    """What of a database still names a place of before it was moved: kind -> id -> its address now.
+    """Addresses of a moved database that are out of date: kind -> id -> its address now.
 
     A run whose files lie where it says and not beside the database is left out.
     """
-    found: dict[str, dict[Any, str]] = {}
-    for kind, (key, place) in _COLUMNS.items():
-        for identity, address in connection.execute(key.table.select().with_only_columns(key, place)):
-            now, before = beside(store, address or ""), kept_at(address or "")
-            if now is None or now == before or before is None:
+    outdated: dict[str, dict[Any, str]] = {}
+    for kind, (key, column) in _COLUMNS.items():
+        for identity, address in connection.execute(key.table.select().with_only_columns(key, column)):
+            current, recorded = beside(store, address or ""), folder_of(address or "")
+            if current is None or current == recorded or recorded is None:
                 continue
-            if kind == EXPERIMENT or now.exists() or not before.exists():
-                found.setdefault(kind, {})[identity] = now.as_uri()
-    return found
+            if kind == EXPERIMENT or current.exists() or not recorded.exists():
+                outdated.setdefault(kind, {})[identity] = current.as_uri()
+    return outdated
 
 
 def settle(connection: Connection, changed: dict[str, dict[Any, str]]) -> None:
-    """Write the addresses that `moved` found."""
+    """Write the addresses that `moved` returned."""
     for kind, addresses in changed.items():
-        key, place = _COLUMNS[kind]
+        key, column = _COLUMNS[kind]
         for identity, address in addresses.items():
-            connection.execute(update(key.table).where(key == identity).values({place.name: address}))
+            connection.execute(update(key.table).where(key == identity).values({column.name: address}))
 
 
 EXPERIMENT = "experiment"

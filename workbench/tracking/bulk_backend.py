@@ -1,9 +1,8 @@
 """Events as bulk statements on the tables of MLflow's own store, many runs to a transaction.
 
-`MlflowClient` takes some thirty milliseconds for a run with its rows, most of them for objects, sessions and queries of
-their own. This file writes what those calls would have written; beside `tables` nothing else knows MLflow's tables. It
-is used for the versions that it was seen to be right with, `PROVED`: a test writes the same runs both ways and compares
-all that MLflow reads back.
+`MlflowClient` takes some thirty milliseconds for a run with its rows, most of them for objects, sessions and queries.
+This file writes what those calls would have written; only `mlflow_tables` uses MLflow's tables beside it. It is used
+with the versions in `PROVED`: a test writes the same runs both ways and compares all that MLflow reads back.
 """
 
 import logging
@@ -55,7 +54,7 @@ _is_local, _append, _path_of = untyped
 
 @dataclass
 class _Batch:
-    """What some events change, by table; of what is set several times the last."""
+    """Changes that some events make, by table; the last of several values that are set."""
 
     opened: list[Opened] = field(default_factory=list)
     tags: dict[tuple[str, str], str | None] = field(default_factory=dict)  # None: to be deleted
@@ -88,13 +87,13 @@ class _Batch:
 
     @property
     def known(self) -> set[str]:
-        """The runs that must be there already."""
+        """Runs that must exist already."""
         runs = {run for run, _ in self.tags} | {run for rows in self.rows for run in rows.runs}
         return (runs | {file.run for file in self.files}).difference(event.run for event in self.opened)
 
 
 class Bulk:
-    """The backend for a database, whose runs keep the ids that were made here."""
+    """Backend for a database, whose runs keep the ids that were made here."""
 
     at_once = 10_000
 
@@ -158,15 +157,15 @@ class Bulk:
 
     def _write_files(self, files: Iterable[File]) -> None:
         for file in files:
-            place = within(Path(_path_of(self._artifacts(file.run))), file.name)
+            path = within(Path(_path_of(self._artifacts(file.run))), file.name)
             try:
-                place.write_bytes(file.content)
+                path.write_bytes(file.content)
             except FileNotFoundError:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(file.content)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.content)
 
     def _gone(self, connection: Connection, runs: set[str]) -> set[str]:
-        """Those that somebody has deleted: they get no more."""
+        """Runs among these that were deleted, and get no more; raises TrackingError for one that never was."""
         stages: dict[str, str] = {}
         ids = sorted(runs)
         for start in range(0, len(ids), IDS_PER_QUERY):
@@ -181,6 +180,7 @@ class Bulk:
         return gone
 
     def _open(self, connection: Connection, opened: Sequence[Opened]) -> None:
+        """Insert runs with params and data sets; raises TrackingError where the experiment was deleted."""
         if not opened:
             return
         stage = connection.execute(
@@ -218,9 +218,9 @@ class Bulk:
             described = {"dataset_source": source(dataset), "dataset_profile": profile(dataset)}
             self._add(connection, DATASETS, [{**key, "dataset_uuid": new, "dataset_source_type": "local", **described}])
             where = [DATASETS.c[name] == value for name, value in key.items()]
-            kept = connection.execute(select(DATASETS.c.dataset_uuid).where(*where)).scalar_one()
-            edges = [(event.run, _uuid(event.run, kept)) for event in opened if event.info.dataset == dataset]
-            common = {"source_type": "DATASET", "source_id": kept, "destination_type": "RUN"}
+            stored = connection.execute(select(DATASETS.c.dataset_uuid).where(*where)).scalar_one()
+            edges = [(event.run, _uuid(event.run, stored)) for event in opened if event.info.dataset == dataset]
+            common = {"source_type": "DATASET", "source_id": stored, "destination_type": "RUN"}
             self._add(
                 connection, INPUTS, [{"input_uuid": edge, "destination_id": run, **common} for run, edge in edges]
             )
@@ -247,7 +247,7 @@ class Bulk:
             self._execute(connection, update(RUNS).where(RUNS.c.run_uuid == bindparam("run")), names, ended)
 
     def _keep_rows(self, connection: Connection, batch: Sequence[Rows], gone: set[str]) -> None:
-        rows = [row for some in batch for row in metric_rows(some) if row[RUN] not in gone]
+        rows = [row for rows_of_step in batch for row in metric_rows(rows_of_step) if row[RUN] not in gone]
         self._execute(connection, self._insert(METRICS).on_conflict_do_nothing(), METRIC, rows)
         statement = self._insert(LATEST)
         new = statement.excluded
@@ -257,13 +257,13 @@ class Bulk:
         self._execute(connection, statement, METRIC, latest_of(rows))
 
     def _add(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-        """Insert rows that are not there."""
+        """Insert rows, except those that exist."""
         if rows:
             statement = self._insert(table).on_conflict_do_nothing()
             self._execute(connection, statement, tuple(rows[0]), [tuple(row.values()) for row in rows])
 
     def _execute(self, connection: Connection, statement: Any, names: Sequence[str], rows: Sequence[Values]) -> None:
-        """Execute a statement for many rows of values by these names."""
+        """Execute a statement for many rows of values with these names."""
         if not rows:
             return
         if connection.dialect.name != "sqlite":
@@ -273,10 +273,10 @@ class Bulk:
         compiled = statement.compile(dialect=connection.dialect, column_keys=list(names))
         order = [names.index(name) for name in compiled.positiontup]
         if order != list(range(len(names))):
-            rows = [tuple(row[place] for place in order) for row in rows]
+            rows = [tuple(row[index] for index in order) for row in rows]
         connection.exec_driver_sql(str(compiled), rows)
 
 
 def _uuid(*parts: str) -> str:
-    """The same for the same parts: what is written again changes nothing."""
+    """Id that is equal for equal parts, so that writing again changes nothing."""
     return uuid5(NAMESPACE_URL, "workbench:" + ":".join(parts)).hex

@@ -1,4 +1,4 @@
-"""Events through `MlflowClient`, call by call: for servers, and where nothing faster is known to be right."""
+"""Events through `MlflowClient`, call by call: for servers, and for versions without proved bulk statements."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -35,9 +35,9 @@ MADE = "made"  # a tag: the id that was made before the server gave another
 
 
 class Calls:
-    """The backend for every store. A server makes the ids of its runs: `identity` knows those that were begun here.
+    """Backend for every store. A server makes the ids of its runs: `identity` returns those of runs begun here.
 
-    With `again`, runs may have been begun before, and are looked for by the id that was made for them.
+    With `again`, runs may have been begun before, and are searched by the id that was made for them.
     """
 
     at_once = 1
@@ -84,7 +84,7 @@ class Calls:
         return not any(isinstance(event, Opened) for event in events)
 
     def _give_way(self, events: Sequence[Event]) -> None:
-        """Leave runs to others that were begun at the same time."""
+        """Withdraw runs in favor of others that were begun at the same time."""
         with translating_store_errors(self.store):
             for event in events:
                 match event:
@@ -121,9 +121,9 @@ class Calls:
         self.client.log_batch(run, metrics=last, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def _id(self, run: str) -> str:
-        """The server's id of a run, which may be known by another."""
+        """The server's id of a run."""
         if run not in self._ids:
-            self._ids[run] = found(self.client, self.experiment_id, run) or run
+            self._ids[run] = server_id_of(self.client, self.experiment_id, run) or run
         return self._ids[run]
 
     def _open(self, event: Opened) -> None:
@@ -133,10 +133,10 @@ class Calls:
             self.client.log_inputs(run, datasets=[_input(event.info.dataset)])
 
     def _create(self, event: Opened) -> str:
-        """The server's id of a run, which is begun unless it was."""
+        """Begin a run unless it was begun; returns the server's id."""
         info, run = event.info, self._ids.get(event.run)
         if run is None and (self.again or event.run in self._tried):
-            run = found(self.client, self.experiment_id, event.run)
+            run = server_id_of(self.client, self.experiment_id, event.run)
         if run is None:
             self._tried.add(event.run)
             tags = {**info.tags, MADE: event.run}
@@ -164,19 +164,19 @@ class Calls:
                 self.client.set_terminated(run, STATUS[event.outcome], end_time=event.time_ms)
 
 
-def found(client: MlflowClient, experiment_id: str, made: str) -> str | None:
-    """The server's id of the run that was given this one before."""
+def server_id_of(client: MlflowClient, experiment_id: str, made: str) -> str | None:
+    """The server's id of the run that was given the id `made` here; None where there is none."""
     runs = client.search_runs([experiment_id], f"tags.{MADE} = '{made}'", max_results=1)
     return str(runs[0].info.run_id) if runs else None
 
 
 def profile(info: DatasetInfo) -> str:
-    """What MLflow shows of a data set's size."""
+    """Size of a data set as MLflow shows it."""
     return f'{{"num_rows": {info.examples}, "num_features": {info.features}}}'
 
 
 def source(info: DatasetInfo) -> str:
-    """Where MLflow says a data set comes from."""
+    """Origin of a data set as MLflow shows it."""
     return f'{{"uri": "workbench:{info.name}"}}'
 
 

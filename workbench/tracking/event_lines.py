@@ -1,4 +1,4 @@
-"""Events as lines of JSON, and back: a line may have been changed by anybody, so that all in it is checked."""
+"""Events as lines of JSON, and back: anybody may have edited a line, so all of it is checked."""
 
 import json
 from base64 import b64decode, b64encode
@@ -34,7 +34,7 @@ def line_of(event: Event) -> str:
 
 
 def event_of(line: str) -> Event:
-    """The event that `line_of` wrote. Raises TrackingError for what it cannot have written."""
+    """Parse a line of `line_of`. Raises TrackingError for anything that it cannot have written."""
     try:
         content = json.loads(line)
         if "\\ud" in line.lower():
@@ -58,7 +58,7 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 
 
 def _check(event: Event) -> None:
-    """Raise TrackingError or ValueError for what no store can keep, or what would be kept elsewhere."""
+    """Raise TrackingError or ValueError for an event that no store takes, or that would be stored elsewhere."""
     runs = event.runs if isinstance(event, Rows) else (event.run,)
     for run in runs:
         if len(run) != ID_DIGITS or not set(run) <= set("0123456789abcdef"):
@@ -80,6 +80,7 @@ def _check(event: Event) -> None:
 
 
 def _check_info(event: Opened) -> None:
+    """Raise TrackingError or ValueError for texts of a run that are too long."""
     info, dataset = event.info, event.info.dataset
     _check_texts("tag", info.tags)
     _check_texts("param", info.params)
@@ -90,6 +91,7 @@ def _check_info(event: Opened) -> None:
 
 
 def _check_texts(kind: str, texts: Any) -> None:
+    """Raise TrackingError or ValueError for tags or params that are too long."""
     _check_names(kind, texts)
     if any(len(text) > LONGEST_VALUE or "\0" in text for text in texts.values()):
         raise ValueError(f"the value of a {kind} must have at most {LONGEST_VALUE} characters")

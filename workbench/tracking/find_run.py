@@ -1,4 +1,4 @@
-"""One run read back from MLflow, found by its id, the beginning of its id, or its name."""
+"""Reading one run from MLflow, found by its id, the beginning of its id, or its name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ OURS = "tags.kind = 'run'"  # other programs log into the same experiments
 
 @dataclass(frozen=True)
 class FullRun:
-    """A run with its whole history, its `config` as it was resolved, and its files as path -> bytes.
+    """A run with its whole history, its resolved `config`, and the sizes of its files by path, in bytes.
 
-    Of functions, the configuration may name the workbench's own and those of modules that are `allowed`.
-    `data` is the digest of its data set. `start_ms` and `end_ms` are milliseconds since 1970, the second 0 for a run
-    that has not ended. `trouble` says why a configuration that it kept cannot be read.
+    The configuration may name functions of the workbench and of modules that are `allowed`. `data` is the digest of its
+    data set. `start_ms` and `end_ms` are milliseconds since 1970, the second 0 for a run that has not ended. `trouble`
+    says why a stored configuration cannot be read.
     """
 
     run: ReadRun
@@ -47,7 +47,7 @@ class FullRun:
 
 
 def find_run(store: Store, name: str | None) -> FullRun:
-    """The run with this id, whose id alone begins with it, or the newest with this name; without a name, the newest.
+    """Find the run with this id, or an id that only it begins with, or the newest with this name; None: the newest.
 
     Raises UnknownNameError with the names that are nearest, and TrackingError where there is no run.
     """
@@ -73,6 +73,7 @@ def read_run(store: Store, run: str) -> FullRun:
 
 
 def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
+    """Find a run by id or name; raises as `find_run`."""
     near = usual_experiments(client, store) if name is None else None
     newest = _search(client, OURS, 1, near) or _search(client, "", 1, near)
     if not newest:
@@ -80,30 +81,30 @@ def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
     if name is None:
         return newest[0]
     if len(name) >= LEAST_PREFIX and set(name) <= set(hexdigits):
-        found = _search(client, f"attributes.run_id LIKE '{name.lower()}%'", SHOWN)
-        if len(found) > 1:
-            ids = ", ".join(run.info.run_id for run in found)
+        matches = _search(client, f"attributes.run_id LIKE '{name.lower()}%'", SHOWN)
+        if len(matches) > 1:
+            ids = ", ".join(run.info.run_id for run in matches)
             raise UnknownNameError(f"run: {name!r} must begin one id only, but several do; write more of {ids}")
-        if found:
-            return found[0]
+        if matches:
+            return matches[0]
     if not {"'", '"'} <= {*name}:  # MLflow's filters can quote one of both
         quote = "'" if '"' in name else '"'
         named = f"attributes.run_name = {quote}{name}{quote}"
-        if found := _search(client, f"{OURS} AND {named}", 1) or _search(client, named, 1):
-            return found[0]
+        if matches := _search(client, f"{OURS} AND {named}", 1) or _search(client, named, 1):
+            return matches[0]
     every = _search(client, OURS) or _search(client, "")
-    if found := [run for run in every if name in (run.info.run_name, one_line(run.info.run_name))]:
-        return found[0]
+    if matches := [run for run in every if name in (run.info.run_name, one_line(run.info.run_name))]:
+        return matches[0]
     names = dict.fromkeys(one_line(run.info.run_name) for run in every)
     raise unknown_name("run", name, get_close_matches(name, names, n=SHOWN, cutoff=0.0))
 
 
 def _search(client: MlflowClient, wanted: str, most: int = PAGE, near: list[str] | None = None) -> list[Run]:
-    """Runs of any experiment, or of those that are `near`, the newest first."""
-    experiments = near or [found.experiment_id for found in client.search_experiments()]
+    """Runs of any experiment, or of those in `near`, the newest first."""
+    experiments = near or [experiment.experiment_id for experiment in client.search_experiments()]
     newest = ["attributes.start_time DESC"]
-    found: list[Run] = client.search_runs(experiments, wanted, max_results=most, order_by=newest)
-    return found
+    runs: list[Run] = client.search_runs(experiments, wanted, max_results=most, order_by=newest)
+    return runs
 
 
 def _full(client: MlflowClient, run: Run) -> FullRun:
@@ -124,7 +125,7 @@ def _full(client: MlflowClient, run: Run) -> FullRun:
 
 
 def _config(client: MlflowClient, run: StoredRun) -> tuple[Mapping[str, object], str]:
-    """What CONFIG holds, or nothing and why."""
+    """Content of CONFIG; or nothing, and the reason."""
     try:
         content = read(client, run.id, run.artifacts, CONFIG)
         if len(content) > MOST_BYTES:

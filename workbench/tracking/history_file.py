@@ -1,4 +1,4 @@
-"""A run's whole history as a Parquet file: what a store is given of a long series is thinned, this is not."""
+"""A run's full history as a Parquet file; the rows in a store are thinned, these are not."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -13,7 +13,7 @@ Columns = Mapping[str, Sequence[float | None]]
 
 
 def parquet_of(columns: Columns) -> bytes:
-    """The content of HISTORY: one row for each record, empty where it lacks a metric."""
+    """Content of HISTORY: one row for each record, null where it lacks a metric."""
     kinds = {name: pyarrow.int64() if name in WHOLE else pyarrow.float64() for name in columns}
     table = pyarrow.table({name: pyarrow.array(values, kinds[name]) for name, values in columns.items()})
     file = BytesIO()
@@ -24,14 +24,14 @@ def parquet_of(columns: Columns) -> bytes:
 
 
 def columns_of(content: bytes, names: Sequence[str] | None = None) -> dict[str, list[float | None]]:
-    """The columns of a file that `parquet_of` made: all, or the steps and those of these names that it has.
+    """Columns of a file that `parquet_of` made: all, or the steps and those of these names that it has.
 
-    Raises ValueError for a file that is none.
+    Raises ValueError for any other file.
     """
     try:
         file = pyarrow.parquet.ParquetFile(BytesIO(content))
-        known = file.schema_arrow.names
-        chosen = None if names is None else [name for name in ("step", *names) if name in known]
+        available = file.schema_arrow.names
+        chosen = None if names is None else [name for name in ("step", *names) if name in available]
         columns: dict[str, list[float | None]] = file.read(columns=chosen, use_threads=False).to_pydict()
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{HISTORY}: must be a Parquet file, got {error}") from error

@@ -1,4 +1,4 @@
-"""Which process owns a run, and whether it is gone: for certain, or not at all.
+"""The process that owns a run, and whether it is gone, as far as that is certain.
 
 A run's tags name its process: `host`, `boot` (the boot of its kernel and its namespace of process numbers), `pid`, and
 `started` (when it began, in the kernel's ticks after boot), so that a number which the kernel has given to another
@@ -23,7 +23,7 @@ _PROC = Path("/proc")
 
 
 def owner_tags() -> dict[str, str]:
-    """The tags that name this process."""
+    """Tags that name this process."""
     state = _state(os.getpid())
     return dict(zip(OWNER, (platform.node(), _boot(), str(os.getpid()), state[1] if state else ""), strict=True))
 
@@ -32,9 +32,9 @@ def owner_is_gone(tags: Mapping[str, str]) -> bool:
     """Whether the process that these tags name has certainly ended: False for one that cannot be seen from here."""
     if sys.platform == "win32" or not _is_number(tags.get("pid", "")) or tags.get("host") != platform.node():
         return False
-    boot, here = tags.get("boot", ""), _boot()
-    if boot and here and boot != here:
-        return boot.partition(".")[0] != here.partition(".")[0]  # one boot, two namespaces: its number says nothing
+    boot, own_boot = tags.get("boot", ""), _boot()
+    if boot and own_boot and boot != own_boot:
+        return boot.partition(".")[0] != own_boot.partition(".")[0]  # one boot, two namespaces: its number says nothing
     pid = int(tags["pid"])
     try:
         os.kill(pid, 0)
@@ -49,13 +49,13 @@ def owner_is_gone(tags: Mapping[str, str]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Whether it may be a process's number: the kernel takes no others."""
+    """Whether a text may be a process number of the kernel."""
     return text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**31
 
 
 @contextmanager
 def alone(store: Store) -> Iterator[None]:
-    """Be the only process of this host that looks for what others have left in a store."""
+    """Be the only process of this host that looks for abandoned runs in a store."""
     with locked(store, "sweep"):
         yield
 
@@ -70,7 +70,7 @@ def _boot() -> str:
 
 
 def _state(pid: int) -> tuple[str, str] | None:
-    """(state, when it began) of a process, where the kernel tells."""
+    """State of a process and when it began; None where the kernel does not tell."""
     try:
         after_name = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -12,7 +12,7 @@ KEY, VALUE, TIMESTAMP, STEP, _, RUN = range(len(METRIC))
 
 
 def metric_rows(rows: Rows) -> Iterator[Values]:
-    """Those of its numbers that are finite, each by the names of METRIC."""
+    """Yield the finite numbers as values in the order of METRIC."""
     for name, values in rows.metrics.items():
         for run, value in zip(rows.runs, values, strict=True):
             if isfinite(value):
@@ -20,11 +20,11 @@ def metric_rows(rows: Rows) -> Iterator[Values]:
 
 
 def latest_of(rows: Sequence[Values]) -> list[Values]:
-    """Of every series the row that MLflow shows: the highest step, then the latest, then the greatest."""
+    """Row of every series that MLflow shows: the highest step, then the latest, then the greatest."""
     latest: dict[tuple[str, str], Values] = {}
     for row in reversed(rows):  # the first to be met is nearly always the one
-        kept = latest.setdefault((row[RUN], row[KEY]), row)
-        if kept is not row and kept[STEP] <= row[STEP] and _age(row) > _age(kept):
+        newest = latest.setdefault((row[RUN], row[KEY]), row)
+        if newest is not row and newest[STEP] <= row[STEP] and _age(row) > _age(newest):
             latest[row[RUN], row[KEY]] = row
     return list(latest.values())
 

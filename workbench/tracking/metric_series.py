@@ -1,4 +1,4 @@
-"""The series of stored runs: whole from the file that an ended run has, else what MLflow was given so far."""
+"""Series of stored runs: whole from the history file of an ended run, else from the rows that MLflow has."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,14 +18,14 @@ Series = dict[str, list[tuple[int, float]]]
 def series_of_runs(
     client: MlflowClient, runs: Sequence[StoredRun], wanted: Callable[[str], bool] = lambda name: True
 ) -> dict[str, Series]:
-    """run -> name -> [(step, value)] of the metrics that are wanted, of those the runs have."""
-    found: dict[str, Series] = {}
+    """Series of runs: run -> name -> [(step, value)], for those of their metrics that are wanted."""
+    series: dict[str, Series] = {}
     names = {run.id: [name for name in run.metrics if wanted(name)] for run in runs}
     for run in runs:
         with suppress(MlflowException, TrackingError, OSError, ValueError):  # no such file, or none that can be read
-            found[run.id] = _from_file(run, read(client, run.id, run.artifacts, HISTORY), names[run.id])
-    found |= _from_store(client, [run for run in runs if run.id not in found], names)
-    return found
+            series[run.id] = _from_file(run, read(client, run.id, run.artifacts, HISTORY), names[run.id])
+    series |= _from_store(client, [run for run in runs if run.id not in series], names)
+    return series
 
 
 def _from_file(run: StoredRun, content: bytes, names: Sequence[str]) -> Series:
@@ -44,9 +44,9 @@ def _from_store(client: MlflowClient, runs: Sequence[StoredRun], names: dict[str
             }
             for run in runs
         }
-    found: dict[str, Series] = {run.id: {name: [] for name in names[run.id]} for run in runs}
+    series: dict[str, Series] = {run.id: {name: [] for name in names[run.id]} for run in runs}
     every = sorted({name for run in runs for name in names[run.id]})
     for run, name, step, value in rows_of(engine, [run.id for run in runs], every):
-        if name in found[run]:
-            found[run][name].append((step, value))
-    return found
+        if name in series[run]:
+            series[run][name].append((step, value))
+    return series

@@ -1,4 +1,4 @@
-"""What MLflow takes as names and as values."""
+"""Limits of MLflow on names and values."""
 
 import posixpath
 import re
@@ -37,8 +37,8 @@ def check_experiment(name: str) -> None:
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, cut to so many characters where it is longer, and then saying so."""
+    """Cut a text to `most` characters, with a note of its length where it was longer."""
     if len(text) <= most:
         return text
-    said = f"... ({len(text)} characters)"
-    return text[: most - len(said)] + said
+    note = f"... ({len(text)} characters)"
+    return text[: most - len(note)] + note

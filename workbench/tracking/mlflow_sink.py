@@ -1,4 +1,4 @@
-"""Runs in MLflow, as events that a thread writes while training goes on; never through MLflow's global state."""
+"""Runs in MLflow, as events that a thread writes while training goes on; MLflow's global state is not used."""
 
 import json
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ from workbench.tracking.base import (
 )
 from workbench.tracking.bulk_backend import Bulk
 from workbench.tracking.client import connect, search_all, translating_store_errors, undivided
-from workbench.tracking.client_backend import Calls, found
+from workbench.tracking.client_backend import Calls, server_id_of
 from workbench.tracking.history_file import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
 from workbench.tracking.missing_database import refuse_another
@@ -54,9 +54,9 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the first is many time
 
 
 class MlflowSink:
-    """A sink for one experiment, by its name or its id.
+    """Sink for one experiment, by its name or its id; raises TrackingError as `Sink` does.
 
-    Everything goes through `writer`; `open`, `close`, `tag` and `flush` wait until all of it is kept.
+    Everything goes through `writer`; `open`, `close`, `tag` and `flush` wait until all of it is stored.
     """
 
     def __init__(self, store: Store, experiment: str = "", experiment_id: str = "") -> None:
@@ -70,70 +70,71 @@ class MlflowSink:
             bring_along(self.client, self.experiment_id)
             self.backend = backend_of(self.client, store, self.experiment_id)
             name = experiment or str(self.client.get_experiment(self.experiment_id).name)
-        spool = UnsentFile(store, Head(store.name, name, self.experiment_id))
-        self.patient = ResilientBackend(self.backend, spool, store.file)
-        self.writer = Writer(self.patient.write)
+        unsent = UnsentFile(store, Head(store.name, name, self.experiment_id))
+        self.resilient = ResilientBackend(self.backend, unsent, store.file)
+        self.writer = Writer(self.resilient.write)
         self._missed: list[Callable[[], object]] = []  # to be done once the store is back
 
     def _experiment(self, name: str) -> str:
+        """Id of the experiment of this name, made if needed; raises TrackingError where it was deleted."""
         with translating_store_errors(self.store):
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
                 try:
                     return str(self.client.create_experiment(name, artifact_location=location(self.store, name)))
                 except MlflowException:  # another process was faster
-                    found = self.client.get_experiment_by_name(name)
-            if found is None or found.lifecycle_stage != "active":
+                    experiment = self.client.get_experiment_by_name(name)
+            if experiment is None or experiment.lifecycle_stage != "active":
                 raise TrackingError(
                     f"tracking.experiment: {name!r} must not be deleted; restore it in MLflow or name another"
                 )
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
 
     def open(self, runs: Sequence[RunInfo], known: Collection[str] | None = None) -> list[str]:
-        made = {uuid4().hex: info for info in runs}
-        waiting = {run: _opening(run, info) for run, info in made.items()}
+        infos = {uuid4().hex: info for info in runs}
+        waiting = {run: _opening(run, info) for run, info in infos.items()}
         opened: dict[str, str] = {}
         try:
             if known is not None:
                 events = [event for opening in waiting.values() for event in opening]
-                if self._now(made, opened, lambda: self.patient.begin(events, known)):
+                if self._now(infos, opened, lambda: self.resilient.begin(events, known)):
                     waiting = {}
             while waiting:
-                some = list(waiting)[: self.backend.at_once]
-                part = [event for run in some for event in waiting.pop(run)]
-                self._now(some, opened, partial(self.patient.write, part))
-        except KeyTaken:  # with none of them begun
+                batch = list(waiting)[: self.backend.at_once]
+                part = [event for run in batch for event in waiting.pop(run)]
+                self._now(batch, opened, partial(self.resilient.write, part))
+        except KeyTaken:  # none of them was begun
             raise
         except BaseException as error:
-            with suppress(TrackingError):  # what stopped this is said already
+            with suppress(TrackingError):  # the first error is raised below
                 for run in opened.values():
                     self.end(run, outcome_of(error))
                 self.flush()
             raise
-        return [opened[run] for run in made]
+        return [opened[run] for run in infos]
 
     def _now(self, runs: Iterable[str], opened: dict[str, str], write: Callable[[], bool | None]) -> bool | None:
-        """Write something at once, which begins these runs: `opened` gets their ids."""
+        """Call `write`, which begins these runs, and wait; `opened` gets their ids."""
         try:
             with undivided():
                 return self.writer.now(write)
         finally:
-            opened |= {run: found for run in runs if (found := self.patient.identity(run))}
+            opened |= {run: stored_id for run in runs if (stored_id := self.resilient.identity(run))}
 
     def open_again(self, runs: Mapping[str, Mapping[str, str]], known: Collection[str] | None = None) -> None:
         events = [Reopened(run, _tags(tags)) for run, tags in runs.items()]
         if known is None:
-            self.writer.now(lambda: self.patient.write(events))
+            self.writer.now(lambda: self.resilient.write(events))
         else:
-            self.writer.now(lambda: self.patient.begin(events, known))
+            self.writer.now(lambda: self.resilient.begin(events, known))
 
     def held(self, keys: Collection[str]) -> list[ClaimedKey]:
-        """The runs of the experiment that hold one of these keys."""
+        """Runs of the experiment that hold one of these keys."""
         return self.backend.held(keys)
 
     def done(self) -> frozenset[str]:
-        """The runs of the experiment that are done."""
-        return frozenset(one.run for one in self.backend.held(None) if one.is_done)
+        """Runs of the experiment that are done."""
+        return frozenset(claim.run for claim in self.backend.held(None) if claim.is_done)
 
     def attach(self, run: str, name: str, content: bytes) -> None:
         self.writer.put(File(run, name, content))
@@ -144,7 +145,7 @@ class MlflowSink:
         self.writer.put(rows)
 
     def write(self, run: str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
-        """Keep numbers of one run at one step."""
+        """Store numbers of one run at one step."""
         self.send(Rows((run,), step, time_ms, {name: [value] for name, value in metrics.items()}))
 
     def keep_history(self, run: str, columns: Columns) -> None:
@@ -160,19 +161,19 @@ class MlflowSink:
         with undivided():
             self.end(run, outcome, tags)
             self.flush()
-        if self.patient.spool.is_empty:  # else it falls to who sends that
+        if self.resilient.unsent.is_empty:  # else the process that sends those events does it
             missed, self._missed = self._missed, []
             for act in missed:
                 act()
 
     def tag(self, runs: Iterable[str], key: str, value: str) -> None:
-        """Set a tag of runs that are kept already."""
+        """Set a tag of runs that are stored already."""
         for run in runs:
             self.writer.put(Tagged(run, _tags({key: value})))
         self.flush()
 
     def end_gone(self) -> None:
-        """End the runs of the experiment whose process is gone: as killed, or as it had said before."""
+        """End the runs of the experiment whose process is gone: as killed, or with the outcome they had recorded."""
         with translating_store_errors(self.store):
             open_runs = search_all(self.client, [self.experiment_id], "attributes.status = 'RUNNING'")
         for run in open_runs:
@@ -180,22 +181,22 @@ class MlflowSink:
                 continue
             with translating_store_errors(self.store):
                 tags = self.client.get_run(run.info.run_id).data.tags
-            if not owner_is_gone(tags):  # another has gone on with it since
+            if not owner_is_gone(tags):  # another process has resumed it since
                 continue
-            if tags.get("outcome") in DONE:  # the last thing that is written before the status
+            if tags.get("outcome") in DONE:  # this tag is written last before the status
                 self.close(run.info.run_id, Outcome(tags["outcome"]))
             else:
                 self.close(run.info.run_id, Outcome.killed, {ERROR_TAG: f"its process {tags['pid']} is gone"})
 
     def known(self, run: str) -> str:
-        """The id by which the store knows a run that was begun while it was away."""
+        """The store's id of a run that was begun while the store was away."""
         if isinstance(self.backend, Bulk):
             return run
         with translating_store_errors(self.store):
-            return self.backend.identity(run) or found(self.client, self.experiment_id, run) or run
+            return self.backend.identity(run) or server_id_of(self.client, self.experiment_id, run) or run
 
     def unfinished(self, runs: Mapping[str, str]) -> bool:
-        """Whether each of these runs is there, is of the key that is given for it, and has not ended by itself."""
+        """Whether each of these runs exists, has the key that is given for it, and has not ended by itself."""
         with translating_store_errors(self.store):
             for identity, key in runs.items():
                 try:
@@ -210,9 +211,9 @@ class MlflowSink:
         return True
 
     def show_only(self, sweep: str, keys: Container[str], shown: Collection[str]) -> dict[str, str]:
-        """Take the runs with these keys out of a sweep that are not among the `shown`, which took their place.
+        """Take runs with these keys out of a sweep, except those in `shown`, which replace them.
 
-        The ids by which the store knows the `shown`. Where it is away, this is done once it is back.
+        Returns the store's ids of the `shown`; empty where the store is away, and then this is done once it is back.
         """
         try:
             self._catch_up()
@@ -234,13 +235,8 @@ class MlflowSink:
         try:
             self._catch_up()
             with translating_store_errors(self.store):
-                saved = share(
-                    self.client,
-                    self.experiment_id,
-                    sweep,
-                    metrics,
-                    lambda: self.backend.params(member_tag(sweep), "run"),
-                )
+                params = partial(self.backend.params, member_tag(sweep), "run")
+                saved = share(self.client, self.experiment_id, sweep, metrics, params)
         except StoreAway:
             self._missed.append(partial(self.save_view, run, sweep, metrics))
             return False
@@ -249,15 +245,15 @@ class MlflowSink:
         return saved
 
     def _catch_up(self) -> None:
-        """Send what waits, so that the store shows all runs; raise StoreAway where that does not go."""
-        if not self.patient.spool.is_empty:
-            self.writer.now(self.patient.send_waiting)
-        if not self.patient.spool.is_empty:
+        """Send waiting events, so that the store shows all runs; raises StoreAway where that fails."""
+        if not self.resilient.unsent.is_empty:
+            self.writer.now(self.resilient.send_waiting)
+        if not self.resilient.unsent.is_empty:
             raise StoreAway(f"tracking: the store {self.store.shown} is away")
 
 
 def backend_of(client: MlflowClient, store: Store, experiment_id: str, again: bool = False) -> Backend:
-    """What writes to an experiment; with `again`, some of it may be there already."""
+    """Backend for an experiment; with `again`, some of the events may be stored already."""
     if engine_of(client) is not None:
         return Bulk(client, store, experiment_id)
     return Calls(client, store, experiment_id, again)
@@ -268,7 +264,7 @@ def _now() -> int:
 
 
 def _opening(run: str, info: RunInfo) -> list[Event]:
-    """What begins a run, without passwords and no longer than MLflow keeps it."""
+    """Events that begin a run, without passwords and cut to MLflow's limits."""
     params = {}
     for key, value in info.params.items():
         check_name("param", key)
@@ -284,7 +280,7 @@ def _param(value: str) -> str:
 
 
 def _config(config: Mapping[str, object]) -> bytes:
-    """The content of CONFIG. Runs of a sweep differ in few sections: each is written out once."""
+    """Content of CONFIG. Runs of a sweep differ in few sections: each is written out once."""
     return "".join(_section(json.dumps({name: content})) for name, content in config.items()).encode()
 
 

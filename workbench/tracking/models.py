@@ -26,19 +26,19 @@ FORMAT = "pt2"  # a graph of tensor operations: loading it runs no pickled code
 def save_model(module: nn.Module, inputs: NDArray[np.float32], folder: Path, about: Mapping[str, Any]) -> None:
     """Write an MLflow model into a new folder; `inputs` are examples to trace it with."""
     with _quiet():
-        _flavor().save_model(module, folder, metadata=dict(about), **_given(module, inputs))
+        _flavor().save_model(module, folder, metadata=dict(about), **_arguments(module, inputs))
 
 
 def log_model(store: Store, run: str, module: nn.Module, inputs: NDArray[np.float32], about: Mapping[str, Any]) -> str:
-    """Keep an MLflow model with a run that has ended; its address."""
-    before = mlflow.get_tracking_uri()
+    """Store an MLflow model with a run that has ended; returns its address."""
+    former_uri = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(engine_uri(store))
     try:
         with translating_store_errors(store), _quiet():
             client = connect(store, writing=True)
-            kept = client.get_run(run)
+            stored = client.get_run(run)
             model = client.create_logged_model(  # else it would lie in another experiment
-                kept.info.experiment_id, "model", run, params=kept.data.params, model_type="network"
+                stored.info.experiment_id, "model", run, params=stored.data.params, model_type="network"
             )
             logged = Model.log(
                 None,
@@ -47,10 +47,10 @@ def log_model(store: Store, run: str, module: nn.Module, inputs: NDArray[np.floa
                 run_id=run,
                 metadata=dict(about),
                 pytorch_model=module,
-                **_given(module, inputs),
+                **_arguments(module, inputs),
             )
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(former_uri)
     return str(logged.model_uri)
 
 
@@ -58,13 +58,15 @@ def _flavor() -> Any:
     return import_module("mlflow.pytorch")  # takes seconds, and warns
 
 
-def _given(module: nn.Module, inputs: NDArray[np.float32]) -> dict[str, Any]:
-    """Requirements are named: looking for them would import the model in another process."""
+def _arguments(module: nn.Module, inputs: NDArray[np.float32]) -> dict[str, Any]:
+    """Arguments for MLflow. Requirements are listed: otherwise MLflow would import the model in another process."""
     with torch.no_grad():
         outputs = module(torch.from_numpy(inputs)).numpy()
-    given, found = (Schema([TensorSpec(array.dtype, (-1, *array.shape[1:]))]) for array in (inputs, outputs))
+    input_schema, output_schema = (
+        Schema([TensorSpec(array.dtype, (-1, *array.shape[1:]))]) for array in (inputs, outputs)
+    )
     return {
-        "signature": ModelSignature(given, found),
+        "signature": ModelSignature(input_schema, output_schema),
         "input_example": inputs,
         "pip_requirements": [f"{name}=={version}" for name, version in _versions().items()],
         "serialization_format": FORMAT,
@@ -81,7 +83,7 @@ def _versions() -> dict[str, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """MLflow and torch warn of what is meant here."""
+    """Silence expected warnings of MLflow and torch."""
     loggers = [logging.getLogger(name) for name in ("mlflow.pytorch", "mlflow.models.model", "mlflow.utils")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""Runs read back from MLflow by their sweep."""
+"""Reading of sweeps, their runs, and verdicts from MLflow."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ OUTCOMES = {outcome.value for outcome in Outcome}
 class ReadRun:
     """One run: latest `metrics`, and `history` as name -> [(step, value)].
 
-    `arm` is that of the sweep it was read with, empty for a run by itself; `seed` is None where none was kept.
+    `arm` is its arm in the sweep it was read with, empty for a run by itself; `seed` is None where none was stored.
     """
 
     id: str
@@ -45,8 +45,8 @@ class ReadRun:
 class ReadSweep:
     """A sweep: its own run's id and name, its experiment, and its runs by arm, each in the order they were made.
 
-    `keys` are the params that its arms differ in, `doubts` say what of its runs is missing or odd. `run` is empty where
-    the sweep's own run is gone.
+    `keys` are the params that its arms differ in, `doubts` sentences on missing or odd content of its runs. `run` is
+    empty where the sweep's own run is gone.
     """
 
     id: str
@@ -62,37 +62,39 @@ class ReadSweep:
 def read_sweep(
     store: Store, sweep: str | None, histories: bool = True, wanted: Callable[[str], bool] = lambda name: True
 ) -> ReadSweep:
-    """The sweep with this id (or what only one id begins with), or the newest that has runs.
+    """Read the sweep with this id (or a unique beginning of it), or the newest that has runs.
 
-    With `histories` its runs have the series of the metrics that are `wanted`. Raises UnknownNameError for an id the
-    store does not know and TrackingError where it holds no sweep.
+    With `histories` its runs have the series of the metrics that are `wanted`. Raises UnknownNameError for an id that
+    the store does not have and TrackingError where it holds no sweep.
     """
     if store.is_missing:
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
     client = connect(store)
     with translating_store_errors(store):
-        own, members = _found(client, store, sweep)
+        sweep_run, members = _found(client, store, sweep)
         runs = sorted(members, key=_made)
         series = series_of_runs(client, runs, wanted) if histories else {}
-    identity = own.tags["sweep"]
+    identity = sweep_run.tags["sweep"]
     arms = arms_of([run.params for run in runs])
     read = [_member(run, identity, arm, series.get(run.id, {})) for run, arm in zip(runs, arms.names, strict=True)]
-    saved = VIEW_TAG in own.tags
-    found = [read[place] for place in arms.order]
-    said = tuple(doubts(runs, arms.keys))
-    return ReadSweep(identity, one_line(own.name), own.id, own.experiment_id, saved, found, arms.keys, said)
+    saved = VIEW_TAG in sweep_run.tags
+    ordered = [read[index] for index in arms.order]
+    sentences = tuple(doubts(runs, arms.keys))
+    return ReadSweep(
+        identity, one_line(sweep_run.name), sweep_run.id, sweep_run.experiment_id, saved, ordered, arms.keys, sentences
+    )
 
 
 def _found(client: MlflowClient, store: Store, sweep: str | None) -> tuple[StoredRun, list[StoredRun]]:
-    """A sweep's own run and its members."""
+    """Find a sweep's own run and its members; raises as `read_sweep`."""
     sweeps: dict[str, StoredRun] = {}
     for run in sorted(_runs_with(client, "kind", SWEEP_KINDS, whole=False), key=lambda run: -run.start_ms):
         if run.tags.get("sweep"):
             sweeps.setdefault(run.tags["sweep"], run)
     if sweep:
         if sweep not in sweeps and (members := _runs_with(client, member_tag(sweep), ["run"])):
-            place = members[0].experiment_id  # its own run is gone
-            return StoredRun("", f"sweep {sweep}", place, "", 0, 0, "", {"sweep": sweep}), members
+            experiment = members[0].experiment_id  # its own run is gone
+            return StoredRun("", f"sweep {sweep}", experiment, "", 0, 0, "", {"sweep": sweep}), members
         chosen = [sweeps[_only(sweep, sweeps)]] if sweeps else []
     else:
         near = usual_experiments(client, store)
@@ -109,14 +111,14 @@ def _found(client: MlflowClient, store: Store, sweep: str | None) -> tuple[Store
 
 
 def _only(name: str, options: Iterable[str]) -> str:
-    """The option of this name, or the only one that begins with it."""
+    """The option of this name, or the only one that begins with it; raises UnknownNameError."""
     known = list(options)
-    found = [one for one in known if one.startswith(name)]
-    if name in known or len(found) != 1:
-        found = [name]
-    if found[0] not in known:
+    matches = [option for option in known if option.startswith(name)]
+    if name in known or len(matches) != 1:
+        matches = [name]
+    if matches[0] not in known:
         raise unknown_name("sweep", name, known)
-    return found[0]
+    return matches[0]
 
 
 def _runs_with(
@@ -126,12 +128,18 @@ def _runs_with(
     experiments: Sequence[str] | None = None,
     whole: bool = True,
 ) -> list[StoredRun]:
-    """The runs with one of these values of a tag: from the tables of a database, else by MLflow's search."""
+    """Runs with one of these values of a tag: from the tables of a database, else by MLflow's search."""
     if engine := engine_of(client):
         return stored_runs(engine, tag, values, experiments, whole)
-    places = [found.experiment_id for found in client.search_experiments()] if experiments is None else experiments
-    found = [run for value in values for run in search_all(client, list(places), f"tags.`{tag}` = '{_quoted(value)}'")]
-    return [as_stored(run) for run in found]
+    experiment_ids = (
+        [experiment.experiment_id for experiment in client.search_experiments()] if experiments is None else experiments
+    )
+    runs = [
+        run
+        for value in values
+        for run in search_all(client, list(experiment_ids), f"tags.`{tag}` = '{_quoted(value)}'")
+    ]
+    return [as_stored(run) for run in runs]
 
 
 def _quoted(text: str) -> str:
@@ -139,7 +147,7 @@ def _quoted(text: str) -> str:
 
 
 def newest_link(store: Store, base: str) -> str:
-    """The newest sweep's charts, or the pages' front where there is none."""
+    """Link to the newest sweep's charts, or to the front page where there is none."""
     try:
         newest = read_sweep(store, None, histories=False)
     except TrackingError:
@@ -149,7 +157,7 @@ def newest_link(store: Store, base: str) -> str:
 
 @dataclass(frozen=True)
 class ReusableRun:
-    """A run that ended: its id, how, its last metrics, the sweep that trained it, and how its gradients are wrong."""
+    """An ended run: its id, outcome, last metrics, the sweep that trained it, and how its gradients are wrong."""
 
     id: str
     outcome: Outcome
@@ -164,24 +172,24 @@ class ReusableRun:
 
 
 def reusable_runs(store: Store, experiment: str) -> dict[str, ReusableRun]:
-    """The ended runs of an experiment by run key; of several with one key the one that is done, then the newest.
+    """Ended runs of an experiment by run key; of several with one key the one that is done, then the newest.
 
-    A run without a key, or with an outcome that nobody knows, is no run to take the place of another.
+    Runs without a key are left out, and an unknown outcome counts as failed.
     """
-    found: dict[str, ReusableRun] = {}
+    by_key: dict[str, ReusableRun] = {}
     for run in sorted(_ended(store, experiment), key=lambda run: run.start_ms):
-        key, said = run.tags.get("key"), run.tags.get("outcome", Outcome.failed.value)
+        key, recorded = run.tags.get("key"), run.tags.get("outcome", Outcome.failed.value)
         if not key:
             continue
-        outcome = Outcome(said) if said in OUTCOMES else Outcome.failed
-        kept = ReusableRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""), disagreement_of(run.tags))
-        if kept.is_done or key not in found or not found[key].is_done:
-            found[key] = kept
-    return found
+        outcome = Outcome(recorded) if recorded in OUTCOMES else Outcome.failed
+        ended = ReusableRun(run.id, outcome, run.metrics, run.tags.get("sweep", ""), disagreement_of(run.tags))
+        if ended.is_done or key not in by_key or not by_key[key].is_done:
+            by_key[key] = ended
+    return by_key
 
 
 def _ended(store: Store, experiment: str) -> list[EndedRun]:
-    """From the tables of a database, else by MLflow's search."""
+    """Ended runs, from the tables of a database, else by MLflow's search."""
     if store.is_missing:
         return []
     client = connect(store)
@@ -196,7 +204,7 @@ def _ended(store: Store, experiment: str) -> list[EndedRun]:
 
 
 def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
-    """(id, own run) of the newest sweep over exactly the runs that `key` stands for, if it has ended."""
+    """(id, own run) of the newest ended sweep with this key; None where there is none."""
     wanted = f"tags.kind = 'sweep' AND tags.`sweep.key` = '{key}' AND attributes.status != 'RUNNING'"
     runs = [run for run in _all_of(store, experiment, wanted) if run.data.tags.get("sweep")]
     newest = max(runs, key=lambda run: run.info.start_time, default=None)
@@ -204,24 +212,24 @@ def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
 
 
 def tags_of(store: Store, run: str) -> Mapping[str, str]:
-    """The tags of a run."""
+    """Read the tags of a run."""
     with translating_store_errors(store):
         tags: Mapping[str, str] = connect(store).get_run(run).data.tags
         return tags
 
 
 def series(store: Store, runs: Sequence[str], metric: str) -> list[list[float]]:
-    """One metric of every run, over its steps."""
+    """Values of one metric of every run, over its steps."""
     client = connect(store)
     with translating_store_errors(store):
         stored = [as_stored(client.get_run(run)) for run in runs]
-        found = series_of_runs(client, stored, lambda name: name == metric)
-    return [[value for _, value in found[run].get(metric, [])] for run in runs]
+        series_by_run = series_of_runs(client, stored, lambda name: name == metric)
+    return [[value for _, value in series_by_run[run].get(metric, [])] for run in runs]
 
 
 @dataclass(frozen=True)
 class ReadVerdict:
-    """A kept verdict: its run, when it was begun (milliseconds since 1970), and its tags."""
+    """A stored verdict: its run, its begin (milliseconds since 1970), and its tags."""
 
     run: str
     start_ms: int
@@ -229,21 +237,21 @@ class ReadVerdict:
 
 
 def read_verdicts(store: Store, unfinished: bool = False) -> list[ReadVerdict]:
-    """All finished verdicts, the newest first; also those that failed or are under way, where they are `unfinished`."""
+    """Read all finished verdicts, the newest first."""
     runs = _all_of(store, None, "tags.kind = 'verdict'" + ("" if unfinished else " AND attributes.status = 'FINISHED'"))
     read = [ReadVerdict(run.info.run_id, run.info.start_time, run.data.tags) for run in runs]
     return sorted(read, key=lambda verdict: -verdict.start_ms)
 
 
 def artifact(store: Store, run: str, path: str) -> bytes:
-    """The content of a file kept with a run."""
+    """Content of a file stored with a run."""
     client = connect(store)
     with translating_store_errors(store):
         return read(client, run, client.get_run(run).info.artifact_uri, path)
 
 
 def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
-    """Every run that a search finds in an experiment (in all of them, if none is named), if there are any."""
+    """Every run that a search finds in an experiment (None: in all); empty where there is no store."""
     if store.is_missing:
         return []
     client = connect(store)
@@ -255,12 +263,12 @@ def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
 
 
 def _made(run: StoredRun) -> tuple[int, int]:
-    """When a run was begun, and its number among those that were begun with it."""
+    """Sort key: when a run was begun, then its number among those begun with it."""
     return run.start_ms, whole_number(run.tags, "number") or 0
 
 
 def as_stored(run: Run) -> StoredRun:
-    """MLflow's run as ours."""
+    """Convert MLflow's run."""
     info, data = run.info, run.data
     times = info.start_time or 0, info.end_time or 0
     about = (info.run_id, info.run_name or "", info.experiment_id, info.status, *times, info.artifact_uri or "")
@@ -269,15 +277,15 @@ def as_stored(run: Run) -> StoredRun:
 
 def as_read(run: StoredRun, history: Mapping[str, list[tuple[int, float]]]) -> ReadRun:
     """A run by itself."""
-    said = run.tags.get("outcome", "")
-    if not said:
-        said = Outcome.diverged.value if "diverged.step" in run.tags else run.status.lower()
+    outcome = run.tags.get("outcome", "")
+    if not outcome:
+        outcome = Outcome.diverged.value if "diverged.step" in run.tags else run.status.lower()
     name, seed = one_line(run.name) or run.id[:8], whole_number(run.params, "seed")
-    return ReadRun(run.id, name, "", seed, one_line(said), run.tags, run.params, run.metrics, history)
+    return ReadRun(run.id, name, "", seed, one_line(outcome), run.tags, run.params, run.metrics, history)
 
 
 def _member(run: StoredRun, sweep: str, arm: str, history: Mapping[str, list[tuple[int, float]]]) -> ReadRun:
-    """A run in a sweep: named for its place in this one, where another sweep has named it."""
+    """A run in a sweep: renamed where another sweep has named it."""
     read = replace(as_read(run, history), arm=arm)
     if run.tags.get("sweep") == sweep:
         return read

@@ -1,4 +1,4 @@
-"""A store that goes away while runs are trained: what it does not take is spooled, and sent when it is back."""
+"""A backend that outlasts its store's absence: events go to a file meanwhile, and are sent when it is back."""
 
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -16,23 +16,23 @@ SHORTEST, LONGEST = 1.0, 30.0  # seconds between two attempts
 
 
 class ResilientBackend:
-    """Writes through a backend: raises TrackingError for what is refused, not for a store that is away.
+    """Writes through a backend: raises TrackingError for refused events, not for a store that is away.
 
-    `file` is the store's database, if it is one file.
+    `unsent` is the file for events while the store is away, and `file` the store's database, where that is one file.
     """
 
-    def __init__(self, backend: Backend, spool: UnsentFile, file: Path | None) -> None:
-        self.backend, self.spool, self.file = backend, spool, file
+    def __init__(self, backend: Backend, unsent: UnsentFile, file: Path | None) -> None:
+        self.backend, self.unsent, self.file = backend, unsent, file
         self._inode = _inode(file)
-        self._spooled: set[str] = set()
+        self._begun_unsent: set[str] = set()
         self._pause, self._next = SHORTEST, 0.0
 
     def identity(self, run: str) -> str | None:
-        """The id of a run that the last `write` began, in the store or in the spool; None where it did not."""
-        return self.backend.identity(run) or (run if run in self._spooled else None)
+        """Id of a run that the last `write` began, in the store or in the file; None where it was not begun."""
+        return self.backend.identity(run) or (run if run in self._begun_unsent else None)
 
     def begin(self, events: Sequence[Event], known: Collection[str]) -> bool:
-        """Begin runs as the backend does; while the store is away nobody knows the others, and all is spooled."""
+        """Begin runs as the backend does; while the store is away, other runs are unknown, and all go to the file."""
         done = True
 
         def begin() -> None:
@@ -43,46 +43,47 @@ class ResilientBackend:
         return done
 
     def write(self, events: Sequence[Event], send: Callable[[], None] | None = None) -> None:
-        """Write events in their order, by `send` if it is given, or spool them.
+        """Write events in their order, by `send` where it is given, or append them to the file.
 
-        Raises TrackingError where neither can be.
+        Raises TrackingError where neither succeeds.
         """
-        self._spooled.clear()
-        if self.spool.is_empty:
+        self._begun_unsent.clear()
+        if self.unsent.is_empty:
             try:
                 self._send(send or partial(self.backend.write, events))
             except StoreAway as away:
-                self._keep(events)
+                self._append(events)
                 logging.getLogger(__name__).warning(
-                    "%s; training goes on, and what is to be kept waits in %s", away, self.spool.file
+                    "%s; training goes on, and what is to be kept waits in %s", away, self.unsent.file
                 )
                 self._back_off()
             return
-        self._keep(events)
+        self._append(events)
         if monotonic() >= self._next:
             self.send_waiting()
 
     def send_waiting(self) -> None:
-        """Try once to send all that is spooled."""
+        """Try once to send all events of the file."""
         try:
-            for events in self.spool.waiting():
+            for events in self.unsent.waiting():
                 self._send(partial(self.backend.write, events))
         except StoreAway:
             self._back_off()
             return
-        self.spool.remove()
+        self.unsent.remove()
         self._pause = SHORTEST
         logging.getLogger(__name__).warning("tracking: the store is back, and has everything")
 
-    def _keep(self, events: Sequence[Event]) -> None:
-        self.spool.append(events)
-        self._spooled |= {event.run for event in events if isinstance(event, Opened)}
+    def _append(self, events: Sequence[Event]) -> None:
+        self.unsent.append(events)
+        self._begun_unsent |= {event.run for event in events if isinstance(event, Opened)}
 
     def _back_off(self) -> None:
         self._next = monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST)
 
     def _send(self, send: Callable[[], None]) -> None:
+        """Call `send`; raises StoreAway where the database file is gone."""
         now = _inode(self.file)
         if now != self._inode:  # open connections would still write to the file that is gone, without a word
             with suppress(Exception):
@@ -94,9 +95,9 @@ class ResilientBackend:
 
 
 def _inode(file: Path | None) -> tuple[int, int] | None:
-    """Which file it is; None for one that is not there."""
+    """Device and inode of a file; None where there is none."""
     if file is not None:
         with suppress(OSError):
-            found = file.stat()
-            return found.st_dev, found.st_ino
+            status = file.stat()
+            return status.st_dev, status.st_ino
     return None

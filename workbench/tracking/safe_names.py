@@ -1,4 +1,4 @@
-"""Names that become files and folders: each is one that stays where it is put."""
+"""Names of files and folders that stay within the folder they are meant for."""
 
 import re
 from hashlib import sha256
@@ -11,7 +11,7 @@ _SAFE = re.compile(r"[\w-][\w. -]*(?<![. ])", re.ASCII)
 
 
 def segment(name: str) -> str:
-    """A name as that of one folder: as it stands where that is safe, else with a digest that it alone has."""
+    """Folder name of a name: as it stands where that is safe, else made unique by a digest."""
     plain = name.replace("/", "_")
     if len(plain) <= LONGEST and _SAFE.fullmatch(plain):
         return plain
@@ -20,7 +20,7 @@ def segment(name: str) -> str:
 
 
 def within(folder: Path, name: str) -> Path:
-    """The file of this name in a folder. Raises TrackingError for a name that leads out of it."""
+    """Path of this name in a folder. Raises TrackingError for a name that leads out of it."""
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or "\0" in name or "\\" in name:
         raise TrackingError(f"tracking: a file must have a name within its folder, got {name!r}")
@@ -28,6 +28,6 @@ def within(folder: Path, name: str) -> Path:
 
 
 def check_file(name: str) -> None:
-    """Raise TrackingError for a name that is not one file's in any folder."""
+    """Raise TrackingError for a text that is not a plain file name."""
     if name in ("", ".", "..") or len(name) > LONGEST or not name.isprintable() or set(name) & set("/\\"):
         raise TrackingError(f"tracking: a file must have a name of at most {LONGEST} characters, no path, got {name!r}")

@@ -1,4 +1,4 @@
-"""The sqlite databases that MLflow writes to: made at once, and without waiting for the disk."""
+"""The sqlite databases of MLflow: created atomically, and written without waiting for the disk."""
 
 import atexit
 import errno
@@ -27,10 +27,10 @@ DEFAULT_ARTIFACTS = "./mlruns"  # MLflow's own default, of its own experiment
 
 
 def engine_uri(store: Store) -> str:
-    """The address of a store for SQLAlchemy and MLflow: of a database that may only be read, one that does not write.
+    """Address of a store for SQLAlchemy and MLflow; for a database that may only be read, one that does not write.
 
-    Both read some characters of a path as their own. As a URI of sqlite's, any path is safe; and with the name of the
-    driver, MLflow makes no folder for the quoted path.
+    Both interpret some characters of a path. As a URI of sqlite's, any path is safe; and with the name of the driver,
+    MLflow makes no folder for the quoted path.
     """
     file = store.file
     if file is None:
@@ -43,23 +43,23 @@ def engine_uri(store: Store) -> str:
 
 
 def store_at(uri: str) -> Store:
-    """The store that an address of `engine_uri` stands for."""
+    """The store of an address made by `engine_uri`."""
     if not uri.startswith("sqlite+pysqlite:"):
         return Store(uri)
     return Store(sqlite_uri(Path(unquote(str(make_url(uri).database).removeprefix("file:")))))
 
 
 def is_read_only(store: Store) -> bool:
-    """Whether it is an sqlite database that is there, and that this user may not write to."""
+    """Whether it is an existing sqlite database that this user may not write to."""
     return store.file is not None and bool(_for_reading(store.file))
 
 
 def _for_reading(file: Path) -> dict[str, str]:
-    """sqlite's options for a database that may not be written to; none for one that may, or is not there."""
+    """sqlite's options for a database that may not be written to; empty for one that may, or does not exist."""
     if not file.exists() or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         return {}
     log, shared = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
-    if log.exists() and (log.stat().st_size or shared.exists()):  # somebody writes
+    if log.exists() and (log.stat().st_size or shared.exists()):  # another process writes
         return {"mode": "ro"}
     return {"mode": "ro", "immutable": "1"}  # else it would make these files, which a later writer could not write to
 
@@ -69,22 +69,22 @@ def check_access(store: Store, writing: bool) -> None:
     file = store.file
     if file is None:
         return
-    here, folder = file.exists(), file.parent
-    wanted = [(file, os.R_OK, "readable")] if here else [(folder, os.W_OK | os.X_OK, "writable")]
-    if here and writing:
+    exists, folder = file.exists(), file.parent
+    wanted = [(file, os.R_OK, "readable")] if exists else [(folder, os.W_OK | os.X_OK, "writable")]
+    if exists and writing:
         wanted += [(file, os.W_OK, "writable"), (folder, os.W_OK | os.X_OK, "writable")]
-    for place, how, what in wanted:
-        if not os.access(place, how) or (place is folder and not _takes_files(folder)):
-            found = place.stat()
+    for path, how, ability in wanted:
+        if not os.access(path, how) or (path is folder and not _takes_files(folder)):
+            status = path.stat()
             raise TrackingError(
-                f"tracking: {place} must be {what} for user {getattr(os, 'getuid', str)()}, but it belongs to user "
-                f"{found.st_uid} with the permissions {found.st_mode & 0o7777:04o}, or its disk is read-only; allow "
+                f"tracking: {path} must be {ability} for user {getattr(os, 'getuid', str)()}, but it belongs to user "
+                f"{status.st_uid} with the permissions {status.st_mode & 0o7777:04o}, or its disk is read-only; allow "
                 "it, or name another store by tracking.uri=... (or --uri)"
             )
 
 
 def _takes_files(folder: Path) -> bool:
-    """Whether a file can be made there, which its permissions do not always tell: /proc takes none."""
+    """Whether a file can be made there, which permissions do not always tell: /proc takes none."""
     try:
         with TemporaryFile(dir=folder):
             return True
@@ -93,11 +93,10 @@ def _takes_files(folder: Path) -> bool:
 
 
 def make(file: Path) -> None:
-    """Put an empty database in its place at once: one whose making was cut off would be of no use to anybody.
+    """Put an empty database in place atomically, as a half-made one could not be used.
 
-    A link to a file that is not there stays: its file is made.
-
-    Raises TrackingError where there is the log of one that was taken away, which sqlite would read into the new one.
+    A link to a missing file stays: its file is made. Raises TrackingError where the log of a removed database is left,
+    which sqlite would read into the new one.
     """
     file = file.resolve()
     log = file.with_name(f"{file.name}-wal")
@@ -117,11 +116,11 @@ def make(file: Path) -> None:
 
 
 def write_ahead(file: Path) -> None:
-    """Let an sqlite database log its writes ahead; what is wrong with it, MLflow says.
+    """Let an sqlite database log its writes ahead; MLflow reports what is wrong with it.
 
-    With a log written ahead, readers do not wait for writers, and commits not for the disk: a killed process loses
-    nothing, a power cut at most the last moments, and the database stays whole. The log needs memory that its readers
-    and writers share, which no network disk gives to two hosts.
+    With a write-ahead log, readers do not wait for writers, nor commits for the disk: a killed process loses nothing, a
+    power cut at most the last moments, and the database stays whole. The log needs memory that its readers and writers
+    share, which no network disk gives to two hosts.
     """
     if on_network(file):
         return
@@ -135,9 +134,9 @@ def on_network(file: Path) -> bool:
         mounts = [line.split(" ")[1:3] for line in _MOUNTS.read_text().splitlines()]
     except OSError:
         return False
-    places = {Path(place.replace("\\040", " ")): kind for place, kind in mounts}
-    around = next((folder for folder in file.absolute().parents if folder in places), None)
-    return around is not None and places[around].startswith(NETWORK)
+    kinds = {Path(folder_text.replace("\\040", " ")): kind for folder_text, kind in mounts}
+    mount = next((folder for folder in file.absolute().parents if folder in kinds), None)
+    return mount is not None and kinds[mount].startswith(NETWORK)
 
 
 @event.listens_for(Engine, "connect")
@@ -151,7 +150,7 @@ def _wait_for_no_disk(connection: Any, record: object) -> None:
 
 @event.listens_for(Engine, "do_connect")
 def _make_no_other(dialect: Any, record: object, arguments: Any, named: object) -> None:
-    """sqlite would put an empty database in the place of one that is gone, without a word."""
+    """Raise OperationalError for a database that is gone: sqlite would silently make an empty one."""
     if dialect.name == "sqlite" and arguments:
         text = str(arguments[0])
         file = Path(unquote(text.removeprefix("file:").partition("?")[0]) if text.startswith("file:") else text)
@@ -160,16 +159,16 @@ def _make_no_other(dialect: Any, record: object, arguments: Any, named: object) 
 
 
 def damage(file: Path) -> str:
-    """What sqlite finds wrong with a database; empty for one that is whole, or cannot be looked at now."""
+    """sqlite's report of damage to a database; empty for one that is whole, or cannot be read now."""
     try:
         how = urlencode(_for_reading(file) or {"mode": "ro"})
         with closing(sqlite3.connect(f"file:{quote(str(file))}?{how}", uri=True, timeout=1)) as database:
-            said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+            report = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:
         return ""
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if said == "ok" else said
+    return "" if report == "ok" else report
 
 
 @event.listens_for(Engine, "engine_connect")
@@ -180,6 +179,6 @@ def _note_engine(connection: Connection) -> None:
 
 @atexit.register
 def let_go() -> None:
-    """Close the connections that wait to be used again: the last one puts the log back into the one file."""
+    """Close idle connections: the last one writes the log back into the database file."""
     for engine in list(_engines):
         engine.dispose()

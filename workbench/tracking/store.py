@@ -1,4 +1,4 @@
-"""Where the store is, how its address is shown, and links into its pages. Imports nothing of MLflow."""
+"""Addresses of stores, and links into their pages. Imports nothing of MLflow."""
 
 import os
 import re
@@ -27,15 +27,15 @@ _OPTIONS = re.compile(r"\?\w+=[^/]*$")  # at the end of an address, as SQLAlchem
 class Store:
     """A tracking store by its address: a database or a server.
 
-    That of an sqlite database is ``sqlite:///`` and the path of its file as it stands, with nothing quoted:
-    `sqlite_uri` and `file` are each other's inverse. SQLAlchemy and MLflow are given `sqlite.engine_uri`.
+    The address of an sqlite database is ``sqlite:///`` and the path of its file as it stands, with nothing quoted:
+    `sqlite_uri` and `file` are each other's inverse. SQLAlchemy and MLflow get `sqlite.engine_uri`.
     """
 
     uri: str
 
     @property
     def file(self) -> Path | None:
-        """The database file of an sqlite store."""
+        """Database file of an sqlite store; None for other stores."""
         return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
 
     @property
@@ -45,12 +45,12 @@ class Store:
 
     @property
     def home(self) -> Path:
-        """Where what belongs to the store and cannot be in it is kept: beside an sqlite database, else here."""
+        """Folder for files that belong to the store and cannot be in it: beside an sqlite database, else here."""
         return (Path.cwd() if self.file is None else self.file.parent) / FOLDER
 
     @property
     def name(self) -> str:
-        """How files in `home` name the store: the same for all who write to it, and without credentials."""
+        """Name of the store in files of `home`: equal for all who write to it, and without credentials."""
         return re.sub(r"^(\w+)\+\w+:", r"\1:", self.shown) if self.file is None else self.file.name
 
     @property
@@ -65,12 +65,12 @@ class Store:
 
     @property
     def shown(self) -> str:
-        """The address without credentials, for people and logs."""
+        """The address without credentials, for messages and logs."""
         return without_credentials(self.uri)
 
     @property
     def artifacts(self) -> Path | None:
-        """Where runs keep files: beside an sqlite database, else where the server decides."""
+        """Folder of the runs' files, beside an sqlite database; None where the server decides."""
         return None if self.file is None else self.file.parent / ARTIFACTS
 
 
@@ -82,8 +82,8 @@ def sqlite_uri(file: Path) -> str:
 def find_store(uri: str | None) -> Store:
     """The store at `uri`, else at MLFLOW_TRACKING_URI, else ``mlflow.db`` in the current folder.
 
-    An sqlite database is known by its file: a link to it is the same store. Raises TrackingError for an address that
-    MLflow cannot use.
+    An sqlite database is identified by its file: a link to it is the same store. Raises TrackingError for an address
+    that MLflow cannot use.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{DATABASE}"
     scheme = uri.partition("://")[0].partition("+")[0]
@@ -101,7 +101,7 @@ _EXAMPLE = f"write for example tracking.uri={SQLITE}/tmp/{DATABASE}"
 
 
 def _database(uri: str) -> Path:
-    """The file that an sqlite address names, without links on the way."""
+    """File of an sqlite address, with links resolved; raises TrackingError where no database can be there."""
     text = uri.removeprefix(SQLITE)
     if not uri.startswith(SQLITE) or text in ("", ":memory:") or text.startswith("file:"):
         raise TrackingError(f"tracking.uri: must name a file after {SQLITE}, got {uri!r}; {_EXAMPLE}")
@@ -130,7 +130,7 @@ def _database(uri: str) -> Path:
 
 
 def _check(uri: str) -> None:
-    """Raise TrackingError for the address of a server or a database that nobody can read; its words are kept out."""
+    """Raise TrackingError for a malformed address of a server or a database; the parser's own message is left out."""
     try:
         if uri.startswith("http"):
             parts = urlsplit(uri)
@@ -152,43 +152,43 @@ def _check(uri: str) -> None:
 
 
 def _with_driver(uri: str) -> str:
-    """A PostgreSQL address without a driver, with the first that is installed."""
-    found = [driver for driver in DRIVERS if find_spec(driver)]
-    return re.sub(f"^{POSTGRES}:", f"{POSTGRES}+{found[0]}:", uri) if found else uri
+    """Add the first installed driver to a PostgreSQL address without one."""
+    installed = [driver for driver in DRIVERS if find_spec(driver)]
+    return re.sub(f"^{POSTGRES}:", f"{POSTGRES}+{installed[0]}:", uri) if installed else uri
 
 
 def ui_base(store: Store, port: int = UI_PORT) -> str:
-    """The address of the pages: the server's own, or that of ``workbench ui``."""
+    """Address of the pages: the server's own, or that of ``workbench ui``."""
     return store.shown.rstrip("/") if store.is_server else f"http://127.0.0.1:{port}"
 
 
 def member_tag(sweep: str) -> str:
-    """The tag whose value ``run`` makes a run one of a sweep: it may be in several."""
+    """The tag whose value ``run`` makes a run a member of a sweep; a run may be in several."""
     return f"in.{sweep}"
 
 
 def sweeps_of(tags: Mapping[str, str]) -> list[str]:
-    """The sweeps that a run with these tags is in, the newest first: their ids begin with when they began."""
+    """Sweeps of a run with these tags, the newest first: their ids begin with when they began."""
     start = member_tag("")
     found = (tag.removeprefix(start) for tag, value in tags.items() if tag.startswith(start) and value == "run")
     return sorted(found, reverse=True)
 
 
 def runs_filter(sweep: str) -> str:
-    """MLflow's search for the runs of one sweep."""
+    """Filter for MLflow's search that selects the runs of one sweep."""
     return f"tags.`{member_tag(sweep)}` = 'run'"
 
 
 def sweep_link(base: str, experiment_id: str, sweep: str, saved_view: bool) -> str:
-    """The runs of one sweep with their charts, in the model-training view; through its saved view if any."""
+    """Link to the charts of one sweep's runs; through its saved view if there is one."""
     shown = f"viewStateShareKey={sweep}" if saved_view else f"searchFilter={quote(runs_filter(sweep))}"
     return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&{shown}"
 
 
 def run_link(base: str, experiment_id: str, run: str) -> str:
-    """The charts of one run; its experiment's runs where the run was never begun."""
-    place = f"runs/{run}/model-metrics" if run else "runs"
-    return f"{base}/#/experiments/{experiment_id}/{place}?{_VIEW}"
+    """Link to the charts of one run; to its experiment's runs where the run was never begun."""
+    page = f"runs/{run}/model-metrics" if run else "runs"
+    return f"{base}/#/experiments/{experiment_id}/{page}?{_VIEW}"
 
 
 _VIEW = "workflowType=machine_learning"

@@ -1,4 +1,4 @@
-"""What is wrong with a store, and which of its runs are open though nobody trains them."""
+"""Checks of a store and its open runs, with advice on each problem."""
 
 import platform
 import re
@@ -35,14 +35,14 @@ untyped: Any = utils
 
 @dataclass(frozen=True)
 class StoreProblem:
-    """What was found, and what to do about it: nothing, where `todo` is empty."""
+    """A finding, and advice on it; `todo` is empty where nothing needs to be done."""
 
     says: str
     todo: str = ""
 
 
 def health(store: Store) -> list[StoreProblem]:
-    """Whether the store answers, its database is whole, and this MLflow can use it. Raises StoreAway where not."""
+    """Check that the store answers, its database is whole, and this MLflow can use it. Raises StoreAway otherwise."""
     if store.is_server:
         connect(store)
         with translating_store_errors(store):
@@ -62,21 +62,21 @@ def health(store: Store) -> list[StoreProblem]:
 
 
 def places(store: Store, dry_run: bool) -> list[StoreProblem]:
-    """What names the folder of before its database was moved or copied. Mends that, unless it is a `dry_run`."""
+    """Check addresses of files in a moved or copied database. Mends them, unless it is a `dry_run`."""
     if store.file is None or not store.file.exists():
         return []
     engine = create_engine(engine_uri(store), poolclass=NullPool)
     with translating_store_errors(store), engine.begin() as connection:
-        found = moved(connection, store)
-        if not found:
+        outdated = moved(connection, store)
+        if not outdated:
             return []
-        counts = ", ".join(f"{len(of_kind)} {kind}s" for kind, of_kind in found.items())
+        counts = ", ".join(f"{len(of_kind)} {kind}s" for kind, of_kind in outdated.items())
         says = f"the database was moved or copied: {counts} name the folder of before, and lie in {store.artifacts}"
         if is_read_only(store):
             return [StoreProblem(f"{says}; they are read from there")]
         if dry_run:
             return [StoreProblem(says, "let them name it: workbench doctor")]
-        settle(connection, found)
+        settle(connection, outdated)
         return [StoreProblem(f"{says}; mended, they name it now")]
 
 
@@ -85,19 +85,19 @@ def _here() -> str:
 
 
 def _schema(engine: Engine, store: Store) -> StoreProblem:
-    """Whether the tables are those that this MLflow works with."""
-    here = ScriptDirectory.from_config(untyped._get_alembic_config(""))
-    there = untyped._get_schema_version(engine)
-    if there is None:
+    """Check that the tables are those of this MLflow."""
+    tables = ScriptDirectory.from_config(untyped._get_alembic_config(""))
+    revision = untyped._get_schema_version(engine)
+    if revision is None:
         return StoreProblem(f"the database {store.shown} has no tables yet")
-    if there == here.get_current_head():
+    if revision == tables.get_current_head():
         return StoreProblem(f"the database {store.shown} is whole, with the tables of MLflow {_here()}")
     try:
-        here.get_revision(there)
+        tables.get_revision(revision)
     except CommandError:
-        says = f"the database {store.shown} was made by a newer MLflow than {_here()}: it has tables of {there}"
+        says = f"the database {store.shown} was made by a newer MLflow than {_here()}: it has tables of {revision}"
         return StoreProblem(says, "install that MLflow: pip install --upgrade mlflow")
-    says = f"the database {store.shown} was made by an older MLflow than {_here()}: it has tables of {there}"
+    says = f"the database {store.shown} was made by an older MLflow than {_here()}: it has tables of {revision}"
     address = store.shown if store.file is None else engine_uri(store)
     return StoreProblem(says, f"copy the database, then write: mlflow db upgrade {shlex.quote(address)}")
 
@@ -115,73 +115,76 @@ def _files(engine: Engine, store: Store) -> list[StoreProblem]:
         says = f"{size / 2**20:.0f} MiB of {store.file.name} are still in its log"
         file = shlex.quote(str(store.file))
         return [StoreProblem(says, f"with no process writing: sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'")]
-    only = [StoreProblem("this user may only read it: nothing is ended, mended or sent")] if is_read_only(store) else []
-    return [StoreProblem(f"its log: {mode}, {size / 2**20:.1f} MiB"), *only]
+    read_only = (
+        [StoreProblem("this user may only read it: nothing is ended, mended or sent")] if is_read_only(store) else []
+    )
+    return [StoreProblem(f"its log: {mode}, {size / 2**20:.1f} MiB"), *read_only]
 
 
 def open_runs(store: Store, dry_run: bool) -> list[StoreProblem]:
-    """The runs that are RUNNING, in all experiments. Ends those whose process is gone, unless it is a `dry_run`."""
+    """Check RUNNING runs of all experiments. Ends those whose process is gone, unless it is a `dry_run`."""
     client = connect(store)
     with translating_store_errors(store):
-        experiments = [found.experiment_id for found in client.search_experiments()]
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         runs = search_all(client, experiments, "attributes.status = 'RUNNING'") if experiments else []
     gone = [run for run in runs if owner_is_gone(run.data.tags)]
     dry_run = dry_run or is_read_only(store)
     if not dry_run:
         for experiment in dict.fromkeys(run.info.experiment_id for run in gone):
             MlflowSink(store, experiment_id=experiment).end_gone()
-    what, todo = ("", "end them: workbench doctor") if dry_run else (", ended as killed", "")
-    found = _listed(gone, f"whose process is gone{what}", todo)
-    here = {name: value for name, value in owner_tags().items() if name in OWNER[:2]}
-    rest = [run for run in runs if run not in gone]
-    near = [run for run in rest if here.items() <= run.data.tags.items()]
-    found += _listed(near, "in training here", "")
-    far = [run for run in rest if run not in near]
-    if far:
-        found += _listed(far, "of processes that cannot be seen from here, left alone", "")
-        found.append(StoreProblem("  if you know that one of them is dead: workbench doctor --end RUN"))
-    return found
+    state, todo = ("", "end them: workbench doctor") if dry_run else (", ended as killed", "")
+    problems = _listed(gone, f"whose process is gone{state}", todo)
+    this_host = {name: value for name, value in owner_tags().items() if name in OWNER[:2]}
+    living = [run for run in runs if run not in gone]
+    living_here = [run for run in living if this_host.items() <= run.data.tags.items()]
+    problems += _listed(living_here, "in training here", "")
+    elsewhere = [run for run in living if run not in living_here]
+    if elsewhere:
+        problems += _listed(elsewhere, "of processes that cannot be seen from here, left alone", "")
+        problems.append(StoreProblem("  if you know that one of them is dead: workbench doctor --end RUN"))
+    return problems
 
 
-def _listed(runs: Sequence[Run], what: str, todo: str) -> list[StoreProblem]:
+def _listed(runs: Sequence[Run], state: str, todo: str) -> list[StoreProblem]:
     if not runs:
         return []
-    found = [StoreProblem(f"{len(runs)} open runs {what}:", todo)]
+    problems = [StoreProblem(f"{len(runs)} open runs {state}:", todo)]
     for run in runs[:SHOWN]:
         tags = run.data.tags
         owner = f"process {tags['pid']} on {tags.get('host')}" if "pid" in tags else "a process that left no name"
-        found.append(StoreProblem(f"  {run.info.run_id} {run.info.run_name}: {owner}"))
+        problems.append(StoreProblem(f"  {run.info.run_id} {run.info.run_name}: {owner}"))
     more = len(runs) - SHOWN
-    return [*found, *([StoreProblem(f"  and {more} more")] if more > 0 else [])]
+    return [*problems, *([StoreProblem(f"  and {more} more")] if more > 0 else [])]
 
 
 def end_own(store: Store, outcome: Outcome) -> None:
     """End the runs that this process has left open."""
     if store.file is not None and not store.file.exists():
         return
-    client, own = connect(store), owner_tags().items()
+    client, own_tags = connect(store), owner_tags().items()
     with translating_store_errors(store):
         experiments = [found.experiment_id for found in client.search_experiments()]
         runs = search_all(client, experiments, "attributes.status = 'RUNNING'") if experiments else []
     for run in runs:
-        if own <= run.data.tags.items():
+        if own_tags <= run.data.tags.items():
             MlflowSink(store, experiment_id=run.info.experiment_id).close(run.info.run_id, outcome)
 
 
 def end_runs(store: Store, runs: Sequence[str]) -> list[StoreProblem]:
-    """End runs that somebody knows to be dead, as killed.
+    """End runs that the user declares dead, as killed.
 
-    Raises ConfigError, with none of them ended, for one that is not there, has ended, or whose process lives here.
+    Raises ConfigError, with none of them ended, for one that does not exist, has ended, or whose process lives here.
     """
     client = connect(store)
-    found = [_open_run(client, store, run) for run in runs]
-    for run in found:
+    open_ones = [_open_run(client, store, run) for run in runs]
+    for run in open_ones:
         sink = MlflowSink(store, experiment_id=run.info.experiment_id)
         sink.close(run.info.run_id, Outcome.killed, {ERROR_TAG: "ended by workbench doctor --end"})
-    return [StoreProblem(f"{run.info.run_id} {run.info.run_name} is ended as killed") for run in found]
+    return [StoreProblem(f"{run.info.run_id} {run.info.run_name} is ended as killed") for run in open_ones]
 
 
 def _open_run(client: MlflowClient, store: Store, name: str) -> Run:
+    """Find an open run; raises ConfigError as `end_runs`."""
     with translating_store_errors(store):
         try:
             run = client.get_run(name)
@@ -200,17 +203,17 @@ def _open_run(client: MlflowClient, store: Store, name: str) -> Run:
     return run
 
 
-def repeats(store: Store, run: str) -> str:
-    """The command that goes on with a run, as its sweep's note or its own says; empty where none does."""
+def repeat_command(store: Store, run: str) -> str:
+    """The command that repeats a run or its sweep, from its note; empty where there is none."""
     try:
         client = connect(store)
         with translating_store_errors(store):
-            found = client.get_run(run)
-            sweep = found.data.tags.get("sweep")
+            noted = client.get_run(run)
+            sweep = noted.data.tags.get("sweep")
             if sweep:
                 wanted = f"tags.kind = 'sweep' AND tags.sweep = '{sweep}'"
-                found = (search_all(client, [found.info.experiment_id], wanted) or [found])[0]
+                noted = (search_all(client, [noted.info.experiment_id], wanted) or [noted])[0]
     except TrackingError:
         return ""
-    command = re.search(r"^    (workbench .*)$", found.data.tags.get(NOTE_TAG, ""), re.MULTILINE)
+    command = re.search(r"^    (workbench .*)$", noted.data.tags.get(NOTE_TAG, ""), re.MULTILINE)
     return command[1] if command else ""

@@ -13,7 +13,7 @@ KINDS = {
     pyarrow.bool_(): ("born_dead", "dead_at_end"),
     pyarrow.float64(): ("low", "high", "q_expected", "q_measured", "chi", "delta_expected", "delta_measured"),
 }
-KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}  # of others int64
+KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}  # other columns: int64
 
 
 def table_bytes(columns: Columns) -> bytes:

@@ -1,9 +1,9 @@
-"""Which rows of a long series a store is given: MLflow's charts draw 320 points of a line, and would miss extremes.
+"""Selection of a long series' rows for a store: MLflow's charts draw 320 points of a line, and would miss extremes.
 
-A series of at most MOST records is given whole. Of a longer one the first records are given, then of each of BUCKETS
-equal parts the rows of the least and the greatest value, and in the end the last row: so the charts draw all there is.
-What is given depends on the records alone, not on when they come: training that goes on from a checkpoint gives the
-same rows.
+A series of at most MOST records is stored whole. Of a longer one the first records are stored, then of each of BUCKETS
+equal parts the rows of the least and the greatest value, and in the end the last row: so the charts draw every stored
+row. The selection depends on the records alone, not on when they come: training that resumes from a checkpoint stores
+the same rows.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,59 +30,59 @@ class Thinning:
         self._last: dict[Series, Rows] = {}  # the last row of a series where it was not given
 
     def add(self, rows: Rows) -> Iterator[Rows]:
-        """Take the next record; what is to be given now."""
+        """Add the next record; yields the rows to store now."""
         if self.total <= MOST:
             yield rows
             return
         bucket = bucket_of(self._count, self.total)
         self._count += 1
         if bucket != self._bucket:
-            yield from self._give()
+            yield from self._flush_bucket()
             self._bucket, self._waiting = bucket, []
         self._waiting.append(rows)
 
-    def _give(self) -> Iterator[Rows]:
-        """What is given of a bucket."""
+    def _flush_bucket(self) -> Iterator[Rows]:
+        """Yield the rows to store of a bucket."""
         series = _series(self._waiting)
-        kept = _extremes(series)
+        selected = _extremes(series)
         for (name, run), points in series.items():
             value, number = points[-1]
-            if (number, name, run) in kept:
+            if (number, name, run) in selected:
                 self._last.pop((name, run), None)
             else:
                 rows = self._waiting[number]
                 self._last[name, run] = Rows((run,), rows.step, rows.time_ms, {name: [value]})
-        yield from _only(self._waiting, kept)
+        yield from _only(self._waiting, selected)
 
     def rest(self, runs: Collection[str]) -> Iterator[Rows]:
-        """What is still to be given of runs that have no further records."""
-        theirs = [_part(rows, runs) for rows in self._waiting]
+        """Yield the remaining rows of runs that have no further records."""
+        of_runs = [_part(rows, runs) for rows in self._waiting]
         self._waiting = [_part(rows, set(rows.runs).difference(runs)) for rows in self._waiting]
-        series = _series(theirs)
-        for name, run in [one for one in self._last if one[1] in runs]:
+        series = _series(of_runs)
+        for name, run in [key for key in self._last if key[1] in runs]:
             last = self._last.pop((name, run))
             if (name, run) not in series:
                 yield last
         lasts = {(points[-1][1], name, run) for (name, run), points in series.items()}
-        yield from _only(theirs, _extremes(series) | lasts)
+        yield from _only(of_runs, _extremes(series) | lasts)
 
 
 def bucket_of(index: int, total: int) -> int:
-    """The bucket of a record among `total`; each of the first has one of its own."""
+    """Bucket of a record among `total`; each of the first records has its own."""
     if index < FIRST:
         return index
     return FIRST + min((index - FIRST) * BUCKETS // (total - FIRST), BUCKETS - 1)
 
 
 def _part(rows: Rows, runs: Collection[str]) -> Rows:
-    """The same for some of its runs."""
-    places = [place for place, run in enumerate(rows.runs) if run in runs]
-    metrics = {name: [values[place] for place in places] for name, values in rows.metrics.items()}
-    return Rows(tuple(rows.runs[place] for place in places), rows.step, rows.time_ms, metrics)
+    """The same rows for some of its runs."""
+    columns = [column for column, run in enumerate(rows.runs) if run in runs]
+    metrics = {name: [values[column] for column in columns] for name, values in rows.metrics.items()}
+    return Rows(tuple(rows.runs[column] for column in columns), rows.step, rows.time_ms, metrics)
 
 
 def _series(waiting: Sequence[Rows]) -> dict[Series, list[tuple[float, int]]]:
-    """[(value, number)] of every series."""
+    """Group rows by series: [(value, number of the record)] of each."""
     series: dict[Series, list[tuple[float, int]]] = {}
     for number, rows in enumerate(waiting):
         for name, values in rows.metrics.items():
@@ -93,18 +93,21 @@ def _series(waiting: Sequence[Rows]) -> dict[Series, list[tuple[float, int]]]:
 
 
 def _extremes(series: Mapping[Series, Sequence[tuple[float, int]]]) -> set[Place]:
-    """The first rows of the least and of the greatest value of every series."""
-    kept = set()
+    """First rows of the least and of the greatest value of every series."""
+    selected = set()
     for (name, run), points in series.items():
         least, greatest = min(points), max(points, key=lambda point: point[0])
-        kept |= {(least[1], name, run), (greatest[1], name, run)}
-    return kept
+        selected |= {(least[1], name, run), (greatest[1], name, run)}
+    return selected
 
 
-def _only(waiting: Sequence[Rows], kept: set[Place]) -> Iterator[Rows]:
+def _only(waiting: Sequence[Rows], selected: set[Place]) -> Iterator[Rows]:
+    """Yield the selected rows."""
     for number, rows in enumerate(waiting):
         metrics = {
-            name: [value if (number, name, run) in kept else nan for run, value in zip(rows.runs, values, strict=True)]
+            name: [
+                value if (number, name, run) in selected else nan for run, value in zip(rows.runs, values, strict=True)
+            ]
             for name, values in rows.metrics.items()
         }
         if any(isfinite(value) for values in metrics.values() for value in values):

@@ -1,4 +1,4 @@
-"""MLflow's pages, served lightly: one worker, no job runner, on loopback."""
+"""Serving of MLflow's pages: one worker, no job runner, on loopback."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ LAST_PORT = 65535
 
 
 def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
-    """Serve the store until interrupted; `ready` is called once the pages answer. The server's exit code.
+    """Serve the store until interrupted, and call `ready` once the pages answer; returns the server's exit code.
 
     Raises TrackingError where there is no store, the port is taken or the server does not start.
     """
@@ -42,8 +42,10 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
                 f"ui: port {port} must be free; write for example --port {port % LAST_PORT + 1}"
             ) from error
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    own = {**LIGHT, "MLFLOW_BACKEND_STORE_URI": engine_uri(store)}  # not an argument: all users see those
-    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    settings = {**LIGHT, "MLFLOW_BACKEND_STORE_URI": engine_uri(store)}  # not an argument: all users see those
+    process = subprocess.Popen(
+        command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _wait(process, f"http://127.0.0.1:{port}/health")
         ready()
@@ -61,6 +63,7 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str) -> None:
+    """Wait until the server answers; raises TrackingError where it does not start."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:

@@ -1,4 +1,4 @@
-"""``workbench bench``: how fast it is."""
+"""``workbench bench``: time the workbench."""
 
 import argparse
 import json

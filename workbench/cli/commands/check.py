@@ -9,7 +9,7 @@ HELP = "hand-written gradients of a configuration, or with --all of every combin
 
 
 def run_overrides(arguments: Sequence[str]) -> int:
-    """Exit code 1 where a gradient disagrees."""
+    """Print the certificate; returns 1 where a gradient disagrees."""
     if "--all" in arguments:
         return _check_all([argument for argument in arguments if argument != "--all"])
     from workbench.api import check
@@ -30,9 +30,9 @@ def run_overrides(arguments: Sequence[str]) -> int:
     return int(not all(certificate.agrees for certificate in certificates))
 
 
-def _check_all(others: Sequence[str]) -> int:
-    if others:
-        raise ConfigError(f"check: --all goes without overrides, got {shlex.join(others)}; drop one or the other")
+def _check_all(overrides: Sequence[str]) -> int:
+    if overrides:
+        raise ConfigError(f"check: --all goes without overrides, got {shlex.join(overrides)}; drop one or the other")
     from workbench.certificates.certificate import survey, survey_table
     from workbench.core.terminal import plain_console
     from workbench.engine.threads import one_thread

@@ -9,7 +9,7 @@ add_arguments = add_run
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what was found by arm."""
+    """Print findings by arm."""
     from workbench.core.terminal import plain_console
     from workbench.inspect.diagnose import diagnose
     from workbench.inspect.lookup import run_or_sweep
@@ -21,10 +21,12 @@ def run(options: argparse.Namespace) -> int:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     silent: dict[str, None] = {}
     for arm in dict.fromkeys(run.arm for run in target.runs):
-        found = diagnose(arm, [run for run in target.runs if run.arm == arm], target.others)
-        silent |= dict.fromkeys(found.silent)
-        console.print(f"{arm}: {'nothing found' if found.is_healthy else ''}".rstrip(), highlight=False, markup=False)
-        for line in found.lines:
+        diagnosis = diagnose(arm, [run for run in target.runs if run.arm == arm], target.others)
+        silent |= dict.fromkeys(diagnosis.silent)
+        console.print(
+            f"{arm}: {'nothing found' if diagnosis.is_healthy else ''}".rstrip(), highlight=False, markup=False
+        )
+        for line in diagnosis.lines:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     if silent:
         needs = f"not judged, because it was not logged (diagnostics=full): {', '.join(silent)}"

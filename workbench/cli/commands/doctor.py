@@ -1,4 +1,4 @@
-"""``workbench doctor``: what is not well in a store, and what was left by processes that are gone."""
+"""``workbench doctor``: problems of a store, and what processes that are gone have left behind."""
 
 import argparse
 import shlex
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what was found; exit code 1 where something is left to do, 2 where the store does not answer."""
+    """Print problems; returns 1 where something is left to do, 2 where the store does not answer."""
     from workbench.tracking import store_checks
     from workbench.tracking.store import find_store
 
@@ -114,5 +114,5 @@ def _what_to_do(checkpoint: "Abandoned", answering: "Store | None") -> str:
     if checkpoint.about["version"] != __version__:
         return f"remove it: version {checkpoint.about['version']} made it, {__version__} cannot go on with it"
     runs = [run for run in checkpoint.about["runs"] if run]
-    command = store_checks.repeats(answering, runs[0]) if answering and runs else ""
+    command = store_checks.repeat_command(answering, runs[0]) if answering and runs else ""
     return f"go on with it: {command}" if command else "go on with it by the command that left it, or remove it"

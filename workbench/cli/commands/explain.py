@@ -26,16 +26,16 @@ examples:
 
 
 def with_defaults(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with overrides for a net small enough to read before the first one of the user's.
+    """Add overrides for a net small enough to read, before the user's.
 
     A default yields to an override of its key or its group, those of XOR to another data set, all to an experiment.
     """
-    given = {argument.lstrip("+~").partition("=")[0].partition("@")[0] for argument in arguments}
-    if "experiment" in given:
+    overridden = {argument.lstrip("+~").partition("=")[0].partition("@")[0] for argument in arguments}
+    if "experiment" in overridden:
         return list(arguments)
-    defaults = SMALL if "data" in given else (*XOR, *SMALL)
+    defaults = SMALL if "data" in overridden else (*XOR, *SMALL)
     keys = [(default, default.partition("=")[0]) for default in defaults]
-    added = [default for default, key in keys if not {key, key.partition(".")[0]} & given]
+    added = [default for default, key in keys if not {key, key.partition(".")[0]} & overridden]
     return [*added, *arguments]
 
 
@@ -51,11 +51,11 @@ def run_overrides(arguments: Sequence[str]) -> int:
     if options.out is not None:
         check_file("explain --out", options.out, WAY)
 
-    def one(spec: "RunSpec") -> None:
+    def explain(spec: "RunSpec") -> None:
         worked = work(spec, options.example)
         _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
 
-    command_line(with_defaults(overrides), one, _refuse_many)
+    command_line(with_defaults(overrides), explain, _refuse_many)
     return 0
 
 

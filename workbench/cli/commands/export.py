@@ -32,27 +32,27 @@ def run(options: argparse.Namespace) -> int:
     from workbench.tracking.store import find_store
 
     store, console = find_store(options.uri), plain_console()
-    found = replace(find_run(store, options.run), allowed=options.allow)
-    folder = Path(options.out or Path("models") / segment(found.run.id[:8]))
+    full_run = replace(find_run(store, options.run), allowed=options.allow)
+    folder = Path(options.out or Path("models") / segment(full_run.run.id[:8]))
     if not options.log:
         if folder.exists():
             raise ConfigError(f"export: {folder} must be a new folder; name another with -o, or remove it")
         check_folder("export -o", folder, "write for example -o model")
-    pack, params, how = final_weights(store, found)
-    module, x, _ = standalone(spec_of(found), pack, params)
+    pack, params, how = final_weights(store, full_run)
+    module, x, _ = standalone(spec_of(full_run), pack, params)
     example = x[:EXAMPLES].astype("float32")
-    about = {"run": found.run.id, "name": found.run.name}
+    about = {"run": full_run.run.id, "name": full_run.run.name}
     if options.log:
-        place = log_model(store, found.run.id, module, example, about)
+        address = log_model(store, full_run.run.id, module, example, about)
     else:
         save_model(module, example, folder, about)
-        place = str(folder)
+        address = str(folder)
     outputs = module(torch.from_numpy(example)).shape[1]
     for line in (
-        f"{found.run.name} ({found.run.id})",
+        f"{full_run.run.name} ({full_run.run.id})",
         how,
-        f"model: {place}, raw inputs [n, {x.shape[1]}] -> outputs [n, {outputs}], float32",
-        f"load it: mlflow.pyfunc.load_model({place!r}).predict(x)",
+        f"model: {address}, raw inputs [n, {x.shape[1]}] -> outputs [n, {outputs}], float32",
+        f"load it: mlflow.pyfunc.load_model({address!r}).predict(x)",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0

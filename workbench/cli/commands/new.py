@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write two files that work, to be changed."""
+    """Write two working files for the user to change; raises ConfigError for a name that is taken."""
     from workbench.claims.catalog import CODE, catalog
     from workbench.config.yaml_files import EXPERIMENT
     from workbench.core.places import check_folder
@@ -30,13 +30,13 @@ def run(options: argparse.Namespace) -> int:
         )
     if name in (*catalog(), "all"):
         raise ConfigError(f"new {kind}: {name} is a name of the workbench's own; choose another name")
-    place = Path(folder) / name
-    files = {place / CODE: "measure.py.txt", place / EXPERIMENT: "experiment.yaml.txt"}
+    target = Path(folder) / name
+    files = {target / CODE: "measure.py.txt", target / EXPERIMENT: "experiment.yaml.txt"}
     for file in files:
         if file.exists():
             raise ConfigError(f"new {kind}: {file} must not exist; choose another name, or remove it")
-    check_folder("new claim --claims", place, f"write workbench new claim {name} --claims claims")
-    place.mkdir(parents=True, exist_ok=True)
+    check_folder("new claim --claims", target, f"write workbench new claim {name} --claims claims")
+    target.mkdir(parents=True, exist_ok=True)
     for file, template in files.items():
         text = Template((TEMPLATES / template).read_text(encoding="utf-8"))
         file.write_text(text.substitute(name=name, folder=folder), encoding="utf-8")

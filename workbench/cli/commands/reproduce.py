@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 1 where a claim could not be measured, or by gradients that disagree with autograd.
+    """Measure and judge; returns 1 where a claim could not be measured, or gradients disagree with autograd.
 
     A verdict, whatever it says, is a result.
     """

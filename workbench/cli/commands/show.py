@@ -17,8 +17,8 @@ def run(options: argparse.Namespace) -> int:
     from workbench.tracking.store import find_store, run_link, ui_base
 
     store = find_store(options.uri)
-    found = find_run(store, options.run)
+    full_run = find_run(store, options.run)
     before = "" if store.is_server else "workbench ui serves "
-    link = before + run_link(ui_base(store), found.experiment_id, found.run.id)
-    show(found, link, plain_console(), sweep_around(store, found, histories=False))
+    link = before + run_link(ui_base(store), full_run.experiment_id, full_run.run.id)
+    show(full_run, link, plain_console(), sweep_around(store, full_run, histories=False))
     return 0

@@ -6,7 +6,7 @@ HELP = "train one run, or with -m a sweep"
 
 
 def run_overrides(arguments: Sequence[str]) -> int:
-    """Exit code 1 where a run failed, or where its gradients disagree with autograd unless ``certificate=off``."""
+    """Train; returns 1 where a run failed, or its gradients disagree with autograd unless ``certificate=off``."""
     from workbench.api import train
 
     finished = train(*arguments)

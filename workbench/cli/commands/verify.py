@@ -15,16 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 1 where weights or numbers differ."""
+    """Train again and print the comparison; returns 1 where weights or numbers differ."""
     from workbench.core.terminal import plain_console
     from workbench.inspect.verify import verify
     from workbench.tracking.find_run import find_run
     from workbench.tracking.store import find_store
 
     store, console = find_store(options.uri), plain_console()
-    found = replace(find_run(store, options.run), allowed=options.allow)
-    console.print(f"{found.run.name} ({found.run.id})", highlight=False, markup=False, soft_wrap=True)
-    result = verify(store, found)
+    full_run = replace(find_run(store, options.run), allowed=options.allow)
+    console.print(f"{full_run.run.name} ({full_run.run.id})", highlight=False, markup=False, soft_wrap=True)
+    result = verify(store, full_run)
     for line in result.lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return int(not result.same)
