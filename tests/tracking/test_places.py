@@ -124,9 +124,9 @@ def test_a_database_takes_its_files_along(
     assert len(files_of(new)) > len(before)
     assert files_of(old) == before
     answer = cli("doctor", "--dry-run")
-    assert (answer.code, "let them name it: workbench doctor" in answer.out) == (1, True)
+    assert (answer.code, "correct them: workbench doctor" in answer.out) == (1, True)
     answer = cli("doctor")
-    assert (answer.code, "mended" in answer.out) == (0, True)
+    assert (answer.code, "corrected" in answer.out) == (0, True)
     for kept in all_runs(find_store(None)):
         assert kept.info.artifact_uri.startswith(f"file://{new}/mlartifacts/") or str(old) not in kept.info.artifact_uri
     assert cli("doctor").out.endswith("nothing to do\n")

@@ -121,7 +121,7 @@ def test_checkpoints_are_shown_with_their_command(cli: Cli, store: Store, monkey
     folder.rename(folder.with_name(f"{host}~{boot}~{dead()}~1"))
     answer = cli("doctor")
     assert answer.code == 1
-    assert "is a checkpoint that nobody trains on from\n  -> go on with it: workbench train -m data=wine" in answer.out
+    assert "is a checkpoint whose process is gone\n  -> resume it: workbench train -m data=wine" in answer.out
     assert answer.out.endswith("1 to do\n")
 
 

@@ -1,4 +1,4 @@
-"""What looking costs: the digits sweep without diagnostics, with the light ones and with all, in turn in one process.
+"""Cost of diagnostics: the digits sweep without diagnostics, with the light ones and with all, in turn in one process.
 
 A pack of R replicas of 64-64-64-10 trains for some epochs on one thread. The cost is the share of the processor time
 with diagnostics by which the time without them is shorter: the median over rounds of each round's own, which for a few

@@ -1,4 +1,4 @@
-"""What a run of the sweep that `bench sweep` times is made of: composing, building, training, evaluating, tracking.
+"""Parts of a run of the sweep that `bench sweep` times: composing, building, training, evaluating, tracking.
 
 All are timed in this process, by the processor's clock. Building is that of a pack, of which drawing splits is most;
 tracking is what the sink takes of a pack in training, with its writer's thread. The rest is what is left of one more

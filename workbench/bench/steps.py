@@ -1,4 +1,4 @@
-"""How long one training step takes, beside torch's autograd and beside the bare matrix products, in one process.
+"""Time of one training step, beside torch's autograd and beside the bare matrix products, in one process.
 
 Each case times three ways of doing the same work on the same shapes, in turn, round after round:
 

@@ -1,4 +1,4 @@
-"""What one more run of a sweep costs, beside the script one would write by hand, and whether size changes that.
+"""Cost of one more run of a sweep, beside a script written by hand, and whether size changes that.
 
 Each sweep is a command of its own, in a fresh folder, on one core: wall time, processor time and peak memory are those
 of its process. What starting costs cancels in the difference of two sizes.

@@ -91,7 +91,7 @@ class Prepared:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where it trains; raises ConfigError where CUDA is asked for and absent."""
+        """Device of training; raises ConfigError where CUDA is asked for and absent."""
         name = self.spec.config.device.name
         if name == "cuda" and not torch.cuda.is_available():
             raise ConfigError(

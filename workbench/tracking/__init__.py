@@ -1,1 +1,1 @@
-"""Where runs are kept: one protocol, MLflow behind it, and a sink in memory."""
+"""Storage of runs: one protocol, MLflow behind it, and a sink in memory."""

@@ -71,13 +71,13 @@ def places(store: Store, dry_run: bool) -> list[StoreProblem]:
         if not outdated:
             return []
         counts = ", ".join(f"{len(of_kind)} {kind}s" for kind, of_kind in outdated.items())
-        says = f"the database was moved or copied: {counts} name the folder of before, and lie in {store.artifacts}"
+        says = f"the database was moved or copied: {counts} still name the former folder, but lie in {store.artifacts}"
         if is_read_only(store):
             return [StoreProblem(f"{says}; they are read from there")]
         if dry_run:
-            return [StoreProblem(says, "let them name it: workbench doctor")]
+            return [StoreProblem(says, "correct them: workbench doctor")]
         settle(connection, outdated)
-        return [StoreProblem(f"{says}; mended, they name it now")]
+        return [StoreProblem(f"{says}; corrected")]
 
 
 def _here() -> str:

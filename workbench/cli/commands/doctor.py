@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workbench.tracking.store import Store
     from workbench.tracking.store_checks import StoreProblem
 
-HELP = "end runs whose process is gone; what else was left, and is not well"
+HELP = "end runs whose process is gone, and list what is wrong with the store"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def _unsent(store: "Store") -> "list[StoreProblem]":
 
     problems = []
     for unsent in unsent_files.unsent(store):
-        says = f"{unsent.file} holds {_mib(unsent.file):.1f} MiB that the store has not"
+        says = f"{unsent.file} holds {_mib(unsent.file):.1f} MiB that are not in the store yet"
         if unsent.is_free:
             problems.append(StoreProblem(says, f"send it: {recovery_command(store)}"))
         else:
@@ -80,11 +80,11 @@ def _unsent(store: "Store") -> "list[StoreProblem]":
             todo = f"{owner} sends it if it lives; else: {recovery_command(store)} {shlex.quote(str(unsent.file))}"
             problems.append(StoreProblem(f"{says}; left alone, for {owner} may live", todo))
     for file in unsent_files.damaged(store):
-        says = f"{file} cannot be sent: its first line does not say for which store and experiment it is"
+        says = f"{file} cannot be sent: its first line does not name its store and experiment"
         problems.append(StoreProblem(says, f"mend that line, or remove the file: rm {shlex.quote(str(file))}"))
     for file in unsent_files.refused(store):
         says = f"{file} holds lines that could not be sent"
-        problems.append(StoreProblem(says, f"look what they are, then remove them: rm {shlex.quote(str(file))}"))
+        problems.append(StoreProblem(says, f"inspect them, then remove the file: rm {shlex.quote(str(file))}"))
     return problems
 
 
@@ -100,7 +100,7 @@ def _checkpoints(answering: "Store | None", store: "Store") -> "list[StoreProble
 
     says: dict[str, list[str]] = {}
     for checkpoint in abandoned(store):
-        line = checkpoint.error or f"{checkpoint.file} is a checkpoint that nobody trains on from"
+        line = checkpoint.error or f"{checkpoint.file} is a checkpoint whose process is gone"
         says.setdefault(_what_to_do(checkpoint, answering), []).append(line)
     return [StoreProblem("\n".join(lines), todo) for todo, lines in says.items()]
 
@@ -112,7 +112,7 @@ def _what_to_do(checkpoint: "Abandoned", answering: "Store | None") -> str:
     if checkpoint.error:
         return f"remove it, its pack trains from the start: rm {shlex.quote(str(checkpoint.file))}"
     if checkpoint.about["version"] != __version__:
-        return f"remove it: version {checkpoint.about['version']} made it, {__version__} cannot go on with it"
+        return f"remove it: version {checkpoint.about['version']} made it, {__version__} cannot resume it"
     runs = [run for run in checkpoint.about["runs"] if run]
     command = store_checks.repeat_command(answering, runs[0]) if answering and runs else ""
-    return f"go on with it: {command}" if command else "go on with it by the command that left it, or remove it"
+    return f"resume it: {command}" if command else "resume it by the command that wrote it, or remove it"

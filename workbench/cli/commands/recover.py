@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         say(f"left alone: {unsent.file}, for {owner} may live", sys.stdout)
     damaged = [] if named else unsent_files.damaged(store)
     for file in damaged:
-        say(f"not sent: {file}: its first line does not say for which store and experiment it is", sys.stdout)
+        say(f"not sent: {file}: its first line does not name its store and experiment", sys.stdout)
     if not sent and not of_living and not damaged:
         say(f"{store.home / unsent_files.UNSENT} holds nothing for {store.shown}", sys.stdout)
     return int(any(result.error or result.aside for result in sent) or bool((of_living or damaged) and not named))
