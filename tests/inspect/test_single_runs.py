@@ -147,8 +147,8 @@ def test_verify_finds_other_numbers(place: Store) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("torch", "1.0", "other bits, as must be expected: torch was 1.0, here "),
-        ("instructions", "NEON", "other bits, as must be expected: instructions was NEON, here "),
+        ("torch", "1.0", "other bits, as expected: torch was 1.0, here "),
+        ("instructions", "NEON", "other bits, as expected: instructions was NEON, here "),
         ("device", "NVIDIA", "device was NVIDIA, here cpu: sums on a GPU have no fixed order"),
         ("workbench", "0.0.1", "workbench was 0.0.1, here "),
         ("key", "0" * 16, "the source of a function that it chose (activation, data, ...) was edited since"),
