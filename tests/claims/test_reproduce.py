@@ -380,3 +380,16 @@ def test_a_large_figure_is_shown_as_pixels() -> None:
     assert reproduce._figure(files.__getitem__)[:1] == b"s"
     files[reproduce.SVG] += b"s"
     assert reproduce._figure(files.__getitem__) == b"p"
+
+
+def test_seeds_are_added_until_the_claim_is_decided(cli: Cli, own: Path, store: Store) -> None:
+    """The first look at ten seeds settles it; the verdict says where it looked, and repeats by its command."""
+    changes = {"claim.parts.p.rule.than": -9, "claim.parts.p.rule.absent": -10, "claim.profiles.quick.seeds": 20}
+    write(own, changes=changes)
+    answer = cli("reproduce", "small", *OWN, "--sequential")
+    assert (answer.code, answer.err) == (0, "")
+    (one,) = (record(store, run) for run in verdicts(store))
+    assert (one.label, one.settings) == ("supported", {"seeds": 10, "looks": "[10, 15, 20]"})
+    assert {int(run.data.params["seed"]) for run in runs_of(store)} == set(range(10))
+    assert one.command == f"workbench reproduce small --profile quick --sequential --claims {own}"
+    assert "kept from before" in cli("reproduce", "small", *OWN, "--sequential").out

@@ -24,12 +24,15 @@ from rich.console import Console
 
 from workbench.certificates.trained import disagreements
 from workbench.claims.catalog import Entry, choose
+from workbench.claims.claim import SEEDS
 from workbench.claims.comparison_figures import STYLE
+from workbench.claims.evidence import Cell
 from workbench.claims.registration import REGISTRATION, Registration, code_digest, composed, refuse_changed, register
 from workbench.claims.request import SEED_OFFSET, Request
+from workbench.claims.sequential import in_looks, looks
 from workbench.claims.stored_verdicts import VERDICT, read_kept
 from workbench.claims.study import Study
-from workbench.claims.verdict import Reproduction, SweepLink, judge, overall, within_claim
+from workbench.claims.verdict import PartVerdict, Reproduction, SweepLink, judge, overall, within_claim
 from workbench.config.arms import PALETTE
 from workbench.config.schema import Rerun, RunSpec
 from workbench.core.errors import ConfigError, unknown_name
@@ -108,6 +111,7 @@ def _identity(entry: Entry, request: Request, registration: Registration, code: 
         "rule_hash": claim.rule_hash,
         "profile": request.profile,
         SEED_OFFSET: str(request.seed_offset),
+        "sequential": str(request.sequential),
         "registration": registration.digest,
         "code": code,
     }
@@ -158,10 +162,10 @@ class _Measurement:
 
     def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, list[Path]]:
         start, now = time.perf_counter(), datetime.now().astimezone()
-        claim, settings = self.entry.claim, self.request.settings(self.entry.claim)
-        study = Study(self.entry, settings, runs.train_kept, self.request.uri)
-        with one_thread():
-            parts = within_claim(judge(claim, self.module.measure(study)))
+        claim = self.entry.claim
+        studies, parts, settings = self._judged(runs)
+        study = studies[-1]
+        disagreements_found = [*(line for one in studies for line in one.disagreements), *runs.disagreements]
         record = Reproduction(
             name=self.entry.name,
             title=claim.title,
@@ -180,13 +184,13 @@ class _Measurement:
             parts=parts,
             date=now.isoformat(timespec="seconds"),
             seconds=time.perf_counter() - start,
-            runs=study.runs,
+            runs=max(one.runs for one in studies),
             sweeps=runs.links(run),
             tuning=study.tuning,
             environment=_environment(),
             command=self.request.command(self.entry.name),
             run=run,
-            disagreements=list(dict.fromkeys([*study.disagreements, *runs.disagreements]))[:MOST_SAID],
+            disagreements=list(dict.fromkeys(disagreements_found))[:MOST_SAID],
         )
         files = [folder / VERDICT, *save_figure(self.module, study, folder)]
         files[0].write_text(record.model_dump_json(indent=1), encoding="utf-8")
@@ -194,6 +198,22 @@ class _Measurement:
             files.append(folder / f"{name}.csv")
             table.to_csv(files[-1], index=False)
         return record, files
+
+    def _judged(self, runs: "_Runs") -> tuple[list[Study], list[PartVerdict], dict[str, object]]:
+        """The parts, with the settings they were judged at; look by look where that was asked for."""
+        claim, settings = self.entry.claim, self.request.settings(self.entry.claim)
+        studies: list[Study] = []
+
+        def measured(size: dict[str, object]) -> list[Cell]:
+            studies.append(Study(self.entry, settings | size, runs.train_kept, self.request.uri))
+            return list(self.module.measure(studies[-1]))
+
+        with one_thread():
+            if not self.request.sequential:
+                return studies, within_claim(judge(claim, measured({}))), settings
+            sizes = looks(self.entry.name, settings.get(SEEDS))
+            parts, reached = in_looks(claim, sizes, lambda seeds: measured({SEEDS: seeds}))
+        return studies, parts, settings | {SEEDS: reached, "looks": str(sizes)}
 
 
 class _Runs:

@@ -29,9 +29,12 @@ def reproduce(
     report: str | None = None,
     again: bool = False,
     seed_offset: int = 0,
+    sequential: bool = False,
 ) -> list[Reproduction]:
     """Measure and judge claims as ``workbench reproduce`` does, print their cards, and return their records."""
-    return reproduce_and_show(Request(names, profile, claims_folder(claims), uri, again, seed_offset), report)
+    return reproduce_and_show(
+        Request(names, profile, claims_folder(claims), uri, again, seed_offset, sequential), report
+    )
 
 
 def reproduce_and_show(

@@ -11,7 +11,9 @@ SEED_OFFSET = "seed_offset"  # among a study's settings, where it is not 0
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for: claims by name or ``all``, a profile, what seeds begin from, and where things are."""
+    """What a user asked for: claims by name or ``all``, a profile, what seeds begin from, and where things are.
+
+    `sequential`: seeds are added until the claim is decided, up to the profile's number."""
 
     names: tuple[str, ...]
     profile: str = "quick"
@@ -19,6 +21,7 @@ class Request:
     uri: str | None = None
     again: bool = False
     seed_offset: int = 0
+    sequential: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed_offset < TUNING_SEED // 2:
@@ -34,5 +37,6 @@ class Request:
     def command(self, name: str) -> str:
         """The command that repeats one of its claims."""
         words = ["workbench", "reproduce", name, "--profile", self.profile]
+        words += ["--sequential"] * self.sequential
         words += ["--seed-offset", str(self.seed_offset)] if self.seed_offset else []
         return " ".join([*words, *(["--claims", str(self.folder)] if self.folder else [])])

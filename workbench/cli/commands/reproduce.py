@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="DIR", help="also write report.html and report.md there")
     add_claims(parser)
     parser.add_argument("--again", action="store_true", help="measure anew what has a verdict already")
+    looking = "add seeds until the claim is decided, up to the profile's number"
+    parser.add_argument("--sequential", action="store_true", help=looking)
     offset = "let all seeds begin from N: the same study again, on fresh ones"
     parser.add_argument("--seed-offset", type=int, default=0, metavar="N", help=offset)
 
@@ -30,7 +32,15 @@ def run(options: argparse.Namespace) -> int:
     from workbench.core.plain_text import say
 
     folder = claims_folder(options.claims)
-    request = Request(tuple(options.names), options.profile, folder, options.uri, options.again, options.seed_offset)
+    request = Request(
+        tuple(options.names),
+        profile=options.profile,
+        folder=folder,
+        uri=options.uri,
+        again=options.again,
+        seed_offset=options.seed_offset,
+        sequential=options.sequential,
+    )
     failures: list[str] = []
 
     def failed(name: str, error: Exception) -> None:
