@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,7 @@ def replace_target(monkeypatch: pytest.MonkeyPatch, name: str, function: Callabl
     monkeypatch.setattr(name, function)
     for place in ("instantiate", "targets"):
         monkeypatch.setattr(f"workbench.config.{place}.resolve_target", inspect.unwrap(resolve_target))
+    monkeypatch.setattr("workbench.config.prepare._prepared", OrderedDict())
 
 
 def client_of(store: Store) -> MlflowClient:

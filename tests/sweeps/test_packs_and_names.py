@@ -304,6 +304,21 @@ def test_key_holds_the_code_of_an_own_function(tmp_path: Path, monkeypatch: pyte
     assert keys[0] == keys[2] != keys[1]
 
 
+def test_comments_and_docstrings_of_a_function_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are trained again where code changed, not where words did."""
+    digests = []
+    for source in (
+        '    def f(z):\n        """One."""\n        return z  # why\n',
+        '    def f(z):\n        """Two."""\n\n        return z\n',
+        "    def f(z):\n        return -z\n",
+    ):
+        identity._code.cache_clear()
+        monkeypatch.setattr(identity.inspect, "getsource", lambda function, source=source: source)
+        digests.append(identity._code(relu))
+    identity._code.cache_clear()
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_key_holds_the_source_of_the_functions_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """So an activation that is edited in a checkout is trained again."""
     before = key("activation=relu"), key("activation=tanh")

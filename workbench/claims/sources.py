@@ -4,20 +4,19 @@ Nothing is imported to be looked at. Comments, docstrings and empty lines do not
 """
 
 import ast
-import io
-import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from workbench.core.source_text import DEFINITIONS, lines_of, meaningful_lines
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT.name
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def code_of(file: Path) -> str:
     """The lines of a file that count; of one that is no Python, all of it."""
-    return _cleaned(file.read_text(encoding="utf-8"))
+    return meaningful_lines(file.read_text(encoding="utf-8"))
 
 
 def measuring_code(file: Path, entry: str = "measure") -> str:
@@ -34,9 +33,9 @@ def measuring_code(file: Path, entry: str = "measure") -> str:
         if name in defined and name not in wanted:
             wanted.add(name)
             waiting += _names(defined[name])
-    dropped = {line for node in body if _defines(node) and wanted.isdisjoint(_defines(node)) for line in _lines(node)}
+    dropped = {line for node in body if _defines(node) and wanted.isdisjoint(_defines(node)) for line in lines_of(node)}
     kept = [line for number, line in enumerate(text.splitlines(), 1) if number not in dropped]
-    return _cleaned("\n".join(kept) + "\n")
+    return meaningful_lines("\n".join(kept) + "\n")
 
 
 def reached(files: Iterable[Path], modules: Iterable[str] = (), folder: Path | None = None) -> dict[str, Path]:
@@ -78,29 +77,6 @@ def _defines(node: ast.stmt) -> tuple[str, ...]:
 
 def _names(node: ast.AST) -> list[str]:
     return [one.id for one in ast.walk(node) if isinstance(one, ast.Name)]
-
-
-def _lines(node: ast.stmt) -> range:
-    first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
-    return range(first, (node.end_lineno or node.lineno) + 1)
-
-
-def _cleaned(text: str) -> str:
-    """Without comments, docstrings and empty lines."""
-    try:
-        tree, tokens = ast.parse(text), list(tokenize.generate_tokens(io.StringIO(text).readline))
-    except (SyntaxError, tokenize.TokenError):
-        return text
-    lines = text.splitlines()
-    for token in tokens:
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, *DEFINITIONS)) and node.body and ast.get_docstring(node, clean=False):
-            for number in _lines(node.body[0]):
-                lines[number - 1] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 @lru_cache(maxsize=1024)

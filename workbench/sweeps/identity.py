@@ -4,9 +4,11 @@ import inspect
 import json
 from functools import lru_cache
 from hashlib import sha256
+from textwrap import dedent
 
 from workbench.config.schema import NOT_RESULT, RunSpec
 from workbench.config.targets import names_in, resolve_target
+from workbench.core.source_text import meaningful_lines
 from workbench.core.version import __version__
 
 
@@ -23,7 +25,7 @@ def run_key(spec: RunSpec, data_digest: str) -> str:
 def _code(function: object) -> str:
     """Digest of a function's source; for a user's function, of its whole module, which it may call.
 
-    Empty where there is no source.
+    Comments and docstrings do not count. Empty where there is no source.
     """
     module = inspect.getmodule(function)
     is_ours = module is not None and module.__name__.partition(".")[0] == "workbench"
@@ -31,4 +33,4 @@ def _code(function: object) -> str:
         source = inspect.getsource(function if is_ours or module is None else module)  # type: ignore[arg-type]
     except (OSError, TypeError):
         return ""
-    return sha256(source.encode()).hexdigest()
+    return sha256(meaningful_lines(dedent(source)).encode()).hexdigest()

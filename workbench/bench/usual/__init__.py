@@ -1,1 +1,1 @@
-"""The script that `workbench bench sweep` compares with: Hydra's own sweeper, a `torch.nn` module, autograd, MLflow each epoch."""
+"""The script that `workbench bench sweep` compares with: Hydra's sweeper, `torch.nn`, autograd, MLflow each epoch."""
