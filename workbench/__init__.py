@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 
     from workbench import proofs
     from workbench.api import check, compare, train
-    from workbench.claims.evidence import Cell, Estimate, Exact, PerSeed, Rate, Rates, Witness
+    from workbench.claims.evidence import ArmScores, Cell, Estimate, Exact, PerSeed, Rate, Rates, Witness
     from workbench.claims.reproduction import reproduce
     from workbench.claims.study import Study
+    from workbench.claims.trained_arms import Arm, Trained, Tuned
     from workbench.config.compose import configure
     from workbench.core.version import __version__ as __version__
 
 __all__ = [
+    "Arm",
+    "ArmScores",
     "Cell",
     "Estimate",
     "Exact",
@@ -27,6 +30,8 @@ __all__ = [
     "Rate",
     "Rates",
     "Study",
+    "Trained",
+    "Tuned",
     "Witness",
     "check",
     "compare",
@@ -36,12 +41,13 @@ __all__ = [
     "train",
 ]
 
-_EVIDENCE = ("Cell", "Estimate", "Exact", "PerSeed", "Rate", "Rates", "Witness")
+_EVIDENCE = ("ArmScores", "Cell", "Estimate", "Exact", "PerSeed", "Rate", "Rates", "Witness")
 _HOMES = {
     **dict.fromkeys(("check", "compare", "train"), "workbench.api"),
     **dict.fromkeys(_EVIDENCE, "workbench.claims.evidence"),
     "reproduce": "workbench.claims.reproduction",
     "Study": "workbench.claims.study",
+    **dict.fromkeys(("Arm", "Trained", "Tuned"), "workbench.claims.trained_arms"),
     "Figure": "matplotlib.figure",
     "configure": "workbench.config.compose",
     "__version__": "workbench.core.version",

@@ -5,29 +5,34 @@ Slides "Backpropagation Algorithm" to "Softmax for Dataset of m Examples". Rando
 J. Then the formulas as printed, which must not give any net's gradient if the corrections are needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 import workbench as wb
+from workbench.nn.params import Params
 
 from . import gradient_errors, printed_formulas, random_problems
 
 SHORT = {"E1 corrected at the last hidden layer": "E1, mended", "E3 with deltas that start as zeros": "E3, zeros"}
 
 
-def gradient(problem):
+def gradient(problem: random_problems.Problem) -> Params:
     """The formulas under test: the lecture's, corrected."""
     return random_problems.lecture(problem)
 
 
-def problems(study: wb.Study, name: str, nets: int, **where):
+def problems(study: wb.Study, name: str, nets: int, **where: Any) -> Iterator[random_problems.Problem]:
     """Random nets, a batch for each shape."""
     where = {"layers": study["layers"], "examples": study["examples"], **where}
     return gradient_errors.problems(study.rng(name), nets, **where)
 
 
-def exactly(several, tolerance: float, error, *by) -> wb.Exact:
+def exactly(
+    several: Iterable[random_problems.Problem], tolerance: float, error: Callable[..., Tensor], *by: object
+) -> wb.Exact:
     """Evidence from the errors of all nets, with the worst of them as example."""
     errors, example = gradient_errors.errors(several, error, *by)
     return wb.Exact.within(errors, tolerance, example, f"largest error {max(errors):.1e}")
@@ -85,7 +90,7 @@ def printed(study: wb.Study) -> Iterator[wb.Cell]:
     """Every printed formula on the nets it is for."""
     rows = []
     for part, declared in study.claim.parts.items():
-        for name in declared.cells.get("erratum", ()):
+        for name in declared.values("erratum", str) if "erratum" in declared.cells else ():
             found = printed_formulas.run(name, study.rng(name), study["misprinted"])
             yield wb.Cell(part, wb.Exact(found.nets, found.right, 0.0, found.example, found.proof), {"erratum": name})
             rows.append({"erratum": name, "nets": found.nets, "right": found.right})
@@ -95,7 +100,7 @@ def printed(study: wb.Study) -> Iterator[wb.Cell]:
 
 def saturated(study: wb.Study) -> Iterator[wb.Cell]:
     """Where a − y, computed from a, is lost to rounding."""
-    for dtype in study.claim.parts["saturated_output"].cells["dtype"]:
+    for dtype in study.claim.parts["saturated_output"].values("dtype", str):
         z, gone = gradient_errors.first_lost_output(dtype)
         what = f"a − y = 0 from logit {z:.1f} on, where it should be −{gone:.2g}"
         yield wb.Cell("saturated_output", wb.Witness(z < np.inf, what, True, z), {"dtype": dtype})

@@ -45,12 +45,11 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def gradients(study: wb.Study) -> Iterator[wb.Cell]:
     """The factor per layer: never below 1, and as in nets."""
-    models = {unit: study.pack(f"activation={unit}", hidden(1), seeds=[0]).objective.model for unit in UNITS}
-    factors = {unit: gradient_growth.growth(model.layers[1].activation) for unit, model in models.items()}
+    factors = {unit: gradient_growth.growth(study.activation(unit)) for unit in UNITS}
     below = [unit for unit, factor in factors.items() if factor < 1 - 1e-9]
     proof = "Gaussian Poincaré inequality: Var f(n) ≤ E f'(n)², with equality for linear f only"
     yield wb.Cell("never_less", wb.Exact(len(factors), len(below), 0.0, ", ".join(below), proof))
-    for unit in study.claim.parts["as_predicted"].cells["activation"]:
+    for unit in study.claim.parts["as_predicted"].values("activation", str):
         for width in study["widths"]:
             wide = ["init=he", "norm=batch", hidden(18, width)]
             pack = study.pack(f"activation={unit}", *wide, seeds=study.seeds[:WIDE_SEEDS])
@@ -63,20 +62,21 @@ def gradients(study: wb.Study) -> Iterator[wb.Cell]:
 
 def depths(study: wb.Study) -> Iterator[wb.Cell]:
     """All arms at all depths."""
-    arms = {f"{arm} d={d}": [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in study["depths"]}
-    trained = study.train(study.tune(arms, tracked=False))
-    for unit in study.claim.parts["deeper"].cells["activation"]:
-        names = {arm: [f"{arm} d={d}" for d in study["depths"]] for arm in (unit, unit + NORM)}
-        without, with_norm = (
-            sum(np.array(trained.values(name, ACCURACY, CHANCE)) >= REACHED for name in several)
-            for several in names.values()
-        )
-        edge = tuple(one for several in names.values() for one in several if one in trained.at_edge)
-        yield wb.Cell("deeper", wb.PerSeed(tuple(STEP * (with_norm - without)), edge), {"activation": unit})
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, depth=d): [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in study["depths"]
+    }
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
+    for unit in study.claim.parts["deeper"].values("activation", str):
+        names = {arm: [wb.Arm(arm, depth=d) for d in study["depths"]] for arm in (unit, unit + NORM)}
+        reached = {arm: np.array([trained.values(name, ACCURACY, CHANCE) for name in names[arm]]) for arm in names}
+        without, with_norm = ((reached[arm] >= REACHED).sum(0) for arm in names)
+        best = tuple(wb.ArmScores(f"{arm}, its best depth", tuple(reached[arm].max(0)), CHANCE) for arm in names)
+        edge = trained.edge(*(one for several in names.values() for one in several))
+        yield wb.Cell("deeper", wb.PerSeed(tuple(STEP * (with_norm - without)), edge, best), {"activation": unit})
         for d, first, second in zip(study["depths"], *names.values(), strict=True):
-            difference = trained.differences(LOSS, first, second, diverged=UNTRAINED)
+            difference = trained.differences(LOSS, first, second, UNTRAINED, ACCURACY, CHANCE)
             yield wb.Cell("lower_loss", difference, {"activation": unit, "depth": d})
-    rows = [(arm, d, one) for arm in study.claim.arms for d in study["depths"] for one in [f"{arm} d={d}"]]
+    rows = [(arm, d, one) for arm in study.claim.arms for d in study["depths"] for one in [wb.Arm(arm, depth=d)]]
     study.keep(
         "depths",
         [
@@ -91,14 +91,15 @@ def paper(study: wb.Study) -> Iterator[wb.Cell]:
     """Epochs to 80 % of the paper's net; one more than there are where it never gets there."""
     common = [*PAPER, f"train.epochs={PAPER_EPOCHS}"]
     trained = study.train(
-        study.tune({"without": common, "with": [*common, "norm=batch"]}, tracked=False), tracked=False
+        study.tune({"without": common, "with": [*common, "norm=batch"]}, tracked=False, chance=CHANCE), tracked=False
     )
     courses = {arm: trained.course(arm, "valid/accuracy") for arm in ("without", "with")}
     without, with_norm = (
         [next((n for n, a in enumerate(one) if a >= PAPER_REACHED), PAPER_EPOCHS + 1) for one in several]
         for several in courses.values()
     )
-    yield wb.Cell("faster", wb.PerSeed(tuple(np.log(without) - np.log(with_norm)), trained.at_edge))
+    scores = tuple(trained.scores(arm, "valid/accuracy", CHANCE) for arm in courses)
+    yield wb.Cell("faster", wb.PerSeed(tuple(np.log(without) - np.log(with_norm)), trained.at_edge, scores))
     rows = [(arm, n, a) for arm, several in courses.items() for one in several for n, a in enumerate(one)]
     study.keep("paper", [{"arm": arm, "epoch": n, "accuracy": accuracy} for arm, n, accuracy in rows])
 
@@ -107,16 +108,16 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     """Accuracy over depth, and over epochs for the paper's net."""
     left, right = figure.subplots(1, 2)
     means = study.tables["depths"].groupby(["arm", "depth"])["accuracy"].mean()
-    for number, unit in enumerate(study.claim.parts["deeper"].cells["activation"]):
+    for number, unit in enumerate(study.claim.parts["deeper"].values("activation", str)):
         for arm, style in ((unit, "o--"), (unit + NORM, "s-")):
             left.plot(means[arm].index, means[arm], style, color=f"C{number}", label=arm)
     left.axhline(REACHED, color="black", ls=":", lw=0.8)
     left.set(xlabel="hidden layers", ylabel="train accuracy", title="after equal steps")
     left.set_xticks(study["depths"])
     left.legend(fontsize="small")
-    for arm, rows in study.tables["paper"].groupby("arm", sort=False):
+    for which, rows in study.tables["paper"].groupby("arm", sort=False):
         course = rows.groupby("epoch")["accuracy"].mean()
-        right.plot(course.index, course, label=f"{arm} batch norm")
+        right.plot(course.index, course, label=f"{which} batch norm")
     right.axhline(PAPER_REACHED, color="black", ls=":", lw=0.8)
     right.set(xlabel="epoch", ylabel="validation accuracy", title="3 × 100 logistic units")
     right.legend(fontsize="small")

@@ -6,12 +6,15 @@ where only test accuracy counts; learning rates are tuned for every arm. Narrow 
 """
 
 from collections.abc import Iterator
+from itertools import product
 from math import sqrt
 
 import numpy as np
 import torch
 
 import workbench as wb
+from workbench.engine.replicas import Pack
+from workbench.nn.params import Params
 
 from . import born_dead
 
@@ -20,7 +23,7 @@ DEEP = 9  # hidden layers of the nets that learn |x|
 GROUPS = 20  # of random nets whose means count as one value
 ABSOLUTE = ["data=curve", "data.target=absolute", "data.points=128", f"data.low={-sqrt(3)}", f"data.high={sqrt(3)}"]
 SHORT = ["train.epochs=50", "train.batch_size=16", "diagnostics=off"]  # 400 steps
-USUAL = ["b=0", "b=0.01", "b=0.1", "b=1"]
+BIASES = {"b=0": 0.0, "b=0.01": 0.01, "b=0.1": 0.1, "b=1": 1.0}
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
@@ -39,10 +42,11 @@ def stream(study: wb.Study, name: str) -> torch.Generator:
 
 def random_nets(study: wb.Study) -> Iterator[wb.Cell]:
     """Constant before training: the first layers of deep nets stand for the shallower ones."""
-    cells, nets, rows = study.claim.parts["in_bounds"].cells, study["nets"], []
-    for width in cells["width"]:
-        died = born_dead.deaths(width, max(cells["depth"]) - 1, nets, stream(study, f"born dead {width}"))
-        for depth in cells["depth"]:
+    part, nets, rows = study.claim.parts["in_bounds"], study["nets"], []
+    depths = part.values("depth", int)
+    for width in part.values("width", int):
+        died = born_dead.deaths(width, max(depths) - 1, nets, stream(study, f"born dead {width}"))
+        for depth in depths:
             dead, (low, high) = int(died[depth - 2]), born_dead.bounds(width, depth)
             found, off = outside(dead / nets, low, high, nets)
             where = f"width {width}, {depth} layers: {dead / nets:.5f} ± {found:.5f}, from {low:.5f} to {high:.5f}"
@@ -62,9 +66,9 @@ def outside(share: float, low: float, high: float, nets: int) -> tuple[float, bo
 
 def live_domain(study: wb.Study) -> Iterator[wb.Cell]:
     """Where random nets have a slope, with and without b."""
-    cells, biases, rows = study.claim.parts["more_alive"].cells, (0.0, 0.01, 0.1, 1.0), []
-    for width in cells["width"]:
-        for depth in cells["depth"]:
+    part, biases, rows = study.claim.parts["more_alive"], tuple(BIASES.values()), []
+    for width in part.values("width", int):
+        for depth in part.values("depth", int):
             nets = stream(study, f"alive {width} {depth}")
             shares = born_dead.live_shares(width, depth, biases, study["slopes"], nets)
             gain = (shares[2] - shares[0]).view(GROUPS, -1).mean(1)
@@ -84,7 +88,7 @@ def hidden(depth: int, width: int) -> str:
 def narrow(study: wb.Study) -> Iterator[wb.Cell]:
     """|x| by 10 affine layers: which learn it, and which end as a constant."""
     parts, rows, ways = study.claim.parts, [], study.claim.arms
-    widths = parts["helps_narrow"].cells["width"]
+    widths = parts["helps_narrow"].values("width", int)
     names = {(way, width): f"{way} on |x|, width {width}" for width in widths for way in ways}
     nets = {name: [*ways[way], *ABSOLUTE, *SHORT, hidden(DEEP, width)] for (way, width), name in names.items()}
     tuned = study.tune(nets, tracked=False)
@@ -106,58 +110,64 @@ def compared(way: str) -> tuple[str, dict[str, str | float]]:
     """The part that compares a way to begin with b = 0, and the way's coordinate in it."""
     if way == "b=0.1":
         return "helps_narrow", {}
-    return ("other_biases", {"b": float(way[2:])}) if way.startswith("b=") else ("other_ways", {"way": way})
+    return ("other_biases", {"b": BIASES[way]}) if way in BIASES else ("other_ways", {"way": way})
 
 
-def constant(pack, params) -> np.ndarray:
+def constant(pack: Pack, params: Params) -> np.ndarray:
     """Which of the trained nets give one number for all training inputs; one that is not finite does not count."""
     x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
     outputs, _ = pack.objective.model.forward(params, x)
     span = outputs.amax((1, 2)) - outputs.amin((1, 2))
-    return (span <= CONSTANT * (y.amax((1, 2)) - y.amin((1, 2)))).numpy()
+    flat: np.ndarray = (span <= CONSTANT * (y.amax((1, 2)) - y.amin((1, 2)))).numpy()
+    return flat
 
 
 def digits(study: wb.Study) -> Iterator[wb.Cell]:
     """Test accuracy and dead units over depth, width and b."""
-    grid, seeds, rows = study.claim.parts["helps_digits"].grid, study.seeds[: study["digits_seeds"]], []
-    sizes = {(at["depth"], at["width"]): at for at in grid}
-    names = {(b, *size): f"{b} on digits, {size[0]} layers of {size[1]}" for size in sizes for b in USUAL}
-    tuned = study.tune(
-        {name: [*study.claim.arms[b], hidden(*size)] for (b, *size), name in names.items()}, tracked=False
-    )
-    trained = study.train(tuned, seeds, tracked=False)
-    for (depth, width), at in sizes.items():
-        pair = names["b=0.1", depth, width], names["b=0", depth, width]
-        yield wb.Cell("helps_digits", trained.differences("test/accuracy", *pair, diverged=CHANCE), at)
-        dead = {b: dead_share(trained, names[b, depth, width], depth) for b in USUAL}
-        edge = tuple(name for name in pair if name in tuned.at_edge)
-        yield wb.Cell("fewer_dead", wb.PerSeed(tuple(dead["b=0"] - dead["b=0.1"]), edge), at)
-        for b in USUAL:
+    part, seeds, rows = study.claim.parts["helps_digits"], study.seeds[: study["digits_seeds"]], []
+    sizes = list(product(part.values("depth", int), part.values("width", int)))
+    names = {(b, *size): wb.Arm(f"{b} on digits", depth=size[0], width=size[1]) for size in sizes for b in BIASES}
+    nets: dict[str, list[str]] = {
+        name: [*study.claim.arms[b], hidden(depth, width)] for (b, depth, width), name in names.items()
+    }
+    trained = study.train(study.tune(nets, tracked=False, chance=CHANCE), seeds, tracked=False)
+    for depth, width in sizes:
+        at, pair = {"depth": depth, "width": width}, (names["b=0.1", depth, width], names["b=0", depth, width])
+        found = trained.differences("test/accuracy", *pair, diverged=CHANCE)
+        yield wb.Cell("helps_digits", found, at)
+        dead = {b: dead_share(trained, names[b, depth, width], depth) for b in BIASES}
+        yield wb.Cell("fewer_dead", wb.PerSeed(tuple(dead["b=0"] - dead["b=0.1"]), found.at_edge, found.arms), at)
+        for b in BIASES:
             accuracies = trained.values(names[b, depth, width], "test/accuracy", CHANCE)
             rows += [{**at, "b": b, "accuracy": one, "dead": two} for one, two in zip(accuracies, dead[b], strict=True)]
     study.keep("digits", rows)
 
 
-def dead_share(trained, arm: str, depth: int) -> np.ndarray:
+def dead_share(trained: wb.Trained, arm: str, depth: int) -> np.ndarray:
     """Dead share of each run's units, over hidden layers."""
-    return np.mean([trained.values(arm, f"dead_rate/l{layer}", 0.0) for layer in range(1, depth + 1)], axis=0)
+    layers = np.array([trained.values(arm, f"dead_rate/l{layer}", 0.0) for layer in range(1, depth + 1)])
+    return np.asarray(layers.mean(0))
 
 
 def high_rates(study: wb.Study) -> Iterator[wb.Cell]:
     """Units that die in training, by learning rate."""
-    rates, seeds, rows = study.claim.parts["dies_in_training"].cells["lr"], study.seeds[: study["digits_seeds"]], []
+    rates, seeds, rows = (
+        study.claim.parts["dies_in_training"].values("lr", float),
+        study.seeds[: study["digits_seeds"]],
+        [],
+    )
     sgd = [hidden(3, 64), "optimizer=sgd", "diagnostics.spacing=1"]  # units at the last epoch, also of what diverges
-    arms = {
-        f"{b} lr={lr}": [*sgd, *study.claim.arms[b], f"optimizer.lr={lr}"] for b in ("b=0", "b=0.1") for lr in rates
+    arms = [wb.Arm(b, lr=lr) for b in ("b=0", "b=0.1") for lr in rates]
+    overrides: dict[str, list[str]] = {
+        arm: [*sgd, *study.claim.arms[arm.name], f"optimizer.lr={arm.at['lr']}"] for arm in arms
     }
-    trained = study.train(arms, seeds, tracked=False)
+    trained = study.train(overrides, seeds, tracked=False)
     for arm in arms:
         layers = [trained.course(arm, f"dead_rate/l{layer}") for layer in (1, 2, 3)]
         died = np.mean([[course[-1] - course[0] for course in layer] for layer in layers], axis=0)
-        b, _, lr = arm.partition(" lr=")
-        rows += [{"arm": b, "lr": float(lr), "died": one} for one in died]
-        if b == "b=0":
-            yield wb.Cell("dies_in_training", wb.PerSeed(tuple(died)), {"lr": float(lr)})
+        rows += [{"arm": arm.name, **arm.at, "died": one} for one in died]
+        if arm.name == "b=0":
+            yield wb.Cell("dies_in_training", wb.PerSeed(tuple(died)), arm.at)
     study.keep("high_rates", rows)
 
 

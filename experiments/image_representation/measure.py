@@ -14,13 +14,22 @@ import workbench as wb
 from . import linear_probes
 
 DRAWN_ANEW = "split.label_noise=0.9"  # of ten classes every one is equally likely then
-COMPONENTS, FIRST, LAST = 64, 0, -1
+COMPONENTS, FIRST, LAST, CHANCE = 64, 0, -1, 0.1
 SHOWN = 12
+COMPARED = (  # part, and the representations whose probes are compared, with their layer
+    ("learned", ("trained", LAST), ("untrained", LAST)),
+    ("layer_by_layer", ("trained", LAST), ("trained", FIRST)),
+    ("over_pixels", ("trained", LAST), ("pixels", FIRST)),
+    ("over_components", ("trained", LAST), ("components", FIRST)),
+    ("by_labels", ("trained", LAST), ("labels drawn anew", LAST)),
+    ("random_first", ("untrained", FIRST), ("pixels", FIRST)),
+    ("random_deeper", ("untrained", FIRST), ("untrained", LAST)),
+)
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """Train, probe, compare."""
-    tuned = study.tune(metric="valid/accuracy", tracked=False)
+    tuned = study.tune(metric="valid/accuracy", tracked=False, chance=CHANCE)
     shuffled = {f"{data}, labels drawn anew": [*own, DRAWN_ANEW] for data, own in tuned.items()}
     study.train(tuned)
     trained = study.train({**tuned, **shuffled}, tracked=False)
@@ -28,16 +37,11 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
     for data in tuned:
         found = probes(trained, data)
         edge = tuple({data} & set(tuned.at_edge))
-        for part, better, worse in (
-            ("learned", found["trained"][LAST], found["untrained"][LAST]),
-            ("layer_by_layer", found["trained"][LAST], found["trained"][FIRST]),
-            ("over_pixels", found["trained"][LAST], found["pixels"][FIRST]),
-            ("over_components", found["trained"][LAST], found["components"][FIRST]),
-            ("by_labels", found["trained"][LAST], found["labels drawn anew"][LAST]),
-            ("random_first", found["untrained"][FIRST], found["pixels"][FIRST]),
-            ("random_deeper", found["untrained"][FIRST], found["untrained"][LAST]),
-        ):
-            yield wb.Cell(part, wb.PerSeed(tuple(np.subtract(better, worse)), edge), {"data": data})
+        for part, better, worse in COMPARED:
+            pair = [found[name][layer] for name, layer in (better, worse)]
+            names = better[0], worse[0]
+            arms = tuple(wb.ArmScores(name, tuple(one), CHANCE) for name, one in zip(names, pair, strict=True))
+            yield wb.Cell(part, wb.PerSeed(tuple(np.subtract(pair[0], pair[1])), edge, arms), {"data": data})
         rows += [
             {"data": data, "representation": name, "layer": layer, "seed": seed, "accuracy": accuracy}
             for name, layers in found.items()
@@ -49,7 +53,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
     study.keep("weights", {f"unit {number}": one.tolist() for number, one in enumerate(weights)})
 
 
-def probes(trained, data: str) -> dict[str, list[list[float]]]:
+def probes(trained: wb.Trained, data: str) -> dict[str, list[list[float]]]:
     """Representation -> accuracy of its probe, by layer and seed; labels are the true ones for all of them."""
     pack, params = trained.final(data)
     (_, misled), model = trained.final(f"{data}, labels drawn anew"), pack.objective.model

@@ -42,7 +42,7 @@ def outputs(study: wb.Study, arm: str) -> tuple[torch.Tensor, torch.Tensor, torc
     x, _ = pack.data.chunk(pack.data.train, 0, 64)
     z, _ = model.forward(params, x, pack.mode(0))
     evaluated, _ = model.forward(params, x)
-    parts = torch.cat([model.forward(params, part, pack.mode(0))[0] for part in x.split(8, 1)], 1)
+    parts = torch.cat([model.forward(params, part, pack.mode(0))[0] for part in torch.split(x, 8, 1)], 1)
     return z, (evaluated - z).abs(), (parts - z).abs()
 
 
@@ -60,38 +60,47 @@ def simpler(study: wb.Study, arm: str) -> wb.Exact:
 
 def training(study: wb.Study) -> Iterator[wb.Cell]:
     """All arms in batches of all sizes."""
-    arms = {
-        f"{arm} B={size}": [*overrides, f"train.batch_size={size}", f"train.epochs={epochs}"]
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, batch=size): [*overrides, f"train.batch_size={size}", f"train.epochs={epochs}"]
         for arm, overrides in study.claim.arms.items()
         for size, epochs in EPOCHS.items()
     }
-    tuned = study.tune(arms, tracked=False)
+    tuned = study.tune(arms, tracked=False, chance=CHANCE)
     trained = study.train(tuned)
     for unit in UNITS:
         better = {
-            size: trained.differences(ACCURACY, f"{unit}{LAYER} B={size}", f"{unit}{BATCH} B={size}", diverged=CHANCE)
+            size: trained.differences(
+                ACCURACY, wb.Arm(unit + LAYER, batch=size), wb.Arm(unit + BATCH, batch=size), diverged=CHANCE
+            )
             for size in EPOCHS
         }
         for size, difference in better.items():
             yield wb.Cell(PARTS[unit], difference, {"batch": size})
         few, many = better[SMALL], better[LARGE]
-        grown = wb.PerSeed(tuple(np.subtract(few.values, many.values)), (*few.at_edge, *many.at_edge))
+        grown = wb.PerSeed(
+            tuple(np.subtract(few.values, many.values)), few.at_edge + many.at_edge, few.arms + many.arms
+        )
         yield wb.Cell("small_batches", grown, {"activation": unit})
     yield from sooner(study, tuned)
-    rows = [(arm, size, one) for arm in study.claim.arms for size in EPOCHS for one in [f"{arm} B={size}"]]
+    rows = [
+        (unit, unit + norm, size, wb.Arm(unit + norm, batch=size))
+        for unit in UNITS
+        for norm in ("", BATCH, LAYER)
+        for size in EPOCHS
+    ]
     study.keep(
         "accuracy",
         [
-            {"arm": arm, "batch": size, "accuracy": accuracy}
-            for arm, size, name in rows
+            {"unit": unit, "arm": arm, "batch": size, "accuracy": accuracy}
+            for unit, arm, size, name in rows
             for accuracy in trained.values(name, ACCURACY, CHANCE)
         ],
     )
 
 
-def sooner(study: wb.Study, tuned) -> Iterator[wb.Cell]:
+def sooner(study: wb.Study, tuned: wb.Tuned) -> Iterator[wb.Cell]:
     """Epochs to a train accuracy in large batches; one more than there are where it is never reached."""
-    arms = {unit: [f"{unit}{norm} B={LARGE}" for norm in (BATCH, LAYER)] for unit in UNITS}
+    arms = {unit: [wb.Arm(unit + norm, batch=LARGE) for norm in (BATCH, LAYER)] for unit in UNITS}
     again = study.train({arm: tuned[arm] for several in arms.values() for arm in several}, tracked=False)
     for unit, several in arms.items():
         courses = [again.course(arm, "train/accuracy") for arm in several]
@@ -99,17 +108,18 @@ def sooner(study: wb.Study, tuned) -> Iterator[wb.Cell]:
             [next((n for n, a in enumerate(one) if a >= REACHED), EPOCHS[LARGE] + 1) for one in c] for c in courses
         ]
         edge = tuple(arm for arm in several if arm in tuned.at_edge)
-        yield wb.Cell("faster", wb.PerSeed(tuple(np.log(batch) - np.log(layer)), edge), {"activation": unit})
+        scores = tuple(again.scores(arm, ACCURACY, CHANCE) for arm in several)
+        yield wb.Cell("faster", wb.PerSeed(tuple(np.log(batch) - np.log(layer)), edge, scores), {"activation": unit})
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:
     """Test accuracy over batch size, by activation."""
     for panel, unit in zip(figure.subplots(1, 2, sharey=True), UNITS, strict=True):
-        for arm, rows in study.tables["accuracy"].groupby("arm", sort=False):
-            if arm.partition(" ")[0] == unit:
-                means = rows.groupby("batch")["accuracy"].mean()
-                (line,) = panel.plot(means.index, means, "o-", label=arm)
-                panel.plot(rows["batch"], rows["accuracy"], ".", color=line.get_color(), ms=3, alpha=0.4)
+        table = study.tables["accuracy"]
+        for arm, rows in table[table["unit"] == unit].groupby("arm", sort=False):
+            means = rows.groupby("batch")["accuracy"].mean()
+            (line,) = panel.plot(means.index, means, "o-", label=arm)
+            panel.plot(rows["batch"], rows["accuracy"], ".", color=line.get_color(), ms=3, alpha=0.4)
         panel.set(xscale="log", xlabel="batch size", title=f"three layers of {unit} units")
         panel.set_xticks([*EPOCHS], [str(size) for size in EPOCHS])
         panel.minorticks_off()

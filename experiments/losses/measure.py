@@ -14,8 +14,10 @@ import workbench as wb
 from . import loss_factors
 
 TOLERANCE = 1e-12
+GUESS = {"digits": 0.1, "wine": 0.4, "breast_cancer": 0.63}  # share of the most frequent class
 CHANCE = {"digits": 1 / 10, "wine": 1 / 3, "breast_cancer": 1 / 2, "diabetes": 0.0}
 SHAPES = {0: "architecture=perceptron", 2: "architecture.hidden=[64,64]"}
+DECIDING = "digits", 2  # data and depth of the figure, those that decide
 GAINS = {"good": 1, "bad": 5}
 RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1)}
 LAMBDAS = (0, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -53,7 +55,7 @@ def exact(study: wb.Study) -> Iterator[wb.Cell]:
         wrong = (found.off > TOLERANCE) | (found.share > bound + TOLERANCE)
         largest = f"off by {found.off.max():.2g}, share {found.share.max():.3g} of {bound}"
         yield wb.Cell("factor", wb.Exact(len(wrong), int(wrong.sum()), 0.0, largest, proof), {"output": output})
-    for decay in study.claim.parts["penalty"].cells["λ"]:
+    for decay in study.claim.parts["penalty"].values("λ", float):
         off = [max(loss_factors.penalty(decay, seed)) for seed in study.draws(study["nets"])]
         proof = f"equal to {max(off):.1g}"
         yield wb.Cell("penalty", wb.Exact.within(off, TOLERANCE, f"off by {max(off):.3g}", proof), {"λ": decay})
@@ -63,26 +65,43 @@ def exact(study: wb.Study) -> Iterator[wb.Cell]:
         yield wb.Cell("bounded_output", wb.Exact(1, int(best > 0), 0.0, what, what), {"output": output})
 
 
+def named(loss: str, start: str, data: str, depth: int) -> wb.Arm:
+    """An arm of the comparison of losses."""
+    return wb.Arm(f"{loss}, {start} start", data=data, depth=depth)
+
+
 def losses(study: wb.Study) -> Iterator[wb.Cell]:
     """Test accuracy of every loss, data set and depth from both starts, rates tuned by validation accuracy."""
-    cells = [(data, d) for data in study.claim.parts["bad_start"].cells["data"] for d in SHAPES]
+    cells = [(data, d) for data in study.claim.parts["bad_start"].values("data", str) for d in SHAPES]
     names = [(loss, start) for loss in study.claim.arms for start in GAINS if start == "good" or loss in COMPARED]
-    arms = {
-        f"{loss}, {start} start, {data} d={d}": [*over, f"data={data}", SHAPES[d], f"init.gain={GAINS[start]}"]
+    arms: dict[str, list[str]] = {
+        named(loss, start, data, d): [*over, f"data={data}", SHAPES[d], f"init.gain={GAINS[start]}"]
         for data, d in cells
         for loss, start in names
         for over in [study.claim.arms[loss]]
     }
-    trained = study.train(study.tune(arms, metric="valid/accuracy", tracked=False))
+    guesses: dict[str, float] = {arm: GUESS[str(arm.at["data"])] for arm in arms if isinstance(arm, wb.Arm)}
+    trained = study.train(study.tune(arms, metric="valid/accuracy", tracked=False, chance=guesses))
     for data, d in cells:
         for part, start, first, second in PAIRS:
-            pair = [f"{loss}, {start} start, {data} d={d}" for loss in (first, second)]
-            found = trained.differences("test/accuracy", *pair, diverged=CHANCE[data])
+            pair = [named(loss, start, data, d) for loss in (first, second)]
+            found = trained.differences("test/accuracy", pair[0], pair[1], CHANCE[data], chance=GUESS[data])
             yield wb.Cell(part, found, {"data": data, "depth": d})
-    data, d = study.claim.parts["bad_start"].decided_by.values()
-    shown = [(f"{loss},\n{start} start", f"{loss}, {start} start, {data} d={d}") for loss, start in names]
+        if d == 0:
+            yield wb.Cell("closed_form", closed_form(study, trained, arms, data), {"data": data})
+    data, d = DECIDING
+    shown = [(f"{loss},\n{start} start", named(loss, start, data, d)) for loss, start in names]
     values = [(name, one) for name, arm in shown for one in trained.values(arm, "test/accuracy", CHANCE[data])]
     study.keep("accuracy", [{"arm": name, "accuracy": one} for name, one in values])
+
+
+def closed_form(study: wb.Study, trained: wb.Trained, arms: dict[str, list[str]], data: str) -> wb.PerSeed:
+    """The least squares that training a linear output would end with, against the likelihood as it was trained."""
+    squares, likelihood = (named(loss, "good", data, 0) for loss in ("linear squares", "likelihood"))
+    found = loss_factors.least_squares_accuracies(study.pack(*arms[squares]).data)
+    other = trained.scores(likelihood, "test/accuracy", GUESS[data])
+    own = wb.ArmScores(f"least squares, {data}", tuple(found), GUESS[data])
+    return wb.PerSeed(tuple(np.subtract(own.values, other.values)), trained.edge(likelihood), (own, other))
 
 
 def regularizer(study: wb.Study) -> Iterator[wb.Cell]:
@@ -90,7 +109,9 @@ def regularizer(study: wb.Study) -> Iterator[wb.Cell]:
     rows = []
     for data, score in SCORE.items():
         base = [*FEW[data], "architecture.hidden=[64]"]
-        arms = {f"{data} λ={decay:g}": [*base, f"optimizer.weight_decay={decay}"] for decay in LAMBDAS}
+        arms: dict[str, list[str]] = {
+            f"{data} λ={decay:g}": [*base, f"optimizer.weight_decay={decay}"] for decay in LAMBDAS
+        }
         trained = study.train(study.tune(arms, metric=f"valid/{score}", tracked=False))
         for decay in LAMBDAS[1:]:
             pair = f"{data} λ={decay:g}", f"{data} λ=0"

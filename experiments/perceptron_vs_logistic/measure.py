@@ -13,6 +13,8 @@ from math import log
 import torch
 
 import workbench as wb
+from workbench.engine.replicas import Pack
+from workbench.nn.params import Params
 
 from . import decisions
 
@@ -26,7 +28,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 def decided(study: wb.Study) -> Iterator[wb.Cell]:
     """The unit step and σ > ½ on random neurons, on a logarithmic grid, and on every number where they may part."""
     exact = decisions
-    for name in study.claim.parts["decisions"].cells["dtype"]:
+    for name in study.claim.parts["decisions"].values("dtype", str):
         dtype = getattr(torch, name)
         band = exact.find_band(dtype)
         total = exact.total(exact.random_neurons(study.rng(name), dtype), band)
@@ -61,14 +63,14 @@ def trained(study: wb.Study) -> Iterator[wb.Cell]:
 def costs(study: wb.Study, z: torch.Tensor, y: torch.Tensor, at_edge: tuple[str, ...]) -> Iterator[wb.Cell]:
     """What thresholds cost on test examples z and labels y [R, B] of the logistic neurons, by ratio of costs."""
     exact, parts, rows = decisions, study.claim.parts, []
-    for ratio in parts["equal_costs"].cells["ratio"]:
+    for ratio in parts["equal_costs"].values("ratio", str):
         r, threshold = Fraction(ratio), best_threshold(ratio)
         checked, smaller = exact.cheaper(z, threshold, r)
         example = f"{smaller} thresholds are cheaper than {threshold:.3g}"
         yield wb.Cell("equal_costs", wb.Exact(checked, smaller, example=example), {"ratio": ratio})
         here, grid = z.new_tensor([threshold, 0.0]), torch.linspace(-4, 4, 81, dtype=z.dtype)
         paid = exact.by_ratio(z, y, here, r)
-        if ratio in parts["paid_costs"].cells["ratio"]:
+        if ratio in parts["paid_costs"].values("ratio", str):
             yield wb.Cell(
                 "paid_costs", wb.PerSeed(tuple((paid[:, 0] - paid[:, 1]).tolist()), at_edge), {"ratio": ratio}
             )
@@ -84,7 +86,7 @@ def best_threshold(ratio: str) -> float:
     return log(Fraction(ratio))
 
 
-def on_test_part(pack, params) -> tuple[torch.Tensor, torch.Tensor]:
+def on_test_part(pack: Pack, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
     """z and labels [R, B] of the test examples, in float64."""
     x, y = pack.data.chunk(pack.data.test, 0, pack.data.test.size)
     z, _ = pack.objective.model.forward(params, x)

@@ -25,17 +25,17 @@ WHY = "by induction over layers: an affine map keeps a cell affine, and so does 
 
 def sawtooth_pieces(depth: int) -> int:
     """Every layer folds all pieces in two."""
-    return 2**depth
+    return int(2**depth)
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """Straight or not; counts of pieces by construction, at random, and of trained nets."""
     parts, nets = study.claim.parts, study.draws(study["nets"])
-    for unit in parts["affine"].cells["unit"]:
+    for unit in parts["affine"].values("unit", str):
         yield wb.Cell("affine", straight_cells(unit, nets), {"unit": unit})
-    for unit in parts["smooth"].cells["unit"]:
+    for unit in parts["smooth"].values("unit", str):
         yield wb.Cell("smooth", bent_nets(unit, "identity", nets), {"unit": unit})
-    for output in parts["output"].cells["output"]:
+    for output in parts["output"].values("output", str):
         yield wb.Cell("output", bent_nets("relu", output, nets), {"output": output})
     wrong = [depth for depth in DEPTHS if not random_lines.is_sawtooth(depth, sawtooth_pieces(depth))]
     yield wb.Cell("sawtooth", wb.Exact(len(DEPTHS), len(wrong), example=f"depths {wrong}"))
@@ -73,7 +73,7 @@ def at_initialization(study: wb.Study) -> Iterator[wb.Cell]:
 def on_digits(study: wb.Study) -> Iterator[wb.Cell]:
     """Breakpoints per hidden unit on segments between two test digits, before and after training."""
     trained, rows = study.train(seeds=study.draws(study["digits_seeds"]), tracked=False), []
-    for arm, depth in zip(study.claim.arms, study.claim.parts["typical"].cells["depth"], strict=True):
+    for arm, depth in zip(study.claim.arms, study.claim.parts["typical"].values("depth", int), strict=True):
         pack, final = trained.final(arm)
         pairs = study.rng("segments").integers(0, pack.data.test.size, (SEGMENTS, 2)).tolist()
         inputs = [pack.data.test.x[split].double() for split in pack.data.split_of]

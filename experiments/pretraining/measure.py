@@ -6,6 +6,7 @@ is measured on untrained nets, beside the numbers of Glorot and Bengio: what a l
 """
 
 from collections.abc import Iterator
+from itertools import product
 from math import exp, log
 
 import numpy as np
@@ -17,7 +18,7 @@ from . import initial_gradients
 ACCURACY, CHANCE, DEEP = "test/accuracy", 0.1, 5
 FROM_SCRATCH = ("tanh glorot", "tanh orthogonal", "relu he")
 PAIR = ("sigmoid pretrained", "sigmoid standard")
-FACTOR_SIZE, JACOBIAN_SIZE = {"width": 256, "depth": 5}, {"width": 128, "depth": 5}
+WIDE, NARROW = 256, 128  # units of a layer whose gradients, and whose Jacobian, are looked at
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
@@ -28,21 +29,24 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def training(study: wb.Study) -> Iterator[wb.Cell]:
     """Test accuracies of deep nets, and of logistic ones over depth."""
-    depths = study.claim.parts["was_needed"].cells["depth"]
+    depths = study.claim.parts["was_needed"].values("depth", int)
     wanted = [(arm, DEEP) for arm in study.claim.arms] + [(arm, d) for arm in PAIR for d in depths if d != DEEP]
-    arms = {f"{arm} d={d}": [*study.claim.arms[arm], hidden(d)] for arm, d in wanted}
-    trained = study.train(study.tune(arms, tracked=False))
-    pairs = [("was_needed", {"depth": d}, *(f"{arm} d={d}" for arm in PAIR)) for d in depths]
-    for part, at, first, second in (
-        *(("init_suffices", {"start": arm}, arm, "tanh pretrained") for arm in FROM_SCRATCH),
-        ("pretraining_of_tanh", {}, "tanh pretrained", "tanh standard"),
-        ("init_of_tanh", {}, "tanh glorot", "tanh standard"),
-        ("init_of_sigmoid", {}, "sigmoid glorot", "sigmoid standard"),
+    arms: dict[str, list[str]] = {wb.Arm(arm, depth=d): [*study.claim.arms[arm], hidden(d)] for arm, d in wanted}
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
+    pairs: list[tuple[str, dict[str, str | int], str, str]] = []
+    for d in depths:
+        pairs.append(("was_needed", {"depth": d}, wb.Arm(PAIR[0], depth=d), wb.Arm(PAIR[1], depth=d)))
+    for part, first, second in (
+        *(("init_suffices", arm, "tanh pretrained") for arm in FROM_SCRATCH),
+        ("pretraining_of_tanh", "tanh pretrained", "tanh standard"),
+        ("init_of_tanh", "tanh glorot", "tanh standard"),
+        ("init_of_sigmoid", "sigmoid glorot", "sigmoid standard"),
     ):
-        pairs.append((part, at, f"{first} d={DEEP}", f"{second} d={DEEP}"))
+        at: dict[str, str | int] = {"start": first} if part == "init_suffices" else {}
+        pairs.append((part, at, wb.Arm(first, depth=DEEP), wb.Arm(second, depth=DEEP)))
     for part, at, first, second in pairs:
         yield wb.Cell(part, trained.differences(ACCURACY, first, second, diverged=CHANCE), at)
-    rows = [(arm, d, one) for arm, d in wanted for one in trained.values(f"{arm} d={d}", ACCURACY, CHANCE)]
+    rows = [(arm, d, one) for arm, d in wanted for one in trained.values(wb.Arm(arm, depth=d), ACCURACY, CHANCE)]
     study.keep("accuracy", [dict(zip(("arm", "depth", "accuracy"), row, strict=True)) for row in rows])
 
 
@@ -55,16 +59,18 @@ def starts(study: wb.Study) -> Iterator[wb.Cell]:
     """Gradient factors and Jacobians of nets that nobody trains."""
     first = study.seeds.start
     rows = []
-    for at in study.claim.parts["gradient_factor"].grid:
-        found = initial_gradients.gradient_factors(**at, seeds=range(first, first + study["nets"]), **FACTOR_SIZE)
-        predicted = log(initial_gradients.weight_factor(at["init"], FACTOR_SIZE["width"]))
+    part = study.claim.parts["gradient_factor"]
+    for activation, init in product(part.values("activation", str), part.values("init", str)):
+        seeds, at = range(first, first + study["nets"]), {"activation": activation, "init": init}
+        found = initial_gradients.gradient_factors(activation, init, seeds, WIDE, DEEP)
+        predicted = log(initial_gradients.weight_factor(init, WIDE))
         yield wb.Cell("gradient_factor", wb.PerSeed(tuple(found - predicted)), at)
         rows.append({**at, "measured": exp(found.mean()), "predicted": exp(predicted)})
     study.keep("factors", rows)
     seeds = range(first, first + study["jacobians"])
-    for part, init in (("jacobian_standard", "uniform_fan_in"), ("jacobian_normalized", "glorot")):
-        values = initial_gradients.mean_singular_values("tanh", init, seeds, **JACOBIAN_SIZE)
-        yield wb.Cell(part, wb.PerSeed(tuple(values)))
+    for name, init in (("jacobian_standard", "uniform_fan_in"), ("jacobian_normalized", "glorot")):
+        values = initial_gradients.mean_singular_values("tanh", init, seeds, NARROW, DEEP)
+        yield wb.Cell(name, wb.PerSeed(tuple(values)))
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:

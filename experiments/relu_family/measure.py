@@ -16,6 +16,7 @@ import workbench as wb
 from . import identities, maxout_fits
 
 TOLERANCE = 1e-12
+SUCCESS = 0.85  # test accuracy of a run that did not collapse
 PIECES = {"relu": (1, 0), "absolute": (1, -1), "leaky_relu": (1, 0.01)}  # f(z) = max of these times z
 FEW_AND_MANY = (1, 2, 8, 64)
 
@@ -29,18 +30,18 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """Identities, fits, the contradiction, training."""
     exact, parts = maxout_fits, study.claim.parts
     z = exact.inputs_away_from_ties(study["z"], study.offset)
-    for name in parts["identities"].cells["identity"]:
+    for name in parts["identities"].values("identity", str):
         off = identities.deviations(name, z)
         yield wb.Cell("identities", equal(off, name), {"identity": name})
     for unit, scales in PIECES.items():
         off = [max(exact.containment(unit, scales, seed).values()) for seed in study.draws(study["layers"])]
         yield wb.Cell("contained", equal(off, f"{unit} by {len(scales)} pieces"), {"unit": unit})
-    for k in parts["weight_vectors"].cells["k"]:
+    for k in parts["weight_vectors"].values("k", int):
         yield wb.Cell("weight_vectors", weight_vectors(k, study["layers"], study.offset), {"k": k})
         yield wb.Cell("square", square(k), {"k": k})
-    for name in parts["convex"].cells["function"]:
+    for name in parts["convex"].values("function", str):
         yield wb.Cell("convex", convex(name), {"function": name})
-    for unit in parts["not_monotone"].cells["unit"]:
+    for unit in parts["not_monotone"].values("unit", str):
         a = exact.values(unit, (-1.0, 0.0, 1.0))
         what = f"at z = -1, 0, 1 the values are {', '.join(f'{value:g}' for value in a)}"
         yield wb.Cell("not_monotone", wb.Witness(a[0] > a[1] < a[2], what), {"unit": unit})
@@ -80,15 +81,20 @@ def convex(name: str) -> wb.Exact:
 
 def training(study: wb.Study) -> Iterator[wb.Cell]:
     """Test accuracy on digits, rates tuned with the same budget for each arm, seed by seed."""
-    rates, metric = study.claim.parts["same_width"].cells["dropout"], "test/accuracy"
+    rates, metric = study.claim.parts["same_width"].values("dropout", float), "test/accuracy"
     named = [(name, rate) for name in study.claim.arms for rate in rates]
-    arms = {f"{name} dropout {rate}": [*study.claim.arms[name], f"architecture.dropout={rate}"] for name, rate in named}
-    trained = study.train(study.tune(arms, tracked=False))
+    arms: dict[str, list[str]] = {
+        wb.Arm(name, dropout=rate): [*study.claim.arms[name], f"architecture.dropout={rate}"] for name, rate in named
+    }
+    trained = study.train(study.tune(arms, tracked=False, chance=0.1))
     study.keep("accuracy", [{"arm": arm, "accuracy": one} for arm in arms for one in trained.values(arm, metric, 0.1)])
     for part in ("same_parameters", "same_width"):
         for rate in rates:
-            pair = f"maxout {part.replace('_', ' ')} dropout {rate}", f"relu dropout {rate}"
+            pair = wb.Arm(f"maxout {part.replace('_', ' ')}", dropout=rate), wb.Arm("relu", dropout=rate)
             yield wb.Cell(part, trained.differences(metric, *pair, diverged=0.1), {"dropout": rate})
+            ours, relus = (np.array(trained.values(arm, metric, 0.1)) >= SUCCESS for arm in pair)
+            where: dict[str, str | float] = {"nets": part.replace("_", " "), "dropout": rate}
+            yield wb.Cell("same_success", wb.Rates.of(ours, relus, trained.edge(*pair)), where)
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:
@@ -106,7 +112,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     errors.set(xlabel="pieces k", ylabel="best error (at least 1e-6)", ylim=(5e-7, 50))
     errors.legend(fontsize="small")
     rows = study.tables["accuracy"]
-    names = rows["arm"].str.replace(" dropout 0.0", "").str.replace(" dropout", ",\ndropout")
+    names = rows["arm"].str.replace(" dropout=0.0", "").str.replace(" dropout=", ",\ndropout ")
     accuracy.plot(rows["accuracy"], names, "o", markersize=4, alpha=0.5)
     accuracy.set(xlabel="test accuracy, digits")
     accuracy.tick_params(axis="y", labelsize="small")

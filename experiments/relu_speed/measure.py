@@ -7,13 +7,15 @@ of whole training steps is measured beside it.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import torch
 
 import workbench as wb
+from workbench.nn.activations import Activation
 
-ERROR = 0.25
+ERROR, CHANCE = 0.25, 0.1
 DEPTHS, SHOWN = (1, 3, 6), 3
 WEIGHTS, OTHERS = ("scaled", "alexnet"), ("tanh", "sigmoid")
 UNITS = ("relu", *OTHERS)
@@ -33,23 +35,26 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def epochs(study: wb.Study) -> Iterator[wb.Cell]:
     """Epochs to the train error, of all arms at all depths, at the rates at which they take fewest."""
-    arms = {f"{arm} d={d}": [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS}
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, depth=d): [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS
+    }
     never = study.specs(seeds=[0])[0].config.train.epochs + 1
 
-    def errors(trained, arm: str) -> list[list[float]]:
+    def errors(trained: wb.Trained, arm: str) -> list[list[float]]:
         return [[1 - a for a in one] for one in trained.course(arm, "train/accuracy")]
 
-    def needed(trained, arm: str) -> list[float]:
+    def needed(trained: wb.Trained, arm: str) -> list[float]:
         return [reached(one, ERROR, never) for one in errors(trained, arm)]
 
-    tuned = study.tune(arms, needed, tracked=False)
+    tuned = study.tune(arms, needed, tracked=False, chance=CHANCE)
     study.train(tuned)
     again = study.train(tuned, tracked=False)
 
     def ratio(other: str, weights: str, depth: int) -> wb.PerSeed:
-        pair = [f"{unit} {weights} d={depth}" for unit in (other, "relu")]
+        pair = [wb.Arm(f"{unit} {weights}", depth=depth) for unit in (other, "relu")]
         slow, quick = (np.log(needed(again, arm)) for arm in pair)
-        return wb.PerSeed(tuple(slow - quick), tuple(arm for arm in pair if arm in tuned.at_edge))
+        arms = tuple(again.scores(arm, "train/accuracy", CHANCE) for arm in pair)
+        return wb.PerSeed(tuple(slow - quick), again.edge(*pair), arms)
 
     for other in OTHERS:
         for d in DEPTHS:
@@ -57,9 +62,8 @@ def epochs(study: wb.Study) -> Iterator[wb.Cell]:
                 yield wb.Cell(f"than_{other}", ratio(other, weights, d), {"weights": weights, "depth": d})
     ratios = {other: [np.mean(ratio(other, "scaled", d).values) for d in DEPTHS] for other in OTHERS}
     study.keep("ratios", {"depth": DEPTHS, **{other: np.exp(several) for other, several in ratios.items()}})
-    shown = {
-        arm: np.mean([padded(one, never) for one in errors(again, f"{arm} d={SHOWN}")], 0) for arm in study.claim.arms
-    }
+    courses = {arm: errors(again, wb.Arm(arm, depth=SHOWN)) for arm in study.claim.arms}
+    shown = {arm: np.mean([padded(one, never) for one in several], 0) for arm, several in courses.items()}
     study.keep("errors", {"epoch": range(never), **shown})
 
 
@@ -80,18 +84,24 @@ def padded(errors: list[float], epochs: int) -> list[float]:
 def times(study: wb.Study) -> Iterator[wb.Cell]:
     """Processor time of the functions, and of whole steps."""
     z = torch.tensor(study.rng("z").normal(size=(64, 32, 64)), dtype=torch.float32)
-    functions = {}
+    functions: dict[str, Callable[[], object]] = {}
     for unit in UNITS:
-        f = study.pack(f"activation={unit}", hidden(1), seeds=[0]).objective.model.layers[1].activation
-        functions[unit] = lambda f=f: f.derivative(z, f.forward(z))
+        functions[unit] = partial(both, study.activation(unit), z)
     for other, ratio in compared(functions, CALLS).items():
         yield wb.Cell("fast", ratio, {"other": other})
-    for width in study.claim.parts["fast_step"].cells["width"]:
+    for width in study.claim.parts["fast_step"].values("width", int):
         sizes = hidden(3, width), "split.test=0.88"
         packs = {unit: study.pack(f"activation={unit}", *sizes, seeds=study.draws(2)) for unit in UNITS}
-        steps = {unit: lambda pack=pack: study.descend(pack, STEPS) for unit, pack in packs.items()}
+        steps: dict[str, Callable[[], object]] = {}
+        for unit, pack in packs.items():
+            steps[unit] = partial(study.descend, pack, STEPS)
         for other, ratio in compared(steps, DESCENTS).items():
             yield wb.Cell("fast_step", ratio, {"other": other, "width": width})
+
+
+def both(f: Activation, z: torch.Tensor) -> torch.Tensor:
+    """f and f' of all z."""
+    return f.derivative(z, f.forward(z))
 
 
 def compared(work: Mapping[str, Callable[[], object]], calls: int) -> dict[str, wb.PerSeed]:

@@ -6,6 +6,7 @@ quadrant.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from . import rings
 # points for training -> overrides; of 5000 points 4000 are for the test, the fractions keep clear of rounding
 SIZES = {50: ["split.valid=0.18995", "train.batch_size=5"], 400: ["split.valid=0.11995", "train.batch_size=40"]}
 HIDDEN, SHOWN = (4, 8, 16), (1, 2, 3)
-ACCURACY = "test/accuracy"
+Samples = dict[str, list[tuple[list[list[float]], list[int]]]]  # points and labels, by how many there are
+ACCURACY, CHANCE = "test/accuracy", 0.5
 LINE = "at distance d ≤ 1 it is 1/2 + (acos(d/2) − acos(d))/2π, which rises to 2/3 at d = 1, and falls beyond"
 
 
-def angle(x, y):
+def angle(x: Fraction, y: Fraction) -> Fraction:
     """What the printed angle depends on: tan⁻¹|y/x| is the same exactly where |y/x| is."""
     return abs(y / x)
 
@@ -34,7 +36,8 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 def proofs(study: wb.Study) -> Iterator[wb.Cell]:
     """What needs no training."""
     separation = wb.proofs.separation
-    cartesian, polar = {"circles": [([(1, 0), (2, 0), (-2, 0)], [0, 1, 1])]}, {"circles": [([(1, 0), (2, 0)], [0, 1])]}
+    cartesian: Samples = {"circles": [([[1, 0], [2, 0], [-2, 0]], [0, 1, 1])]}
+    polar: Samples = {"circles": [([[1, 0], [2, 0]], [0, 1])]}
     for n in SIZES:
         cartesian[f"n={n}"] = [rings.sample("cartesian", seed, n) for seed in study.seeds]
         polar[f"n={n}"] = [rings.sample("polar", seed, n) for seed in study.seeds]
@@ -49,8 +52,8 @@ def proofs(study: wb.Study) -> Iterator[wb.Cell]:
         checked, wrong, margin = rings.radius_errors(several)
         proof = f"r − 3/2 has the sign of the label, and is at least {margin:.3f} away from 0"
         yield wb.Cell("polar_line", wb.Exact(checked, wrong, 0.0, "", proof), {"points": name})
-    lines = map(rings.line_accuracy, np.linspace(0, 3, 3001))
-    yield wb.Cell("best_line", wb.Exact.within(lines, 2 / 3 + 1e-12, "", LINE))
+    accuracies = map(rings.line_accuracy, np.linspace(0, 3, 3001))
+    yield wb.Cell("best_line", wb.Exact.within(accuracies, 2 / 3 + 1e-12, "", LINE))
     groups = rings.groups(1000, angle)
     proof = "each (r, |y/x|) stands for (±x, ±y): two points with y > 0 and two with y < 0"
     yield wb.Cell(
@@ -62,25 +65,38 @@ def proofs(study: wb.Study) -> Iterator[wb.Cell]:
 def learning(study: wb.Study) -> Iterator[wb.Cell]:
     """Test accuracies of all arms, each with its own learning rate, for both sizes of training part."""
     wanted = {50: ("cartesian", "polar", *(f"tanh {units}" for units in HIDDEN)), 400: study.claim.arms}
-    arms = {f"{arm} n={n}": [*study.claim.arms[arm], *SIZES[n]] for n, names in wanted.items() for arm in names}
-    tuned = study.tune(arms, tracked=False)
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, n=n): [*study.claim.arms[arm], *SIZES[n]] for n, names in wanted.items() for arm in names
+    }
+    tuned = study.tune(arms, tracked=False, chance=CHANCE)
     trained = study.train(tuned)
-    pairs = [("by_hand", {"n": n}, f"polar n={n}", f"cartesian n={n}") for n in SIZES]
-    pairs += [("learned_from_few", {"hidden": h}, f"tanh {h} n=50", "polar n=50") for h in HIDDEN]
-    pairs += [("learned", {"hidden": h}, f"tanh {h} n=400", "polar n=400") for h in (*HIDDEN, *SHOWN)]
-    pairs += [("linear_layers", {}, "linear n=400", "cartesian n=400")]
-    pairs += [("nonlinear", {}, "tanh 16 n=400", "linear n=400")]
-    for part, at, *pair in pairs:
-        yield wb.Cell(part, trained.differences(ACCURACY, *pair), at)
+    for part, at, n, first, second in compared():
+        pair = wb.Arm(first, n=n), wb.Arm(second, n=n)
+        yield wb.Cell(part, trained.differences(ACCURACY, *pair, chance=CHANCE), at)
     study.keep("accuracy", [{"arm": arm, "accuracy": one} for arm in arms for one in trained.values(arm, ACCURACY)])
-    for units in study.claim.parts["untrained"].cells["units"]:
+    for units in study.claim.parts["untrained"].values("units", int):
         rng, polar = study.rng("untrained"), trained.values("polar n=400", ACCURACY)
         random = [rings.random_relu_accuracy(rng, units, 400, 4000, seed) for seed in study.seeds]
-        yield wb.Cell("untrained", wb.PerSeed(tuple(np.subtract(random, polar))), {"units": units})
+        own = wb.ArmScores(f"{units} random units", tuple(random), CHANCE)
+        scores = own, trained.scores("polar n=400", ACCURACY, CHANCE)
+        found = wb.PerSeed(tuple(np.subtract(random, polar)), trained.edge("polar n=400"), scores)
+        yield wb.Cell("untrained", found, {"units": units})
     yield from looked_into(study, {arm: tuned[arm] for arm in ("linear n=400", *(f"tanh {h} n=400" for h in HIDDEN))})
 
 
-def looked_into(study: wb.Study, arms) -> Iterator[wb.Cell]:
+def compared() -> Iterator[tuple[str, dict[str, int], int, str, str]]:
+    """Part, cell, training points, and the two arms whose accuracy is compared."""
+    for n in SIZES:
+        yield "by_hand", {"n": n}, n, "polar", "cartesian"
+    for units in HIDDEN:
+        yield "learned_from_few", {"hidden": units}, 50, f"tanh {units}", "polar"
+    for units in (*HIDDEN, *SHOWN):
+        yield "learned", {"hidden": units}, 400, f"tanh {units}", "polar"
+    yield "linear_layers", {}, 400, "linear", "cartesian"
+    yield "nonlinear", {}, 400, "tanh 16", "linear"
+
+
+def looked_into(study: wb.Study, arms: dict[str, list[str]]) -> Iterator[wb.Cell]:
     """Final parameters: the radius in hidden layers, and the map that linear layers are."""
     again = study.train(arms, tracked=False)
     for units in HIDDEN:

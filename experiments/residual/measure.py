@@ -13,7 +13,7 @@ import torch
 
 import workbench as wb
 
-LOSS, ACCURACY = "train/loss", "test/accuracy"
+LOSS, ACCURACY, TRAINED = "train/loss", "test/accuracy", "train/accuracy"
 UNTRAINED, CHANCE = log(10), 0.1
 BASE = 10
 WIDTH = "architecture.width=32"
@@ -39,35 +39,39 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 def training(study: wb.Study) -> Iterator[wb.Cell]:
     """All arms at all depths."""
     depths = {arm: study["highway" if arm == "highway" else "depths"] for arm in study.claim.arms}
-    arms = {f"{arm} d={d}": sized(study, arm, d) for arm, several in depths.items() for d in several}
-    trained = study.train(study.tune(arms, tracked=False))
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, depth=d): sized(study, arm, d) for arm, several in depths.items() for d in several
+    }
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
     for part, at, first, second in pairs(study):
-        yield wb.Cell(part, trained.differences(LOSS, first, second, diverged=UNTRAINED), at)
-    deepest = max(study.claim.parts["residual_holds"].cells["depth"])
-    for block in study.claim.parts["pays"].cells["block"]:
-        names = f"{block} d={deepest}", f"{block} d={BASE}"
+        yield wb.Cell(part, trained.differences(LOSS, first, second, UNTRAINED, TRAINED, CHANCE), at)
+    deepest = max(study.claim.parts["residual_holds"].values("depth", int))
+    for block in study.claim.parts["pays"].values("block", str):
+        names = wb.Arm(f"{block}", depth=deepest), wb.Arm(f"{block}", depth=BASE)
         yield wb.Cell("pays", trained.differences(ACCURACY, *names, diverged=CHANCE), {"block": block})
     for d in depths["highway"]:
-        yield wb.Cell("highway", orders(trained, f"plain d={d}", f"highway d={d}"), {"depth": d})
+        yield wb.Cell("highway", orders(trained, wb.Arm("plain", depth=d), wb.Arm("highway", depth=d)), {"depth": d})
     keep(study, trained, depths)
 
 
 def pairs(study: wb.Study) -> Iterator[tuple[str, dict[str, str | int], str, str]]:
     """Part, cell, and the two arms whose train loss is compared."""
     for d in study["depths"]:
-        yield "better", {"depth": d}, f"plain d={d}", f"scaled d={d}"
+        yield "better", {"depth": d}, wb.Arm("plain", depth=d), wb.Arm("scaled", depth=d)
         if d >= BASE:
-            yield "not_necessary", {"depth": d}, f"orthogonal tanh d={d}", f"scaled d={d}"
+            yield "not_necessary", {"depth": d}, wb.Arm("orthogonal tanh", depth=d), wb.Arm("scaled", depth=d)
         if d > BASE:
-            yield "plain_degrades", {"depth": d}, f"plain d={d}", f"plain d={BASE}"
+            yield "plain_degrades", {"depth": d}, wb.Arm("plain", depth=d), wb.Arm("plain", depth=BASE)
             for block in ("scaled", "normalized"):
-                yield "residual_holds", {"block": block, "depth": d}, f"{block} d={d}", f"{block} d={BASE}"
+                deep, base = wb.Arm(block, depth=d), wb.Arm(block, depth=BASE)
+                yield "residual_holds", {"block": block, "depth": d}, deep, base
 
 
-def orders(trained, *arms: str) -> wb.PerSeed:
+def orders(trained: wb.Trained, *arms: str) -> wb.PerSeed:
     """Orders of magnitude between the train losses of two arms."""
     losses = [np.log10(trained.values(arm, LOSS, UNTRAINED)) for arm in arms]
-    return wb.PerSeed(tuple(losses[0] - losses[1]), tuple(arm for arm in arms if arm in trained.at_edge))
+    scores = tuple(trained.scores(arm, TRAINED, CHANCE) for arm in arms)
+    return wb.PerSeed(tuple(losses[0] - losses[1]), trained.edge(*arms), scores)
 
 
 def growth(study: wb.Study, *overrides: str) -> np.ndarray:
@@ -79,12 +83,13 @@ def growth(study: wb.Study, *overrides: str) -> np.ndarray:
         x, _ = pack.data.chunk(pack.data.train, 0, 128)
         z, _ = pack.objective.model.forward(pack.initial_params(), x)
         spreads.append(torch.log(z.square().mean((1, 2))).numpy())
-    return (spreads[1] - spreads[0]) / 30
+    grown: np.ndarray = spreads[1] - spreads[0]
+    return grown / 30
 
 
-def keep(study: wb.Study, trained, depths) -> None:
+def keep(study: wb.Study, trained: wb.Trained, depths: dict[str, list[int]]) -> None:
     """Loss and accuracy of every run, for the figure."""
-    rows = [(arm, d, f"{arm} d={d}") for arm, several in depths.items() for d in several]
+    rows = [(arm, d, wb.Arm(arm, depth=d)) for arm, several in depths.items() for d in several]
     study.keep(
         "runs",
         [

@@ -37,7 +37,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 def slope(study: wb.Study, unit: str, z: torch.Tensor) -> torch.Tensor:
     """f' of a unit as nets have it, for z in any order."""
-    activation = study.pack(f"activation={unit}", hidden(1), seeds=[0]).objective.model.layers[1].activation
+    activation = study.activation(unit)
     z = z.view(1, 1, -1)
     return activation.derivative(z, activation.forward(z)).flatten()
 
@@ -56,38 +56,42 @@ def kills(study: wb.Study, unit: str) -> wb.Exact:
 
 def training(study: wb.Study) -> Iterator[wb.Cell]:
     """All arms at all depths."""
-    arms = {f"{arm} d={d}": [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS}
-    trained = study.train(study.tune(arms, tracked=False))
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, depth=d): [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS
+    }
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
 
     def better(first: str, second: str, depth: int) -> wb.PerSeed:
-        return trained.differences(ACCURACY, f"{first} d={depth}", f"{second} d={depth}", diverged=CHANCE)
+        return trained.differences(ACCURACY, wb.Arm(first, depth=depth), wb.Arm(second, depth=depth), diverged=CHANCE)
 
     for d in DEPTHS:
         for unit, name in NAMES.items():
-            pair = f"{name} saturated d={d}", f"{name} d={d}"
-            yield wb.Cell("hurts", trained.differences(LOSS, *pair, diverged=UNTRAINED), {"unit": unit, "depth": d})
+            pair = wb.Arm(f"{name} saturated", depth=d), wb.Arm(name, depth=d)
+            found = trained.differences(LOSS, *pair, UNTRAINED, "train/accuracy", CHANCE)
+            yield wb.Cell("hurts", found, {"unit": unit, "depth": d})
         yield wb.Cell("as_good_as_tanh", better("tanh", "4σ − 2", d), {"depth": d})
         yield wb.Cell("offset", better("4σ − 2", "4σ − 1", d), {"depth": d})
         both = better("4σ − 1", "σ", d), better("4σ − 2", "σ − 1/2", d)
         gain = np.mean([one.values for one in both], axis=0)
-        yield wb.Cell("slope", wb.PerSeed(tuple(gain), (*both[0].at_edge, *both[1].at_edge)), {"depth": d})
+        edge, four = both[0].at_edge + both[1].at_edge, both[0].arms + both[1].arms
+        yield wb.Cell("slope", wb.PerSeed(tuple(gain), edge, four), {"depth": d})
     yield wb.Cell("deep_logistic_fails", better("tanh", "σ", DEEP), {"depth": DEEP})
     yield wb.Cell("saturated_but_better", better("σ × 10", "σ", DEEP))
     shares = {arm: saturated(trained, arm) for arm in ("σ", "σ × 10")}
-    edge = tuple(arm for arm in trained.at_edge if arm == f"σ d={DEEP}")
+    edge = trained.edge(wb.Arm("σ", depth=DEEP))
     yield wb.Cell("unsaturated", wb.PerSeed(tuple(shares["σ"].mean(0)), edge))
     keep(study, trained, shares)
 
 
-def saturated(trained, arm: str) -> np.ndarray:
+def saturated(trained: wb.Trained, arm: str) -> np.ndarray:
     """Saturated share of each layer and run of the deepest nets, after training."""
     layers = range(1, DEEP + 1)
-    return np.array([trained.values(f"{arm} d={DEEP}", f"saturation/l{layer}", 1.0) for layer in layers])
+    return np.array([trained.values(wb.Arm(arm, depth=DEEP), f"saturation/l{layer}", 1.0) for layer in layers])
 
 
-def keep(study: wb.Study, trained, shares) -> None:
+def keep(study: wb.Study, trained: wb.Trained, shares: dict[str, np.ndarray]) -> None:
     """Every run, and the saturated shares by layer, for the figure."""
-    rows = [(arm, d, one) for arm in study.claim.arms for d in DEPTHS for one in [f"{arm} d={d}"]]
+    rows = [(arm, d, one) for arm in study.claim.arms for d in DEPTHS for one in [wb.Arm(arm, depth=d)]]
     study.keep(
         "runs",
         [

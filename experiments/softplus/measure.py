@@ -21,27 +21,30 @@ SHARP = {5: "softplus β=5", 10: "softplus β=10"}
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """The line first, then nets."""
-    for beta in study.claim.parts["saturates_less"].cells["beta"]:
+    for beta in study.claim.parts["saturates_less"].values("beta", int):
         yield wb.Cell("saturates_less", saturates_less(study, beta), {"beta": beta})
     yield from training(study)
 
 
 def training(study: wb.Study) -> Iterator[wb.Cell]:
     """Five units at three depths."""
-    depths = study.claim.parts["relu_better"].cells["depth"]
-    arms = {f"{unit} d={d}": [*study.claim.arms[unit], hidden(d)] for unit in study.claim.arms for d in depths}
-    tuned = study.tune(arms, tracked=False)
+    depths = study.claim.parts["relu_better"].values("depth", int)
+    arms: dict[str, list[str]] = {
+        wb.Arm(unit, depth=d): [*study.claim.arms[unit], hidden(d)] for unit in study.claim.arms for d in depths
+    }
+    tuned = study.tune(arms, tracked=False, chance=CHANCE)
     trained = study.train(tuned)
-    pairs = [("relu_better", {"depth": d}, f"relu d={d}", f"softplus d={d}") for d in depths]
-    pairs += [("dropped", {"depth": d}, f"softplus − ln 2 d={d}", f"relu d={d}") for d in depths]
-    pairs += [("sharp", {"beta": b, "depth": d}, f"relu d={d}", f"{SHARP[b]} d={d}") for b in SHARP for d in depths]
-    for part, at, *pair in pairs:
+    pairs = [("relu_better", {"depth": d}, "relu", "softplus") for d in depths]
+    pairs += [("dropped", {"depth": d}, "softplus − ln 2", "relu") for d in depths]
+    pairs += [("sharp", {"beta": b, "depth": d}, "relu", SHARP[b]) for b in SHARP for d in depths]
+    for part, at, first, second in pairs:
+        pair = wb.Arm(first, depth=at["depth"]), wb.Arm(second, depth=at["depth"])
         yield wb.Cell(part, trained.differences(ACCURACY, *pair, diverged=CHANCE), at)
     for d in depths:
-        saturated = [shares(trained, f"{unit} d={d}", d) for unit in PAIR]
-        yield wb.Cell("less_in_training", per_seed(np.subtract(*saturated), tuned, d), {"depth": d})
+        saturated = [shares(trained, wb.Arm(unit, depth=d), d) for unit in PAIR]
+        yield wb.Cell("less_in_training", per_seed(saturated[0] - saturated[1], trained, d), {"depth": d})
     yield from sooner(study, tuned, depths)
-    rows = [(unit, d, f"{unit} d={d}") for unit in study.claim.arms for d in depths]
+    rows = [(unit, d, wb.Arm(unit, depth=d)) for unit in study.claim.arms for d in depths]
     study.keep(
         "runs",
         [
@@ -59,8 +62,7 @@ def hidden(depth: int) -> str:
 
 def slope(study: wb.Study, unit: str, z: torch.Tensor, *overrides: str) -> torch.Tensor:
     """f' of a unit as nets have it."""
-    model = study.pack(f"activation={unit}", *overrides, hidden(1), seeds=[0]).objective.model
-    (activation,) = (layer.activation for layer in model.layers if hasattr(layer, "activation"))
+    activation = study.activation(unit, *overrides)
     units = z.view(1, 1, -1)
     return activation.derivative(units, activation.forward(units)).flatten()
 
@@ -77,24 +79,28 @@ def saturates_less(study: wb.Study, beta: float) -> wb.Exact:
     return wb.Exact(len(z) + 1, int(wrong.sum()) + int(not saved.any()), 0.0, example, proof)
 
 
-def shares(trained, arm: str, depth: int) -> np.ndarray:
+def shares(trained: wb.Trained, arm: str, depth: int) -> np.ndarray:
     """Saturated share of each run's units, over hidden layers."""
-    return np.mean([trained.values(arm, f"saturation/l{layer}", 1.0) for layer in range(1, depth + 1)], axis=0)
+    layers = np.array([trained.values(arm, f"saturation/l{layer}", 1.0) for layer in range(1, depth + 1)])
+    return np.asarray(layers.mean(0))
 
 
-def per_seed(values, tuned, depth: int) -> wb.PerSeed:
+def per_seed(values: np.ndarray, trained: wb.Trained, depth: int) -> wb.PerSeed:
     """Evidence from ReLU and softplus at this depth, whose learning rates must not be at an end of the grid."""
-    return wb.PerSeed(tuple(values), tuple(f"{one} d={depth}" for one in PAIR if f"{one} d={depth}" in tuned.at_edge))
+    pair = [wb.Arm(one, depth=depth) for one in PAIR]
+    arms = tuple(trained.scores(arm, ACCURACY, CHANCE) for arm in pair)
+    return wb.PerSeed(tuple(values), trained.edge(*pair), arms)
 
 
-def sooner(study: wb.Study, tuned, depths) -> Iterator[wb.Cell]:
+def sooner(study: wb.Study, tuned: wb.Tuned, depths: list[int]) -> Iterator[wb.Cell]:
     """Epochs to a train accuracy; a run that never has it counts as one epoch more than there are."""
-    again = study.train({arm: tuned[arm] for arm in (f"{one} d={d}" for one in PAIR for d in depths)}, tracked=False)
+    arms: dict[str, list[str]] = {arm: tuned[arm] for arm in (wb.Arm(one, depth=d) for one in PAIR for d in depths)}
+    again = study.train(wb.Tuned(arms, tuned.at_edge, tuned.rates), tracked=False)
     never = study.specs(seeds=[0])[0].config.train.epochs + 1
     for d in depths:
-        courses = [again.course(f"{one} d={d}", "train/accuracy") for one in PAIR]
+        courses = [again.course(wb.Arm(one, depth=d), "train/accuracy") for one in PAIR]
         relu, softplus = [[next((n for n, a in enumerate(one) if a >= REACHED), never) for one in c] for c in courses]
-        yield wb.Cell("relu_sooner", per_seed(np.log(softplus) - np.log(relu), tuned, d), {"depth": d})
+        yield wb.Cell("relu_sooner", per_seed(np.log(softplus) - np.log(relu), again, d), {"depth": d})
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:

@@ -29,16 +29,16 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 def constructed(study: wb.Study) -> Iterator[wb.Cell]:
     """The N that the bound names suffices, also for units that the theorem leaves out; no N goes above its bound."""
     for part in ("density", "not_needed"):
-        cells = study.claim.parts[part].cells
-        for activation, eps in product(cells["activation"], cells["eps"]):
+        declared = study.claim.parts[part]
+        for activation, eps in product(declared.values("activation", str), declared.values("eps", float)):
             yield wb.Cell(part, reaches(activation, eps), {"activation": activation, "eps": eps})
-    for activation in study.claim.parts["recommended"].cells["activation"]:
+    for activation in study.claim.parts["recommended"].values("activation", str):
         lacks, close = approximation.violated(activation), reaches(activation, 0.01)
         what = f"not {' and not '.join(lacks)}" if lacks else "meets every hypothesis"
         evidence = wb.Exact(1 + close.checked, (not lacks) + close.counterexamples, close.worst, what, what)
         yield wb.Cell("recommended", evidence, {"activation": activation})
     rows = []
-    for activation in study.claim.parts["bound"].cells["activation"]:
+    for activation in study.claim.parts["bound"].values("activation", str):
         found = list(constructed_nets.by_size(activation, SIZES))
         ratios, above = [one.error / one.bound for one in found], [one for one in found if one.error > one.bound]
         evidence = wb.Exact.within(ratios, 1, f"{above[:1]}", "the weights of the knots sum to 1")
@@ -56,12 +56,12 @@ def reaches(activation: str, eps: float) -> wb.Exact:
 
 def random_units(study: wb.Study) -> Iterator[wb.Cell]:
     """Hidden units at random, the outer weights fitted: rates of success, and the plateau of polynomials."""
-    cells, degrees = study.claim.parts["random_units"].cells, study.claim.parts["polynomial"].cells["degree"]
-    names = [*cells["activation"], *study["shown"], *(f"z^{degree}" for degree in degrees)]
+    part, degrees = study.claim.parts["random_units"], study.claim.parts["polynomial"].values("degree", int)
+    names = [*part.values("activation", str), *study["shown"], *(f"z^{degree}" for degree in degrees)]
     rows = list(least_squares_nets.random_networks(partial(study.rng, "hidden units"), names, SIZES, study.seeds))
     table = study.keep("random_units", rows)
     worst = table[table["units"] == SIZES[-1]].groupby(["activation", "seed"])["error"].max()
-    for activation, eps in product(cells["activation"], cells["eps"]):
+    for activation, eps in product(part.values("activation", str), part.values("eps", float)):
         yield wb.Cell("random_units", wb.Rate.of(worst[activation] < eps), {"activation": activation, "eps": eps})
     for degree in degrees:
         ratios, proof = least_squares_nets.against_polynomials(rows, degree)
@@ -77,23 +77,24 @@ def trained(study: wb.Study) -> Iterator[wb.Cell]:
         net = pack.objective.model, study.descend(pack, study["steps"]), pack.data.train
         errors[arm, name] = least_squares_nets.largest_trained_errors(*net, targets[name].f)
     study.keep("trained", [{"activation": a, "target": t, "error": e} for (a, t), es in errors.items() for e in es])
-    for arm, eps in product(study.claim.arms, study.claim.parts["trained"].cells["eps"]):
+    for arm, eps in product(study.claim.arms, study.claim.parts["trained"].values("eps", float)):
         worst = np.max([errors[arm, name] for name in targets], axis=0)
         yield wb.Cell("trained", wb.Rate.of(worst < eps), {"activation": arm, "eps": eps})
 
 
 def rates(study: wb.Study) -> Iterator[wb.Cell]:
-    """Greedy networks of a wave in d dimensions, along its own frequency and across it."""
+    """Greedy networks of a wave in d dimensions: within Barron's bound along its own frequency, and across it."""
     greedy, rows, n = greedy_nets, [], np.arange(1, UNITS[-1] + 1)
-    for d in study.claim.parts["barron_rate"].cells["dimension"]:
+    for d in study.claim.parts["barron_bound"].values("dimension", int):
         size = d, study["points"], study["candidates"], len(n)
         several = [greedy.built(np.random.default_rng([seed, d]), *size) for seed in study.seeds]
         ratios, note = greedy.against_bound(several, n)
         evidence = wb.Exact.within(ratios.flat, 1, f"{ratios.max():g} of it", note)
         yield wb.Cell("barron_bound", evidence, {"dimension": d})
-        for part, way in (("barron_rate", "along"), ("random_directions", "across")):
+        slopes = tuple(greedy.slope(one.across, UNITS) for one in several)
+        yield wb.Cell("random_directions", wb.PerSeed(slopes), {"dimension": d})
+        for way in ("along", "across"):
             found = [getattr(one, way) for one in several]
-            yield wb.Cell(part, wb.PerSeed(tuple(greedy.slope(one, UNITS) for one in found)), {"dimension": d})
             rows += [{"d": d, "way": way, "n": k, "error": one[k - 1]} for one in found for k in UNITS]
     study.keep("greedy", rows)
 
@@ -110,7 +111,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
     for activation in (*units, "z^2", "z^5"):
         fitted.plot(medians[activation], "o-", markersize=3, label=activation)
     medians = study.tables["greedy"].groupby(["d", "way", "n"])["error"].median().clip(lower=1e-16)
-    for color, d in enumerate(study.claim.parts["barron_rate"].cells["dimension"]):
+    for color, d in enumerate(study.claim.parts["barron_bound"].values("dimension", int)):
         greedy.plot(medians[d, "along"], "o-", color=f"C{color}", markersize=3, label=f"d = {d}")
         greedy.plot(medians[d, "across"], "--", color=f"C{color}")
     greedy.plot(UNITS, [4 * np.pi**2 / k for k in UNITS], "k:", label="Barron's bound")

@@ -15,6 +15,7 @@ import torch
 
 import workbench as wb
 
+SLOPES = {"relu": (Fraction(0), Fraction(1)), "leaky_relu": (Fraction(1, 100), Fraction(1))}  # below and above 0
 UNITS = {"absolute": "|x₁ - x₂|", "maxout": "max(x₁ - x₂, x₂ - x₁)"}
 
 
@@ -30,14 +31,14 @@ def impossible(study: wb.Study) -> Iterator[wb.Cell]:
     exact, weights = wb.proofs.separation, wb.proofs.farkas.Solution
     proof = exact.separate(exact.SQUARE, exact.XOR)
     certificate = f"{proof}, where row i is s(w·x + b) ≥ 1 for point i, s = ±1 its label"
-    for activation in study.claim.parts["limit"].cells["activation"]:
+    for activation in study.claim.parts["limit"].values("activation", str):
         found = exact.falls(activation)
         example = f"{activation} falls at z = {found.first:.4g}" if found.falls else f"(w, b) = {proof}"
         failed = found.falls + isinstance(proof, weights)
         evidence = wb.Exact(found.places + 1, failed, 0.0, example, certificate)
         yield wb.Cell("limit", evidence, {"activation": activation})
-    for activation in study.claim.parts["regression"].cells["activation"]:
-        answers = [cell.answer for cell in exact.kinked_regression(exact.SQUARE, exact.XOR, *exact.KINKED[activation])]
+    for activation in study.claim.parts["regression"].values("activation", str):
+        answers = [cell.answer for cell in exact.kinked_regression(exact.SQUARE, exact.XOR, *SLOPES[activation])]
         fits = [answer for answer in answers if isinstance(answer, weights)]
         proofs = f"in each cell, such as {max(map(str, answers), key=len)}, with three rows for each point"
         evidence = wb.Exact(len(answers), len(fits), 0.0, f"(w, b) = {[*fits, ''][0]}", proofs)
@@ -50,11 +51,11 @@ def possible(study: wb.Study) -> Iterator[wb.Cell]:
     """Weights, evaluated by the package's own layers."""
     exact = wb.proofs.separation
     x, y = (torch.tensor(table, dtype=torch.float64) for table in (exact.SQUARE, exact.XOR))
-    for activation in study.claim.parts["two_hidden_units"].cells["activation"]:
+    for activation in study.claim.parts["two_hidden_units"].values("activation", str):
         z = exact.two_hidden_units(activation, x)
         what = f"logits {', '.join(f'{value:.3g}' for value in z.tolist())}"
         yield wb.Cell("two_hidden_units", wb.Witness(torch.equal(z > 0, y > 0), what), {"activation": activation})
-    for unit in study.claim.parts["not_monotone"].cells["unit"]:
+    for unit in study.claim.parts["not_monotone"].values("unit", str):
         right = torch.equal(exact.SINGLE_UNITS[unit](x), y)
         yield wb.Cell("not_monotone", wb.Witness(right, UNITS[unit]), {"unit": unit})
 
@@ -71,7 +72,7 @@ def learned(study: wb.Study) -> Iterator[wb.Cell]:
                 rate, at = successes(study, [*overrides, *changed], hidden), {"activation": arm, "hidden": hidden, **by}
                 rows.append(at | rate.interval(0.95)._asdict())
                 yield wb.Cell("learned", rate, at)
-                if hidden == 1 and arm in study.claim.parts["one_hidden_unit"].cells["activation"]:
+                if hidden == 1 and arm in study.claim.parts["one_hidden_unit"].values("activation", str):
                     example = f"{rate.successes} of {rate.n} initial weights learn it"
                     yield wb.Cell("one_hidden_unit", wb.Exact(rate.n, rate.successes, example=example), at)
     study.keep("learned", rows)

@@ -247,3 +247,15 @@ def test_how_many_values_there_are_is_no_part_of_the_rule() -> None:
     """The profiles are; so that claims from before keep their hash."""
     hashes = {parse_claim(FILE, edited("parts.faster.n", n)).rule_hash for n in ("seeds", 12, None)}
     assert len(hashes) == 1
+
+
+def test_values_of_a_coordinate_have_the_kind_that_is_asked_for() -> None:
+    """Whole numbers are numbers too; an unknown coordinate and another kind are refused."""
+    part = parse_claim(FILE, FULL).parts["faster"]
+    depths = part.cells["depth"]
+    assert part.values("depth", int) == depths
+    assert [type(value) for value in part.values("depth", float)] == [float] * len(depths)
+    with pytest.raises(ConfigError, match=r"cells\.depth: must hold values of type str, got"):
+        part.values("depth", str)
+    with pytest.raises(ConfigError, match="deph"):
+        part.values("deph", int)

@@ -12,9 +12,10 @@ import torch
 
 from tests.claims.small import entry
 from workbench.claims.claim import TUNING_SEED
+from workbench.claims.evidence import ArmScores
 from workbench.claims.rules import Above, Label
 from workbench.claims.study import Study
-from workbench.claims.trained_arms import Trained, best_rate, beyond
+from workbench.claims.trained_arms import Arm, Trained, best_rate, beyond
 from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError, NumericsError, UnknownNameError
@@ -312,3 +313,54 @@ def test_a_rate_is_best_by_whatever_is_measured(tmp_path: Path) -> None:
         return [-value for value in trained.values(arm, "valid/loss")]
 
     assert made.tune(metric=slowness).rates["relu"] > 1, "the worst loss is far from the best rate"
+
+
+FLOORED = {"parts.p.rule": {"kind": "above", "than": 0, "floor": 0.1}}
+
+
+def test_an_arm_that_comes_above_chance_at_no_rate_never_trains(tmp_path: Path) -> None:
+    """Its best rate means nothing: it is not at the edge, wherever it lies; the other arm is tuned as ever."""
+
+    def score(activation: str, rate: float, seed: int) -> Mapping[str, float]:
+        never = activation == "tanh"
+        return {"valid/loss": -rate, "valid/accuracy": 0.15 if never else 0.1 + rate}
+
+    one, _ = study(tmp_path, score, **FLOORED)
+    tuned = one.tune(chance=0.1)
+    assert (tuned.untrained, tuned.at_edge) == (("tanh",), ("relu",))
+    assert one.tuning["tanh"].startswith("never trains, 15.0% at best, of 0.01, 0.03")
+    assert one.tune().untrained == (), "without chance nothing is asked"
+    by_arm = one.tune(chance={"relu": 0.1, "tanh": 0.01})
+    assert by_arm.untrained == ()
+
+
+def test_arms_know_what_they_are_made_of() -> None:
+    """A name like any other, with its parts."""
+    arm = Arm("b=0.1 on digits", depth=3, lr=0.5)
+    assert arm == "b=0.1 on digits depth=3 lr=0.5"
+    assert (arm.name, arm.at) == ("b=0.1 on digits", {"depth": 3, "lr": 0.5})
+    assert {arm: 1}["b=0.1 on digits depth=3 lr=0.5"] == 1
+
+
+def test_differences_bring_the_accuracies_of_both_arms() -> None:
+    """Of the metric itself, or of the one that is named; a diverged run counts as guessing."""
+    metrics = {
+        "a": [{"test/accuracy": 0.9, "train/loss": 1.0}, {}],
+        "b": [{"test/accuracy": 0.5, "train/loss": 3.0}] * 2,
+    }
+    trained = Trained(metrics, ("b",))
+    found = trained.differences("test/accuracy", "a", "b", diverged=0.1)
+    assert found.arms == (ArmScores("a", (0.9, 0.1), 0.1), ArmScores("b", (0.5, 0.5), 0.1))
+    other = trained.differences("train/loss", "a", "b", 2.3, "test/accuracy", 0.2)
+    assert (other.values, other.at_edge) == ((-2.0, 2.3 - 3.0), ("b",))
+    assert other.arms == (ArmScores("a", (0.9, 0.2), 0.2), ArmScores("b", (0.5, 0.5), 0.2))
+    assert trained.differences("train/loss", "b", "a", 2.3).arms == ()
+
+
+def test_an_activation_is_that_of_nets(tmp_path: Path) -> None:
+    """By its name, with options."""
+    one, _ = study(tmp_path)
+    z = torch.tensor([[[-1.0, 2.0]]])
+    assert one.activation("relu").forward(z).tolist() == [[[0.0, 2.0]]]
+    sharp = one.activation("softplus", "activation.beta=5")
+    assert sharp.forward(torch.zeros(1, 1, 1)).item() == pytest.approx(np.log(2) / 5)

@@ -30,15 +30,16 @@ from collections.abc import Mapping
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from workbench.claims.evidence import Coordinate
 from workbench.claims.rules import AnyRule, FrozenModel, OfASample
-from workbench.core.errors import ConfigError
+from workbench.core.errors import ConfigError, unknown_name
 
 Role = Literal["primary", "secondary", "contradiction", "extension"]
+Kind = TypeVar("Kind", int, float, str)
 Text = Annotated[str, Field(min_length=1)]
 TUNING_SEED = 1_000_000  # tuning seeds count from here, those of the verdict from 0
 LEAST_RATES = 5
@@ -96,6 +97,15 @@ class Part(FrozenModel):
         """The coordinates of every cell that must be measured; a part without a map has one cell without any."""
         return [dict(zip(self.cells, values, strict=True)) for values in product(*self.cells.values())]
 
+    def values(self, coordinate: str, kind: type[Kind]) -> list[Kind]:
+        """The declared values of one coordinate: ``part.values("depth", int)``.
+
+        Raises ConfigError for an unknown coordinate and for values of another kind.
+        """
+        if coordinate not in self.cells:
+            raise unknown_name("cells", coordinate, self.cells)
+        return [_of_kind(coordinate, value, kind) for value in self.cells[coordinate]]
+
     @model_validator(mode="after")
     def _decidable(self) -> "Part":
         if isinstance(self.decided_by, dict) and self.decided_by not in self.grid:
@@ -103,6 +113,14 @@ class Part(FrozenModel):
         if self.role == "contradiction" and not self.quotes:
             raise ValueError("a contradiction must have quotes, the slide's own words that it is about")
         return self
+
+
+def _of_kind(coordinate: str, value: Coordinate, kind: type[Kind]) -> Kind:
+    if kind is float and isinstance(value, int):
+        value = float(value)
+    if not isinstance(value, kind):
+        raise ConfigError(f"cells.{coordinate}: must hold values of type {kind.__name__}, got {value!r}")
+    return value
 
 
 class Claim(FrozenModel):
@@ -132,6 +150,12 @@ class Claim(FrozenModel):
         ):
             raise ValueError(f"learning_rates must be at least {LEAST_RATES}, rising, got {self.learning_rates}")
         return self
+
+    @property
+    def floor(self) -> float | None:
+        """How far above chance a net is that trains: the least floor of the claim's rules, if they name any."""
+        floors = [part.rule.floor for part in self.parts.values() if isinstance(part.rule, OfASample)]
+        return min((floor for floor in floors if floor is not None), default=None)
 
     @property
     def rule_text(self) -> str:

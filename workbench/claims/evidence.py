@@ -4,7 +4,7 @@ Exact and Witness are facts about everything that was checked. The others are sa
 one-sided p value for any bound.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite, sqrt
@@ -222,4 +222,4 @@ class Cell:
 
     part: str
     evidence: Evidence
-    at: dict[str, Coordinate] = field(default_factory=dict)
+    at: Mapping[str, Coordinate] = field(default_factory=dict)

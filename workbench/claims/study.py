@@ -6,6 +6,7 @@ stay in memory: for thousands of tiny runs, or where their final parameters are 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from time import perf_counter
 from typing import Any
 from weakref import WeakValueDictionary
@@ -26,6 +27,8 @@ from workbench.core.errors import ConfigError, unknown_name
 from workbench.core.quoting import plain_override
 from workbench.engine.replicas import Pack
 from workbench.engine.train import step
+from workbench.nn.activations import Activation
+from workbench.nn.layers.activate import Activate
 from workbench.nn.params import Params
 from workbench.runs.train_pack import Job, PackResult, train_pack
 from workbench.sweeps.packing import group
@@ -166,12 +169,26 @@ class Study:
             raise ConfigError(f"claim {self.entry.name}: its runs must not fail, got {errors[0]}")
         return specs, result
 
-    def tune(self, arms: Arms | None = None, metric: str | Score | None = None, tracked: bool = True) -> Tuned:
+    def activation(self, unit: str, *overrides: str) -> Activation:
+        """A hidden unit's function, as nets of one hidden layer have it."""
+        model = self.pack(f"activation={unit}", *overrides, "architecture.hidden=[1]", seeds=[0]).objective.model
+        (found,) = (layer.activation for layer in model.layers if isinstance(layer, Activate))
+        return found
+
+    def tune(
+        self,
+        arms: Arms | None = None,
+        metric: str | Score | None = None,
+        tracked: bool = True,
+        chance: float | Mapping[str, float] | None = None,
+    ) -> Tuned:
         """Every arm with the learning rate that is best on the tuning seeds, all at the same rates and seeds.
 
         `metric` is one of the runs' last metrics (without it, the claim's `tuned_by`), or a number by seed of an arm by
         name, such as how long it took, of which less is better. An arm whose best rate is an end of the grid is tried
-        further out; where the best stays at the end after that, the arm is marked, and no rule decides by it.
+        further out; where the best stays at the end after that, the arm is marked, and no rule decides by it. With
+        `chance`, the accuracy of guessing (of all arms, or by arm), an arm whose validation accuracy is above it by the
+        claim's floor at no rate never trains: its best rate is none, so it is not at an end either.
 
         Raises ConfigError where the claim names no `learning_rates`.
         """
@@ -181,29 +198,38 @@ class Study:
             raise ConfigError(f"claim {self.entry.name}: learning_rates must be given to tune arms")
         scores: dict[str, dict[float, list[float]]] = {arm: {} for arm in chosen}
         wanted = {arm: list(self.claim.learning_rates) for arm in chosen}
+        guesses = chance if isinstance(chance, Mapping) else dict.fromkeys(chosen, chance)
+        accuracies = {arm: guess for arm, guess in guesses.items() if guess is not None}
         for _ in range(1 + EXTENSIONS):
-            self._score(chosen, wanted, scores, metric, tracked)
+            self._score(chosen, wanted, scores, accuracies, metric, tracked)
             nearest = {arm: beyond(sorted(rates), best_rate(rates, metric)) for arm, rates in scores.items()}
             wanted = {arm: [rate] for arm, rate in nearest.items() if rate is not None}
             if not wanted:
                 break
         best = {arm: best_rate(rates, metric) for arm, rates in scores.items()}
+        least = self.claim.floor or 0.0
+        untrained = [arm for arm, found in accuracies.items() if found < (guesses[arm] or 0.0) + least]
         for arm, rate in best.items():
-            tried = sorted(scores[arm])
+            tried = ", ".join(f"{one:g}" for one in sorted(scores[arm]))
             edge = ", at the edge of the grid" if arm in wanted else ""
-            self.tuning[arm] = f"{rate:g} of {', '.join(f'{one:g}' for one in tried)}{edge}"
+            never = f"never trains, {accuracies[arm]:.1%} at best, of {tried}" if arm in untrained else ""
+            self.tuning[arm] = never or f"{rate:g} of {tried}{edge}"
         tuned = {arm: [*overrides, f"optimizer.lr={best[arm]:g}"] for arm, overrides in chosen.items()}
-        return Tuned(tuned, tuple(wanted), best)
+        return Tuned(tuned, tuple(arm for arm in wanted if arm not in untrained), best, tuple(untrained))
 
     def _score(
         self,
         arms: Arms,
         wanted: Mapping[str, Sequence[float]],
         scores: Mapping[str, dict[float, list[float]]],
+        accuracies: dict[str, float],
         metric: str | Score,
         tracked: bool,
     ) -> None:
-        """Add the tuning metric of every wanted arm and rate; a run that diverged counts as the worst there is."""
+        """Add the tuning metric of every wanted arm and rate; a run that diverged counts as the worst there is.
+
+        Of the arms in `accuracies`, keep there the best mean validation accuracy.
+        """
         first = TUNING_SEED + self.offset
         seeds = range(first, first + self.claim.tuning_seeds)
         names = {(arm, rate): f"tuning {arm} lr={rate:g}" for arm, rates in wanted.items() for rate in rates}
@@ -215,3 +241,6 @@ class Study:
         trained = self._train(specs, tracked)
         for (arm, rate), name in names.items():
             scores[arm][rate] = scored(trained, name, metric)
+            if arm in accuracies:
+                mean = fmean(trained.values(name, "valid/accuracy", 0.0))
+                accuracies[arm] = max(accuracies[arm], mean)

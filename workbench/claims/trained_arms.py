@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from statistics import fmean
 
-from workbench.claims.evidence import PerSeed
+from workbench.claims.evidence import ArmScores, Coordinate, PerSeed
 from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
 from workbench.core.errors import NumericsError, unknown_name
@@ -17,13 +17,36 @@ LOWER_IS_BETTER = ("loss",)
 Arms = Mapping[str, Sequence[str]]
 
 
-class Tuned(dict[str, list[str]]):
-    """Arms with their best learning rate among the overrides; `at_edge` are those whose best is an end of the grid."""
+class Arm(str):
+    """The name of an arm in a cell, ``relu depth=3``, with what it is made of: ``Arm("relu", depth=3)``."""
 
-    def __init__(self, arms: Mapping[str, list[str]], at_edge: tuple[str, ...], rates: Mapping[str, float]) -> None:
+    name: str
+    at: dict[str, Coordinate]
+
+    def __new__(cls, name: str, **at: Coordinate) -> "Arm":
+        """A name that knows what it is of."""
+        arm = super().__new__(cls, " ".join([name, *(f"{key}={value}" for key, value in at.items())]))
+        arm.name, arm.at = name, at
+        return arm
+
+
+class Tuned(dict[str, list[str]]):
+    """Arms with their best learning rate among the overrides.
+
+    `at_edge` are those whose best is an end of the grid, `untrained` those that come above chance at no rate.
+    """
+
+    def __init__(
+        self,
+        arms: Mapping[str, list[str]],
+        at_edge: tuple[str, ...],
+        rates: Mapping[str, float],
+        untrained: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(arms)
         self.at_edge = at_edge
         self.rates = rates
+        self.untrained = untrained
 
 
 @dataclass(frozen=True)
@@ -51,11 +74,35 @@ class Trained:
             )
         return [value for value in found if value is not None]
 
-    def differences(self, metric: str, first: str, second: str, diverged: float | None = None) -> PerSeed:
-        """First arm minus second arm, seed by seed."""
+    def differences(
+        self,
+        metric: str,
+        first: str,
+        second: str,
+        diverged: float | None = None,
+        accuracy: str | None = None,
+        chance: float | None = None,
+    ) -> PerSeed:
+        """First arm minus second arm, seed by seed, with the accuracies of both.
+
+        `accuracy` is the metric that tells whether they train, `chance` what guessing has, which a diverged run counts
+        as: without them `metric` itself, if it is an accuracy, and `diverged`.
+        """
         pairs = zip(self.values(first, metric, diverged), self.values(second, metric, diverged), strict=True)
-        edge = tuple(arm for arm in (first, second) if arm in self.at_edge)
-        return PerSeed(tuple(one - other for one, other in pairs), edge)
+        scored_by = metric if accuracy is None and metric.endswith("/accuracy") else accuracy
+        guess = diverged if chance is None else chance
+        arms: tuple[ArmScores, ...] = ()
+        if scored_by is not None and guess is not None:
+            arms = self.scores(first, scored_by, guess), self.scores(second, scored_by, guess)
+        return PerSeed(tuple(one - other for one, other in pairs), self.edge(first, second), arms)
+
+    def edge(self, *arms: str) -> tuple[str, ...]:
+        """Those of the arms whose learning rate is at an end of its grid."""
+        return tuple(arm for arm in arms if arm in self.at_edge)
+
+    def scores(self, arm: str, accuracy: str, chance: float) -> ArmScores:
+        """An arm's accuracies, seed by seed, beside that of guessing."""
+        return ArmScores(arm, tuple(self.values(arm, accuracy, chance)), chance)
 
     def course(self, arm: str, metric: str) -> list[list[float]]:
         """A metric wherever it was taken, by seed; scores before training and after each epoch, until a run diverged.

@@ -129,7 +129,7 @@ def _judge_part(name: str, claim: Claim, part: Part, cells: Iterable[Cell]) -> P
     alone = Label.supported if part.decided_by == "any" else Label.refuted
     verdicts = [
         CellVerdict(
-            at=cell.at,
+            at=dict(cell.at),
             judgment=part.rule.judge(cell.evidence, len(decisive), alone),
             decides=cell.at in decisive,
         )
