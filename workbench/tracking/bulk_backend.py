@@ -2,7 +2,8 @@
 
 `MlflowClient` takes some thirty milliseconds for a run with its rows, most of them for objects, sessions and queries.
 This file writes what those calls would have written; only `mlflow_tables` uses MLflow's tables beside it. It is used
-with the versions in `PROVED`: a test writes the same runs both ways and compares all that MLflow reads back.
+where the tables are those that `schema_probe` knows: a test writes the same runs both ways and compares all that MLflow
+reads back.
 """
 
 import logging

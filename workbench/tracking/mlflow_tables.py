@@ -1,21 +1,21 @@
 """Queries of a sweep on the tables of MLflow's own store: MLflow's search takes milliseconds for each run.
 
-Used, as `bulk_backend` is, with the versions in `PROVED`, for which a test compares both with MLflow's own calls.
+Used, as `bulk_backend` is, where the tables are those that `schema_probe` knows; a test compares both with MLflow's own
+calls.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.store.tracking.dbmodels import models
 from sqlalchemy import Table, distinct, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from workbench.tracking.schema_probe import is_known
 from workbench.tracking.stored_run import StoredRun
 
-PROVED = ("3.17.2",)
 DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 RUNNING = "RUNNING"
 ACTIVE = "active"
@@ -28,11 +28,11 @@ RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS, EXPERIMENTS =
 
 
 def engine_of(client: MlflowClient) -> Any:
-    """Engine of a client's store, if that is a database of a proved version; None otherwise."""
-    if mlflow.__version__ not in PROVED:
-        return None
+    """Engine of a client's store, if that is a database with the known tables; None otherwise."""
     engine = getattr(client._tracking_client.store, "engine", None)
-    return engine if engine is not None and engine.dialect.name in DIALECTS else None
+    if engine is None or engine.dialect.name not in DIALECTS:
+        return None
+    return engine if is_known(engine) else None
 
 
 @dataclass
