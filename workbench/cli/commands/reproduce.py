@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="DIR", help="also write report.html and report.md there")
     add_claims(parser)
     parser.add_argument("--again", action="store_true", help="measure anew what has a verdict already")
+    parser.add_argument("--plan", action="store_true", help="only say what it would cost, and what it could find")
     looking = "add seeds until the claim is decided, up to the profile's number"
     parser.add_argument("--sequential", action="store_true", help=looking)
     offset = "let all seeds begin from N: the same study again, on fresh ones"
@@ -41,6 +42,12 @@ def run(options: argparse.Namespace) -> int:
         seed_offset=options.seed_offset,
         sequential=options.sequential,
     )
+    if options.plan:
+        from workbench.claims.plan import plan
+
+        for line in plan(request):
+            print(line)
+        return 0
     failures: list[str] = []
 
     def failed(name: str, error: Exception) -> None:
