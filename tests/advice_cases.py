@@ -144,6 +144,7 @@ CASES = {
     "hydra.launcher.executor: must be an executor, got {}; write hydra/launcher=packed_processes in "
     "its place": "train -m hydra.launcher.executor=3",
     "{}: must be key=value, but {}; write for example train.epochs=3 in its place": "train train..epochs=3",
+    "{}: {}; write for example train.epochs=3 in its place": "train 1=3",
     "++{}: a group has a value already; write {}": "train ++data=wine",
     "{}: its step must not be 0; write {}": "train -m seed=range(1,2,0)",
     "{}: must have a value on each side of a comma; write {}": "train -m seed=1,,2",
@@ -204,8 +205,6 @@ ELSEWHERE = {  # what is no matter of a line in a folder: the test that holds it
         "inspect/test_mlflow_variables.py",
         "or write tracking.experiment=...",
     ),
-    "claim {}: a changed rule is a new version: version {} is kept with rule {}, the rule in {} is "
-    "{}; write version: {} there": ("claims/test_reproduce.py", ": a changed rule is a new version: version"),
     "compose: a likelihood needs an output whose ln a (for the binary one ln(1 - a) too) is known "
     "where a rounds to 0 or 1; write SOFTMAX with CATEGORICAL_NLL, elementwise(sigmoid()) with "
     "BINARY_NLL": ("nn/test_losses.py", "a likelihood needs an output whose ln a "),

@@ -138,6 +138,7 @@ def digest(one: Entry) -> str:
     return code_digest(one, composed(one))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "text", "changed"),
     [
@@ -208,6 +209,7 @@ def test_a_verdict_hangs_on_the_files_it_is_measured_by(place: str, changed: boo
     assert ((root / place).resolve() in behind_saturation()) is changed
 
 
+@pytest.mark.slow
 def test_every_shipped_claim_finds_its_folder() -> None:
     """All modules that lie beside a shipped `measure.py` are registered with it: none is there in vain."""
     for name, one in catalog().items():

@@ -11,6 +11,7 @@ from tests.golden_rules import FILE, changed, main, shipped
 REGENERATE = "then write the file anew: python -m tests.golden_rules"
 
 
+@pytest.mark.slow
 def test_rules_of_shipped_claims_are_locked() -> None:
     """A rule that changes after its runs were seen decides nothing."""
     kept, now = json.loads(FILE.read_text()) if FILE.exists() else {}, shipped()
@@ -40,6 +41,7 @@ def test_changed_rules_are_found(now: golden_rules.Rules, names: list[str]) -> N
     assert changed(OLD, now) == names
 
 
+@pytest.mark.slow
 def test_file_is_written_over_by_a_new_version_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

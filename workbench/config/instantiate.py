@@ -254,4 +254,4 @@ def _example(key: str, node: Node) -> str:
         value = other.get(name)
         if other.get(TARGET) == node[TARGET] and value not in (None, "???") and not is_node(value):
             return f"; write for example {override(key, value)}"
-    return f"; write {key}=... with such a value"
+    return ""
