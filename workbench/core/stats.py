@@ -1,7 +1,7 @@
-"""Confidence intervals and tests over seeds: means, proportions, survival times, families of p-values."""
+"""Confidence intervals and tests over seeds: means, proportions, families of p-values."""
 
 from collections.abc import Sequence
-from math import hypot, inf, isfinite, nan, sqrt
+from math import hypot, inf, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +19,6 @@ class Interval(NamedTuple):
     low: float
     high: float
     n: int
-
-    @property
-    def half_width(self) -> float:
-        """Half the length of the interval: the distance from the mean to either end where it is symmetric."""
-        return (self.high - self.low) / 2
 
 
 def _check_fraction(name: str, value: float) -> None:
@@ -128,23 +123,6 @@ def signed_rank(values: Sequence[float], than: float = 0.0) -> float:
     return min(1.0, float(chances[reached:].sum()))
 
 
-def tost(values: Sequence[float], margin: float, around: float = 0.0) -> float:
-    """Equivalence test: p-value of |mean - around| < margin, the larger of two one-sided t tests (Schuirmann 1987).
-
-    NaN for one value. Raises ValueError unless the margin is finite and positive and the values are finite.
-    """
-    if not 0 < margin < inf:
-        raise ValueError(f"margin must be finite and above 0, got {margin}")
-    array = _finite(values)
-    if len(array) == 1:
-        return nan
-    inside = margin - abs(float(array.mean()) - around)
-    standard_error = float(stats.sem(array - array[0]))  # of equal values exactly 0
-    if standard_error == 0:
-        return 0.0 if inside > 0 else 1.0
-    return float(stats.t.sf(inside / standard_error, len(array) - 1))
-
-
 def minimum_detectable(standard_deviation: float, n: int, confidence: float = 0.95, power: float = 0.8) -> float:
     """Shift of the mean that a t test of n values, two-sided at 1 - confidence, detects with this power.
 
@@ -176,38 +154,6 @@ def newcombe(successes: int, n: int, other_successes: int, other_n: int, confide
     low = difference - hypot(first.mean - first.low, second.high - second.mean)
     high = difference + hypot(first.high - first.mean, second.mean - second.low)
     return Interval(difference, low, high, n + other_n)
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p-value of equal paired proportions, from the counts of discordant pairs (McNemar 1947).
-
-    Raises ValueError for a negative count.
-    """
-    if min(only_first, only_second) < 0:
-        raise ValueError(f"counts must be at least 0, got {only_first} and {only_second}")
-    discordant = only_first + only_second
-    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
-
-
-def _censored(times: Sequence[float], observed: Sequence[bool]) -> stats.CensoredData:
-    """Right-censor the times not observed; raises ValueError where the lengths differ or a time is not finite."""
-    array, seen = _finite(times), np.asarray(observed, dtype=bool)
-    if array.shape != seen.shape:
-        raise ValueError(f"observed must have one entry per time, got {len(seen)} for {len(array)} times")
-    return stats.CensoredData(uncensored=array[seen], right=array[~seen])
-
-
-def log_rank(
-    times: Sequence[float], observed: Sequence[bool], other_times: Sequence[float], other_observed: Sequence[bool]
-) -> float:
-    """Log-rank test: two-sided p-value of equal survival (Mantel 1966); times not observed are right-censored.
-
-    1 where the statistic is undefined: no event was observed, or each event took everyone still at risk. Raises
-    ValueError where times and observed differ in length, or a time is not finite.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        result = stats.logrank(_censored(times, observed), _censored(other_times, other_observed))
-    return float(result.pvalue) if isfinite(result.statistic) else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
