@@ -51,6 +51,7 @@ def test_the_chance_to_end_between_the_bounds() -> None:
     assert found / 300 == pytest.approx(between(one, width, n), abs=0.12)
 
 
+@pytest.mark.slow
 def test_a_plan_trains_and_writes_nothing(cli: Cli, folder: Path, store: Store) -> None:
     """Before a first verdict it says what is not known, after one it plans by its spread."""
     changes = {"claim.parts.p.rule": {"kind": "above", "than": 0.2, "absent": 0.1}, "claim.profiles.quick.seeds": 10}

@@ -118,6 +118,7 @@ def test_code_beside_it_is_measuring_code(tmp_path: Path) -> None:
     assert changes(before, registered(one)) == ["code of small/proof.py: Y = 1 -> Y = 22"]
 
 
+@pytest.mark.slow
 def test_a_verdict_of_before_there_were_registrations_holds_its_rule(tmp_path: Path) -> None:
     """Another rule under its version is refused, though the run holds no registration to compare with."""
     one = entry(tmp_path, TUNES)
@@ -180,6 +181,7 @@ def behind_saturation() -> set[Path]:
     return {file.resolve() for file in module.files_behind(one, composed(one))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "changed"),
     [

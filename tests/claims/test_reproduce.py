@@ -382,6 +382,7 @@ def test_a_large_figure_is_shown_as_pixels() -> None:
     assert reproduce._figure(files.__getitem__) == b"p"
 
 
+@pytest.mark.slow
 def test_seeds_are_added_until_the_claim_is_decided(cli: Cli, own: Path, store: Store) -> None:
     """The first look at ten seeds settles it; the verdict says where it looked, and repeats by its command."""
     changes = {"claim.parts.p.rule.than": -9, "claim.parts.p.rule.absent": -10, "claim.profiles.quick.seeds": 20}

@@ -27,6 +27,7 @@ def at_bound(values: Any) -> Any:
     return lambda size: [Cell("p", PerSeed(tuple(values[:size].tolist())))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", DRAWS)
 def test_twenty_looks_err_in_at_most_5_percent(shape: str) -> None:
     """The middle of the values at the bound: supported or refuted at any look by chance; at 95 % each, far more."""

@@ -78,7 +78,7 @@ def test_public_names_are_what_they_say() -> None:
     found = {name: getattr(wb, name) for name in wb.__all__}
     assert [name for name, value in found.items() if inspect.ismodule(value)] == ["proofs"]
     assert all(callable(value) for name, value in found.items() if name != "proofs")
-    with pytest.raises(AttributeError, match=r"it has Cell, .* check, compare, configure, proofs, reproduce, train"):
+    with pytest.raises(AttributeError, match=r"it has Arm, .* check, compare, configure, proofs, reproduce, train"):
         wb.trian  # noqa: B018
 
 

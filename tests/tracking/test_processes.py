@@ -193,6 +193,7 @@ def pages(server: str, swept: Trained) -> Pages:
     return Pages(port, said, experiment, ended, orphans)
 
 
+@pytest.mark.slow
 def test_pages_open_the_newest_sweep(pages: Pages, swept: Trained) -> None:
     """`workbench ui` says what it serves, and links to the charts of the newest sweep in the right experiment."""
     assert pages.said[0] == f"serving {swept.store.shown}; Ctrl-C ends it\n"
