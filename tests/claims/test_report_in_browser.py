@@ -83,6 +83,6 @@ def test_print_shows_everything_and_nothing_is_cut_off(browser: Any, report: Pat
     boxes = "[...document.querySelectorAll('.scroll, pre')].filter(one => one.scrollWidth > one.clientWidth + 1)"
     assert page.evaluate(f"{boxes}.map(one => one.ariaLabel)") == []
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.locator("text=Version of the rule").first.bounding_box()["height"] > 0
+    assert page.locator("text=Registered before its first run").first.bounding_box()["height"] > 0
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
     page.close()

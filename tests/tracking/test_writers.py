@@ -17,7 +17,7 @@ PROCESSES, RUNS, ROWS, NAMES = 8, 25, 2000, 4
 WRITER = f"""
 import sys, time
 from workbench.tracking.base import Outcome, Rows, RunInfo
-from workbench.tracking.mlflow import MlflowSink
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.store import find_store
 
 sink = MlflowSink(find_store(sys.argv[1]), "many")
