@@ -271,7 +271,7 @@ def test_cells_that_do_not_fit_are_named(cli: Cli, own: Path, store: Store) -> N
     answer = cli("reproduce", "small", *OWN)
     assert answer.code == 1
     assert "part p must be measured in every cell, missing: {'depth': 1}" in answer.err
-    write(own, code=PROVES)
+    write(own, code=PROVES, changes={"claim.version": 2})
     answer = cli("reproduce", "small", *OWN, "--again")
     assert answer.code == 1
     assert "TypeError: rule above: needs a sample as evidence, got Exact" in answer.err

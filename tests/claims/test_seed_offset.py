@@ -40,7 +40,7 @@ def measured(name: str, offset: int) -> Study:
     if name not in ("xor", "universal_approximation"):
         changes["arms"] = {arm: [*over, "train.epochs=1"] for arm, over in entry.claim.arms.items()}
     made = replace(entry, claim=entry.claim.model_copy(update=changes))
-    study = Study(made, {"seeds": 2, **SMALL.get(name, {}), "seed_offset": offset})
+    study = Study(made, {**entry.claim.profiles["quick"], "seeds": 2, **SMALL.get(name, {}), "seed_offset": offset})
     with one_thread():
         assert list(code.measure(study))
     return study
