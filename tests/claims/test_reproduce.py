@@ -367,7 +367,7 @@ def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]
     assert both[1] == alone
     assert (Path("page") / "report.html").is_file()
     capsys.readouterr()
-    write(own, code=FAILS, changes=EXACT)
+    write(own, code=FAILS, changes=EXACT | {"claim.version": 2})
     with pytest.raises(ArithmeticError, match="by zero"):
         wb.reproduce("small", claims="own")
 
