@@ -99,7 +99,7 @@ def printed(study: wb.Study) -> Iterator[wb.Cell]:
 
 
 def saturated(study: wb.Study) -> Iterator[wb.Cell]:
-    """Where a − y, computed from a, is lost to rounding."""
+    """Find where rounding loses a − y when it is computed from a."""
     for dtype in study.claim.parts["saturated_output"].values("dtype", str):
         z, gone = gradient_errors.first_lost_output(dtype)
         what = f"a − y = 0 from logit {z:.1f} on, where it should be −{gone:.2g}"

@@ -1,4 +1,4 @@
-"""How often rectifiers die, at birth and in training, and whether b = 0.1 helps.
+"""Rates at which rectifiers die, at birth and in training, with b = 0 and b = 0.1.
 
 Slide "ReLU vs. Sigmoid and Tanh". Before training, a narrow deep net is often constant: this is simulated for random
 nets and held against derived bounds. Then nets are trained on |x|, where a constant is easily seen, and on digits,
@@ -65,7 +65,7 @@ def outside(share: float, low: float, high: float, nets: int) -> tuple[float, bo
 
 
 def live_domain(study: wb.Study) -> Iterator[wb.Cell]:
-    """Where random nets have a slope, with and without b."""
+    """Measure the share of the input domain where random nets have a slope, with and without b."""
     part, biases, rows = study.claim.parts["more_alive"], tuple(BIASES.values()), []
     for width in part.values("width", int):
         for depth in part.values("depth", int):
@@ -114,7 +114,7 @@ def compared(way: str) -> tuple[str, dict[str, str | float]]:
 
 
 def constant(pack: Pack, params: Params) -> np.ndarray:
-    """Which of the trained nets give one number for all training inputs; one that is not finite does not count."""
+    """Mark the trained nets whose output is the same finite number for all training inputs."""
     x, y = pack.data.chunk(pack.data.train, 0, pack.data.train.size)
     outputs, _ = pack.objective.model.forward(params, x)
     span = outputs.amax((1, 2)) - outputs.amin((1, 2))

@@ -53,7 +53,7 @@ def test_shallow_nets_in_closed_form(width: int) -> None:
 
 @given(SIZES)
 def test_the_upper_bound_is_below_the_plain_one(size: tuple[int, int]) -> None:
-    """That one given ray dies."""
+    """The plain bound is the probability that one given ray dies."""
     width, depth = size
     assert bounds(width, depth).upper <= 1 - (1 - 0.5**width) ** (depth - 1) + 1e-12
 

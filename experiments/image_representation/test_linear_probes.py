@@ -19,7 +19,7 @@ def rings() -> Dataset:
 
 
 def test_a_probe_is_logistic_regression_on_scaled_features() -> None:
-    """As scikit-learn's own on inputs scaled by hand."""
+    """The probe equals scikit-learn's logistic regression on inputs scaled by hand."""
     pack = make_pack(blobs(), [0], split_seeds=[3])
     x, y = pack.data.train.x[0].numpy(), pack.data.train.y[0].argmax(1).numpy()
     test, expected = pack.data.test.x[0].numpy(), pack.data.test.y[0].argmax(1).numpy()

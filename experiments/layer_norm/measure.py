@@ -47,7 +47,7 @@ def outputs(study: wb.Study, arm: str) -> tuple[torch.Tensor, torch.Tensor, torc
 
 
 def simpler(study: wb.Study, arm: str) -> wb.Exact:
-    """That nets keep nothing, and give an example one output."""
+    """Check that nets have no running statistics and give an example the same output in any batch."""
     z, evaluated, alone = outputs(study, arm)
     pack = study.pack(*study.claim.arms[arm])
     states = [len(pack.objective.model.buffers(scheme)) for scheme in pack.schemes]

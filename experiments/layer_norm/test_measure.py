@@ -21,7 +21,7 @@ def short(node: dict[str, Any]) -> None:
 
 
 def untrained(node: dict[str, Any]) -> None:
-    """What needs no training."""
+    """Verdicts of the parts that need no training."""
     node["parts"] = {name: part for name, part in node["parts"].items() if name not in TRAINED}
 
 
@@ -38,7 +38,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 @pytest.mark.parametrize(("norm", "simple"), [("layer", True), ("batch", False)])
 def test_batch_normalization_is_not_simpler(norm: str, simple: bool) -> None:
-    """It keeps running statistics, and evaluates by them."""
+    """Batch normalization has running statistics and evaluates with them."""
     skipped = {"training": lambda study: [], "LAYER": f" + {norm} norm"}
     assert (judged("layer_norm", SMALL, untrained, skipped)["simpler"].label is Label.supported) is simple
 

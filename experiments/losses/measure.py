@@ -1,4 +1,4 @@
-"""Which loss for which task, and what the regularizer does.
+"""Losses by task, and the effect of the regularizer.
 
 Slides "Learning: Backpropagation for Regression" and "Learning: Regression vs. Classification". What losses pass back
 and what the regularizer reaches is checked exactly; whether likelihood classifies better than squared errors is
@@ -37,7 +37,7 @@ PAIRS = (
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
-    """What is exact, what losses learn, what λ does."""
+    """Yield the exact parts, then those on trained losses, then those on λ."""
     yield from exact(study)
     yield from losses(study)
     yield from regularizer(study)

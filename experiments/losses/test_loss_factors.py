@@ -25,7 +25,7 @@ def test_the_squared_error_behind_a_logistic_output_has_the_factor() -> None:
 
 
 def test_the_squared_error_behind_a_softmax_has_its_jacobian() -> None:
-    """As autograd says for one example; at most 1/K, which two equal classes of ten come near."""
+    """The factor equals autograd for one example; it is at most 1/K, which two equal classes of ten come near."""
     z = np.random.default_rng(0).normal(0, 3, (20, 10))
     near = np.full((1, 10), -40.0)
     near[0, :2] = 0

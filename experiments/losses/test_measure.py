@@ -56,14 +56,14 @@ def test_what_is_exact_is_supported() -> None:
 
 
 def test_likelihood_in_the_place_of_squares_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its δ has no factor."""
+    """The δ of the likelihood has no factor f′."""
     monkeypatch.setattr(loss_factors, "squared_error", lambda output=None: binary_nll())
     found = exact_only()["factor"]
     assert [cell.at["output"] for cell in found.cells if cell.judgment.label is Label.refuted] == ["sigmoid"]
 
 
 def test_biases_that_decay_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the sum of squares ran over all parameters."""
+    """The sum of squares runs over all parameters here, biases too."""
 
     def everything(grads: Params, params: Params, weight_decay: Any) -> None:
         grads.trained.add_(weight_decay.unsqueeze(1) * params.trained)
@@ -73,7 +73,7 @@ def test_biases_that_decay_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_output_that_reaches_every_target_is_no_contradiction() -> None:
-    """As the identity does."""
+    """The identity reaches every target."""
     assert exact_only(RANGES={"sigmoid": (25, 346), "tanh": (-1, 1)})["bounded_output"].label is Label.refuted
 
 

@@ -61,7 +61,7 @@ def trained(study: wb.Study) -> Iterator[wb.Cell]:
 
 
 def costs(study: wb.Study, z: torch.Tensor, y: torch.Tensor, at_edge: tuple[str, ...]) -> Iterator[wb.Cell]:
-    """What thresholds cost on test examples z and labels y [R, B] of the logistic neurons, by ratio of costs."""
+    """Costs of thresholds on test examples z and labels y [R, B] of the logistic neurons, by ratio of costs."""
     exact, parts, rows = decisions, study.claim.parts, []
     for ratio in parts["equal_costs"].values("ratio", str):
         r, threshold = Fraction(ratio), best_threshold(ratio)

@@ -150,7 +150,7 @@ def test_costs_are_those_of_a_loop(
 
 @given(st.lists(st.floats(-6, 6), min_size=1, max_size=12), st.floats(0.05, 20), st.floats(-8, 8))
 def test_no_threshold_is_cheaper_than_that_of_the_costs(zs: list[float], ratio: float, other: float) -> None:
-    """By the probabilities σ(z) themselves, against any other threshold."""
+    """The probabilities σ(z) themselves give the expected cost of every threshold."""
     z = torch.tensor([zs], dtype=torch.float64)
     best, another = exact.costs(z, z.sigmoid(), torch.tensor([log(ratio), other]).double(), ratio, 1.0)[0].tolist()
     assert best <= another + 1e-9
@@ -169,7 +169,7 @@ def test_costs_by_ratio_sum_to_two(ratio: Fraction) -> None:
 
 @given(st.lists(st.floats(-6, 6), min_size=1, max_size=9, unique=True))
 def test_thresholds_make_every_decision(zs: list[float]) -> None:
-    """As many different ones as there are cuts of the sorted z, none and all among them."""
+    """The thresholds give one decision for each cut of the sorted z, none and all included."""
     z = torch.tensor([zs], dtype=torch.float64)
     decisions = {tuple(row) for row in (z.unsqueeze(2) > exact.every_decision(z).unsqueeze(1))[0].T.tolist()}
     assert {sum(row) for row in decisions} >= {0, len(zs)}

@@ -22,7 +22,7 @@ WIDE, NARROW = 256, 128  # units of a layer whose gradients, and whose Jacobian,
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
-    """What training makes of each start, and what the starts are."""
+    """Compare nets trained from each start, then the starts themselves."""
     yield from training(study)
     yield from starts(study)
 

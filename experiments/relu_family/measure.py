@@ -22,7 +22,7 @@ FEW_AND_MANY = (1, 2, 8, 64)
 
 
 def best_error(k: int) -> Fraction:
-    """Of k pieces for x² on [-1, 1]."""
+    """Smallest error of k pieces for x² on [-1, 1]."""
     return Fraction(1, 2 * k * k)
 
 
@@ -54,7 +54,7 @@ def equal(off: list[float], what: str) -> wb.Exact:
 
 
 def weight_vectors(k: int, units: int, offset: int) -> wb.Exact:
-    """How many weights there are, and how many pieces they make: lifted tangents make all k."""
+    """Count weights and the pieces they make: lifted tangents make all k."""
     made, found = maxout_fits.pieces_made(k, units, offset + k)
     wrong = sum(pieces > k for pieces in found) + (made != k) + (maxout_fits.weight_vectors(k) != k)
     why = "between two breakpoints one of k affine functions is the largest, and each on one interval, by convexity"

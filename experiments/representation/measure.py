@@ -23,7 +23,7 @@ LINE = "at distance d ≤ 1 it is 1/2 + (acos(d/2) − acos(d))/2π, which rises
 
 
 def angle(x: Fraction, y: Fraction) -> Fraction:
-    """What the printed angle depends on: tan⁻¹|y/x| is the same exactly where |y/x| is."""
+    """Check that the printed angle tan⁻¹|y/x| is the same exactly where |y/x| is."""
     return abs(y / x)
 
 
@@ -34,7 +34,7 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
 
 
 def proofs(study: wb.Study) -> Iterator[wb.Cell]:
-    """What needs no training."""
+    """Yield the parts that need no training."""
     separation = wb.proofs.separation
     cartesian: Samples = {"circles": [([[1, 0], [2, 0], [-2, 0]], [0, 1, 1])]}
     polar: Samples = {"circles": [([[1, 0], [2, 0]], [0, 1])]}

@@ -43,7 +43,7 @@ def slope(study: wb.Study, unit: str, z: torch.Tensor) -> torch.Tensor:
 
 
 def kills(study: wb.Study, unit: str) -> wb.Exact:
-    """That f' only falls with |z|, at least as fast as an exponential function."""
+    """Check that f' only falls with |z|, at least as fast as an exponential function."""
     z = torch.linspace(0, 30, 100_001, dtype=torch.float64)
     wrong, largest = 0, slope(study, unit, z[:1])
     for side in (z, -z):

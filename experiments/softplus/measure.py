@@ -68,7 +68,7 @@ def slope(study: wb.Study, unit: str, z: torch.Tensor, *overrides: str) -> torch
 
 
 def saturates_less(study: wb.Study, beta: float) -> wb.Exact:
-    """That softplus is saturated only where ReLU is, and not everywhere there."""
+    """Check that softplus is saturated only where ReLU is, and not everywhere there."""
     positive = torch.logspace(-8, np.log10(700 / beta), 100_000, dtype=torch.float64)
     z = torch.cat([-positive, positive])
     smooth, rectifier = slope(study, "softplus", z, f"activation.beta={beta}"), slope(study, "relu", z)

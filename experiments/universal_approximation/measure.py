@@ -48,7 +48,7 @@ def constructed(study: wb.Study) -> Iterator[wb.Cell]:
 
 
 def reaches(activation: str, eps: float) -> wb.Exact:
-    """Of the targets, those whose network of the size that was proved to suffice is not within eps."""
+    """List the targets whose network, of the size that is proved to suffice, is not within eps."""
     errors, proof = constructed_nets.named(activation, eps)
     missed = [name for name, error in errors.items() if not error < eps]
     return wb.Exact(len(errors), len(missed), max(errors.values()), f"{missed} above {eps}", proof)

@@ -79,7 +79,7 @@ def learned(study: wb.Study) -> Iterator[wb.Cell]:
 
 
 def successes(study: wb.Study, overrides: list[str], hidden: int) -> wb.Rate:
-    """From how many initial weights training ends with all four points right."""
+    """Count the initial weights from which training ends with all four points right."""
     one, inits = study.pack(*overrides, f"architecture.hidden=[{hidden}]", seeds=[0]), study["inits"]
     pack = replace(one.select([0] * inits), seeds=tuple(study.draws(inits)))  # composed once, not once per seed
     params = study.descend(pack, study["steps"])
@@ -89,7 +89,7 @@ def successes(study: wb.Study, overrides: list[str], hidden: int) -> wb.Rate:
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:
-    """What one unit can do, and how often training finds what a layer can."""
+    """Draw the best that one unit can do, and how often training finds what a layer can."""
     plane, curves = figure.subplots(1, 2, width_ratios=(1, 1.6))
     side = np.linspace(-0.5, 1.5, 101)
     shown = plane.contourf(side, side, np.abs(side[:, None] - side), levels=8, cmap="Greys", alpha=0.6)

@@ -1,1 +1,1 @@
-"""From kept runs to statements: tables and figures by arm."""
+"""Claims: measured, judged by rules fixed beforehand, drawn and reported."""

@@ -13,7 +13,7 @@ from workbench.tracking.base import disagreement_of
 
 
 class ComparedRun(Protocol):
-    """What a comparison needs of a run: `history` is name -> [(step, value)]."""
+    """Run as a comparison reads it: `history` is name -> [(step, value)]."""
 
     @property
     def name(self) -> str: ...

@@ -105,7 +105,7 @@ def _entries(place: Path, folder: Path | None) -> Iterator[Entry]:
 
 
 def _former(folder: Path) -> str:
-    """How to move a claim that is laid out as version 0.1 wanted it."""
+    """Commands that move a claim out of the layout of version 0.1; empty where there is none."""
     for file in sorted((folder / "experiment").glob("*.yaml")):
         code, new = folder / f"{file.stem}.py", folder / file.stem
         if code.exists():

@@ -56,7 +56,7 @@ class Anchor(FrozenModel):
 
 
 class Pilot(FrozenModel):
-    """What was run before the rule was fixed, on which seeds, and what of the rule it changed."""
+    """Pilot before the rule was fixed: runs, their seeds, and the change that followed from them."""
 
     ran: Text
     seeds: Text
@@ -153,7 +153,7 @@ class Claim(FrozenModel):
 
     @property
     def floor(self) -> float | None:
-        """How far above chance a net is that trains: the least floor of the claim's rules, if they name any."""
+        """Least floor of the claim's rules: accuracy above chance that counts as training; None without one."""
         floors = [part.rule.floor for part in self.parts.values() if isinstance(part.rule, OfASample)]
         return min((floor for floor in floors if floor is not None), default=None)
 

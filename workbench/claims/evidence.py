@@ -1,4 +1,4 @@
-"""What a claim measured in one cell, in the forms that rules can judge.
+"""Evidence of one cell of a claim, in the forms that rules judge.
 
 Exact and Witness are facts about everything that was checked. The others are samples: they have an interval and a
 one-sided p value for any bound.
@@ -42,7 +42,7 @@ class Exact:
 
     @classmethod
     def within(cls, deviations: Iterable[float], tolerance: float, example: str = "", certificate: str = "") -> "Exact":
-        """That no deviation is above a tolerance; one that is no number counts as above."""
+        """Build evidence that no deviation exceeds a tolerance; a NaN counts as above."""
         values = list(map(float, deviations))
         failed = sum(not value <= tolerance for value in values)
         return cls(len(values), failed, max(values), example, certificate)
@@ -119,14 +119,14 @@ def enough(level: float) -> int | None:
 
 @dataclass(frozen=True)
 class Rate:
-    """How many of n independent tries succeeded."""
+    """Number of successes among n independent tries."""
 
     successes: int
     n: int
 
     @classmethod
     def of(cls, succeeded: Iterable[bool]) -> "Rate":
-        """From the tries one by one."""
+        """Count the successes of single tries."""
         tries = list(map(bool, succeeded))
         return cls(sum(tries), len(tries))
 
@@ -158,7 +158,7 @@ class Rates:
 
     @classmethod
     def of(cls, succeeded: Iterable[bool], other: Iterable[bool], at_edge: tuple[str, ...] = ()) -> "Rates":
-        """From the tries of both groups one by one."""
+        """Count the successes of both groups' single tries."""
         first, second = Rate.of(succeeded), Rate.of(other)
         return cls(first.successes, first.n, second.successes, second.n, at_edge)
 

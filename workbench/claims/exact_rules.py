@@ -1,4 +1,4 @@
-"""What every rule has in common, and the rules that need no sample: all of something, or one of it."""
+"""Base of all rules, and the two that need no sample: always and exists."""
 
 from abc import abstractmethod
 from typing import Literal
@@ -8,7 +8,7 @@ from workbench.claims.judgments import FrozenModel, Judgment, Label
 
 
 class Rule(FrozenModel):
-    """What all rules have in common."""
+    """Base of all rules."""
 
     @abstractmethod
     def judge(self, evidence: Evidence, cells: int = 1, alone: Label = Label.refuted) -> Judgment:
@@ -64,5 +64,5 @@ class Exists(Rule):
 
 
 def wrong_form(rule: str, needed: str, evidence: Evidence) -> TypeError:
-    """What to raise for evidence that a rule does not judge."""
+    """TypeError for evidence that a rule does not judge."""
     return TypeError(f"rule {rule}: needs {needed} as evidence, got {type(evidence).__name__}")

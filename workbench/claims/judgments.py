@@ -1,4 +1,4 @@
-"""What a rule makes of evidence: a label with its numbers."""
+"""Judgments: a label with its numbers, which a rule gives to evidence."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Label(StrEnum):
-    """What a verdict says; `mixed` only of a claim, whose parts differ."""
+    """Outcome of a cell, part or claim; only a claim can be `mixed`, where its parts differ."""
 
     supported = "supported"
     refuted = "refuted"
@@ -24,7 +24,7 @@ class FrozenModel(BaseModel):
 
 
 class ArmAccuracy(FrozenModel):
-    """What one of two compared arms reached: the middle of its seeds' accuracies, and how many ended at chance.
+    """Accuracy of one compared arm: interquartile mean over seeds, and the number of runs that ended at chance.
 
     `failed` of `n` runs stayed below the floor of the rule, or below chance where it names none.
     """

@@ -1,4 +1,4 @@
-"""What a reproduction would cost and what it could find, said before anything runs.
+"""Cost and power of a reproduction, printed before anything runs.
 
 The spread is that of the last kept verdict of the claim, so that a plan is for other seeds than those it was seen on.
 """
@@ -71,7 +71,7 @@ def cost(entry: Entry, request: Request, last: Reproduction | None) -> str:
 
 
 def power(entry: Entry, part: PartVerdict, seeds: int) -> Iterator[str]:
-    """What so many seeds can find of a part, by the spread of its last verdict, and how many it takes."""
+    """Power of this many seeds for a part, from the spread of its last verdict, and the seeds for 90 % power."""
     judgment, now = part.deciding.judgment, entry.claim.parts.get(part.name)
     rule = now.rule if now else None
     if not isinstance(rule, OfASample) or judgment.low is None or judgment.high is None or not judgment.n:

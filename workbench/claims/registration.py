@@ -1,4 +1,4 @@
-"""What is fixed of a claim before its first run, kept with its verdict: rules, resolved configurations, data and code.
+"""Registration of a claim before its first run: rules, resolved configurations, data digests and measuring code.
 
 Two registrations of one version of a claim must be the same. The lines of code that only draw are no part of it, nor is
 what is only shown: title, notes, pilots, sources.
@@ -46,7 +46,7 @@ class Registration(FrozenModel):
 
     @cached_property
     def text(self) -> str:
-        """As JSON, the same text exactly for the same registration."""
+        """Serialize as JSON; equal registrations give equal text."""
         return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
 
     @property
@@ -65,7 +65,7 @@ def composed(entry: Entry) -> Arms:
 
 
 def register(entry: Entry, specs: Arms) -> Registration:
-    """What is fixed of a claim, as its files are now."""
+    """Build the registration of a claim from its files as they are now."""
     flat = {arm: dict(_flat(_result(spec))) for arm, spec in specs.items()}
     base = flat[BASE]
     for arm in flat.keys() - {BASE}:
@@ -150,7 +150,7 @@ def _is_long(value: Any) -> bool:
 
 
 def changes(before: Registration, after: Registration) -> list[str]:
-    """What differs, as ``path: before -> after``; of code, the first line that does."""
+    """List differences as ``path: before -> after``; of code, the first line that does."""
     found = []
     for kind in ("configurations", "rules", "data"):
         old, new = (dict(_flat(getattr(one, kind))) for one in (before, after))

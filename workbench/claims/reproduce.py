@@ -102,7 +102,7 @@ def _kept(identity: Mapping[str, str], store: Store) -> Reproduced | None:
 
 
 def _identity(entry: Entry, request: Request, registration: Registration, code: str) -> dict[str, str]:
-    """What two verdicts must share to be the same one, as tags."""
+    """Tags that identify a verdict: two with the same tags are the same verdict."""
     claim = entry.claim
     return {
         "kind": "verdict",
@@ -255,7 +255,7 @@ class _Runs:
         return found
 
     def links(self, run: str) -> list[SweepLink]:
-        """Where the runs are shown, in the saved view of the sweep whose own run is `run`."""
+        """Addresses of the runs in the saved view of the sweep whose own run is `run`."""
         if not self.metrics:
             return []
         saved = self.sink.save_view(run, self.sweep, self.metrics)
@@ -269,7 +269,7 @@ def _figure(read: Callable[[str], bytes]) -> bytes:
 
 
 def save_figure(module: ModuleType, study: Study, folder: Path) -> list[Path]:
-    """What the claim's `draw` makes of the study, as ``figure.svg`` and ``figure.png``."""
+    """Draw the claim's figure of the study, as ``figure.svg`` and ``figure.png``."""
     style = {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=FIGURE_INCHES, layout="constrained")

@@ -1,4 +1,4 @@
-"""What a user asks of ``workbench reproduce``."""
+"""Request of a user to ``workbench reproduce``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ SEED_OFFSET = "seed_offset"  # among a study's settings, where it is not 0
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for: claims by name or ``all``, a profile, what seeds begin from, and where things are.
+    """Request: claims by name or ``all``, profile, seed offset, and folders and store.
 
     `sequential`: seeds are added until the claim is decided, up to the profile's number."""
 

@@ -34,15 +34,15 @@ class Resampled(PerSeed):
 
     @property
     def stretch(self) -> float:
-        """How many times as wide as the seeds' own interval the corrected one is: sqrt(1 + n n_test / n_train)."""
+        """Ratio of the corrected interval's width to that of the seeds' own: sqrt(1 + n n_test / n_train)."""
         return sqrt(1 + len(self.values) * self.ratio)
 
     def of_seeds(self, confidence: float) -> Interval:
-        """For other seeds on these data."""
+        """Interval for other seeds on these data."""
         return super().interval(confidence)
 
     def interval(self, confidence: float) -> Interval:
-        """For other data like these."""
+        """Interval for other data like these."""
         own = self.of_seeds(confidence)
         low, high = (own.mean + self.stretch * (end - own.mean) for end in (own.low, own.high))
         return own._replace(low=low, high=high)
@@ -57,11 +57,11 @@ class Resampled(PerSeed):
         return max(super().p_above(bound), corrected)
 
     def p_below(self, bound: float) -> float:
-        """As `p_above`, of what is smaller."""
+        """P value for a mean below the bound; see `p_above`."""
         return Resampled(tuple(-value for value in self.values), ratio=self.ratio).p_above(-bound)
 
     def populations(self, confidence: float) -> str:
-        """Both intervals in words."""
+        """Describe both intervals in words."""
         seeds, data = self.of_seeds(confidence), self.interval(confidence)
         return (
             f"other seeds on these data: [{seeds.low:.4g}, {seeds.high:.4g}]; other data like these, after Nadeau "
@@ -70,7 +70,7 @@ class Resampled(PerSeed):
 
 
 def crossed_interval(table: Sequence[Sequence[float]], confidence: float) -> Interval:
-    """Of the mean of scores by split (rows) and weights (columns), both drawn at random, each split with each weights.
+    """Interval of the mean score over splits (rows) crossed with weights (columns), both drawn at random.
 
     Two-way analysis of variance with random effects, one score a cell: the variance of the mean is
     (MS_split + MS_weights - MS_rest) / (rows x columns), not below the larger of its two parts alone, its degrees of

@@ -67,7 +67,7 @@ __all__ = [
 
 
 class OfASample(Rule):
-    """What is judged by a sample, at a level."""
+    """Base of the rules that judge a sample at a level."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     floor: float | None = Field(None, gt=0, lt=1)
@@ -97,7 +97,7 @@ class OfASample(Rule):
         return numbers.model_copy(update={**decided, "low": shown.low, "high": shown.high})
 
     def _arms(self, sample: Sample) -> list[ArmAccuracy]:
-        """What the compared arms reached; raises TypeError where the rule has a floor and they did not say."""
+        """Accuracies of the compared arms; raises TypeError where the rule has a floor and they did not say."""
         found = sample.arms if isinstance(sample, PerSeed) else ()
         if self.floor is not None and not found:
             raise TypeError(
@@ -151,11 +151,11 @@ class OfASample(Rule):
     @property
     @abstractmethod
     def gap(self) -> tuple[float, float]:
-        """What is neither absent nor enough lies between these; the first is above the second if nothing does."""
+        """Bounds of the effects that are neither absent nor enough; first above second if there are none."""
 
     @property
     def _also(self) -> str:
-        """What the rule says beside its bounds."""
+        """Describe the rule's conditions beside its bounds."""
         floor = "" if self.floor is None else f"; never trains if no arm is {self.floor:.0%} above chance"
         return f"; of one number per seed the interquartile mean is judged{floor}"
 

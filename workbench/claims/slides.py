@@ -41,7 +41,7 @@ def slides() -> list[Slide]:
 
 
 def slide_by_slide(several: Sequence[Reproduction]) -> list[Checked]:
-    """What these reproductions say of every slide."""
+    """List every slide with the verdicts of these reproductions."""
     return [_checked(slide, several) for slide in slides()]
 
 

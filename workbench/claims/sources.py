@@ -1,4 +1,4 @@
-"""What a measurement runs, found in the source with `ast`: which files it imports, and which of their lines count.
+"""Source that a measurement runs, found with `ast`: which files it imports, and which of their lines count.
 
 Nothing is imported to be looked at. Comments, docstrings and empty lines do not count.
 """
@@ -20,7 +20,7 @@ def code_of(file: Path) -> str:
 
 
 def measuring_code(file: Path, entry: str = "measure") -> str:
-    """As `code_of`, without the definitions at a module's top that `entry` does not reach, such as what draws."""
+    """Lines of code as in `code_of`, without top-level definitions that `entry` does not reach, such as `draw`."""
     text = file.read_text(encoding="utf-8")
     try:
         body = ast.parse(text).body
@@ -101,7 +101,7 @@ def _name(file: Path, folder: Path | None) -> str:
 
 
 def _file(name: str, folder: Path | None) -> Path | None:
-    """Where a module lies, if it is the workbench's or lies in a user's folder."""
+    """File of a module of the workbench or of the user's folder; None for others."""
     parts = name.split(".")
     if parts[:2] == [PACKAGE, "experiments"] and len(parts) > 2:
         place = _experiments().joinpath(*parts[2:])
@@ -122,7 +122,7 @@ def _experiments() -> Path:
 
 @lru_cache(maxsize=1)
 def _handed_out() -> Mapping[str, str]:
-    """What the package itself hands out: the module of each name."""
+    """Module of each public name of the package."""
     found: dict[str, str] = {}
     for node in ast.walk(_tree(ROOT / "__init__.py")):
         if isinstance(node, ast.ImportFrom) and node.module:

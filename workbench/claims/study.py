@@ -1,4 +1,4 @@
-"""What a claim's `measure` is given: its profile, its seeds, nets to look at, and runs to compare.
+"""Study: the profile, seeds, nets and trained runs that a claim's `measure` works with.
 
 Two roads lead to trained runs. Tracked runs are kept in MLflow, those found there are not trained again. Untracked ones
 stay in memory: for thousands of tiny runs, or where their final parameters are looked into.
@@ -73,7 +73,7 @@ class Study:
 
     @property
     def offset(self) -> int:
-        """What every seed begins from, those for tuning too: another one repeats the whole study on fresh seeds."""
+        """Number that all seeds start from, tuning seeds too; another offset repeats the study on fresh seeds."""
         return int(self.settings.get(SEED_OFFSET, 0))
 
     @property

@@ -97,7 +97,7 @@ class Trained:
         return PerSeed(tuple(one - other for one, other in pairs), self.edge(first, second), arms)
 
     def edge(self, *arms: str) -> tuple[str, ...]:
-        """Those of the arms whose learning rate is at an end of its grid."""
+        """Select the arms whose learning rate is at an end of its grid."""
         return tuple(arm for arm in arms if arm in self.at_edge)
 
     def scores(self, arm: str, accuracy: str, chance: float) -> ArmScores:
@@ -145,7 +145,7 @@ Score = Callable[[Trained, str], Sequence[float]]
 
 
 def scored(trained: Trained, arm: str, metric: str | Score) -> list[float]:
-    """What an arm is tuned by, seed by seed; a run that diverged counts as the worst there is."""
+    """Tuning score of an arm by seed; a diverged run gets the worst score."""
     if not isinstance(metric, str):
         return list(metric(trained, arm))
     return trained.values(arm, metric, inf if _lower_is_better(metric) else -inf)

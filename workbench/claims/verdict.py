@@ -1,4 +1,4 @@
-"""From judged cells to the verdict of a claim, as one record: cards, tables and reports use nothing else."""
+"""Verdict of a claim from its judged cells, as one record that cards, tables and reports read."""
 
 from collections.abc import Iterable, Sequence
 
@@ -44,7 +44,7 @@ class PartVerdict(FrozenModel):
 
     @property
     def short(self) -> str:
-        """Its sentence in a few words."""
+        """Short form of the part's sentence."""
         return self.headline or self.name.replace("_", " ")
 
 
@@ -101,7 +101,7 @@ class Reproduction(FrozenModel):
 
     @property
     def contradictions(self) -> list[PartVerdict]:
-        """What shows that the lecture contradicts itself."""
+        """Parts that show the lecture contradicting itself."""
         return [part for part in self.parts if part.role == "contradiction" and part.label is Label.supported]
 
 

@@ -1,4 +1,4 @@
-"""What a reproduction says in words and symbols: the same on the card, in the reports and in the list of claims."""
+"""Words and symbols of a reproduction, shared by the card, the reports and the list of claims."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ class Line(NamedTuple):
 
 
 def lines(one: Reproduction) -> list[Line]:
-    """What became of each sentence, in the order of the claim's primary parts: parts of one sentence are one line."""
+    """One labelled line per sentence of the lecture, in the order of the claim's primary parts."""
     several: dict[str, dict[Label, list[str]]] = {}
     for part in one.primary:
         several.setdefault(part.short, {}).setdefault(part.label, []).append(_where(part))
@@ -84,7 +84,7 @@ def lines(one: Reproduction) -> list[Line]:
 
 
 def _where(part: PartVerdict) -> str:
-    """Where the part's label holds, if not everywhere that was measured."""
+    """Cells where the part's label holds; empty if it holds everywhere."""
     if part.where:
         return part.where
     labels = {cell.judgment.label for cell in part.cells if cell.decides}
@@ -116,7 +116,7 @@ def accuracies(judgment: Judgment) -> str:
 
 
 def brief(one: Reproduction) -> list[str]:
-    """For a table: effect and interval of the part that stands for the claim, or a line for each sentence."""
+    """Text for a table: effect and interval of the part that stands for the claim, or a line for each sentence."""
     if one.label is Label.mixed:
         return [str(line) for line in lines(one)]
     judgment = one.headline.deciding.judgment

@@ -1,1 +1,1 @@
-"""From a command line to checked objects: the schema, Hydra, and the functions that yaml files name."""
+"""Configuration: the schema, Hydra, and the checked objects that yaml files name."""

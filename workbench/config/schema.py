@@ -67,7 +67,7 @@ class Tracking:
 
 @dataclass
 class SweepConfig:
-    """How a multirun is trained. A pack is split where it would take more than `pack_gib` GiB, or than is free.
+    """Training of a multirun. A pack is split where it would take more than `pack_gib` GiB, or than is free.
 
     `rerun` selects runs to train again: missing ones, failed ones as well, or all. A pack in training writes a
     checkpoint every `checkpoint_seconds` (0: after each epoch, None: none), and `keep_weights` stores final parameters.

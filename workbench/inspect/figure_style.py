@@ -38,6 +38,6 @@ def legend(figure: Figure, axes: Axes, title: str = "") -> None:
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` of the items, evenly spaced, the first and the last among them."""
+    """Select up to `most` items, evenly spaced, first and last included."""
     indices = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return [items[index] for index in dict.fromkeys(indices.tolist())]

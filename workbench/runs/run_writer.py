@@ -1,4 +1,4 @@
-"""What a pack sends to its store, in which order and when.
+"""Writer of a pack's runs: order and time of everything sent to the store.
 
 A store never deletes a row, and shows both of two rows for one step. So a pack with checkpoints sends a row only once a
 checkpoint that holds it is on the disk. Whenever the process is killed, the same command finds, of this pack,

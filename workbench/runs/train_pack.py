@@ -51,7 +51,7 @@ class Job:
 
     @property
     def info(self) -> RunInfo:
-        """What the store receives before the first step."""
+        """Description that the store receives before the first step."""
         dataset = prepare(self.spec).dataset
         params = {key: str(value) for key, value in self.spec.settings.items()}
         examples, features = dataset.x.shape

@@ -1,1 +1,1 @@
-"""From many configurations to packs, names, and one sweep in the store."""
+"""Sweeps: many configurations as packs, with names, and one sweep in the store."""

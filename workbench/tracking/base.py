@@ -17,7 +17,7 @@ from workbench.core.errors import Terminated
 
 
 class Outcome(Enum):
-    """How a run ended."""
+    """End of a run."""
 
     finished = "finished"
     diverged = "diverged"
@@ -43,7 +43,7 @@ DISAGREES = "DISAGREES"
 
 
 def disagreement_of(tags: Mapping[str, str]) -> str:
-    """How a run's gradients are wrong, from its tags; empty where no disagreement was found."""
+    """Disagreement of a run's gradients with autograd, from its tags; empty where there is none."""
     verdict, where = CERTIFICATE_TAGS
     return tags.get(where, "gradients") if tags.get(verdict) == DISAGREES else ""
 

@@ -16,7 +16,6 @@ from workbench.nn.builders import mlp
 from workbench.nn.check.gradcheck import AUTOGRAD_TOLERANCE, DIFFERENCE_TOLERANCE, Agreement, gradcheck, relative_error
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
-from workbench.nn.layers.base import EVALUATION, Mode, Recorder
 from workbench.nn.layers.dense import Dense
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
@@ -287,11 +286,10 @@ class ForgetsDecay(Objective):
         grads: Params,
         x: Tensor,
         y: Tensor,
-        mode: Mode = EVALUATION,
-        recorder: Recorder | None = None,
+        *rest: Any,
     ) -> Tensor:
         """dC/dparams."""
-        return Objective(self.model, self.loss).gradients(params, grads, x, y, mode)
+        return Objective(self.model, self.loss).gradients(params, grads, x, y, *rest)
 
 
 class DecaysBiases(Objective):
@@ -303,12 +301,11 @@ class DecaysBiases(Objective):
         grads: Params,
         x: Tensor,
         y: Tensor,
-        mode: Mode = EVALUATION,
-        recorder: Recorder | None = None,
+        *rest: Any,
     ) -> Tensor:
         """dJ/dparams with λb too many."""
         assert self.weight_decay is not None
-        value = super().gradients(params, grads, x, y, mode)
+        value = super().gradients(params, grads, x, y, *rest)
         for name in params:
             if name.endswith(".b"):
                 grads[name].add_(params[name] * self.weight_decay[:, None])
