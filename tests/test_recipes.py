@@ -246,6 +246,7 @@ class Recipe:
 
 
 TEMPLATE = ROOT / "workbench" / "claims" / "template"
+CLAIM = ("measure.py", "figure.py", "experiment.yaml")  # its files
 RECIPES = [
     Recipe(
         "activation",
@@ -288,7 +289,7 @@ RECIPES = [
         },
         executor,
     ),
-    Recipe("claim", {"experiments/faster/measure.py": "", "experiments/faster/experiment.yaml": ""}, claim),
+    Recipe("claim", {f"experiments/faster/{name}": "" for name in CLAIM}, claim),
     Recipe("command", {"workbench/cli/commands/hello.py": HELLO}, command),
 ]
 
@@ -302,7 +303,7 @@ def _follow(recipe: Recipe, copy: Checkout) -> None:
         file.write_text(file.read_text().replace("units: true", f"{line}units: true"))
     if recipe.row == "claim":  # the files that `workbench new claim` writes
         copy.cli("new", "claim", "faster", "--claims", "mine")
-        for name in ("measure.py", "experiment.yaml"):
+        for name in CLAIM:
             shutil.copy(copy.here / "mine" / "faster" / name, copy.root / "experiments" / "faster" / name)
 
 

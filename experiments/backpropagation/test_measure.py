@@ -35,7 +35,7 @@ def test_every_primary_part_and_contradiction_is_supported() -> None:
     for name, part in parts.items():
         if part.role in ("primary", "contradiction") or name in ("readings", "kinks", "saturated_output"):
             assert part.label is Label.supported, name
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
 
 
 def only(of: str, **module: Any) -> dict[str, PartVerdict]:

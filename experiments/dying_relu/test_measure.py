@@ -93,7 +93,7 @@ def small(node: dict[str, Any]) -> None:
 def test_trainings_are_measured_and_drawn() -> None:
     """Every cell has evidence of the seeds asked for; the figure draws; rates that are too high kill."""
     study, found = studied("dying_relu", {"seeds": 12, "digits_seeds": 7, "nets": 500, "slopes": 20}, small, FEW)
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     assert [cell.judgment.n for cell in found["helps_narrow"].cells] == [12]
     assert [cell.judgment.n for cell in found["helps_digits"].cells] == [7]
     died = {cell.at["lr"]: cell.judgment.effect for cell in found["dies_in_training"].cells}

@@ -22,7 +22,7 @@ def short(node: dict[str, Any]) -> None:
 def test_the_claim_is_measured_and_drawn() -> None:
     """Training helps on both data sets, pixels fail on shifted digits, and the figure draws."""
     study, found = studied("image_representation", SMALL, short)
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     assert {cell.judgment.n for name in PARTS for cell in found[name].cells} == {8}
     assert found["learned"].label is Label.supported
     assert found["by_labels"].label is Label.supported

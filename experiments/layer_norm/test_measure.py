@@ -28,7 +28,7 @@ def untrained(node: dict[str, Any]) -> None:
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has the seeds asked for, what is exact is supported, and batches of two are too few for statistics."""
     study, found = studied("layer_norm", SMALL, short, FEW)
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     assert found["simpler"].label is Label.supported
     assert found["depends_on_others"].label is Label.supported
     for name in TRAINED:

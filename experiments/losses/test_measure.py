@@ -46,7 +46,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
     assert {cell.judgment.n for name in STARTS for cell in found[name].cells} == {8}
     assert found["bad_start"].label is Label.supported
     assert len(study.tables["regularizer"]) == 2 * 5 * 8
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
 
 
 def test_what_is_exact_is_supported() -> None:

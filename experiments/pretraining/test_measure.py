@@ -28,7 +28,7 @@ def short(node: dict[str, Any]) -> None:
 def test_the_claim_is_measured_and_drawn() -> None:
     """Three logistic layers learn after pretraining and not before, and the figure draws."""
     study, found = studied("pretraining", SMALL, short, {"DEEP": 3})
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     assert found["was_needed"].deciding.judgment.effect > 0.2  # type: ignore[operator]
     assert {cell.judgment.n for cell in found["was_needed"].cells} == {8}
     assert len(study.tables["accuracy"]) == 8 * (8 + 2)

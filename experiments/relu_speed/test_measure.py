@@ -34,7 +34,7 @@ def even(work: Any, calls: int) -> dict[str, PerSeed]:
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has the seeds asked for, and the figure draws; equal times are no gain."""
     study, found = studied("relu_speed", SMALL, short, {"DEPTHS": (3,), "compared": even})
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     assert {cell.judgment.n for name in EPOCHS for cell in found[name].cells} == {6}
     assert (found["than_sigmoid"].deciding.judgment.effect or 0) > 0.405
     assert len(study.tables["errors"]) == 21

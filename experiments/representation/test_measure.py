@@ -26,7 +26,7 @@ def short(node: dict[str, Any]) -> None:
 def parts() -> dict[str, PartVerdict]:
     """The claim with eight seeds; its figure draws."""
     study, found = studied("representation", SMALL, short)
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     return found
 
 

@@ -27,7 +27,7 @@ def short(node: dict[str, Any]) -> None:
 def parts() -> dict[str, PartVerdict]:
     """The claim with five seeds; its figure draws."""
     study, found = studied("residual", SMALL, short)
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     assert len(study.tables["runs"]) == 5 * (4 * 3 + 1)
     return found
 

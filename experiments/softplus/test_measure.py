@@ -24,7 +24,7 @@ def short(node: dict[str, Any]) -> None:
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has evidence of the seeds asked for, and the figure draws."""
     study, found = studied("softplus", SMALL, short)
-    study.entry.load().draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     assert found["saturates_less"].label is Label.supported
     for name in TRAINED:
         assert [cell.judgment.n for cell in found[name].cells] == [6]

@@ -179,10 +179,6 @@ import workbench as wb
 def measure(study):
     study.train(tracked={tracked})
     yield wb.Cell("p", wb.Rate(1, 40))
-
-
-def draw(figure, study):
-    figure.subplots().plot([1, 2])
 """
 
 

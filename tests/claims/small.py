@@ -17,10 +17,6 @@ def measure(study):
     trained = study.train({tune}study.claim.arms{end})
     study.keep("losses", [{{"loss": loss}} for loss in trained.values("relu", "train/loss")])
     yield wb.Cell("p", trained.differences("train/loss", "tanh", "relu"))
-
-
-def draw(figure, study):
-    figure.subplots().plot(study.tables["losses"]["loss"])
 """
 TRAINS = CODE.format(tune="", end="")
 TUNES = CODE.format(tune="study.tune(", end=")")
@@ -30,10 +26,10 @@ import workbench as wb
 
 def measure(study):
     yield wb.Cell("p", wb.Exact(4))
-
-
+"""
+DRAWS = """
 def draw(figure, study):
-    figure.subplots().plot([1, 2])
+    figure.subplots().plot([1, 2] if study.tables.get("losses") is None else study.tables["losses"]["loss"])
 """
 NODE: dict[str, Any] = {
     "defaults": [{"override /data": "wine"}],
@@ -57,7 +53,7 @@ EXACT = {"claim.parts.p.rule": {"kind": "always"}}
 
 
 def write(folder: Path, name: str = "small", code: str = TRAINS, changes: Mapping[str, Any] | None = None) -> None:
-    """The two files of a claim; `changes` by dotted path."""
+    """Write the three files of a claim; `changes` by dotted path."""
     node = deepcopy(NODE)
     for path, value in (changes or {}).items():
         *parents, last = path.split(".")
@@ -67,6 +63,7 @@ def write(folder: Path, name: str = "small", code: str = TRAINS, changes: Mappin
         place[last] = value
     (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / "measure.py").write_text(code)
+    (folder / name / "figure.py").write_text(DRAWS)
     (folder / name / "experiment.yaml").write_text("# @package _global_\n" + yaml.safe_dump(node, sort_keys=False))
 
 

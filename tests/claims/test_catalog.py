@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.claims.small import EXACT, PROVES, TRAINS, entry, write
+from tests.claims.small import DRAWS, EXACT, PROVES, TRAINS, entry, write
 from workbench.claims.catalog import catalog, choose
 from workbench.config.schema import packaged
 from workbench.core.errors import ConfigError, UnknownNameError
@@ -20,9 +20,8 @@ def test_shipped_claims_have_code_that_measures_and_draws() -> None:
     for name, one in shipped.items():
         assert one.folder is None
         assert one.code == packaged("experiments") / name / "measure.py"
-        module = one.load()
-        assert callable(module.measure)
-        assert callable(module.draw)
+        assert callable(one.load().measure)
+        assert callable(one.load_figure().draw)
 
 
 def test_own_claims_come_first_and_are_chosen_by_name(tmp_path: Path) -> None:
@@ -60,26 +59,27 @@ def test_folder_without_claims(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         catalog(tmp_path)
     assert str(error.value) == (
-        f"--claims: {tmp_path} must hold NAME/experiment.yaml and NAME/measure.py of a claim; "
+        f"--claims: {tmp_path} must hold NAME/experiment.yaml, NAME/measure.py and NAME/figure.py of a claim; "
         f"make the first with: workbench new claim NAME --claims {tmp_path}"
     )
 
 
-def test_yaml_without_its_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("file", "function"), [("measure.py", "measure"), ("figure.py", "draw")])
+def test_yaml_without_its_code(tmp_path: Path, file: str, function: str) -> None:
     """Names both files."""
     write(tmp_path)
-    (tmp_path / "small" / "measure.py").unlink()
+    yaml, code = tmp_path / "small" / "experiment.yaml", tmp_path / "small" / file
+    code.unlink()
     with pytest.raises(ConfigError) as error:
         catalog(tmp_path)
-    yaml, code = tmp_path / "small" / "experiment.yaml", tmp_path / "small" / "measure.py"
-    assert str(error.value) == f"{yaml}: its code {code} must exist, with functions measure and draw"
+    assert str(error.value) == f"{yaml}: its code {code} must exist, with a function {function}"
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("def measure(study): ...", "must define measure and draw, draw is missing"),
-        ("measure = 3\ndef draw(figure, study): ...", "must define measure and draw, measure is missing"),
+        ("def draw(figure, study): ...", "must define a function measure, which is missing"),
+        ("measure = 3", "must define a function measure, which is missing"),
         ("def measure(study:", "must be a Python module that can be imported: SyntaxError"),
         ("import nothing_of_this_name", "must be a Python module that can be imported: ModuleNotFoundError"),
     ],
@@ -116,9 +116,13 @@ def test_a_folder_in_the_former_layout_is_told_how_to_move(tmp_path: Path) -> No
     """The commands that are advised make the claim readable."""
     write(tmp_path / "now")
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "now" / "small" / "measure.py").rename(tmp_path / "small.py")
+    code = (tmp_path / "now" / "small" / "measure.py").rename(tmp_path / "small.py")
+    code.write_text(TRAINS + DRAWS)
     (tmp_path / "now" / "small" / "experiment.yaml").rename(tmp_path / "experiment" / "small.yaml")
     with pytest.raises(ConfigError, match="move yours: ") as error:
         catalog(tmp_path)
     subprocess.run(str(error.value).partition("move yours: ")[2].partition(";")[0], shell=True, check=True)
+    with pytest.raises(ConfigError, match="must exist, with a function draw"):
+        catalog(tmp_path)
+    (tmp_path / "small" / "figure.py").write_text(DRAWS)
     assert [one.name for one in choose(["small"], tmp_path)] == ["small"]

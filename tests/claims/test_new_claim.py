@@ -15,16 +15,18 @@ Cli = Callable[..., Answer]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--claims", "mine/deep")])
-def test_both_files_are_written(cli: Cli, folder: Path, arguments: tuple[str, ...]) -> None:
+def test_all_files_are_written(cli: Cli, folder: Path, arguments: tuple[str, ...]) -> None:
     """Into ``claims``, or where they are wanted; the command to run them is said."""
     answer = cli("new", "claim", "faster", *arguments)
     place = Path(arguments[-1] if arguments else "claims")
-    yaml, code = place / "faster" / "experiment.yaml", place / "faster" / "measure.py"
+    code, figure, yaml = (place / "faster" / name for name in ("measure.py", "figure.py", "experiment.yaml"))
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out == (f"wrote {code}\nwrote {yaml}\nrun it: workbench reproduce faster --claims {place}\n")
+    assert answer.out == (
+        f"wrote {code}\nwrote {figure}\nwrote {yaml}\nrun it: workbench reproduce faster --claims {place}\n"
+    )
     (one,) = choose(["faster"], folder / place)
     assert one.claim.title == "Tanh against sigmoid"
-    assert "$" not in code.read_text() + yaml.read_text()
+    assert "$" not in code.read_text() + figure.read_text() + yaml.read_text()
     assert f"workbench reproduce faster --claims {place}\n" in code.read_text()
 
 
@@ -39,9 +41,11 @@ def test_bad_names_are_refused(cli: Cli, folder: Path, name: str) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("existing", ["claims/faster/measure.py", "claims/faster/experiment.yaml"])
+@pytest.mark.parametrize(
+    "existing", [f"claims/faster/{name}" for name in ("measure.py", "figure.py", "experiment.yaml")]
+)
 def test_existing_files_are_spared(cli: Cli, folder: Path, existing: str) -> None:
-    """Either of the two."""
+    """Any of the three."""
     file = folder / existing
     file.parent.mkdir(parents=True)
     file.write_text("mine")

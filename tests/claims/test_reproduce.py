@@ -374,12 +374,12 @@ def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]
 
 def test_a_large_figure_is_shown_as_pixels() -> None:
     """The report stays small whatever a claim draws."""
-    from workbench.claims import reproduce
+    from workbench.claims import claim_figure
 
-    files = {reproduce.SVG: b"s" * reproduce.LARGEST_SVG, reproduce.PNG: b"p"}
-    assert reproduce._figure(files.__getitem__)[:1] == b"s"
-    files[reproduce.SVG] += b"s"
-    assert reproduce._figure(files.__getitem__) == b"p"
+    files = {claim_figure.SVG: b"s" * claim_figure.LARGEST_SVG, claim_figure.PNG: b"p"}
+    assert claim_figure.figure_by(files.__getitem__)[:1] == b"s"
+    files[claim_figure.SVG] += b"s"
+    assert claim_figure.figure_by(files.__getitem__) == b"p"
 
 
 @pytest.mark.slow

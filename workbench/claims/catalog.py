@@ -1,8 +1,8 @@
 """The claims there are: those that come with the workbench, and those of a folder of the user's.
 
-A claim NAME is a folder ``NAME`` with ``experiment.yaml`` and ``measure.py``, and whatever modules `measure.py` imports
-from beside it. Hydra finds it as ``experiment=NAME`` (`config.yaml_files`), also where ``--config-dir`` names a user's
-folder of claims.
+A claim NAME is a folder ``NAME`` with ``experiment.yaml``, ``measure.py``, ``figure.py``, and whatever modules these
+import from beside them; no verdict hangs on `figure.py`. Hydra finds the claim as ``experiment=NAME``
+(`config.yaml_files`), also where ``--config-dir`` names a user's folder of claims.
 """
 
 import os
@@ -20,8 +20,8 @@ from workbench.config.schema import packaged
 from workbench.config.yaml_files import EXPERIMENT, experiments_in, read_yaml
 from workbench.core.errors import ConfigError, unknown_name
 
-CODE = "measure.py"
-NEEDED = ("measure", "draw")
+CODE, FIGURE = "measure.py", "figure.py"
+NEEDED = {CODE: "measure", FIGURE: "draw"}  # function of each
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,32 @@ class Entry:
         return self.yaml.with_name(CODE)
 
     def load(self) -> ModuleType:
-        """The module of its code.
+        """Load the module that measures it.
 
-        Raises ConfigError where it does not define what a claim needs.
+        Raises ConfigError where it does not define ``measure``.
         """
+        return self._load(self.code)
+
+    def load_figure(self) -> ModuleType:
+        """Load the module that draws its figure.
+
+        Raises ConfigError where it does not define ``draw``.
+        """
+        return self._load(self.yaml.with_name(FIGURE))
+
+    def _load(self, file: Path) -> ModuleType:
         if self.folder is not None and str(self.folder) not in sys.path:
             sys.path.insert(0, str(self.folder))  # its own modules, named by _target_ in its yaml files
         try:
-            spec = spec_from_file_location(f"{self._package()}.{self.code.stem}", self.code)
+            spec = spec_from_file_location(f"{self._package()}.{file.stem}", file)
             assert spec is not None
             assert spec.loader is not None
             module = module_from_spec(spec)
             spec.loader.exec_module(module)
         except Exception as error:
-            raise ConfigError(f"{self.code}: must be a Python module that can be imported: {error!r}") from error
-        for name in NEEDED:
-            if not callable(getattr(module, name, None)):
-                raise ConfigError(f"{self.code}: must define {' and '.join(NEEDED)}, {name} is missing")
+            raise ConfigError(f"{file}: must be a Python module that can be imported: {error!r}") from error
+        if not callable(getattr(module, NEEDED[file.name], None)):
+            raise ConfigError(f"{file}: must define a function {NEEDED[file.name]}, which is missing")
         return module
 
     def _package(self) -> str:
@@ -84,7 +93,8 @@ def catalog(folder: Path | None = None) -> dict[str, Entry]:
     own = {entry.name: entry for entry in _entries(folder, folder)} if folder else {}
     if folder and not own:
         raise ConfigError(
-            f"--claims: {folder} must hold NAME/{EXPERIMENT} and NAME/{CODE} of a claim{_former(folder)}; "
+            f"--claims: {folder} must hold NAME/{EXPERIMENT}, NAME/{CODE} and NAME/{FIGURE} of a claim"
+            f"{_former(folder)}; "
             f"make the first with: workbench new claim NAME --claims {folder}"
         )
     shipped = {entry.name: entry for entry in _entries(packaged("experiments"), None)}
@@ -99,8 +109,9 @@ def _entries(place: Path, folder: Path | None) -> Iterator[Entry]:
         if node is None:
             continue
         entry = Entry(name, parse_claim(file, node), file, folder)
-        if not entry.code.exists():
-            raise ConfigError(f"{file}: its code {entry.code} must exist, with functions {' and '.join(NEEDED)}")
+        for code, function in NEEDED.items():
+            if not file.with_name(code).exists():
+                raise ConfigError(f"{file}: its code {file.with_name(code)} must exist, with a function {function}")
         yield entry
 
 

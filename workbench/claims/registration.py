@@ -1,7 +1,7 @@
 """Registration of a claim before its first run: rules, resolved configurations, data digests and measuring code.
 
-Two registrations of one version of a claim must be the same. The lines of code that only draw are no part of it, nor is
-what is only shown: title, notes, pilots, sources.
+Two registrations of one version of a claim must be the same. What draws (`figure.py`) is no part of it, nor is what is
+only shown: title, notes, pilots, sources.
 """
 
 import json
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from workbench.claims.catalog import Entry
 from workbench.claims.rules import FrozenModel
-from workbench.claims.sources import code_of, measuring_code, reached, texts_of
+from workbench.claims.sources import code_of, reached, texts_of
 from workbench.claims.study import Study
 from workbench.config.prepare import prepare
 from workbench.config.schema import GROUPS, NOT_RESULT, RunSpec, packaged
@@ -75,10 +75,7 @@ def register(entry: Entry, specs: Arms) -> Registration:
         rules=json.loads(entry.claim.rule_text) | {"tuned_by": entry.claim.tuned_by},
         configurations=flat,
         data={_named(spec): prepare(spec).dataset.digest for spec in specs.values()},
-        code={
-            name: measuring_code(file) if file == entry.code else code_of(file)
-            for name, file in _own_files(entry, specs).items()
-        },
+        code={name: code_of(file) for name, file in _own_files(entry, specs).items()},
     )
 
 

@@ -17,15 +17,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-import matplotlib
-from cycler import cycler
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from workbench.certificates.trained import disagreements
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.claim import SEEDS
-from workbench.claims.comparison_figures import STYLE
+from workbench.claims.claim_figure import figure_by, save_figure
 from workbench.claims.evidence import Cell
 from workbench.claims.registration import REGISTRATION, Registration, code_digest, composed, refuse_changed, register
 from workbench.claims.request import SEED_OFFSET, Request
@@ -33,7 +30,6 @@ from workbench.claims.sequential import in_looks, looks
 from workbench.claims.stored_verdicts import VERDICT, read_kept
 from workbench.claims.study import Study
 from workbench.claims.verdict import PartVerdict, Reproduction, SweepLink, judge, overall, within_claim
-from workbench.config.arms import PALETTE
 from workbench.config.schema import Rerun, RunSpec
 from workbench.core.errors import ConfigError, unknown_name
 from workbench.engine.threads import one_thread
@@ -47,10 +43,7 @@ from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.reader import ReusableRun, artifact, read_verdicts, reusable_runs
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
-FIGURE_INCHES = (8.0, 4.2)
-SVG, PNG = "figure.svg", "figure.png"
 MOST_SAID = 24  # lines of what gradients disagree
-LARGEST_SVG = 400_000  # bytes; a figure of more points than that is smaller as pixels
 
 
 @dataclass(frozen=True)
@@ -78,6 +71,8 @@ def reproduce(
     store = find_store(request.uri)
     attempts = read_verdicts(store, unfinished=True)
     loaded = [(entry, entry.load(), composed(entry)) for entry in entries]
+    for entry in entries:
+        entry.load_figure()  # its mistakes too are found before the first is measured
     fixed = [(one[0], one[1], register(one[0], one[2]), code_digest(one[0], one[2])) for one in loaded]
     for entry, _, registration, _ in fixed:
         refuse_changed(entry, registration, attempts, store)
@@ -96,7 +91,7 @@ def _kept(identity: Mapping[str, str], store: Store) -> Reproduced | None:
     for verdict in read_verdicts(store):
         if all(verdict.tags.get(key) == value for key, value in identity.items()):
             record = read_kept(store, verdict)
-            figure = _figure(partial(artifact, store, verdict.run))
+            figure = figure_by(partial(artifact, store, verdict.run))
             return Reproduced(record, figure, verdict.tags.get("link", ""), kept=True)
     return None
 
@@ -141,7 +136,7 @@ class _Measurement:
                 attach(self.store, run, [fixed], "")
                 record, files = self._measure(run, runs, Path(folder))
                 attach(self.store, run, files, "")
-                figure = _figure(lambda name: (Path(folder) / name).read_bytes())
+                figure = figure_by(lambda name: (Path(folder) / name).read_bytes())
             sink.write(run, 0, int(time.time() * 1000), dict(_numbers(record)))
         except BaseException as error:
             sink.close(run, outcome_of(error), {"error": f"{type(error).__name__}: {error}"[:500]})
@@ -192,7 +187,7 @@ class _Measurement:
             run=run,
             disagreements=list(dict.fromkeys(disagreements_found))[:MOST_SAID],
         )
-        files = [folder / VERDICT, *save_figure(self.module, study, folder)]
+        files = [folder / VERDICT, *save_figure(study, folder)]
         files[0].write_text(record.model_dump_json(indent=1), encoding="utf-8")
         for name, table in study.tables.items():
             files.append(folder / f"{name}.csv")
@@ -261,23 +256,6 @@ class _Runs:
         saved = self.sink.save_view(run, self.sweep, self.metrics)
         link = sweep_link(ui_base(self.sink.store), self.sink.experiment_id, self.sweep, saved)
         return [SweepLink(id=self.sweep, link=link)]
-
-
-def _figure(read: Callable[[str], bytes]) -> bytes:
-    svg = read(SVG)
-    return svg if len(svg) <= LARGEST_SVG else read(PNG)
-
-
-def save_figure(module: ModuleType, study: Study, folder: Path) -> list[Path]:
-    """Draw the claim's figure of the study, as ``figure.svg`` and ``figure.png``."""
-    style = {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=FIGURE_INCHES, layout="constrained")
-        module.draw(figure, study)
-        files = [folder / SVG, folder / PNG]
-        figure.savefig(files[0], metadata={"Date": None})
-        figure.savefig(files[1], dpi=150)
-    return files
 
 
 def _numbers(record: Reproduction) -> Iterator[tuple[str, float]]:

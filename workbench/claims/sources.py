@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from workbench.core.source_text import DEFINITIONS, lines_of, meaningful_lines
+from workbench.core.source_text import meaningful_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT.name
@@ -17,25 +17,6 @@ PACKAGE = ROOT.name
 def code_of(file: Path) -> str:
     """The lines of a file that count; of one that is no Python, all of it."""
     return meaningful_lines(file.read_text(encoding="utf-8"))
-
-
-def measuring_code(file: Path, entry: str = "measure") -> str:
-    """Lines of code as in `code_of`, without top-level definitions that `entry` does not reach, such as `draw`."""
-    text = file.read_text(encoding="utf-8")
-    try:
-        body = ast.parse(text).body
-    except SyntaxError:
-        return text
-    defined = {name: node for node in body for name in _defines(node)}
-    wanted, waiting = set[str](), [entry, *(name for node in body if not _defines(node) for name in _names(node))]
-    while waiting:
-        name = waiting.pop()
-        if name in defined and name not in wanted:
-            wanted.add(name)
-            waiting += _names(defined[name])
-    dropped = {line for node in body if _defines(node) and wanted.isdisjoint(_defines(node)) for line in lines_of(node)}
-    kept = [line for number, line in enumerate(text.splitlines(), 1) if number not in dropped]
-    return meaningful_lines("\n".join(kept) + "\n")
 
 
 def reached(files: Iterable[Path], modules: Iterable[str] = (), folder: Path | None = None) -> dict[str, Path]:
@@ -62,21 +43,6 @@ def texts_of(file: Path) -> list[str]:
     """The texts in a Python file, pieces of formatted ones too."""
     values = (node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant))
     return [value for value in values if isinstance(value, str)]
-
-
-def _defines(node: ast.stmt) -> tuple[str, ...]:
-    """The names that a statement at the top defines and does nothing else; none of one that may do more."""
-    if isinstance(node, DEFINITIONS):
-        return (node.name,)
-    if isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
-        return tuple(target.id for target in node.targets if isinstance(target, ast.Name))
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return (node.target.id,)
-    return ()
-
-
-def _names(node: ast.AST) -> list[str]:
-    return [one.id for one in ast.walk(node) if isinstance(one, ast.Name)]
 
 
 @lru_cache(maxsize=1024)

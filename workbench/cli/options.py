@@ -8,7 +8,7 @@ from workbench.core.plain_text import printable
 STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
 RUN = "its id, the beginning of it, or its name; without one, the newest run"
 ALLOW = "a module of yours whose functions the stored configuration may name; others are never run"
-CLAIMS = "a folder with claims of your own: NAME/experiment.yaml and NAME/measure.py"
+CLAIMS = "a folder with claims of your own: NAME/experiment.yaml, NAME/measure.py, NAME/figure.py"
 
 
 class Parser(argparse.ArgumentParser):

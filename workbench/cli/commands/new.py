@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write two working files for the user to change; raises ConfigError for a name that is taken."""
-    from workbench.claims.catalog import CODE, catalog
+    """Write three working files for the user to change; raises ConfigError for a name that is taken."""
+    from workbench.claims.catalog import CODE, FIGURE, catalog
     from workbench.config.yaml_files import EXPERIMENT
     from workbench.core.places import check_folder
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if name in (*catalog(), "all"):
         raise ConfigError(f"new {kind}: {name} is a name of the workbench's own; choose another name")
     target = Path(folder) / name
-    files = {target / CODE: "measure.py.txt", target / EXPERIMENT: "experiment.yaml.txt"}
+    files = {target / file: f"{file}.txt" for file in (CODE, FIGURE, EXPERIMENT)}
     for file in files:
         if file.exists():
             raise ConfigError(f"new {kind}: {file} must not exist; choose another name, or remove it")
