@@ -68,7 +68,7 @@ class PackData:
         """Examples start:stop of a part, for every replica."""
         return self.by_replica(part.x[:, start:stop]), self.by_replica(part.y[:, start:stop])
 
-    def by_replica(self, of_splits: Shaped[Tensor, "S *rest"]) -> Shaped[Tensor, "R *rest"]:
+    def by_replica(self, of_splits: Shaped[Tensor, " S *rest"]) -> Shaped[Tensor, " R *rest"]:
         """Index values by split to values by replica; a view where there is only one split."""
         if len(of_splits) == 1:
             return of_splits.expand(len(self.split_of), *of_splits.shape[1:])
