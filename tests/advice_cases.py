@@ -85,6 +85,7 @@ CASES = {
     "example split.label_noise=0.1": "train data=wine split.label_noise=2",
     "{}; write for example split.valid={}{}": "train data=wine split.valid=0.001",
     "write for example --out step.html": "explain data=xor --out /proc/x architecture.hidden=[2]",
+    "explain chain: takes --format and --out only, got {}; write workbench explain chain": "explain chain data=xor --example 2",
     "explain: architecture must be a plain chain Dense, Activate, ..., Dense, got {}; write {}": "explain data=xor architecture=maxout_mlp",
     "explain: optimizer must be plain sgd, whose step is one line, got {}; write optimizer=sgd "
     "train.clip_norm=null": "explain data=xor optimizer=adam",

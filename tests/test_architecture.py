@@ -29,6 +29,7 @@ FENCES = {
     "mlflow": ("tracking", "bench.usual"),
     "pandas": ("claims", "inspect", "data"),  # the users' own tables
     "matplotlib": ("", "claims", "inspect"),  # the package itself names Figure for claims to draw on
+    "sympy": ("lecture",),
     "optuna": ("sweeps.pruning",),
     "ray": ("sweeps.executors",),
     "submitit": ("sweeps.executors",),

@@ -210,6 +210,8 @@ def completions(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[st
         ("workbench c", ["check", "claims", "compare"]),
         ("workbench train activation=so", ["activation=softplus", "activation=softsign"]),
         ("workbench train activation=relu optimizer.m", ["optimizer.momentum="]),
+        ("workbench explain ch", ["chain"]),
+        ("workbench explain seed", ["seed="]),
         ("workbench check init=", [f"init={name}" for name in options("init")]),
     ],
 )

@@ -1,4 +1,7 @@
-"""``workbench explain``: one training step worked with its numbers; its own options, and overrides for the rest."""
+"""``workbench explain``: one training step worked with its numbers, or the lecture's examples of the chain rule.
+
+It has its own options; for the training step, overrides for the rest.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -12,14 +15,18 @@ from workbench.core.places import check_file, writing
 if TYPE_CHECKING:
     from workbench.config.schema import RunSpec
 
-HELP = "work one training step with its numbers, in formulas"
+HELP = "work one training step, or the chain rule, in formulas"
+WORDS = (CHAIN := "chain",)
 XOR = ("data=xor", "split.standardize=false", "loss=binary_nll")  # the lecture's four points and their loss
 SMALL = ("architecture.hidden=[2]", "activation=sigmoid", "init=glorot", "bias=small_positive", "optimizer.lr=0.5")
+DEFAULT_EXAMPLE = 2
 WAY = "write for example --out step.html"
 EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR.
+`workbench explain chain` works the lecture's two examples of the chain rule instead, exactly.
 
 examples:
   workbench explain
+  workbench explain chain
   workbench explain architecture.hidden=[3] activation=tanh optimizer.weight_decay=0.1 --example 3
   workbench explain data=diabetes loss=squared_error --out step.html
 """
@@ -50,13 +57,30 @@ def run_overrides(arguments: Sequence[str]) -> int:
     form = options.format or SUFFIXES.get(Path(options.out or "").suffix, "text")
     if options.out is not None:
         check_file("explain --out", options.out, WAY)
+    if CHAIN in overrides:
+        _deliver(_chain_rule(options, overrides, form), options.out)
+        return 0
 
     def explain(spec: "RunSpec") -> None:
-        worked = work(spec, options.example)
+        worked = work(spec, DEFAULT_EXAMPLE if options.example is None else options.example)
         _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
 
     command_line(with_defaults(overrides), explain, _refuse_many)
     return 0
+
+
+def _chain_rule(options: argparse.Namespace, words: Sequence[str], form: str) -> str:
+    """Render both examples; raises ConfigError for what belongs to a training step."""
+    from workbench.lecture.explain.chain import TITLE, steps
+    from workbench.lecture.explain.render import RENDERERS
+
+    foreign = [word for word in words if word != CHAIN]
+    foreign += [f"--example {options.example}"] * (options.example is not None)
+    if foreign:
+        raise ConfigError(
+            f"explain chain: takes --format and --out only, got {' '.join(foreign)}; write workbench explain chain"
+        )
+    return RENDERERS[form](TITLE, list(steps()))
 
 
 def _deliver(page: str, out: str | None) -> None:
@@ -80,12 +104,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="workbench explain",
         description="Work one training step of a small net by hand: forward, cost, backward, gradients, update.",
-        usage="workbench explain [--example K] [--format FORMAT] [--out FILE] [OVERRIDE ...]",
+        usage="workbench explain [--example K] [--format FORMAT] [--out FILE] [OVERRIDE ...]\n"
+        "       workbench explain chain [--format FORMAT] [--out FILE]",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--example", type=int, default=2, metavar="K", help="training example, from 1 (default: 2)")
+    parser.add_argument(
+        "--example", type=int, metavar="K", help=f"training example, from 1 (default: {DEFAULT_EXAMPLE})"
+    )
     parser.add_argument("--format", choices=sorted(RENDERERS), help="default: by the suffix of --out, else text")
     parser.add_argument("--out", metavar="FILE", help="write to a file")
     return parser

@@ -36,11 +36,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Equation:
-    """An equation symbol = formula = filled = value, empty parts left out; `filled` is the formula with numbers."""
+    """An equation symbol = formula = filled = value, empty parts left out; `filled` is the formula with numbers.
+
+    The value is numbers, or a text where the equation is one of symbols.
+    """
 
     symbol: str
     formula: str
-    value: Matrix
+    value: str | Matrix
     filled: tuple[str | Matrix, ...] = ()
 
 

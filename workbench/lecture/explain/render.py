@@ -79,7 +79,7 @@ def _sides(equation: Equation) -> Iterator[tuple[str | Matrix, ...]]:
     if equation.filled:
         yield equation.filled
     value = equation.value
-    yield (number(value[0][0]) if len(value) == len(value[0]) == 1 else value,)
+    yield (number(value[0][0]) if not isinstance(value, str) and len(value) == len(value[0]) == 1 else value,)
 
 
 def _html_parts(equation: Equation) -> Iterator[str]:
