@@ -1,20 +1,24 @@
 """Backpropagation: are the lecture's formulas the gradient of its J?
 
-Slides "Backpropagation Algorithm" to "Softmax for Dataset of m Examples". Random nets of every depth, unit, loss, m and
-λ decide: the formulas, corrected where slides disagree, against automatic differentiation and against differences of
-J. Then the formulas as printed, which must not give any net's gradient if the corrections are needed.
+Slides "Neural Network Model" to "Forward Propagation", and "Learning: Backpropagation for Regression" to the last.
+Random nets of every depth, unit, loss, m and λ decide: the formulas, corrected where slides disagree, against automatic
+differentiation and against differences of J. The steps of the derivation are checked in whole numbers. Then the
+formulas as printed, which must not give any net's gradient if the corrections are needed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 import workbench as wb
+from workbench.lecture.chain_rule import EXAMPLES, POINTS
+from workbench.lecture.explain.chain import polynomial
 from workbench.nn.params import Params
 
-from . import gradient_errors, printed_formulas, random_problems
+from . import chain_rules, exact_nets, forward_passes, gradient_errors, printed_formulas, random_problems
 
 
 def gradient(problem: random_problems.Problem) -> Params:
@@ -38,8 +42,54 @@ def exactly(
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """The formulas in every cell, their forms, the V over h, and what is printed."""
-    for several in (gradients, rounded, forms, steps, printed, saturated):
+    for several in (forward, derived, chain_rule, gradients, softmax, rounded, forms, steps, printed, saturated):
         yield from several(study)
+
+
+def forward(study: wb.Study) -> Iterator[wb.Cell]:
+    """Forward propagation in all its forms, and which unit each weight leads to."""
+    for name, (one, other) in forward_passes.PAIRS.items():
+        evidence = exactly(problems(study, f"forward {name}", study["scalar"]), 1e-13, forward_passes.apart, one, other)
+        yield wb.Cell("forward", evidence, {"forms": name})
+    nets = problems(study, "connections", study["scalar"], activations=["tanh"], examples=[2], penalties=[0.0])
+    deviations = [one for given in nets for one in forward_passes.misplaced(given).flatten().tolist()]
+    worst = f"off by {max(deviations):.2g}"
+    yield wb.Cell("connections", wb.Exact.within(deviations, 1e-12, worst, worst))
+
+
+def derived(study: wb.Study) -> Iterator[wb.Cell]:
+    """Every step of the derivation of δ, in whole numbers."""
+    exact, nets = exact_nets, list(exact_nets.draw(study.rng("whole numbers"), study["whole"]))
+    sides: dict[tuple[str, str, str], exact_nets.Equations] = {
+        ("only_through", "through", "z of the next layer's unit"): exact.through_z,
+        ("only_through", "through", "a of the next layer"): exact.through_next_layer,
+        ("by_delta", "by", "W_ij"): exact.by_weight,
+        ("by_delta", "by", "b_i"): exact.by_bias,
+        ("delta", "of", "any layer"): exact.delta,
+        ("delta", "of", "hidden layers"): exact.hidden,
+        ("delta", "of", "the output layer"): exact.output,
+    }
+    sides |= {("recursion", "form", name): partial(exact.recursion, form=form) for name, form in exact.FORMS.items()}
+    proof = f"{len(nets)} nets of whole numbers; nothing is rounded"
+    for (part, key, value), both in sides.items():
+        checked, wrong, example = exact.unequal(nets, both)
+        yield wb.Cell(part, wb.Exact(checked, wrong, 0.0, example, proof), {key: value})
+
+
+def chain_rule(study: wb.Study) -> Iterator[wb.Cell]:
+    """The lecture's examples and random compositions: by the rule, and by the derivative of what is multiplied out."""
+    for name, example in EXAMPLES.items():
+        found = example.by_chain_rule()
+        wrong = (found != example.directly()) + len(example.wrong_at())
+        text = f"∂f/∂x = {polynomial(found)}, by differences of f's values at {len(POINTS)} rational points too"
+        where = {"rule": name, "of": "the lecture's example"}
+        yield wb.Cell("chain_rule", wb.Exact(1 + len(POINTS), wrong, 0.0, text, text), where)
+        count = study["whole"]
+        wrong, first = chain_rules.unequal(name, study.rng(f"{name} chain rule"), count)
+        proof = "polynomials with whole coefficients; nothing is rounded"
+        yield wb.Cell(
+            "chain_rule", wb.Exact(count, wrong, 0.0, first, proof), {"rule": name, "of": "random polynomials"}
+        )
 
 
 def gradients(study: wb.Study) -> Iterator[wb.Cell]:
@@ -53,6 +103,26 @@ def gradients(study: wb.Study) -> Iterator[wb.Cell]:
             few = problems(study, f"differences {activation} {loss}", study["differenced"], **own)
             part = "kinks" if "relu" in activation else "differences"
             yield wb.Cell(part, exactly(few, 1e-7, checks.from_differences, gradient), cell)
+
+
+def softmax(study: wb.Study) -> Iterator[wb.Cell]:
+    """The softmax layer, the steps of its slides, and two classes as a logistic output."""
+    only, several, nets = {"losses": ["softmax"]}, printed_formulas, study["scalar"]
+    checks = {
+        "softmax_output": (1e-12, forward_passes.softmax_apart, problems(study, "softmax", nets, **only)),
+        "softmax_steps": (
+            1e-10,
+            several.but_softmax_bias,
+            problems(study, "softmax steps", nets, **only, layers=range(3, 8), examples=[1], penalties=[0.0]),
+        ),
+        "two_classes": (
+            1e-13,
+            lambda one: gradient_errors.apart(one, several.as_logistic, random_problems.MATRICES),
+            problems(study, "two classes", nets, **only, penalties=[0.0], outputs=2),
+        ),
+    }
+    for part, (tolerance, error, given) in checks.items():
+        yield wb.Cell(part, exactly(given, tolerance, error))
 
 
 def rounded(study: wb.Study) -> Iterator[wb.Cell]:

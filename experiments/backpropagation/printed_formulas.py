@@ -3,6 +3,7 @@
 `MISPRINTS` maps the errata about gradients (`lecture.errata` has their slides) to the formula as printed and the nets
 that it is printed for.
 """
+# ruff: noqa: E741 - l is the lecture's index of layers
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from workbench.lecture import misprints, textbook
-from workbench.lecture.textbook import Gradients, ManyExamples, Net
+from workbench.lecture.textbook import Gradients, ManyExamples, Net, OneExample
 
 from .random_problems import Formula, Problem, errors, formula, gradient, problem, shapes
 
@@ -56,6 +57,39 @@ def slope_kept_at_the_output(net: Net, x: Tensor, y: Tensor, lam: float) -> Grad
     """Step 2 with the hidden units' f′(z) where a regression has h = z."""
     output = replace(net.output, delta=lambda h, target, z: (h - target) * textbook.slope(net.f, z))
     return textbook.objective(ManyExamples(), replace(net, output=output), x, y, lam)
+
+
+def softmax_steps(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Steps 1 to 7 of slides "Softmax (1)" and "(2)", for one example in the column x; the softmax bias has no step."""
+    n, form, target = net.last - 1, OneExample(), y[:, 0]
+    z, a = textbook.forward(form, net, x[:, 0])
+    error = a[n + 1] - target
+    delta = {n: (net.W[n].T @ error) * textbook.slope(net.f, z[n])}
+    for l in range(n - 1, 1, -1):
+        delta[l] = (net.W[l].T @ delta[l + 1]) * textbook.slope(net.f, z[l])
+    dW = {l: torch.outer(delta[l + 1], a[l]) for l in range(1, n)} | {n: torch.outer(error, a[n])}
+    db = {l: delta[l + 1] for l in range(1, n)} | {n: torch.zeros_like(error)}
+    return Gradients(net.output.cost(a[n + 1], target), dW, db)
+
+
+def but_softmax_bias(given: Problem) -> Tensor:
+    """Compute the error [R] of `softmax_steps` against autograd, without the bias that it has no step for."""
+    found, right = gradient(given, softmax_steps), given.reference()
+    bias = f"l{len(given.shape.sizes) - 1}.b"
+    found[bias].copy_(right[bias])
+    return errors(found, right)
+
+
+def as_logistic(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Gradient of a softmax net of two classes by the logistic net with w = w₁ - w₂ and b = b₁ - b₂ at its output.
+
+    Slide "Backpropagation: Logistic Regression", which is empty. By w₁ it is the logistic net's, by w₂ its negative.
+    """
+    last = net.last - 1
+    W, b = ({**one, last: one[last][:1] - one[last][1:]} for one in (net.W, net.b))
+    logistic = textbook.objective(ManyExamples(), Net(W, b, net.f, textbook.logistic()), x, y[:1])
+    dW, db = ({**one, last: torch.cat([one[last], -one[last]])} for one in (logistic.dW, logistic.db))
+    return Gradients(logistic.J, dW, db)
 
 
 @dataclass(frozen=True)

@@ -122,13 +122,14 @@ def shapes(
     examples: Sequence[int] = EXAMPLES,
     penalties: Sequence[float] = PENALTIES,
     equal: bool = False,
+    outputs: int | None = None,
 ) -> Iterator[Shape]:
     """Yield every combination once, with widths drawn for each: neighbors differ, or all are `equal`.
 
-    A logistic output has one unit, others at least two.
+    A logistic output has one unit, others at least two, or `outputs`.
     """
     for f, loss, n, m, lam in product(activations, losses, layers, examples, penalties):
-        last = 1 if loss == "logistic" else int(rng.choice(WIDTHS[1:]))
+        last = outputs or (1 if loss == "logistic" else int(rng.choice(WIDTHS[1:])))
         sizes = [last]
         while len(sizes) < n:
             others = [width for width in WIDTHS if width != sizes[-1]]

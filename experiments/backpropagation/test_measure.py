@@ -13,12 +13,17 @@ from workbench.experiments.backpropagation.random_problems import MATRICES, Prob
 from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
+from workbench.lecture import textbook
 from workbench.lecture.misprints import WeightsOfTheNextLayerIfAny
 from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net
 from workbench.nn.params import Params
 
-SMALL = {"nets": 1, "rounded": 1, "differenced": 1, "scalar": 1, "curves": 2, "misprinted": 1}
+SMALL = {"nets": 1, "rounded": 1, "differenced": 1, "scalar": 1, "curves": 2, "misprinted": 1, "whole": 2}
 MEASURED = {
+    "forward": ("forward", "connections"),
+    "derived": ("only_through", "by_delta", "delta", "recursion"),
+    "chain_rule": ("chain_rule",),
+    "softmax": ("softmax_output", "softmax_steps", "two_classes"),
     "gradients": ("autograd", "differences", "kinks"),
     "rounded": ("single_precision",),
     "forms": ("vectorized",),
@@ -29,11 +34,11 @@ MEASURED = {
 TINY = {**SMALL, "layers": [3, 4], "examples": [2]}
 
 
-def test_every_primary_part_and_contradiction_is_supported() -> None:
+def test_every_part_but_some_extensions_is_supported() -> None:
     """With one net for each of fewer shapes; the figure draws."""
     study, parts = studied("backpropagation", {**SMALL, "layers": [2, 3, 7], "examples": [1, 33]})
     for name, part in parts.items():
-        if part.role in ("primary", "contradiction") or name in ("readings", "kinks", "saturated_output"):
+        if part.role != "extension" or name in ("two_classes", "readings", "kinks", "saturated_output"):
             assert part.label is Label.supported, name
     study.entry.load_figure().draw(Figure(), study)
 
@@ -100,6 +105,15 @@ def test_forms_that_differ_refute_vectorized(monkeypatch: pytest.MonkeyPatch) ->
     """The sum over examples is not their mean."""
     monkeypatch.setattr("workbench.experiments.backpropagation.random_problems.MATRICES", formula(Sum()))
     assert only("forms")["vectorized"].label is Label.refuted
+
+
+def test_a_false_rule_refutes_what_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An inner derivative that is 1, and δ without f′ at the output."""
+    monkeypatch.setattr("workbench.lecture.chain_rule.Composition.slope", lambda self, g: 1)
+    assert only("chain_rule")["chain_rule"].label is Label.refuted
+    right = textbook.regression
+    monkeypatch.setattr(textbook, "regression", lambda f: replace(right(f), delta=lambda h, y, z: h - y))
+    assert only("derived")["recursion"].label is Label.refuted
 
 
 @pytest.mark.parametrize(("part", "name"), [("next_weights", "E1"), ("penalty", "E2"), ("skipped_layer", "E3")])

@@ -29,6 +29,18 @@ def test_every_slide_of_a_claim_is_one_of_the_lecture(name: str) -> None:
     assert named <= set(TITLES)
 
 
+@pytest.mark.parametrize("title", TITLES)
+def test_every_slide_is_checked_by_a_part_of_a_claim(title: str) -> None:
+    """By one that holds the slide to what it says; that two slides disagree checks neither."""
+    checking = [
+        f"{name} {part_name}"
+        for name, entry in catalog().items()
+        for part_name, part in entry.claim.parts.items()
+        if part.role != "contradiction" and title in (part.slides or entry.claim.slides)
+    ]
+    assert checking, f"no claim checks the slide {title!r}"
+
+
 def test_every_erratum_stands_with_a_slide() -> None:
     """None is left out, none is unknown."""
     assert {name for slide in slides() for name in slide.errata} == {erratum.id for erratum in ERRATA}
