@@ -39,6 +39,7 @@ FILES: dict[str, str | bytes] = {
     "headless.csv": table(lambda i: f"{i / 100},{i * 71 % 100 / 100},{i % 2}", "1.5,2.5,1\n"),
     "semicolons.csv": table(lambda i: _row(i * 71 % 100 / 100, i).replace(",", ";"), "a;b;y\n"),
     "tabs.csv": table(lambda i: _row(i * 71 % 100 / 100, i).replace(",", "\t"), "a\tb\ty\n"),
+    "outlier.csv": table(lambda i: _row("1e60" if i == 5 else i * 71 % 100 / 100, i)),  # in the test part of seed 0
     "fractions.csv": table(lambda i: _row(i * 71 % 100 / 100, i, i * 13 % 100 / 100)),
     "letters.csv": table(lambda i: _row(i * 71 % 100 / 100, i)),
     "points.csv": table(lambda i: _row(i * 71 % 100 / 100, i)),
@@ -168,6 +169,8 @@ CASES = {
     "data.thousands: must differ from data.decimal, got {} twice; write data.thousands=null": READ
     + 'points.csv data.decimal="." data.thousands="."',
     "write split.standardize=true, or dtype=float64": READ + "huge.csv split.standardize=false",
+    "; write {}": "train data=table data.path=letters.csv data.target=[y]",
+    "write dtype=float64": READ + "outlier.csv",
     "column {}: texts must have at most {} different values, each becomes an input, got {}; write {}": READ
     + "names.csv",
     "{}: {}: must have one value in a run, got {}; write a run for each, or sweep it outside of the list": "train -m hydra/sweeper=listed hydra.sweeper.file=several.yaml",
@@ -200,7 +203,30 @@ NO_LINE = {  # what to write is no argument: text in a file, a name or a place t
     "{}: must be text, but {}; write text only, saved as UTF-8",
     "{}: must hold at most {} values, aliases followed; write fewer",
 }
-ELSEWHERE = {  # what is no matter of a line in a folder: the test that holds it, and a part of the text there
+ELSEWHERE = {
+    "data.target: must name one column, as {} names {} targets; write for example {}; options: {}": (
+        "data/test_tables.py",
+        "must name one column, as ",
+    ),
+    "run on one host: {}; on the others write tracking.uri=http://HOST:5000": (
+        "tracking/test_store_checks.py",
+        "on the others write tracking.uri=",
+    ),
+    "run: {} must begin one id only, but several do; write more of {}": (
+        "inspect/test_single_runs.py",
+        "must begin one id only, but several do; write more of ",
+    ),
+    "tracking: there is no {} on {}; write tracking.uri=http://... to name a server": (
+        "sweeps/test_ray.py",
+        "to name a server",
+    ),
+    "{}: must be closed to other users, because passwords may come to lie in it, but its permissions "
+    "are {}; write chmod 700 {}, or name another": ("tracking/test_places.py", "chmod 700 "),
+    "{}: {} must have annotations that can be read, but: {}; write for example {}": (
+        "config/test_own_yaml.py",
+        "must have annotations that can be read",
+    ),
+    # what is no matter of a line in a folder: the test that holds it, and a part of the text there
     "write certificate=false, or choose a smaller net": ("sweeps/test_pack_memory.py", "write certificate=false"),
     "${} is not followed: experiments are known by name; set {}, or write tracking.experiment=...": (
         "inspect/test_mlflow_variables.py",
@@ -271,17 +297,4 @@ ELSEWHERE = {  # what is no matter of a line in a folder: the test that holds it
     ),
     "{}: some node must have cpus={} and gpus={}, got nodes with at most {} and {}; write for "
     "example {}.cpus=1 {}.gpus=0": ("sweeps/test_ray.py", ": some node must have cpus="),
-}
-UNREACHED = {  # texts that no test comes by yet
-    "data.target: {} has {} targets of its own; write data.target=COLUMN, one of {}",
-    "let one host run: mlflow server --workers 1, and the others write to that",
-    "run: {} must begin one id only, but several do; write more of {}",
-    "tracking: there is no {} on {}; write tracking.uri=http://... to name a server",
-    "write dtype=float64",
-    "write split.limit=1000, or name a smaller file",
-    "{} lies on a network disk, where two hosts that write at once can damage it",
-    "{}: must be closed to other users, because passwords may come to lie in it, but its permissions "
-    "are {}; write chmod 700 {}, or name another",
-    "{}: needs a store that several processes can write to",
-    "{}: {} must have annotations that can be read, but: {}; write for example {}",
 }

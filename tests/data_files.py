@@ -62,9 +62,10 @@ def write_openml(folder: Path, name: str, columns: Sequence[tuple[str, str]], ro
 
 @contextmanager
 def openml_answers(
-    name: str, columns: Sequence[tuple[str, str]], rows: Sequence[str], target: str
+    name: str, columns: Sequence[tuple[str, str]], rows: Sequence[str], target: str | Sequence[str]
 ) -> Iterator[list[str]]:
     """OpenML's own answers to scikit-learn's requests, and the paths asked for."""
+    targets = [target] if isinstance(target, str) else target
     arff = [f"@RELATION {name}", *(f"@ATTRIBUTE {column} {kind}" for column, kind in columns), "@DATA", *rows]
     file = "\n".join(arff) + "\n"
     features = [
@@ -72,7 +73,7 @@ def openml_answers(
             "index": str(number),
             "name": column,
             "data_type": "nominal" if kind.startswith("{") else "numeric",
-            "is_target": str(column == target).lower(),
+            "is_target": str(column in targets).lower(),
             "is_ignore": "false",
             "is_row_identifier": "false",
             "number_of_missing_values": "0",

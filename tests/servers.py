@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,10 @@ def healthy(port: int) -> bool:
 
 @dataclass
 class MlflowServer:
-    """An ``mlflow server`` of one worker on a database in a folder; it may be killed, and started again."""
+    """An ``mlflow server`` in a folder, of one worker on a database there unless `arguments` say otherwise.
+
+    It may be killed, and started again.
+    """
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -52,12 +55,14 @@ class MlflowServer:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
+    arguments: Sequence[str] | None = None
+
     def begin(self) -> None:
         """Start it, without waiting for it."""
         own = {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{self.folder}/server.db"}
-        command = ["-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments = ["server", "--workers", "1"] if self.arguments is None else self.arguments
         self.process = subprocess.Popen(
-            [sys.executable, *command],
+            [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(self.port)],
             cwd=self.folder,
             env=environment(**LIGHT, **own),
             stdout=subprocess.DEVNULL,
@@ -79,9 +84,9 @@ class MlflowServer:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[MlflowServer]:
+def mlflow_server(folder: Path, arguments: Sequence[str] | None = None) -> Iterator[MlflowServer]:
     """A server that ends with the block."""
-    server = MlflowServer(folder)
+    server = MlflowServer(folder, arguments=arguments)
     server.begin()
     try:
         yield server

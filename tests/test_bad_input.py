@@ -216,6 +216,7 @@ def test_cuda_without_a_device_is_refused(cli: Cli, folder: Path) -> None:
     assert answer.err.startswith("workbench: device: cuda must be available, but torch ")
     assert answer.err.endswith("write device=cpu or device=auto\n")
     assert list(folder.iterdir()) == []
+    assert_advice_works(cli, ["train", "device=cuda"], answer.err)
 
 
 @pytest.mark.parametrize("command", ["train", "check"])

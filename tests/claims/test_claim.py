@@ -243,6 +243,15 @@ def test_the_number_that_is_named_is_enough(confidence: float) -> None:
     assert parse_claim(FILE, node).parts["faster"].n is None
 
 
+def test_a_profile_says_how_many_values_a_part_has() -> None:
+    """With the number that the message asks for, the claim is read."""
+    node = edited("parts.faster.n", "nets")
+    with pytest.raises(ConfigError, match=r"write for example nets: 10 there, or n: null"):
+        parse_claim(FILE, node)
+    node["profiles"] = {name: {**profile, "nets": 10} for name, profile in node["profiles"].items()}
+    assert parse_claim(FILE, node).parts["faster"].n == "nets"
+
+
 def test_how_many_values_there_are_is_no_part_of_the_rule() -> None:
     """The profiles are; so that claims from before keep their hash."""
     hashes = {parse_claim(FILE, edited("parts.faster.n", n)).rule_hash for n in ("seeds", 12, None)}

@@ -7,6 +7,7 @@ import pytest
 
 from tests.outer import SMALL, Answer
 from workbench.config.schema import packaged
+from workbench.config.targets import EXAMPLE
 from workbench.config.yaml_files import LOADER
 from workbench.core.bounded_yaml import parse_yaml
 from workbench.core.errors import ConfigError
@@ -28,6 +29,10 @@ def lying() -> Activation:
 def needs(slope: float) -> Activation:
     return tanh()
 def positional(slope: float, /) -> Activation:
+    return tanh()
+def unreadable() -> "Activtion":
+    return tanh()
+def sine() -> Activation:
     return tanh()
 VALUE = 3
 """
@@ -66,6 +71,7 @@ FILES = [
     (b"_target_: own_factories.needs\n", "activation.slope: must be given, it has no default"),
     (b"_target_: own_factories.needs\nslope: x\n", "activation.slope: must be a valid number"),
     (b"_target_: own_factories.positional\nslope: 1\n", "must take 'slope' by name; drop the '/'"),
+    (b"_target_: own_factories.unreadable\n", "must have annotations that can be read, but: name 'Activtion' is not"),
     (b"_target_: own_importing.f\n", "importing own_importing raised ZeroDivisionError"),
     (b"_target_: own_leaving.f\n", "importing own_leaving raised SystemExit"),
     (b"defaults: [mine]\n_target_: own_factories.other\n", "leads back to itself, by its defaults"),
@@ -93,6 +99,16 @@ def test_own_option_that_is_none(
     assert message in answer.err
     assert "Traceback" not in answer.err
     assert not (folder / "mlflow.db").exists()
+
+
+def test_annotation_as_the_message_writes_it(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function that messages give as an example is accepted."""
+    (folder / "own" / "activation").mkdir(parents=True)
+    (folder / "own" / "activation" / "mine.yaml").write_text("_target_: own_factories.sine\n")
+    (folder / "own_factories.py").write_text(FACTORIES)
+    monkeypatch.syspath_prepend(folder)
+    assert f"{EXAMPLE}:\n" in FACTORIES
+    assert cli("train", "--config-dir", "own", *SMALL, "activation=mine", "sweep.dry_run=true").code == 0
 
 
 TEXTS = [

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import re
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +96,19 @@ def test_place_that_cannot_be_written_is_refused_before_the_work(
     assert "write for example " in line or "name another with -o" in line or "write workbench new claim" in line
     assert place in line
     assert snapshot(strewn) == before
+    if way := re.search(r"write for example (.*?)(?: in its place|, or |$)", line):
+        for name in WORK:
+            monkeypatch.setattr(name, _begin)
+        with pytest.raises(_BegunError):
+            cli(words[0], *(words[1:-1] if words[0] == "reproduce" else ()), *shlex.split(way[1]))
+
+
+class _BegunError(BaseException):
+    """Raised by the work of a command: its places were accepted."""
+
+
+def _begin(*given: object, **options: object) -> None:
+    raise _BegunError
 
 
 def _format(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.advice import done, refused, ways_out
 from tests.data_files import openml_answers, write_openml
 from workbench.core.errors import DataError, WorkbenchError
 from workbench.data import tables
@@ -117,6 +118,15 @@ def test_openml_by_scikit_learns_own_loader(tmp_path: Path) -> None:
     assert again.digest == dataset.digest
     real = tables.openml("little", target="a", task="regression", drop=["code"], cache=str(tmp_path))
     assert (real.y.tolist(), real.x.tolist()) == ([[1.5], [2.5], [3.5], [4.5]], [[1, 0], [0, 1], [1, 0], [0, 1]])
+
+
+def test_openml_with_several_targets(tmp_path: Path) -> None:
+    """A data set that names two columns to learn: refused, and read with the line of the message."""
+    with openml_answers("little", COLUMNS, ROWS, ("kind", "code")):
+        said = refused("openml", name="little", cache=str(tmp_path))
+    assert said.startswith("data.target: must name one column, as little names 2 targets; write for example ")
+    (way,) = ways_out(said)
+    assert done(way, "openml", name="little", cache=str(tmp_path)).y.tolist() == [1, 0, 1, 0]  # those of code
 
 
 def test_openml_images_share_a_unit(tmp_path: Path) -> None:

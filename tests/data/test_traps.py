@@ -362,6 +362,8 @@ def test_a_target_cannot_be_dropped(tmp_path: Path) -> None:
         ("drop", "sizes", "unknown name 'sizes'"),
         ("drop", 3, "unknown name '3'"),
         ("target", True, "a valid string"),
+        ("target", ["kind"], "a valid string"),
+        ("target", [], "give one text, without brackets"),
         ("thousands", ".", "must differ from data.decimal"),
     ],
 )

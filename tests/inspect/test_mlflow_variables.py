@@ -53,6 +53,8 @@ def test_runs_are_kept_there_and_what_is_not_followed_is_said(
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "7")
     said = cli("train", *SMALL, "sweep.dry_run=true").err
     assert "set MLFLOW_EXPERIMENT_NAME, or write tracking.experiment=..." in said
+    assert cli("train", *SMALL, "seed=1", "tracking.experiment=theirs").code == 0
+    assert {found.info.experiment_id for found in runs_of(store)} == {run.info.experiment_id}
 
 
 def test_the_newest_of_that_experiment_is_meant(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

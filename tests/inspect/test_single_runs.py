@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,26 @@ def test_runs_are_found_by_id_prefix_and_name(place: Store) -> None:
         find_run(place, "lr=0.2 seed=0")
     with pytest.raises(UnknownNameError, match="unknown name 'abc'"):  # too short for an id
         find_run(place, "abc")
+
+
+def test_a_beginning_that_several_ids_share(cli: Callable[..., Answer], store: Store) -> None:
+    """Refused with the ids, each of which is found by as much of it as tells it from the others."""
+    client = client_of(store)
+    first, second = (client.create_run("0", tags={"kind": "run"}).info.run_id for _ in range(2))
+    assert store.file is not None
+    with closing(sqlite3.connect(store.file)) as database:
+        for number, run in enumerate((first, second)):
+            for table in ("tags", "runs"):
+                database.execute(f"UPDATE {table} SET run_uuid = ? WHERE run_uuid = ?", (f"abcd{number}{run[5:]}", run))
+        database.commit()
+    ids = sorted(run.info.run_id for run in client.search_runs(["0"]))
+    answer = cli("show", "abcd")
+    assert answer.code == 2
+    said = "run: 'abcd' must begin one id only, but several do; write more of "
+    assert answer.err.startswith(f"workbench: {said}")
+    assert sorted(answer.err.removeprefix(f"workbench: {said}").strip().split(", ")) == ids
+    for number, run in enumerate(ids):
+        assert find_run(store, f"abcd{number}").run.id == run
 
 
 def test_run_comes_back_as_it_was_configured(place: Store) -> None:

@@ -218,6 +218,8 @@ def test_a_likelihood_of_what_has_no_logarithm_is_refused(cost: Cost, output: Ou
     """It would be no number where the output rounds to 0 or 1, or is no probability."""
     with pytest.raises(ConfigError, match=r"a likelihood needs an output whose ln a .* write SOFTMAX with"):
         compose(cost, output, ("one_hot",))
+    compose(CATEGORICAL_NLL, SOFTMAX, ("one_hot",))  # as the message says
+    compose(BINARY_NLL, elementwise(sigmoid()), ("binary",))
 
 
 def test_a_categorical_likelihood_of_logistic_outputs() -> None:

@@ -100,3 +100,13 @@ def test_a_run_that_needs_more_than_there_is_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr("workbench.config.prepare.available", lambda: 30 * MIB)
     with pytest.raises(ConfigError, match="architecture: one run would take"):
         validate_all(specs)
+
+
+def test_data_that_need_more_than_there_is_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless there are fewer examples, as the message says."""
+    few = ["data=curve", "loss=squared_error", "architecture.hidden=[2]", "certificate=false", "train.epochs=1"]
+    many = [*few, "data.points=5000000"]
+    monkeypatch.setattr("workbench.config.prepare.available", lambda: 36 * MIB)
+    with pytest.raises(ConfigError, match=r"data: one run would take .* take fewer examples: smaller data\.points"):
+        validate_all(configure_each(many, [{}]))
+    validate_all(configure_each(few, [{}]))

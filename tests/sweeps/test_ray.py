@@ -6,18 +6,23 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mlflow.entities import Run
 
+from tests.advised import ways_out
 from tests.outer import SMALL, Answer, all_runs, assert_same_runs, end, finish, runs_of, start, wait_for
 from tests.ray_nodes import Cluster, cluster
-from tests.servers import free_port
-from workbench.core.errors import ConfigError
+from tests.servers import free_port, mlflow_server
+from workbench.core.errors import ConfigError, TrackingError
 from workbench.sweeps.executors.ray_cluster import Ray
-from workbench.sweeps.executors.remote import check_reach
+from workbench.sweeps.executors.remote import WorkerSettings, check_reach, shared
+from workbench.tracking.base import MemorySink
+from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.reader import read_sweep
 from workbench.tracking.store import Store
 
@@ -125,6 +130,9 @@ def test_bad_requests_of_a_cluster_are_refused_before_anything_is_written(two_no
     assert (answer.code, answer.out) == (2, "")
     assert f"{EXECUTOR}: some node must have cpus=64 and gpus=0, got nodes with at most 1 and 0" in answer.err
     assert list(folder.iterdir()) == []
+    (way,) = ways_out(answer.err, ["train", "-m"])
+    assert way.more == (f"{EXECUTOR}.cpus=1", f"{EXECUTOR}.gpus=0")
+    assert finish(driver(two_nodes, folder, *SMALL, "seed=0,1", *way.more)).code == 0
 
 
 @pytest.mark.ray
@@ -239,3 +247,24 @@ def test_store_must_be_in_reach_of_all_workers(
         return
     with pytest.raises(ConfigError, match=r"tracking\.uri: must be a server .* workers on there can reach, got"):
         check_reach(Store(uri), hosts)
+
+
+@pytest.mark.slow
+@pytest.mark.slow
+def test_worker_on_a_host_without_the_file(tmp_path: Path) -> None:
+    """No empty database is made in its place; with the address of a server, as advised, the worker has a store."""
+    settings = WorkerSettings(f"sqlite:///{tmp_path}/none.db", "0", torch.get_num_threads())
+    with pytest.raises(TrackingError, match=r"there is no .*none\.db on .*; write .*http.* to name a server"):
+        settings.worker()
+    assert list(tmp_path.iterdir()) == []
+    with mlflow_server(tmp_path) as server:
+        server.wait()
+        sink = replace(settings, uri=server.uri).worker().sink
+        assert isinstance(sink, MlflowSink)
+        assert sink.store.uri == server.uri
+
+
+def test_a_store_in_memory_is_none_that_processes_share() -> None:
+    """Other processes could not write to it."""
+    with pytest.raises(TrackingError, match=r"^launcher: needs MLflow's store, .* got MemorySink$"):
+        shared(MemorySink(), "launcher")

@@ -21,7 +21,9 @@ import pytest
 from tests.outer import SMALL, Answer, Trained, all_runs, end, finish, runs_of, start, wait_for
 from tests.servers import free_port, healthy, mlflow_server
 from tests.shown import assert_same_sweep, shown
+from workbench.core.errors import TrackingError
 from workbench.tracking.store import Store
+from workbench.tracking.ui import serve
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -170,10 +172,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield begun.uri
 
 
+def advised_port(store: Store) -> int:
+    """The port to write where another program has the one that was asked for."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            TrackingError, match=rf"^ui: port {port} must be free; write for example --port \d+$"
+        ) as said:
+            serve(store, port, lambda: None)
+    return int(str(said.value).rpartition(" ")[2])
+
+
 @pytest.fixture(scope="module")
 def pages(server: str, swept: Trained) -> Pages:
     """``workbench ui`` over the trained sweep, ended by Ctrl-C to it alone."""
-    port = free_port()
+    port = advised_port(swept.store)
     process = start(["ui", "--port", str(port)], swept.store.file.parent, PYTHONUNBUFFERED="1")
     try:
         said = [process.stdout.readline() for _ in range(2)]
@@ -230,17 +245,6 @@ def test_training_to_a_server(
     shown = cli("ui", "--uri", server)
     assert (shown.code, shown.err) == (0, "")
     assert f"the store is a server of its own: {server}/#/experiments/1/runs?" in shown.out
-
-
-def test_taken_port_is_refused(cli: Callable[..., Answer], store: Store) -> None:
-    """A port in use: exit code 2 and another to try."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        answer = cli("ui", "--port", str(port))
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err == f"workbench: ui: port {port} must be free; write for example --port {port + 1}\n"
 
 
 def test_server_that_does_not_start_is_an_error(

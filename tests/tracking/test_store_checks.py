@@ -1,6 +1,8 @@
 """What the doctor finds, what it ends, what it leaves alone, and what it says to do."""
 
 import os
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -9,8 +11,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow.store.db import utils as mlflow_tables
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+from sqlalchemy import create_engine
 
 from tests.outer import SMALL, Answer, all_runs
+from tests.servers import mlflow_server
 from workbench.tracking.base import Outcome, RunInfo
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.mlflow_sink import MlflowSink
@@ -194,6 +202,38 @@ def test_network_disks_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
+def test_a_network_disk_is_served_by_one_host(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that the doctor gives serves that database, and others train to its address."""
+    mounts = store.file.with_name("mounts")
+    mounts.write_text(f"server:/x {store.file.parent} nfs4 rw 0 0\n")
+    monkeypatch.setattr("workbench.tracking.sqlite._MOUNTS", mounts)
+    answer = cli("doctor")
+    assert answer.code == 1
+    told = re.search(r"run on one host: mlflow (.*); on the others write tracking.uri=http://HOST:5000", answer.out)
+    assert told is not None
+    with mlflow_server(store.file.parent, shlex.split(told[1])) as server:
+        server.wait()
+        assert cli("train", *SMALL, f"tracking.uri={server.uri}").code == 0
+    assert [run.info.status for run in all_runs(store)] == ["FINISHED"]
+
+
+@pytest.mark.slow
+def test_tables_of_an_older_mlflow_are_brought_up_to_date(cli: Cli, folder: Path) -> None:
+    """Tables as they were some migrations ago: the command that the doctor gives makes them those of today."""
+    engine = create_engine(f"sqlite:///{folder}/mlflow.db")
+    InitialBase.metadata.create_all(engine)
+    migrations = mlflow_tables._get_alembic_config(str(engine.url))
+    former = ScriptDirectory.from_config(migrations).get_revision("head").down_revision
+    command.upgrade(migrations, former)
+    engine.dispose()
+    told = re.search(r"copy the database, then write: mlflow (db upgrade .*)", cli("doctor").out)
+    assert told is not None
+    subprocess.run([sys.executable, "-m", "mlflow", *shlex.split(told[1])], check=True, capture_output=True)
+    assert cli("doctor").code == 0
+    assert cli("train", *SMALL).code == 0
+
+
+@pytest.mark.slow
 def test_disk_that_does_not_lock_is_an_error(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As some network disks: what must hold and what to do, exit code 2, no database."""
 
@@ -207,3 +247,7 @@ def test_disk_that_does_not_lock_is_an_error(cli: Cli, folder: Path, monkeypatch
     assert "No locks available" in answer.err
     assert "to name a server" in answer.err
     assert not (folder / "mlflow.db").exists()
+    (folder / "server").mkdir()
+    with mlflow_server(folder / "server") as server:
+        server.wait()
+        assert cli("train", *SMALL, f"tracking.uri={server.uri}").code == 0

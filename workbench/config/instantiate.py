@@ -233,8 +233,18 @@ def _checked_value(key: str, value: Any, annotation: Any, node: Node) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         location = key + "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
-        rule = first["msg"].removeprefix("Input should be ")
-        raise ConfigError(f"{location}: must be {rule}, got {first['input']!r}{_example(key, node)}") from error
+        rule, given = first["msg"].removeprefix("Input should be "), first["input"]
+        way = _example(key, node) or (_as_text(key, given) if first["type"] == "string_type" else "")
+        raise ConfigError(f"{location}: must be {rule}, got {given!r}{way}") from error
+
+
+def _as_text(key: str, given: Any) -> str:
+    """Hint for a key whose value must be a text: the text itself where it stands alone in a list."""
+    match given:
+        case [str(text)]:
+            return f"; write {override(key, text)}"
+        case _:
+            return "; give one text, without brackets"
 
 
 def _refuse_unheld(key: str, value: Any, node: Node) -> None:

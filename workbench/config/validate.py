@@ -23,7 +23,7 @@ def refuse_too_large(spec: RunSpec) -> None:
         "architecture": (net + shared.evaluation_bytes(1), "write a smaller net, such as architecture.hidden=[64,64]"),
         "train.epochs": (spec.config.train.epochs * RECORD_BYTES, "write for example train.epochs=30"),
         "certificate": (net + shared.check_bytes(1), "write certificate=false, or choose a smaller net"),
-        "data": (shared.data_bytes, "write split.limit=1000, or name a smaller file"),
+        "data": (shared.data_bytes, "take fewer examples: smaller data.points, or a smaller file"),
     }
     for key, (count, way) in needs.items():
         if count > free:

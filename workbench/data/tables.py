@@ -18,6 +18,7 @@ from sklearn.datasets import fetch_openml
 from workbench.core.axes import PositiveInt
 from workbench.core.errors import ConfigError, DataError, unknown_name
 from workbench.core.memory import COPIES, require_memory
+from workbench.core.quoting import override
 from workbench.data.columns import (
     MANY_VALUES,
     Column,
@@ -133,9 +134,10 @@ def openml(
     frame = bunch.frame.astype(dict.fromkeys(head.frame.select_dtypes("category").columns, "category"))
     targets = bunch.target_names if target is None else [target]
     if len(targets) != 1:
-        names = ", ".join(map(shown, targets or frame.columns[:20]))
+        names = [shown(column) for column in targets or frame.columns[:20]]
         raise DataError(
-            f"data.target: {name} has {len(targets)} targets of its own; write data.target=COLUMN, one of {names}"
+            f"data.target: must name one column, as {name} names {len(targets)} targets; write for example "
+            f"{override('data.target', names[0])}; options: {', '.join(names)}"
         )
     return _from_frame(name, frame, ColumnOptions(targets[0], tuple(drop), tuple(keep), None), task, same_unit)
 

@@ -105,8 +105,9 @@ def _schema(engine: Engine, store: Store) -> StoreProblem:
 def _files(engine: Engine, store: Store) -> list[StoreProblem]:
     assert store.file is not None
     if on_network(store.file):
-        says = f"{store.file} lies on a network disk, where two hosts that write at once can damage it"
-        return [StoreProblem(says, "let one host run: mlflow server --workers 1, and the others write to that")]
+        says = f"{store.file} lies on a network disk, where commands of two hosts at the same time can damage it"
+        server = f"mlflow server --workers 1 --backend-store-uri {shlex.quote(engine_uri(store))}"
+        return [StoreProblem(says, f"run on one host: {server}; on the others write tracking.uri=http://HOST:5000")]
     with engine.connect() as connection:
         mode = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
     log = store.file.with_name(f"{store.file.name}-wal")

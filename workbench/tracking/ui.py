@@ -38,9 +38,7 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise TrackingError(
-                f"ui: port {port} must be free; write for example --port {port % LAST_PORT + 1}"
-            ) from error
+            raise TrackingError(f"ui: port {port} must be free; write for example --port {_free_port()}") from error
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     settings = {**LIGHT, "MLFLOW_BACKEND_STORE_URI": engine_uri(store)}  # not an argument: all users see those
     process = subprocess.Popen(
@@ -60,6 +58,13 @@ def serve(store: Store, port: int, ready: Callable[[], None]) -> int:
         except subprocess.TimeoutExpired:  # still starting
             process.kill()
             process.wait()
+
+
+def _free_port() -> int:
+    """A port that no program of this machine listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str) -> None:

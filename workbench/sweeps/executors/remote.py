@@ -56,7 +56,7 @@ def shared(sink: Sink, who: str) -> "MlflowSink":
     from workbench.tracking.mlflow_sink import MlflowSink
 
     if not isinstance(sink, MlflowSink):
-        raise TrackingError(f"{who}: needs a store that several processes can write to")
+        raise TrackingError(f"{who}: needs MLflow's store, which several processes share, got {type(sink).__name__}")
     return sink
 
 
