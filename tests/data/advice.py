@@ -1,12 +1,11 @@
 """What a message about data says to write, done: the overrides of each way out, and what comes of them."""
 
-import re
-import shlex
 from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from tests import advised
 from workbench.config.instantiate import call, option
 from workbench.core.errors import WorkbenchError
 from workbench.data.datasets import Dataset
@@ -14,16 +13,9 @@ from workbench.data.datasets import Dataset
 
 def ways_out(message: str) -> list[dict[str, Any]]:
     """The overrides of each way that a message offers behind "write", as values by key."""
-    ways: list[dict[str, Any]] = []
-    for _, told in re.findall(
-        r"(?<!\w)(write|or)(?: for example)? (?='?[a-z_.]+=(?!FILE|FOLDER|COLUMN)\S)(.*?)(?=, or |, and |; | where |$)",
-        message,
-    ):
-        words = shlex.split(told)
-        plain = [word for word in words if re.match(r"[a-z_.]+=", word)]
-        parsed = OverridesParser.create().parse_overrides(plain)
-        ways.append({one.key_or_group: one.value() for one in parsed})
-    return ways
+    parser = OverridesParser.create()
+    parsed = [parser.parse_overrides(list(way.more)) for way in advised.ways_out(message, ["train"])]
+    return [{override.key_or_group: override.value() for override in overrides} for overrides in parsed]
 
 
 def read(name: str = "table", /, **given: Any) -> Dataset:

@@ -374,7 +374,8 @@ def test_keys_are_checked(tmp_path: Path, key: str, value: Any, rule: str) -> No
     assert said.startswith(f"data.{key}")
     assert rule in said
     for way in ways_out(said):
-        assert done(way, **given).digest == plain(tmp_path).digest
+        drops = "data.drop" in way  # another column than the misspelled one
+        assert (done(way, **given).digest != plain(tmp_path).digest) is drops
 
 
 @given(
