@@ -1,19 +1,21 @@
 """Each erratum of the lecture, run as printed: rejected, or shown harmless where it says so."""
 
+from dataclasses import replace
 from itertools import product
-from math import pi
+from math import cosh, exp, pi
 from pathlib import Path
 
 import pytest
 import torch
 
 from workbench.data.datasets import diabetes
-from workbench.lecture import errata
+from workbench.lecture import counterexamples, errata_page
 from workbench.lecture.counterexamples import best_r2, bump_approximation, relu_approximation
-from workbench.lecture.errata import ERRATA, GRADIENT, HARMLESS_BELOW, Case
+from workbench.lecture.errata import ERRATA
+from workbench.lecture.erratum import GRADIENT, HARMLESS_BELOW, NOT_THERE, SHAPES_CLASH, Case
 from workbench.lecture.misprints import MisprintProblem, SkippedLayer, WeightsOfTheNextLayer, problem, run
 from workbench.lecture.textbook import ManyExamples, OneExample, Scalar, softmax
-from workbench.nn.activations import identity, relu, sigmoid, softplus, tanh
+from workbench.nn.activations import identity, relu, sigmoid, softplus, tanh, unit_step
 
 PAGE = Path(__file__).parents[2] / "docs" / "errata.md"
 CLEARLY_WRONG = 1e-2  # five orders of magnitude above the gradient check's 1e-7
@@ -39,6 +41,15 @@ EXPECTED = {
     ("E9", 2): PRODUCTS.count(-1) / 625,  # w·x + 1 reaches the step's 1, w·x stays below
     ("E11", 0): 0,
     ("E11", 1): 1,
+    ("E13", 0): 0,
+    ("E13", 1): 3,  # f(0) = 1 is right for (1, 1) alone, and nothing moves
+    ("E13", 2): 0,
+    ("E13", 3): 0,
+    ("E13", 4): 1,
+    ("E14", 0): 4 * exp(-2) / (1 + exp(-2)) ** 2,  # 42 %
+    ("E14", 1): 1 / cosh(2) ** 2,  # 7 %
+    ("E15", 0): 0,
+    ("E15", 1): 0,
 }
 
 
@@ -50,7 +61,7 @@ def test_printed_formula_is_rejected_or_harmless(case: Case) -> None:
         assert isinstance(outcome, float)
         assert outcome < HARMLESS_BELOW
     else:
-        assert outcome in (errata.SHAPES_CLASH, errata.NOT_THERE) or float(outcome) > CLEARLY_WRONG
+        assert outcome in (SHAPES_CLASH, NOT_THERE) or float(outcome) > CLEARLY_WRONG
 
 
 @pytest.mark.parametrize("key", sorted(EXPECTED), ids=lambda key: f"{key[0]} case {key[1] + 1}")
@@ -60,10 +71,26 @@ def test_demonstration_gives_the_number_worked_by_hand(key: tuple[str, int]) -> 
     assert erratum.cases[key[1]].outcome() == pytest.approx(EXPECTED[key], rel=1e-12)
 
 
+def test_slopes_at_0_of_e14() -> None:
+    """The other two numbers: 1/4 and 1."""
+    (erratum,) = (one for one in ERRATA if one.id == "E14")
+    assert [case.measure() for case in erratum.cases[2:]] == pytest.approx([1 / 4, 1], abs=1e-6)
+
+
+def test_unit_step_that_let_a_gradient_pass_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the logistic f′ in place of 0 (a straight-through gradient), the same unit learns AND."""
+    step, smooth = unit_step(), sigmoid()
+    passing = replace(step, derivative=lambda z, a: smooth.derivative(z, smooth.forward(z)))
+    assert counterexamples.wrong_on_and_after_training(passing) == 0
+    monkeypatch.setattr(counterexamples, "unit_step", lambda: passing)
+    assert counterexamples.largest_gradient_of_unit_steps() > 0.01
+
+
 def test_every_erratum_is_run() -> None:
-    """E1 to E12 in order, each with a case that shows the harm or a number of its own."""
-    assert [erratum.id for erratum in ERRATA] == [f"E{number}" for number in range(1, 13)]
-    for erratum in ERRATA:
+    """E1 to E16 in order, each with a case that shows the harm or a number of its own, but for one of history."""
+    assert [erratum.id for erratum in ERRATA] == [f"E{number}" for number in range(1, 17)]
+    assert [erratum.id for erratum in ERRATA if not erratum.cases] == ["E16"]
+    for erratum in ERRATA[:-1]:
         assert any(case.unit != GRADIENT or not case.harmless for case in erratum.cases)
 
 
@@ -133,7 +160,7 @@ def test_outcome_reports_what_it_does_not_expect() -> None:
 
 @pytest.mark.slow
 def test_page_holds_the_numbers_computed_now() -> None:
-    """docs/errata.md is what ``python -m workbench.lecture.errata`` writes today."""
-    assert PAGE.read_text(encoding="utf-8") == errata.markdown(), (
-        "run: python -m workbench.lecture.errata > docs/errata.md"
+    """docs/errata.md is what ``python -m workbench.lecture.errata_page`` writes today."""
+    assert PAGE.read_text(encoding="utf-8") == errata_page.markdown(), (
+        "run: python -m workbench.lecture.errata_page > docs/errata.md"
     )

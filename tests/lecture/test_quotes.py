@@ -76,6 +76,7 @@ def test_what_the_lecture_limits_itself_is_no_contradiction(name: str) -> None:
                 "Logistic neuron, ReLU, Tanh have the same limitation",
             ],
         ),
+        ("E14", ["Sigmoid and Tanh saturate for values not close to 0"]),
     ],
 )
 def test_remarks_print_what_the_slide_says(erratum: str, words: list[str]) -> None:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict, Reproduction
-from workbench.lecture.errata import ERRATA, Erratum
+from workbench.lecture.errata import ERRATA
+from workbench.lecture.erratum import Erratum
 
 FILE = Path(__file__).with_name("slides.yaml")
 

@@ -1,4 +1,4 @@
-"""Measures for the errata of the lecture that do not concern gradients: angles, output ranges, ties, and XOR.
+"""Measures for the errata of the lecture beside errors of gradients: angles, output ranges, ties, XOR, slopes.
 
 `workbench.lecture.errata` lists the slides they belong to.
 """
@@ -9,7 +9,10 @@ from math import pi
 import torch
 from torch import Tensor
 
-from workbench.nn.activations import Activation
+from workbench.lecture import textbook
+from workbench.lecture.misprints import problem
+from workbench.lecture.textbook import ManyExamples, Net
+from workbench.nn.activations import Activation, unit_step
 
 
 def folded_angle_error() -> float:
@@ -88,6 +91,41 @@ def monotone_wrong_on_xor() -> float:
     w1, w2, b = torch.cartesian_prod(*[torch.linspace(-2, 2, 9, dtype=torch.float64)] * 3).T
     decided = x[:, :1] * w1 + x[:, 1:] * w2 + b > 0
     return float((decided != (y[:, None] > 0)).sum(0).min())
+
+
+def largest_gradient_of_unit_steps() -> float:
+    """Largest derivative that backpropagation computes for a 3-4-2 net of unit steps with errors at its output."""
+    _, dW, db = problem(3, 4, 2, f=unit_step, output=textbook.regression(unit_step())).gradients()
+    return max(float(one.abs().max()) for one in (*dW.values(), *db.values()))
+
+
+def wrong_on_and_after_training(f: Activation, steps: int = 1000, lr: float = 10.0) -> float:
+    """Number of points of AND that one unit, h > 1/2, has wrong after gradient descent on ½(h - y)² from w = b = 0."""
+    x, y = _xor()[0].T, torch.tensor([[0, 0, 0, 1]], dtype=torch.float64)
+    W, b = torch.zeros(1, 2, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    for _ in range(steps):
+        _, dW, db = textbook.objective(ManyExamples(), Net({1: W}, {1: b}, f, textbook.regression(f)), x, y)
+        W, b = W - lr * dW[1], b - lr * db[1]
+    return float(((textbook.value(f, W @ x + b[:, None]) > 0.5) != (y > 0.5)).sum())
+
+
+def one_sided_slope(f: Activation, h: float) -> float:
+    """Absolute difference quotient (f(h) - f(0)) / h."""
+    ends = textbook.value(f, torch.tensor([0.0, h], dtype=torch.float64))
+    return abs(float((ends[1] - ends[0]) / h))
+
+
+def share_of_largest_slope(f: Activation, z: float) -> float:
+    """f'(z) / f'(0), for an f that is steepest at 0."""
+    slopes = textbook.slope(f, torch.tensor([z, 0.0], dtype=torch.float64))
+    return float(slopes[0] / slopes[1])
+
+
+def chain_rule_examples_wrong(name: str) -> float:
+    """Number of rational points at which a slide's example of the chain rule differs from differences of its values."""
+    from workbench.lecture.chain_rule import EXAMPLES
+
+    return float(len(EXAMPLES[name].wrong_at()))
 
 
 def _xor() -> tuple[Tensor, Tensor]:

@@ -1,22 +1,25 @@
 """Corrections to the lecture's slides, each with measurements of the printed formula.
 
-`ERRATA` is the table that the tests run; ``python -m workbench.lecture.errata > docs/errata.md`` writes the page.
+`ERRATA` is the table that the tests run, and that `workbench.lecture.errata_page` writes.
 All numbers are float64 with fixed seeds. A case that does not concern a gradient names its own measure.
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from workbench.lecture.counterexamples import (
     absolute_value_wrong_on_xor,
     best_r2,
     bump_approximation,
+    chain_rule_examples_wrong,
     folded_angle_best_accuracy,
     folded_angle_error,
+    largest_gradient_of_unit_steps,
     monotone_wrong_on_xor,
+    one_sided_slope,
     relu_approximation,
+    share_of_largest_slope,
     step_and_rule_disagree,
+    wrong_on_and_after_training,
 )
+from workbench.lecture.erratum import Case, Erratum
 from workbench.lecture.misprints import (
     AverageOfEachColumn,
     InputEverywhere,
@@ -32,52 +35,7 @@ from workbench.lecture.misprints import (
     without_penalty,
 )
 from workbench.lecture.textbook import ManyExamples, OneExample, softmax
-from workbench.nn.activations import identity, relu, sigmoid, tanh
-
-GRADIENT = "relative error of the gradient"
-HARMLESS_BELOW = 1e-8
-SHAPES_CLASH = "cannot run: shapes clash"
-NOT_THERE = "cannot run: a term it needs does not exist"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A measurement of a printed formula: the setting, the measure with its unit, and whether it is harmless there."""
-
-    where: str
-    measure: Callable[[], float]
-    unit: str = GRADIENT
-    harmless: bool = False
-
-    def outcome(self) -> float | str:
-        """Return the measured number, or the reason why the formula cannot be run.
-
-        Raises RuntimeError for other errors of torch than shapes that clash.
-        """
-        try:
-            return self.measure()
-        except KeyError:  # a layer without this W or delta
-            return NOT_THERE
-        except RuntimeError as error:
-            if not any(word in str(error) for word in ("shape", "size")):
-                raise
-            return SHAPES_CLASH
-
-
-@dataclass(frozen=True)
-class Erratum:
-    """An error on a slide: the printed formula, the correct one, and the cases that show the difference.
-
-    A `remark` concerns a formula that is right as printed, but could be read as claiming more than it does.
-    """
-
-    id: str
-    slide: str
-    printed: str
-    correct: str
-    cases: tuple[Case, ...]
-    remark: bool = False
-
+from workbench.nn.activations import identity, relu, sigmoid, tanh, unit_step
 
 SOFTMAX = softmax()
 
@@ -256,45 +214,55 @@ ERRATA = (
             Case("3-4-2, m = 6, mean of the columns", lambda: run(ManyExamples(), problem(3, 4, 2)), harmless=True),
         ),
     ),
+    Erratum(
+        "E13",
+        "Activation Functions; Backpropagation Algorithm",
+        "δ_i = (a_i − y_i) × f′(z_i), for the f of “Activation Functions”",
+        "f′ of ReLU at 0 is a convention (0 here; from the left it is 0, from the right 1), and f′ of the unit step is "
+        "0 wherever it exists: backpropagation cannot train the perceptron. The product by f′ is a dot, a bullet and a "
+        "circle on different slides, and δ_k(y) of the softmax slides is an indicator, no error",
+        (
+            Case("3-4-2 of unit steps", largest_gradient_of_unit_steps, "largest derivative of J"),
+            Case("a unit step on AND", lambda: wrong_on_and_after_training(unit_step()), "points wrong after training"),
+            Case("a logistic unit", lambda: wrong_on_and_after_training(sigmoid()), "points wrong after training"),
+            Case("relu at 0, from the left", lambda: one_sided_slope(relu(), -1e-6), "difference quotient"),
+            Case("relu at 0, from the right", lambda: one_sided_slope(relu(), 1e-6), "difference quotient"),
+        ),
+    ),
+    Erratum(
+        "E14",
+        "ReLU vs. Sigmoid and Tanh",
+        "Sigmoid and Tanh saturate for values not close to 0",
+        "right as printed, but “not close” is another distance for each: at z = 2 tanh saturates, the logistic "
+        "function does not yet. What it lacks is slope, 1/4 at most; and the scale that counts is that of z in a "
+        "trained net",
+        (
+            Case("logistic, z = 2", lambda: share_of_largest_slope(sigmoid(), 2.0), "f′(z) / f′(0)"),
+            Case("tanh, z = 2", lambda: share_of_largest_slope(tanh(), 2.0), "f′(z) / f′(0)"),
+            Case("logistic, z = 0", lambda: one_sided_slope(sigmoid(), 1e-6), "f′(0)"),
+            Case("tanh, z = 0", lambda: one_sided_slope(tanh(), 1e-6), "f′(0)"),
+        ),
+        remark=True,
+    ),
+    Erratum(
+        "E15",
+        "Univariate Chain Rule for Differentiation; Neural Network Model",
+        "f = f ∘ g ∘ h = f(g(h(x))); b_i⁽ˡ⁾ is the bias associated unit unit i",
+        "F = f ∘ g ∘ h and dF/dx, as f is one of the three already and x the only variable; the bias associated with "
+        "unit i. The examples of both chain rules are right",
+        (
+            Case("univariate", lambda: chain_rule_examples_wrong("univariate"), "points wrong, of 5"),
+            Case("multivariate", lambda: chain_rule_examples_wrong("multivariate"), "points wrong, of 5"),
+        ),
+    ),
+    Erratum(
+        "E16",
+        "A Rapidly Evolving Field",
+        "greedy layer-wise pretraining with auto-encoders (2012); batch normalization (2014), replaced by layer "
+        "normalization; Transformers (2018)",
+        "greedy pretraining 2006, with restricted Boltzmann machines too; batch normalization in February 2015 (arXiv "
+        "1502.03167), and layer normalization replaced it in Transformers, which date from 2017, not in convolutional "
+        "networks",
+        (),
+    ),
 )
-
-HEAD = """# Errata of the lecture
-
-What its slides print, what it must be, and what happens when the printed formula is run. Written by
-`python -m workbench.lecture.errata > docs/errata.md`; the tests recompute every number. Where it says "remark", the
-slide is right, and what is said is what it does not say.
-
-A relative error of the gradient is the worst parameter's ‖printed − true‖ / max(‖printed‖, ‖true‖), where the true
-gradient is a central difference of J; "none" is an error below 1e-8, as far as differences can tell. A net 3-4-2 has
-3 inputs, 4 hidden units (tanh unless the line says otherwise) and 2 outputs. There are m = 6 examples where the line
-does not say otherwise, in float64 with fixed seeds.
-"""
-
-
-def shown(case: Case, outcome: float | str) -> str:
-    """Format a case's result to three digits."""
-    if isinstance(outcome, str):
-        return outcome
-    return "none" if case.harmless and outcome < HARMLESS_BELOW else f"{outcome:.3g}"
-
-
-def markdown() -> str:
-    """Write the page ``docs/errata.md``, with every number computed anew."""
-    lines = [HEAD]
-    for erratum in ERRATA:
-        lines += [f"## {erratum.id}: {erratum.slide}", "", f"- printed: {erratum.printed}"]
-        lines += [
-            f"- {'remark' if erratum.remark else 'correct'}: {erratum.correct}",
-            "",
-            "| case | measured | result |",
-            "|---|---|---|",
-        ]
-        for case in erratum.cases:
-            cells = (case.where.replace("|", "\\|"), case.unit, shown(case, case.outcome()))
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(markdown(), end="")
