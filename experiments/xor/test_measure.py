@@ -22,6 +22,8 @@ def _only(arms: list[str], hidden: list[int]) -> Callable[[dict[str, Any]], obje
         node["arms"] = {arm: node["arms"][arm] for arm in arms}
         node["parts"]["one_hidden_unit"]["cells"]["activation"] = arms
         node["parts"]["learned"]["cells"] = {"activation": arms, "hidden": hidden}
+        for part in ("learned_parity_3", "learned_parity_4"):
+            node["parts"][part]["cells"]["activation"] = arms
 
     return edit
 
@@ -34,9 +36,9 @@ def _also(part: str, activation: str) -> Callable[[dict[str, Any]], object]:
 def test_proofs_and_examples_come_out_whatever_is_trained() -> None:
     """All that is deterministic; one step of training teaches no hidden layer XOR from 95 % of the starts."""
     labels = {name: part.label for name, part in judged("xor", SMALL).items()}
-    refuted = labels.pop("learned")
+    refuted = {labels.pop(name) for name in ("learned", "learned_parity_3", "learned_parity_4")}
     assert set(labels.values()) == {Label.supported}
-    assert refuted is Label.refuted
+    assert refuted == {Label.refuted}
 
 
 def test_training_finds_what_a_layer_can_compute() -> None:
@@ -59,6 +61,12 @@ def test_one_hidden_unit_that_is_not_monotone_refutes_that_none_succeeds() -> No
     assert verdicts["one_hidden_unit"].label is Label.refuted
 
 
+def test_a_parity_that_a_line_separates_refutes_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All bits set, in place of an odd number of them."""
+    monkeypatch.setattr(separation, "parity", lambda points: tuple(int(all(point)) for point in points))
+    assert judged("xor", SMALL)["parity_limit"].label is Label.refuted
+
+
 @pytest.mark.parametrize("part", ["limit", "regression", "three_of_four"])
 def test_a_labeling_that_a_line_separates_refutes_the_limit(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """AND said to be impossible is refuted by weights that compute it."""
@@ -69,11 +77,12 @@ def test_a_labeling_that_a_line_separates_refutes_the_limit(part: str, monkeypat
 def test_units_that_do_not_compute_xor_are_no_witnesses(monkeypatch: pytest.MonkeyPatch) -> None:
     """x₁ + x₂ - 1 in place of |x₁ - x₂|, and two hidden units that are off by one input."""
     monkeypatch.setitem(separation.SINGLE_UNITS, "absolute", lambda x: x.sum(1) - 1)
-    compute = separation.two_hidden_units
-    monkeypatch.setattr(separation, "two_hidden_units", lambda name, x: compute(name, x.roll(1, 0)))
+    compute = separation.parity_units
+    monkeypatch.setattr(separation, "parity_units", lambda name, x: compute(name, x.roll(1, 0)))
     parts = judged("xor", SMALL)
     assert parts["not_monotone"].label is not Label.supported
     assert parts["two_hidden_units"].label is not Label.supported
+    assert parts["parity_units"].label is not Label.supported
 
 
 def test_two_hidden_relus_are_not_enough_to_learn_it_from() -> None:

@@ -139,13 +139,33 @@ def test_one_unit_that_is_not_monotone_computes_xor(unit: str, dtype: torch.dtyp
 
 @pytest.mark.parametrize("activation", ["unit_step", "sigmoid", "tanh", "relu", "leaky_relu", "softplus", "elu"])
 def test_two_hidden_units_compute_xor(activation: str) -> None:
-    """Against the same net written with numpy and torch's activation."""
+    """Against the same net written with torch's activation."""
     x = torch.tensor(exact.SQUARE, dtype=torch.float64)
-    z = exact.two_hidden_units(activation, x)
+    z = exact.parity_units(activation, x)
     assert (z > 0).tolist() == [bool(label) for label in exact.XOR]
     f, s = ACTIVATION_TWINS[activation], x.sum(1)
     if activation in ("unit_step", "sigmoid", "tanh"):
-        expected = f(20 * s - 10) - f(20 * s - 30) - 0.5
+        width = 2 if activation == "tanh" else 1
+        expected = (f(20 * s - 10) - f(20 * s - 30)) / width - 0.5
     else:
         expected = f(20 * s) - 2 * f(20 * s - 20) - 10
     np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("activation", ["unit_step", "sigmoid", "tanh", "relu", "leaky_relu", "softplus"])
+def test_a_hidden_unit_per_bit_computes_parity(activation: str, bits: int) -> None:
+    """Of every pattern; with one unit less it would be another function of their sum."""
+    points = list(product((0, 1), repeat=bits))
+    z = exact.parity_units(activation, torch.tensor(points, dtype=torch.float64))
+    assert (z > 0).tolist() == [sum(point) % 2 == 1 for point in points]
+    assert exact.parity(points) == tuple((z > 0).int().tolist())
+
+
+@pytest.mark.parametrize("bits", exact.PARITY)
+def test_no_half_space_holds_the_odd_patterns(bits: int) -> None:
+    """A certificate of multipliers; AND of as many bits has weights."""
+    points = exact.PARITY[bits]
+    assert len(points) == 2**bits
+    assert isinstance(exact.separate(points, exact.parity(points)), Infeasible)
+    assert isinstance(exact.separate(points, [int(all(point)) for point in points]), Solution)

@@ -6,7 +6,7 @@ be moved between two of their z, so a labeling is possible exactly when some (w,
 point, s_i = 1 for label 1 and -1 for label 0 (the lecture's "Perceptron vs. Logistic Neuron").
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import NamedTuple
@@ -24,7 +24,12 @@ from workbench.proofs.farkas import Infeasible, Number, Solution, decide
 Points = Sequence[Sequence[Number]]
 SQUARE = ((0, 0), (0, 1), (1, 0), (1, 1))
 XOR, AND = (0, 1, 1, 0), (0, 0, 0, 1)
-KINKED = {"relu": (0, 1), "leaky_relu": (Fraction(1, 100), 1), "absolute": (-1, 1)}  # slopes below and above 0
+PARITY = {bits: tuple(product((0, 1), repeat=bits)) for bits in (3, 4)}  # points by number of bits
+KINKED: Mapping[str, tuple[Number, Number]] = {  # slopes below and above 0
+    "relu": (0, 1),
+    "leaky_relu": (Fraction(1, 100), 1),
+    "absolute": (-1, 1),
+}
 
 
 class System(NamedTuple):
@@ -54,6 +59,11 @@ def half_space(points: Points, labels: Sequence[int]) -> System:
     """Make the system s_i (w·x_i + b) ≥ 1 of a monotone neuron, for points [N, I] with labels [N] in {0, 1}."""
     A = [[(2 * label - 1) * entry for entry in _row(x)] for x, label in zip(points, labels, strict=True)]
     return System(A, [Fraction(1)] * len(A))
+
+
+def parity(points: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Label points of zeros and ones by 1 for an odd number of ones."""
+    return tuple(sum(x) % 2 for x in points)
 
 
 def separate(points: Points, labels: Sequence[int]) -> Solution | Infeasible:
@@ -128,23 +138,28 @@ def maxout_neuron(x: Tensor) -> Tensor:
 SINGLE_UNITS = {"absolute": absolute_neuron, "maxout": maxout_neuron}
 
 
-def two_hidden_units(activation: str, x: Tensor, steepness: float = 20.0) -> Tensor:
-    """Compute the logit of a net with two hidden units, above 0 exactly on XOR's ones; x [B, 2], result [B].
+def parity_units(activation: str, x: Tensor, steepness: float = 20.0) -> Tensor:
+    """Compute the logit of a net with a hidden unit per bit, above 0 exactly for odd parity; x [B, n], result [B].
 
-    With s = x₁ + x₂ and k the steepness: a unit that saturates computes f(k(s - ½)) - f(k(s - 3/2)) - ½, a unit that
-    grows without bound f(ks) - 2 f(k(s - 1)) - k/2.
+    With s = Σ_i x_i and k the steepness: units that saturate, scaled to the range from 0 to 1, add up to
+    S(k(s - ½)) - S(k(s - 3/2)) + ... - ½; units that grow without bound to
+    f(ks) - 2 f(k(s - 1)) + 2 f(k(s - 2)) - ... - k/2. For two bits this is XOR.
     """
-    f = _activation(activation)
-    bounded = f.bounds[1] < float("inf")
-    shifts, outer, output = ((0.5, 1.5), (1.0, -1.0), 0.5) if bounded else ((0.0, 1.0), (1.0, -2.0), steepness / 2)
+    f, n = _activation(activation), x.shape[1]
+    low, high = f.bounds
+    bits, signs = torch.arange(n, dtype=x.dtype), (-1.0) ** torch.arange(n, dtype=x.dtype)
+    if high < float("inf"):
+        shifts, outer, output = bits + 0.5, signs / (high - low), 0.5 + low * float(signs.sum()) / (high - low)
+    else:
+        shifts, outer, output = bits, signs * bits.clamp(max=1).add(1), steepness / 2
     params = {
-        "l1.W": x.new_full((1, 2, 2), steepness),
-        "l1.b": x.new_tensor([[-steepness * shift for shift in shifts]]),
-        "l2.W": x.new_tensor([[outer]]),
+        "l1.W": x.new_full((1, n, n), steepness),
+        "l1.b": (-steepness * shifts)[None],
+        "l2.W": outer[None, None],
         "l2.b": x.new_tensor([[-output]]),
     }
     params |= {f"l1.{name}": x.new_tensor([value]) for name, value in f.constants.items()}
-    return _output(Model((Dense("l1", 2, 2), Activate("l1", f), Dense("l2", 2, 1))), params, x)
+    return _output(Model((Dense("l1", n, n), Activate("l1", f), Dense("l2", n, 1))), params, x)
 
 
 def _activation(name: str) -> activations.Activation:
