@@ -96,7 +96,7 @@ def narrow(study: wb.Study) -> Iterator[wb.Cell]:
     learned = {name: np.array(trained.values(name, "train/r2", -1.0)) > LEARNED for name in tuned}
     for (way, width), name in names.items():
         flat, none = constant(*trained.final(name)), names["b=0", width]
-        rows.append({"width": width, "way": way, "learned": learned[name].mean(), "constant": flat.mean()})
+        rows.append({"width": width, "way": way, **wb.Rate.of(learned[name]).interval(0.95)._asdict()})
         if name == none:
             yield wb.Cell("collapses", wb.Rate.of(flat), {"width": width})
             continue

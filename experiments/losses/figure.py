@@ -3,23 +3,24 @@
 import numpy as np
 
 import workbench as wb
+from workbench.claims import plots
+
+SCORES = {"diabetes": "R²", "digits": "accuracy"}
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:
     """δ over z, accuracy by loss, gain over λ."""
-    delta, accuracy, gain = figure.subplots(1, 3)
+    delta, accuracy, gain = plots.panels(figure, 3, ratios=[3, 4, 4])
     z = np.linspace(-8, 8, 200)
     a = 1 / (1 + np.exp(-z))
     delta.plot(z, 1 - a, label="likelihood")
-    delta.plot(z, (1 - a) * a * (1 - a), label="squared error")
-    delta.set(xlabel="z", ylabel="|δ|", title="logistic output, y = 1")
-    delta.legend(fontsize="small", loc="center right")
-    rows = study.tables["accuracy"]
-    accuracy.plot(rows["accuracy"], rows["arm"], "o", markersize=4, alpha=0.5)
-    accuracy.set(xlabel="test accuracy", title="digits, two hidden layers")
-    for data, own in study.tables["regularizer"].groupby("data", sort=False):
-        means = own.groupby("λ")["gain"].mean()
-        gain.plot(means.index, means, "o-", label=f"{data}, {'R²' if data == 'diabetes' else 'accuracy'}")
-    gain.axhline(0, color="black", lw=0.8)
-    gain.set(xscale="log", xlabel="λ", ylabel="test score − that with λ = 0", title="regularizer")
-    gain.legend(fontsize="small")
+    delta.plot(z, (1 - a) * a * (1 - a), "--", label="squared error")
+    delta.set(xlabel="z", ylabel="|δ|", title="Logistic output, y = 1")
+    plots.key(delta, 1)
+    plots.dots(accuracy, study.tables["accuracy"], "arm", "accuracy")
+    accuracy.set(xlabel="test accuracy", title="Digits, two hidden layers")
+    scores = study.tables["regularizer"].assign(score=lambda rows: rows["data"] + ", " + rows["data"].map(SCORES))
+    plots.lines(gain, scores, "score", "λ", "gain")
+    gain.axhline(0, **plots.REFERENCE)
+    gain.set(xscale="log", xlabel="λ", ylabel="test score − that with λ = 0", title="Regularizer")
+    plots.key(gain, 1)

@@ -13,6 +13,7 @@ from math import log
 import torch
 
 import workbench as wb
+from workbench.core.stats import mean_interval
 from workbench.engine.replicas import Pack
 from workbench.nn.params import Params
 
@@ -76,8 +77,8 @@ def costs(study: wb.Study, z: torch.Tensor, y: torch.Tensor, at_edge: tuple[str,
             )
         shown = {"ratio": ratio, "best": threshold}
         shown["expected_there"] = float(exact.by_ratio(z, z.sigmoid(), here, r)[:, 0].mean())
-        by_threshold = zip(grid.tolist(), exact.by_ratio(z, y, grid, r).mean(0).tolist(), strict=True)
-        rows += [{**shown, "threshold": at, "paid": cost} for at, cost in by_threshold]
+        by_threshold = zip(grid.tolist(), exact.by_ratio(z, y, grid, r).T.tolist(), strict=True)
+        rows += [{**shown, "threshold": at, **mean_interval(paid)._asdict()} for at, paid in by_threshold]
     study.keep("costs", rows)
 
 

@@ -3,30 +3,27 @@
 import numpy as np
 
 import workbench as wb
+from workbench.claims import plots
 
 from .measure import DEEP, PAIR
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:
     """Accuracy by start and by depth, gradient factors."""
-    by_start, by_depth, factors = figure.subplots(1, 3)
-    rows = study.tables["accuracy"]
-    deep = rows[rows["depth"] == DEEP]
-    by_start.plot(deep["accuracy"], deep["arm"], "o", markersize=4, alpha=0.5)
-    by_start.set(xlabel="test accuracy", title="five hidden layers", xlim=(0, 1.02))
-    for arm in PAIR:
-        means = rows[rows["arm"] == arm].groupby("depth")["accuracy"].mean()
-        by_depth.plot(means.index, means, "o-", label=arm)
-    by_depth.set(xlabel="hidden layers", ylabel="test accuracy", ylim=(0, 1.02), title="logistic units")
-    by_depth.set_xticks(sorted(set(rows["depth"])))
-    by_depth.legend(fontsize="small", loc="lower left")
-    table = study.tables["factors"]
-    for shift, (name, own) in zip((-0.1, 0.1), table.groupby("activation", sort=False), strict=True):
-        factors.plot(np.arange(len(own)) + shift, own["measured"], "o", label=name)
+    by_start, by_depth, factors = plots.panels(figure, 3, ratios=[4, 3, 3])
+    rows, table = study.tables["accuracy"], study.tables["factors"]
+    plots.dots(by_start, rows[rows["depth"] == DEEP], "arm", "accuracy")
+    by_start.set(xlabel="test accuracy", title="Five hidden layers", xlim=(0, 1.02))
+    plots.lines(by_depth, rows[rows["arm"].isin(PAIR)], "arm", "depth", "accuracy", PAIR)
+    by_depth.set(xlabel="hidden layers", ylabel="test accuracy", ylim=(0, 1.02), title="Logistic units")
+    plots.ticks(by_depth, rows["depth"])
+    plots.key(by_depth, 1)
+    for number, (name, own) in enumerate(table.groupby("activation", sort=False)):
+        found = plots.intervals(own, "init", "measured")
+        plots.points(factors, np.arange(len(found)), found, number, f"{name}, measured", 5, linestyle="none")
     predicted = table.drop_duplicates("init")["predicted"]
-    factors.hlines(
-        predicted, np.arange(len(predicted)) - 0.3, np.arange(len(predicted)) + 0.3, "black", label="n Var W"
-    )
-    factors.set_xticks(range(len(predicted)), ["standard", "Glorot", "He"])
-    factors.set(ylabel="factor of a squared gradient", ylim=(0, 2.2), title="per layer, at the start")
-    factors.legend(fontsize="small")
+    places = np.arange(len(predicted))
+    factors.hlines(predicted, places - 0.3, places + 0.3, plots.INK, linewidth=1, label="n Var W")
+    factors.set_xticks(places, ["standard", "Glorot", "He"])
+    factors.set(ylabel="factor of a squared gradient", ylim=(0, 2.2), title="Per layer, at the start")
+    plots.key(factors, 1)

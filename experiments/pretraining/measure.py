@@ -63,7 +63,7 @@ def starts(study: wb.Study) -> Iterator[wb.Cell]:
         found = initial_gradients.gradient_factors(activation, init, seeds, WIDE, DEEP)
         predicted = log(initial_gradients.weight_factor(init, WIDE))
         yield wb.Cell("gradient_factor", wb.PerSeed(tuple(found - predicted)), at)
-        rows.append({**at, "measured": exp(found.mean()), "predicted": exp(predicted)})
+        rows += [{**at, "measured": exp(one), "predicted": exp(predicted)} for one in found]
     study.keep("factors", rows)
     seeds = range(first, first + study["jacobians"])
     for name, init in (("jacobian_standard", "uniform_fan_in"), ("jacobian_normalized", "glorot")):

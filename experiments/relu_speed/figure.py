@@ -1,24 +1,28 @@
 """Figure of the claim: error over epochs, and the ratios by depth."""
 
-import workbench as wb
+import numpy as np
 
-from .measure import DEPTHS, ERROR, OTHERS, SHOWN, UNITS, WEIGHTS
+import workbench as wb
+from workbench.claims import plots
+
+from .measure import DEPTHS, ERROR, SHOWN, UNITS, WEIGHTS
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:
     """Error over epochs, and the ratios by depth."""
-    *panels, ratios = figure.subplots(1, 3)
-    for panel, weights in zip(panels, WEIGHTS, strict=True):
-        for unit in UNITS:
-            panel.plot("epoch", f"{unit} {weights}", data=study.tables["errors"], label=unit)
-        panel.axhline(ERROR, color="black", ls=":", lw=0.8)
+    *courses, ratios = plots.panels(figure, 3)
+    errors = study.tables["errors"]
+    for panel, weights in zip(courses, WEIGHTS, strict=True):
+        for number, unit in enumerate(UNITS):
+            plots.band(panel, errors[errors["arm"] == f"{unit} {weights}"], "epoch", "error", number, unit)
+        panel.axhline(ERROR, **plots.REFERENCE)
         panel.set(xlabel="epoch", ylabel="train error", ylim=(0, 1), title=f"{weights} weights, depth {SHOWN}")
-        panel.legend(fontsize="small")
-    for number, other in enumerate(OTHERS, 1):
-        ratios.plot("depth", other, "o-", color=f"C{number}", data=study.tables["ratios"], label=f"{other} / relu")
-    ratios.axhline(1, color="black", ls=":", lw=0.8)
-    ratios.set(xlabel="hidden layers", ylabel="ratio of epochs", yscale="log", title="to 25 % train error")
-    ratios.set_xticks(DEPTHS)
-    ratios.set_yticks([0.5, 1, 2, 4, 8], ["½", "1", "2", "4", "8"])
-    ratios.minorticks_off()
-    ratios.legend(fontsize="small")
+        plots.key(panel, 3)
+    for number, (other, rows) in enumerate(study.tables["ratios"].groupby("other", sort=False), 1):
+        found = plots.intervals(rows, "depth", "log ratio").apply(np.exp)
+        plots.points(ratios, found.index, found, number, f"{other} / relu")
+    ratios.axhline(1, **plots.REFERENCE)
+    ratios.set(xlabel="hidden layers", ylabel="ratio of epochs", yscale="log", title="Epochs to 25 % train error")
+    plots.ticks(ratios, DEPTHS)
+    ratios.set_yticks([0.5, 1, 2, 4, 8, 16], ["½", "1", "2", "4", "8", "16"])
+    plots.key(ratios)

@@ -60,11 +60,11 @@ def epochs(study: wb.Study) -> Iterator[wb.Cell]:
         for d in DEPTHS:
             for weights in WEIGHTS:
                 yield wb.Cell(f"than_{other}", ratio(other, weights, d), {"weights": weights, "depth": d})
-    ratios = {other: [np.mean(ratio(other, "scaled", d).values) for d in DEPTHS] for other in OTHERS}
-    study.keep("ratios", {"depth": DEPTHS, **{other: np.exp(several) for other, several in ratios.items()}})
-    courses = {arm: errors(again, wb.Arm(arm, depth=SHOWN)) for arm in study.claim.arms}
-    shown = {arm: np.mean([padded(one, never) for one in several], 0) for arm, several in courses.items()}
-    study.keep("errors", {"epoch": range(never), **shown})
+    ratios = [(other, d, one) for other in OTHERS for d in DEPTHS for one in ratio(other, "scaled", d).values]
+    study.keep("ratios", [{"other": other, "depth": d, "log ratio": one} for other, d, one in ratios])
+    courses = {arm: [padded(one, never) for one in errors(again, wb.Arm(arm, depth=SHOWN))] for arm in study.claim.arms}
+    rows = [(arm, n, one) for arm, several in courses.items() for run in several for n, one in enumerate(run)]
+    study.keep("errors", [{"arm": arm, "epoch": n, "error": one} for arm, n, one in rows])
 
 
 def reached(errors: list[float], wanted: float, never: int) -> float:

@@ -102,5 +102,5 @@ def keep(study: wb.Study, trained: wb.Trained, shares: dict[str, np.ndarray]) ->
             )
         ],
     )
-    columns = {arm: share.mean(1) for arm, share in shares.items()}
-    study.keep("saturated", {"layer": range(1, DEEP + 1), **columns})
+    layers = [(arm, n, one) for arm, share in shares.items() for n, runs in enumerate(share, 1) for one in runs]
+    study.keep("saturated", [{"arm": arm, "layer": n, "share": one} for arm, n, one in layers])

@@ -8,20 +8,25 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
+import matplotlib
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tests.claims import made_up
 from workbench.claims import wording
+from workbench.claims.claim_figure import DARK, DARK_PAPER, LOOKS, PAPER, Drawn, adaptive, dark
 from workbench.claims.report import PAGES, html_report, markdown_report, write_report
 from workbench.claims.rules import Label
 from workbench.claims.slides import slide_by_slide
 from workbench.claims.verdict import Reproduction
+from workbench.config.arms import PALETTE
 
 EVERYTHING = made_up.everything()
-FIGURES = {"xor_limit": made_up.drawn("png"), "relu_faster": made_up.drawn()}
-VOID = {"meta", "img", "br"}
+KINDS = {"xor_limit": "png", "relu_faster": "svg"}
+FIGURES = {name: Drawn(made_up.drawn(kind), made_up.drawn(kind)) for name, kind in KINDS.items()}
+VOID = {"meta", "img", "br", "source"}
+ADDRESSES = {kind: f"figures/x{kind}.svg" for kind in ("", "-dark", "-narrow", "-narrow-dark")}
 LOADING = {"src", "srcset", "href", "data", "action", "poster", "background", "style"}
 TEXTS = ["ink", "quiet", "link", *(label.name for label in Label)]
 
@@ -117,16 +122,16 @@ def test_page_has_structure() -> None:
 
 
 def test_tables_can_be_scrolled_and_read() -> None:
-    """Every table and figure lies in a labeled container that takes the focus; headers say what they head."""
-    for element in PAGE.all("table", "img"):
+    """Every table lies in a labeled container that takes the focus; headers say what they head."""
+    for element in PAGE.all("table"):
         box = element.parents[-1].attributes
         assert (box["class"], box["role"], box["tabindex"]) == ("scroll", "group", "0")
         assert box["aria-label"]
     assert all(header.attributes["scope"] in ("row", "col") and header.text.strip() for header in PAGE.all("th"))
 
 
-def test_figures_are_described_and_unchanged() -> None:
-    """The record's description as alternative text and caption; the bytes come out as they went in."""
+def test_figures_are_described_and_follow_light_and_dark() -> None:
+    """The record's description as alternative text and caption; a narrow figure for a phone."""
     images = PAGE.all("img")
     drawn = [one for one in EVERYTHING if one.name in FIGURES]
     assert [image.attributes["alt"] for image in images] == [one.figure for one in drawn]
@@ -135,7 +140,30 @@ def test_figures_are_described_and_unchanged() -> None:
     ] * 2
     for image, one, kind in zip(images, drawn, ("png", "svg+xml"), strict=True):
         start, data = (image.attributes["src"] or "").split(",")
-        assert (start, b64decode(data)) == (f"data:image/{kind};base64", FIGURES[one.name])
+        assert (start, b64decode(data)) == (f"data:image/{kind};base64", adaptive(FIGURES[one.name].wide))
+    phone = [element.attributes for element in PAGE.all("source")]
+    assert [one["media"] for one in phone] == ["screen and (max-width: 40rem)"] * 2
+    assert b64decode((phone[1]["srcset"] or "").split(",")[1]) == adaptive(FIGURES["relu_faster"].narrow)
+
+
+def test_colors_of_figures_can_be_seen_on_light_and_on_dark() -> None:
+    """At least 3 : 1 (WCAG 2.2, 1.4.11), whichever is chosen; each color has one for a dark page."""
+    assert len(set(PALETTE)) == len({DARK[color] for color in PALETTE}) == len(PALETTE)
+    for color in PALETTE:
+        assert contrast(color, PAPER) >= 3
+        assert contrast(DARK[color], DARK_PAPER) >= 3
+
+
+def test_a_figure_for_a_dark_page_has_its_colors_alone() -> None:
+    """All colors of a claim's figure are exchanged; on the page, a style exchanges them where it is dark."""
+    with matplotlib.rc_context(LOOKS):
+        drawn = made_up.drawn()
+    light = {color.lower() for color in DARK} - {"#ffffff", "#000000"}
+    used = set(re.findall(r"#[0-9a-f]{6}\b", drawn.decode()))
+    assert used & light
+    assert not set(re.findall(r"#[0-9a-f]{6}\b", dark(drawn).decode())) & light
+    rules = adaptive(drawn).decode().partition("<style>")[2].partition("</style>")[0]
+    assert all(f'"stroke: {color}"' in rules or f'"fill: {color}"' in rules for color in used)
 
 
 def dense(text: str) -> str:
@@ -158,7 +186,8 @@ def claim_texts(one: Reproduction) -> list[str]:
         one.date,
         wording.cost(one),
         wording.settings(one),
-        f"{wording.sentence(one)}.",
+        wording.plain(one),
+        wording.footnote(one),
         *(text for part in one.parts for text in (part.says, part.measure, part.rule, wording.ROLES[part.role])),
         *(text for part in one.parts if len(part.cells) > 1 for text in (wording.legend(part), f"Map of {part.name}")),
         *(part.deciding.where for part in one.parts),
@@ -209,6 +238,12 @@ def luminance(color: str) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
+def contrast(color: str, other: str) -> float:
+    """WCAG 2's ratio of two colors."""
+    low, high = sorted([luminance(color), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_contrast(text: str, scheme: int) -> None:
@@ -217,8 +252,7 @@ def test_contrast(text: str, scheme: int) -> None:
     colors = dict(re.findall(r"--([\w-]+): (#\w+)", blocks[scheme]))
     for background in ("paper", "raised", f"{text}-tint"):
         if background in colors:
-            low, high = sorted([luminance(colors[text]), luminance(colors[background])])
-            assert (high + 0.05) / (low + 0.05) >= 4.5, background
+            assert contrast(colors[text], colors[background]) >= 4.5, background
 
 
 def markdown_tokens(text: str) -> list[Token]:
@@ -236,7 +270,7 @@ def shown(token: Token) -> str:
 @pytest.mark.parametrize("one", EVERYTHING, ids=lambda one: one.name)
 def test_markdown_says_everything_as_text(one: Reproduction) -> None:
     """The same demands as on the page; the command is a code block."""
-    tokens = markdown_tokens(markdown_report([one], {one.name: "figures/x.svg"}))
+    tokens = markdown_tokens(markdown_report([one], {one.name: ADDRESSES}))
     text = dense("".join(shown(token) for token in tokens if token.type == "inline")).replace("rule:", "rule")
     left = [expected for expected in claim_texts(one) if dense(expected) not in text]
     assert left == [one.command]
@@ -244,19 +278,22 @@ def test_markdown_says_everything_as_text(one: Reproduction) -> None:
 
 
 def test_markdown_has_only_the_markup_of_its_template() -> None:
-    """No HTML but line breaks and anchors, no links and pictures but its own, headings as in the page."""
-    addresses = {"relu_faster": "figures/relu_faster.svg"}
-    tokens = markdown_tokens(markdown_report(EVERYTHING, addresses))
+    """No HTML but breaks, anchors, pictures and what folds away; no links but its own, headings as in the page."""
+    tokens = markdown_tokens(markdown_report(EVERYTHING, {"relu_faster": ADDRESSES}))
     inner = [child for token in tokens for child in token.children or []]
     html = {child.content for child in inner if child.type == "html_inline"}
     anchors = {f'<a id="claim-{one.name}">' for one in EVERYTHING}
     assert html == {"<br>", "</a>"} | anchors
-    assert not [token for token in tokens if token.type == "html_block"]
+    blocks = [token.content for token in tokens if token.type == "html_block"]
+    (figure,) = (block for block in blocks if block.startswith("<picture>"))
+    assert {tag for block in blocks for tag in re.findall(r"</?\w+", block)} - set(re.findall(r"</?\w+", figure)) == {
+        *("<details", "</details", "<summary", "</summary"),
+    }
+    assert Page(figure).all("img")[0].attributes == {"src": ADDRESSES[""], "alt": made_up.CLAIM["figure"]}
     links = [child.attrs["href"] for child in inner if child.type == "link_open"]
     of_slides = [one.name for line in slide_by_slide(EVERYTHING) for one in line.claims]
     assert links == [f"#claim-{name}" for name in [*(one.name for one in EVERYTHING), *of_slides]]
-    images = [(child.attrs["src"], child.content) for child in inner if child.type == "image"]
-    assert images == [("figures/relu_faster.svg", made_up.CLAIM["figure"])]
+    assert not [child for child in inner if child.type == "image"]
     headings = [shown(after) for token, after in pairwise(tokens) if token.tag == "h2" and token.nesting == 1]
     fixed = ["All verdicts", "The lecture, slide by slide"]
     assert headings == [*fixed, *(one.title for one in EVERYTHING), "How to read this"]
@@ -277,6 +314,9 @@ def test_written_report_shows_its_figures(tmp_path: Path) -> None:
     assert page == tmp_path / "new" / "report.html"
     assert page.read_text(encoding="utf-8") == HTML
     text = (tmp_path / "new" / "report.md").read_text(encoding="utf-8")
-    for name, file in {"xor_limit": "xor_limit.png", "relu_faster": "relu_faster.svg"}.items():
-        assert f"](figures/{file})" in text
-        assert (tmp_path / "new" / "figures" / file).read_bytes() == FIGURES[name]
+    for name, kind in KINDS.items():
+        for number, variant in enumerate(("", "-dark", "-narrow", "-narrow-dark")):
+            address = f"figures/{name}{variant}.{kind}"
+            assert f'"{address}"' in text
+            figure = FIGURES[name][number // 2]
+            assert (tmp_path / "new" / address).read_bytes() == (dark(figure) if number % 2 else figure)

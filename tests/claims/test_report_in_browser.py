@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.claims import made_up
+from workbench.claims.claim_figure import Drawn
 from workbench.claims.report import write_report
 
 pytestmark = pytest.mark.browser
@@ -33,7 +34,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with one claim of each kind."""
-    figures = {"xor_limit": made_up.drawn("png"), "relu_faster": made_up.drawn(), "piecewise_linear": made_up.drawn()}
+    kinds = {"xor_limit": "png", "relu_faster": "svg", "piecewise_linear": "svg"}
+    figures = {name: Drawn(made_up.drawn(kind), made_up.drawn(kind)) for name, kind in kinds.items()}
     return write_report(tmp_path_factory.mktemp("report"), made_up.everything(), figures)
 
 
@@ -76,13 +78,19 @@ def test_keyboard_reaches_the_verdicts_and_scrolls_a_table(browser: Any, report:
     page.close()
 
 
-def test_print_shows_everything_and_nothing_is_cut_off(browser: Any, report: Path) -> None:
-    """On paper nothing scrolls: tables are as wide as the page at most, rules are open, figures whole."""
+def test_print_shows_a_claim_per_page_and_nothing_is_cut_off(browser: Any, report: Path) -> None:
+    """On paper nothing scrolls; question, what do you expect, figure, verdict and command fit on one page each."""
     page = opened(browser, report, 680, "dark", [])  # A4 less its margins, in CSS pixels
     page.emulate_media(media="print")
     boxes = "[...document.querySelectorAll('.scroll, pre')].filter(one => one.scrollWidth > one.clientWidth + 1)"
     assert page.evaluate(f"{boxes}.map(one => one.ariaLabel)") == []
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.locator("text=Registered before its first run").first.bounding_box()["height"] > 0
+    claim = page.locator("article").first
+    shown = (".question", ".expect", "figure", ".verdict", "pre")
+    tops = [claim.locator(part).first.bounding_box()["y"] for part in shown]
+    assert tops == sorted(tops)
+    assert claim.locator(".numbers").bounding_box() is None
+    heights = [one.bounding_box()["height"] for one in page.locator("article").all()[:-1]]  # the last is hostile
+    assert max(heights) < (297 - 32) / 25.4 * 96  # A4 less its margins, in CSS pixels
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
     page.close()

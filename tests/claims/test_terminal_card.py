@@ -36,7 +36,8 @@ def texts(one: Reproduction) -> list[str]:
     """All that a card must say and prints on lines of their own, outside tables."""
     return [
         one.title,
-        wording.sentence(one),
+        wording.plain(one),
+        wording.footnote(one),
         one.statement,
         *one.slides,
         *(f"{anchor.source}: {anchor.says} ({wording.EVIDENCE[anchor.evidence]})" for anchor in one.anchors),
@@ -80,16 +81,20 @@ def test_card_begins_with_title_and_verdict(label: Label) -> None:
 
 
 def test_headline_of_a_mixed_claim_says_what_became_of_each_sentence() -> None:
-    """One sentence is one line, its parts are told apart by where; elsewhere a label stands with its cell."""
+    """One sentence is one line, its parts are told apart by where; elsewhere a label stands with its count of settings."""
     mixed = made_up.mixed()
     assert mixed.label is Label.mixed
     line = "units die: supported; 0.1 helps: supported at width 3, refuted on digits"
-    assert wording.sentence(mixed) == wording.headline(mixed) == line
-    assert joined(line) in joined(printed(card(mixed)))
+    assert wording.headline(mixed) == line
+    assert wording.footnote(mixed) == ""
+    said = wording.plain(mixed)
+    assert said == "Units die: supported. 0.1 helps: supported at width 3, refuted on digits."
+    assert joined(said) in joined(printed(card(mixed)))
     table = joined(printed(claims_table([("dying_relu", made_up.claim(), mixed)]), 140))
     assert joined("units die: supported") in table
     assert wording.headline(made_up.proved()) == "limit: supported"
-    assert wording.headline(made_up.refuted()) == "linear: refuted at activation=softplus"
+    assert wording.plain(made_up.proved()) == "Limit: supported."
+    assert wording.headline(made_up.refuted()) == "linear: refuted in 1 of 4 settings"
 
 
 def test_accuracies_of_both_arms_are_shown() -> None:

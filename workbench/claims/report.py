@@ -8,53 +8,53 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from workbench.claims import wording
+from workbench.claims.claim_figure import Drawn, adaptive, dark, suffix
 from workbench.claims.rules import Label
 from workbench.claims.slides import slide_by_slide
 from workbench.claims.verdict import Reproduction
 from workbench.tracking.safe_names import segment
 
 PAGES = Path(__file__).parent / "pages"
-PNG = b"\x89PNG"
+KINDS = ("", "-dark", "-narrow", "-narrow-dark")  # of a figure's files
 SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&$]|^[-+=]|(?<=\d)[.)](?= |$)")
 
 
-def html_report(several: Sequence[Reproduction], figures: Mapping[str, bytes]) -> str:
-    """One page with its style and its figures (SVG or PNG by the claim's name) inside."""
-    sources = {name: f"data:{_media_type(data)};base64,{b64encode(data).decode()}" for name, data in figures.items()}
+def html_report(several: Sequence[Reproduction], figures: Mapping[str, Drawn]) -> str:
+    """One page with its style and its figures (by the claim's name) inside."""
+    sources = {name: {kind: _inside(data) for kind, data in drawn._asdict().items()} for name, drawn in figures.items()}
     return _environment(html=True).get_template("report.html").render(several=several, figures=sources)
 
 
-def markdown_report(several: Sequence[Reproduction], figures: Mapping[str, str]) -> str:
-    """The same as GitHub's Markdown; `figures` are addresses by the claim's name."""
+def markdown_report(several: Sequence[Reproduction], figures: Mapping[str, Mapping[str, str]]) -> str:
+    """The same as GitHub's Markdown; `figures` are addresses by the claim's name and the kind in `KINDS`."""
     text = _environment(html=False).get_template("report.md").render(several=several, figures=figures)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def write_report(folder: Path, several: Sequence[Reproduction], figures: Mapping[str, bytes]) -> Path:
+def write_report(folder: Path, several: Sequence[Reproduction], figures: Mapping[str, Drawn]) -> Path:
     """Write ``report.html``, and ``report.md`` with the folder ``figures`` that it shows; return the HTML file."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    addresses = {}
-    for name, data in figures.items():
-        addresses[name] = f"figures/{segment(name)}{suffix(data)}"
-        (folder / addresses[name]).write_bytes(data)
+    addresses: dict[str, dict[str, str]] = {}
+    for name, drawn in figures.items():
+        for kind, data in zip(KINDS, (drawn.wide, dark(drawn.wide), drawn.narrow, dark(drawn.narrow)), strict=True):
+            address = f"figures/{segment(name)}{kind}{suffix(data)}"
+            (folder / address).write_bytes(data)
+            addresses.setdefault(name, {})[kind] = address
     (folder / "report.md").write_text(markdown_report(several, addresses), encoding="utf-8")
     page = folder / "report.html"
     page.write_text(html_report(several, figures), encoding="utf-8")
     return page
 
 
-def suffix(figure: bytes) -> str:
-    """``.png`` or ``.svg``, by its content."""
-    return ".png" if figure.startswith(PNG) else ".svg"
-
-
-def _media_type(data: bytes) -> str:
-    return "image/png" if data.startswith(PNG) else "image/svg+xml"
+def _inside(figure: bytes) -> str:
+    kind = "png" if suffix(figure) == ".png" else "svg+xml"
+    return f"data:image/{kind};base64,{b64encode(adaptive(figure)).decode()}"
 
 
 def _environment(html: bool) -> Environment:
@@ -67,13 +67,22 @@ def _environment(html: bool) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"words": wording, "Label": Label, "slide_by_slide": slide_by_slide}
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "picture": _picture}
     return environment
 
 
 def _markdown(value: object) -> object:
     """Text on one line without any markup; what the template marks as safe stays as it is."""
     return value if isinstance(value, Markup) else SPECIAL.sub(r"\\\g<0>", " ".join(str(value).split()))
+
+
+def _picture(files: Mapping[str, str], description: str) -> Markup:
+    """A figure's file for a wide or narrow page in light or dark, as HTML, which GitHub shows."""
+    dark, narrow = "(prefers-color-scheme: dark)", "(max-width: 640px)"
+    media = {"-narrow-dark": f"{narrow} and {dark}", "-narrow": narrow, "-dark": dark}
+    sources = [f'<source media="{which}" srcset="{quote(files[kind])}">' for kind, which in media.items()]
+    text = escape(" ".join(description.split()))
+    return Markup("\n".join(["<picture>", *sources, f'<img src="{quote(files[""])}" alt="{text}">', "</picture>\n"]))
 
 
 def _code(value: str) -> Markup:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +21,12 @@ from rich.console import Console
 from workbench.certificates.trained import disagreements
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.claim import SEEDS
-from workbench.claims.claim_figure import figure_by, save_figure
+from workbench.claims.claim_figure import Drawn, draw, suffix
 from workbench.claims.evidence import Cell
 from workbench.claims.registration import REGISTRATION, Registration, code_digest, composed, refuse_changed, register
 from workbench.claims.request import SEED_OFFSET, Request
 from workbench.claims.sequential import in_looks, looks
-from workbench.claims.stored_verdicts import VERDICT, read_kept
+from workbench.claims.stored_verdicts import TABLE, VERDICT, kept_tables, read_kept
 from workbench.claims.study import Study
 from workbench.claims.verdict import PartVerdict, Reproduction, SweepLink, judge, overall, within_claim
 from workbench.config.schema import Rerun, RunSpec
@@ -40,7 +39,7 @@ from workbench.sweeps.sweep import new_sweep, train_jobs
 from workbench.tracking.artifacts import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink
-from workbench.tracking.reader import ReusableRun, artifact, read_verdicts, reusable_runs
+from workbench.tracking.reader import ReusableRun, read_verdicts, reusable_runs
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 MOST_SAID = 24  # lines of what gradients disagree
@@ -48,10 +47,10 @@ MOST_SAID = 24  # lines of what gradients disagree
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A verdict, its figure as SVG (where that is too large, as PNG), its run's address, and whether it was kept."""
+    """A verdict, its figure, its run's address, and whether it was kept."""
 
     record: Reproduction
-    figure: bytes
+    figure: Drawn
     link: str
     kept: bool
 
@@ -79,7 +78,7 @@ def reproduce(
     for entry, module, registration, code in fixed:
         try:
             identity = _identity(entry, request, registration, code)
-            kept = None if request.again else _kept(identity, store)
+            kept = None if request.again else _kept(entry, identity, store)
             yield kept or _Measurement(entry, module, request, store, console, registration, identity).run()
         except Exception as error:
             if on_error is None:
@@ -87,11 +86,12 @@ def reproduce(
             on_error(entry.name, error)
 
 
-def _kept(identity: Mapping[str, str], store: Store) -> Reproduced | None:
+def _kept(entry: Entry, identity: Mapping[str, str], store: Store) -> Reproduced | None:
+    """Find the verdict that is there already; its figure is drawn from the tables kept with it."""
     for verdict in read_verdicts(store):
         if all(verdict.tags.get(key) == value for key, value in identity.items()):
             record = read_kept(store, verdict)
-            figure = figure_by(partial(artifact, store, verdict.run))
+            figure = draw(Study(entry, record.settings, tables=kept_tables(store, verdict)))
             return Reproduced(record, figure, verdict.tags.get("link", ""), kept=True)
     return None
 
@@ -134,9 +134,8 @@ class _Measurement:
                 fixed = Path(folder) / REGISTRATION
                 fixed.write_text(self.registration.text, encoding="utf-8")
                 attach(self.store, run, [fixed], "")
-                record, files = self._measure(run, runs, Path(folder))
+                record, figure, files = self._measure(run, runs, Path(folder))
                 attach(self.store, run, files, "")
-                figure = figure_by(lambda name: (Path(folder) / name).read_bytes())
             sink.write(run, 0, int(time.time() * 1000), dict(_numbers(record)))
         except BaseException as error:
             sink.close(run, outcome_of(error), {"error": f"{type(error).__name__}: {error}"[:500]})
@@ -155,7 +154,7 @@ class _Measurement:
         tags = {**environment_tags(), **self.identity, "sweep": sweep}
         return RunInfo(f"{name} {self.request.profile} v{claim.version}", params, tags, note, {}, None)
 
-    def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, list[Path]]:
+    def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, Drawn, list[Path]]:
         start, now = time.perf_counter(), datetime.now().astimezone()
         claim = self.entry.claim
         studies, parts, settings = self._judged(runs)
@@ -187,12 +186,14 @@ class _Measurement:
             run=run,
             disagreements=list(dict.fromkeys(disagreements_found))[:MOST_SAID],
         )
-        files = [folder / VERDICT, *save_figure(study, folder)]
+        figure = draw(study)
+        files = [folder / VERDICT, folder / f"figure{suffix(figure.wide)}"]
         files[0].write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        files[1].write_bytes(figure.wide)
         for name, table in study.tables.items():
-            files.append(folder / f"{name}.csv")
+            files.append(folder / f"{name}{TABLE}")
             table.to_csv(files[-1], index=False)
-        return record, files
+        return record, figure, files
 
     def _judged(self, runs: "_Runs") -> tuple[list[Study], list[PartVerdict], dict[str, object]]:
         """The parts, with the settings they were judged at; look by look where that was asked for."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from workbench.claims.catalog import catalog, choose, claims_folder
-from workbench.claims.report import suffix
+from workbench.claims.claim_figure import suffix
 from workbench.claims.request import Request
 from workbench.claims.terminal_card import card, claims_table
 from workbench.claims.verdict import Reproduction
@@ -69,8 +69,8 @@ def _show(one: "Reproduced", console: Console) -> None:
     """A verdict card, its figure in the folder ``figures``, and the address of its run."""
     folder = FIGURES / segment(one.record.name)
     folder.mkdir(parents=True, exist_ok=True)
-    figure = folder / f"figure{suffix(one.figure)}"
-    figure.write_bytes(one.figure)
+    figure = folder / f"figure{suffix(one.figure.wide)}"
+    figure.write_bytes(one.figure.wide)
     console.print(card(one.record))
     for line in one.record.disagreements:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

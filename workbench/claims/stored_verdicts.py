@@ -1,12 +1,18 @@
 """Verdicts read back from a store, each as it was kept."""
 
+import io
+from typing import Any
+
+import pandas as pd
+
 from workbench.claims.verdict import Reproduction
 from workbench.core.errors import TrackingError
 from workbench.core.plain_text import one_line
-from workbench.tracking.reader import ReadVerdict, artifact, read_verdicts
+from workbench.tracking.reader import ReadVerdict, artifact, artifacts, read_verdicts
 from workbench.tracking.store import Store
 
 VERDICT = "verdict.json"
+TABLE = ".csv"  # ending of the tables' files
 
 
 def last_verdicts(store: Store) -> tuple[dict[str, Reproduction], list[str]]:
@@ -37,3 +43,13 @@ def read_kept(store: Store, verdict: ReadVerdict) -> Reproduction:
             f"verdict of {claim} in run {verdict.run}: its {VERDICT} must be as it was kept, but {reason}; measure it "
             "anew with --again, or delete the run in MLflow"
         ) from error
+
+
+def kept_tables(store: Store, verdict: ReadVerdict) -> dict[str, pd.DataFrame]:
+    """Read the tables that were kept with a verdict, by name."""
+    plain: Any = {"keep_default_na": False, "na_values": [""], "float_precision": "round_trip"}
+    return {
+        name.removesuffix(TABLE): pd.read_csv(io.BytesIO(artifact(store, verdict.run, name)), **plain)
+        for name in artifacts(store, verdict.run)
+        if name.endswith(TABLE)
+    }

@@ -76,7 +76,8 @@ def _head(one: Reproduction) -> Group:
     slides = f"{'Slide' if len(one.slides) == 1 else 'Slides'}: {'; '.join(one.slides)}"
     title = Text(one.title, style="bold")
     lecture = Text(f"The lecture: {one.statement}")
-    return Group(title, verdict, Text(wording.sentence(one)), Text(), lecture, Text(slides))
+    footnote = [Text(text, style="dim") for text in [wording.footnote(one)] if text]
+    return Group(title, verdict, Text(wording.plain(one)), *footnote, Text(), lecture, Text(slides))
 
 
 def _parts(parts: Iterable[PartVerdict]) -> Table:

@@ -47,6 +47,10 @@ SCOPE = "A verdict holds for the cells that were measured (depths, widths, data,
 WIDEST_MAP = 72  # characters; a wider map is listed row by row
 
 
+BARS = "Bars and bands are 95 % intervals of means over seeds; on a narrow screen left is above and right below."
+EXPECT = "What do you expect?"
+
+
 class CellMap(NamedTuple):
     """Cells by one or two coordinates; `across` or `down` is empty where there is one, None is a cell not measured."""
 
@@ -69,7 +73,7 @@ class Line(NamedTuple):
     found: list[tuple[Label, str]]
 
     def __str__(self) -> str:
-        return f"{self.short}: {', '.join(' '.join(filter(None, (label, where))) for label, where in self.found)}"
+        return f"{self.short}: {ends_of(self)}"
 
 
 def lines(one: Reproduction) -> list[Line]:
@@ -78,17 +82,16 @@ def lines(one: Reproduction) -> list[Line]:
     for part in one.primary:
         several.setdefault(part.short, {}).setdefault(part.label, []).append(_where(part))
     return [
-        Line(short, [(label, " and ".join(filter(None, places))) for label, places in found.items()])
+        Line(short, [(label, joined(list(filter(None, places)))) for label, places in found.items()])
         for short, found in several.items()
     ]
 
 
 def _where(part: PartVerdict) -> str:
-    """Cells where the part's label holds; empty if it holds everywhere."""
-    if part.where:
-        return part.where
-    labels = {cell.judgment.label for cell in part.cells if cell.decides}
-    return f"at {part.deciding.where}" if labels - {part.label} else ""
+    """Where the part's label holds, in its own words or as a number of cells; empty if it holds everywhere."""
+    labels = [cell.judgment.label for cell in part.cells if cell.decides]
+    held = labels.count(part.label)
+    return part.where or (f"in {held} of {len(labels)} settings" if 0 < held < len(labels) else "")
 
 
 def headline(one: Reproduction) -> str:
@@ -96,15 +99,41 @@ def headline(one: Reproduction) -> str:
     return "; ".join(map(str, lines(one)))
 
 
-def sentence(one: Reproduction) -> str:
-    """The headline; where parts agree, with number, cell, measure and reason of the one that stands for them."""
+def plain(one: Reproduction) -> str:
+    """The verdict in plain words: ``One neuron cannot compute XOR and a hidden layer can: supported.``
+
+    Where labels or places differ, a sentence for each of the lecture's: ``Units die: supported. 0.1 helps: refuted.``
+    """
+    found = lines(one)
+    if len(found) > 1 and len({tuple(line.found) for line in found}) == 1:
+        many = "both" if len(found) == 2 else "all"
+        return _capital(f"{joined([line.short for line in found])}: {many} {ends_of(found[0])}")
+    return " ".join(_capital(f"{line.short}: {ends_of(line)}") for line in found)
+
+
+def footnote(one: Reproduction) -> str:
+    """Number, cell, measure and reason of the part that stands for the claim; empty for a mixed one."""
     if one.label is Label.mixed:
-        return headline(one)
+        return ""
     part = one.headline
     judgment = part.deciding.judgment
     where = f" at {part.deciding.where}" if part.deciding.where else ""
     reason = f"; {judgment.reason}" if judgment.reason else ""
-    return f"{headline(one)}. {judgment.found}{where} ({part.measure}){reason}"
+    return f"{judgment.found}{where} ({part.measure}){reason}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def ends_of(line: Line) -> str:
+    """``supported at width 3, refuted on digits``."""
+    return ", ".join(" ".join(filter(None, (label, where))) for label, where in line.found)
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def accuracies(judgment: Judgment) -> str:

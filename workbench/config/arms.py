@@ -15,14 +15,14 @@ from workbench.core.plain_text import one_line
 SEEDS = ("seed", "split.seed")
 PALETTE = (
     "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#F0E442",
+    "#C84E00",
+    "#00805C",
+    "#B3478A",
+    "#9A6B00",
+    "#6A4FB3",
+    "#8B1E3F",
     "#000000",
-)  # Okabe and Ito
+)  # after Okabe and Ito, but darker where theirs are pale on white
 MISSING = "-"
 ALL = "all runs"
 LONGEST_NUMBER = 300  # characters

@@ -9,7 +9,7 @@ from mlflow.entities import Run
 from workbench.config.arms import arms_of
 from workbench.core.errors import TrackingError, unknown_name
 from workbench.core.plain_text import one_line
-from workbench.tracking.artifacts import read
+from workbench.tracking.artifacts import listed, read
 from workbench.tracking.base import CERTIFICATE_TAGS, Outcome, disagreement_of
 from workbench.tracking.client import connect, search_all, translating_store_errors
 from workbench.tracking.metric_series import series_of_runs
@@ -248,6 +248,13 @@ def artifact(store: Store, run: str, path: str) -> bytes:
     client = connect(store)
     with translating_store_errors(store):
         return read(client, run, client.get_run(run).info.artifact_uri, path)
+
+
+def artifacts(store: Store, run: str) -> list[str]:
+    """Names of the files stored with a run."""
+    client = connect(store)
+    with translating_store_errors(store):
+        return [*listed(client, run, client.get_run(run).info.artifact_uri)]
 
 
 def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
