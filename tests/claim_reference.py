@@ -33,7 +33,7 @@ def studied(
         setattr(code, attribute, value)
     study = Study(replace(entry, claim=claim), {**claim.profiles["quick"], **(settings or {})})
     with one_thread():
-        cells = list(code.measure(study))
+        cells = study.measured(code.measure)
     return study, {part.name: part for part in judge(claim, cells)}
 
 

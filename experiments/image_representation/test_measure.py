@@ -24,8 +24,10 @@ def test_the_claim_is_measured_and_drawn() -> None:
     study, found = studied("image_representation", SMALL, short)
     study.entry.load_figure().draw(Figure(), study)
     assert {cell.judgment.n for name in PARTS for cell in found[name].cells} == {8}
-    assert found["learned"].label is Label.supported
-    assert found["by_labels"].label is Label.supported
+    for name in ("learned", "by_labels"):
+        assert all((cell.judgment.seeds_low or 0) > 0.01 for cell in found[name].cells), (
+            "for these data, by eight seeds"
+        )
     means = study.tables["probes"].groupby(["data", "representation", "layer"])["accuracy"].mean()
     assert means["digits", "pixels", 0] > 0.9
     assert means["shifted_digits", "pixels", 0] < 0.3

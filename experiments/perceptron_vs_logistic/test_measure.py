@@ -71,6 +71,7 @@ def test_one_rule_twice_learns_one_decision() -> None:
 
     def edit(node: dict[str, Any]) -> None:
         node["arms"] = {"logistic": [], "perceptron": ["optimizer.lr=0.3"]}
+        node["tuning_seeds"] = 1
 
     parts = judged("perceptron_vs_logistic", {"seeds": 12}, edit)
     assert parts["learned_decisions"].label is Label.refuted

@@ -5,21 +5,19 @@ chosen for every net as there, with weights of a good scale and with AlexNet's. 
 of whole training steps is measured beside it.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 import workbench as wb
-from workbench.nn.activations import Activation
+
+from . import processor_times
 
 ERROR, CHANCE = 0.25, 0.1
 DEPTHS, SHOWN = (1, 3, 6), 3
 WEIGHTS, OTHERS = ("scaled", "alexnet"), ("tanh", "sigmoid")
 UNITS = ("relu", *OTHERS)
-ROUNDS, CALLS, DESCENTS, STEPS = 10, 50, 3, 20
+PROCESSES = 10
 
 
 def hidden(depth: int, width: int = 64) -> str:
@@ -82,36 +80,10 @@ def padded(errors: list[float], epochs: int) -> list[float]:
 
 
 def times(study: wb.Study) -> Iterator[wb.Cell]:
-    """Processor time of the functions, and of whole steps."""
-    z = torch.tensor(study.rng("z").normal(size=(64, 32, 64)), dtype=torch.float32)
-    functions: dict[str, Callable[[], object]] = {}
-    for unit in UNITS:
-        functions[unit] = partial(both, study.activation(unit), z)
-    for other, ratio in compared(functions, CALLS).items():
-        yield wb.Cell("fast", ratio, {"other": other})
-    for width in study.claim.parts["fast_step"].values("width", int):
-        sizes = hidden(3, width), "split.test=0.88"
-        packs = {unit: study.pack(f"activation={unit}", *sizes, seeds=study.draws(2)) for unit in UNITS}
-        steps: dict[str, Callable[[], object]] = {}
-        for unit, pack in packs.items():
-            steps[unit] = partial(study.descend, pack, STEPS)
-        for other, ratio in compared(steps, DESCENTS).items():
-            yield wb.Cell("fast_step", ratio, {"other": other, "width": width})
-
-
-def both(f: Activation, z: torch.Tensor) -> torch.Tensor:
-    """f and f' of all z."""
-    return f.derivative(z, f.forward(z))
-
-
-def compared(work: Mapping[str, Callable[[], object]], calls: int) -> dict[str, wb.PerSeed]:
-    """ln of the time of each over that of the first, in rounds in which all take turns."""
-    spent = np.empty((ROUNDS, len(work), calls))
-    for number in range(ROUNDS):
-        for call in range(calls):
-            for place, one in enumerate(work.values()):
-                start = time.process_time()
-                one()
-                spent[number, place, call] = time.process_time() - start
-    medians = np.log(np.median(spent, 2))
-    return {other: wb.PerSeed(tuple(medians[:, place] - medians[:, 0])) for place, other in enumerate(work) if place}
+    """Processor times of the functions and of whole steps, a number per process."""
+    found = processor_times.in_processes(PROCESSES, study.offset)
+    for other in OTHERS:
+        yield wb.Cell("fast", wb.PerSeed(tuple(one["functions"][other] for one in found)), {"other": other})
+        for width in study.claim.parts["fast_step"].values("width", int):
+            ratios = tuple(one[str(width)][other] for one in found)
+            yield wb.Cell("fast_step", wb.PerSeed(ratios), {"other": other, "width": width})

@@ -1,15 +1,17 @@
 """ReLU's speed: how epochs and times are counted, and false variants that must be refuted."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from matplotlib.figure import Figure
+from workbench.experiments.relu_speed import processor_times
 
 from tests.claim_reference import judged, studied
 from workbench.claims.catalog import choose
-from workbench.claims.evidence import PerSeed
 from workbench.claims.rules import Label
+from workbench.core.errors import ConfigError
 
 SMALL = {"seeds": 6}
 TIMED = ("fast", "fast_step")
@@ -24,16 +26,18 @@ def short(node: dict[str, Any]) -> None:
     node["arms"] = {name: [*overrides, "train.epochs=8"] for name, overrides in node["arms"].items()}
 
 
-def even(work: Any, calls: int) -> dict[str, PerSeed]:
-    """In the place of times: all work takes as long."""
-    for one in work.values():
-        one()
-    return {name: PerSeed((0.0,) * 6) for name in list(work)[1:]}
+def even(count: int, draw: int) -> list[processor_times.Ratios]:
+    """In the place of processes: all units take as long."""
+    same = {"tanh": 0.0, "sigmoid": 0.0}
+    return [{"functions": same, "64": same, "256": same}] * count
+
+
+IN_ONE = {"DEPTHS": (3,), "processor_times": SimpleNamespace(in_processes=even)}
 
 
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has the seeds asked for, and the figure draws; equal times are no gain."""
-    study, found = studied("relu_speed", SMALL, short, {"DEPTHS": (3,), "compared": even})
+    study, found = studied("relu_speed", SMALL, short, IN_ONE)
     study.entry.load_figure().draw(Figure(), study)
     assert {cell.judgment.n for name in EPOCHS for cell in found[name].cells} == {6}
     assert (found["than_sigmoid"].deciding.judgment.effect or 0) > 0.405
@@ -47,7 +51,7 @@ def test_one_unit_in_all_arms_learns_no_sooner() -> None:
         short(node)
         node["arms"] = dict.fromkeys(node["arms"], node["arms"]["relu scaled"])
 
-    found = judged("relu_speed", SMALL, same, {"DEPTHS": (3,), "compared": even})
+    found = judged("relu_speed", SMALL, same, IN_ONE)
     assert {found[name].label for name in ("than_tanh", "than_sigmoid")} == {Label.refuted}
 
 
@@ -62,9 +66,19 @@ def test_epochs_between_records(errors: list[float], epoch: float) -> None:
 
 
 def test_more_work_takes_longer() -> None:
-    """A hundred times the work, in rounds that take turns."""
-    (entry,) = choose(["relu_speed"])
+    """A hundred times the work, in calls that take turns."""
     z = torch.zeros(200_000)
-    found = entry.load().compared({"one": lambda: z + 1, "many": lambda: [z + 1 for _ in range(100)]}, 3)
-    assert set(found) == {"many"}
-    assert min(found["many"].values) > 0
+    found = processor_times.compared({"one": lambda: z + 1, "many": lambda: [z + 1 for _ in range(100)]}, 3)
+    assert list(found) == ["many"]
+    assert found["many"] > 0
+
+
+@pytest.mark.slow
+def test_every_process_gives_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of functions and of both widths; a process that fails says why."""
+    (found,) = processor_times.in_processes(1, 5)
+    assert set(found) == {"functions", "64", "256"}
+    assert all(set(one) == {"tanh", "sigmoid"} for one in found.values())
+    monkeypatch.setattr(processor_times, "__name__", "workbench.no_such_module")
+    with pytest.raises(ConfigError, match=r"(?s)takes times must end well, got: .*no_such_module"):
+        processor_times.in_processes(1, 5)

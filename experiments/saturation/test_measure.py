@@ -41,7 +41,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
     assert {found[name].label for name in EXACT} == {Label.supported}
     hurts = {cell.at["unit"]: cell.judgment for cell in found["hurts"].cells}
     assert hurts["tanh"].label is Label.supported
-    assert found["slope"].label is Label.supported
+    assert (found["slope"].deciding.judgment.seeds_low or 0) > 0.1, "for these data, by eight seeds"
 
 
 @pytest.mark.parametrize("unit", ["softsign", "softplus", "relu"])

@@ -122,6 +122,7 @@ DECIDING: list[tuple[str, Any]] = [
     ("parts.faster.cells", {"depth": [2, 4]}),
     ("parts.faster.decided_by", "any"),
     ("parts.faster.decided_by", {"depth": 2, "width": 8}),
+    ("parts.faster.over", "nets"),
     ("parts.second", FULL["parts"]["faster"]),
     ("profiles", {"quick": {"seeds": 11}}),
     ("arms.relu", ["activation=leaky_relu"]),

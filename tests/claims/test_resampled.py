@@ -1,39 +1,57 @@
-"""Intervals for runs that share one data set: by hand, and how often they cover what they are for."""
+"""Intervals for runs that share one data set or learning rates: by hand, and how often they cover what they are for."""
 
 from math import sqrt
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from workbench.claims.evidence import PerSeed
-from workbench.claims.resampled import Resampled, crossed_interval, wider
-from workbench.core.stats import Interval
+from workbench.claims.resampled import errors, fold_variance
+from workbench.claims.rules import Above, Label, Within
+from workbench.claims.trained_arms import draws_data, shared_ratio
+from workbench.config.compose import configure
+from workbench.core.stats import middle_error
 
 VALUES = (0.1, 0.3, 0.2, 0.6, 0.5, 0.4, 0.35, 0.25, 0.15, 0.45)
 
 
+def width(sample: PerSeed) -> float:
+    """Length of the interval that is judged."""
+    interval = sample.interval(0.95)
+    return interval.high - interval.low
+
+
 def test_the_corrected_interval_is_stretched_as_nadeau_and_bengio_say() -> None:
     """From s²/n to (1/n + n_test/n_train) s²; without a test part nothing changes."""
-    one, plain = Resampled(VALUES, ratio=0.8), PerSeed(VALUES)
-    own, corrected = plain.interval(0.95), one.interval(0.95)
-    assert one.of_seeds(0.95) == own
-    assert (corrected.mean, corrected.n) == (own.mean, own.n)
-    assert (corrected.high - corrected.low) / (own.high - own.low) == pytest.approx(sqrt((1 / 10 + 0.8) / (1 / 10)))
-    assert wider(own, corrected) == corrected
-    assert f"[{own.low:.4g}, {own.high:.4g}]" in one.populations(0.95)
-    assert f"[{corrected.low:.4g}, {corrected.high:.4g}]" in one.populations(0.95)
-    same = Resampled(VALUES)
-    assert same.interval(0.95) == own
-    assert same.p_above(0.1) == plain.p_above(0.1)
+    plain, corrected = PerSeed(VALUES), PerSeed(VALUES, ratio=0.8)
+    assert corrected.of_seeds(0.95) == plain.interval(0.95) == plain.of_seeds(0.95)
+    assert corrected.interval(0.95).mean == plain.interval(0.95).mean
+    assert width(corrected) / width(plain) == pytest.approx(sqrt((1 / 10 + 0.8) / (1 / 10)))
+    assert PerSeed(VALUES, ratio=0.0).interval(0.95) == plain.interval(0.95)
+    assert PerSeed(VALUES, ratio=0.0).p_above(0.1) == plain.p_above(0.1)
 
 
+def test_the_variance_over_folds_by_hand() -> None:
+    """Two folds of two: winsorized values are the values; sums 2 and -2 over squares of 1, times 2/1 over 4/3."""
+    values = (1.0, -1.0, 1.0, -1.0)
+    assert fold_variance(values, 2) == pytest.approx(2 * (2**2 + 2**2) / (4 / 3 * 4))
+    assert fold_variance(VALUES, len(VALUES)) == pytest.approx(1), "folds of one are independent values"
+    assert fold_variance((2.0,) * 8, 4) == 1.0
+    error, kept = middle_error(VALUES)
+    among = fold_variance(VALUES, 4)
+    assert errors(VALUES, 0.5, 4) == [(error * sqrt(max(1, among) + 5), kept - 1), (error * sqrt(among), 3)]
+    assert errors(VALUES, 0.0, 1) == [(error, kept - 1)]
+
+
+@pytest.mark.parametrize(("ratio", "folds"), [(0.3, 1), (0.0, 4), (0.3, 4)])
 @pytest.mark.parametrize("bound", [0.0, 0.2, 0.33])
-def test_tests_and_interval_agree(bound: float) -> None:
+def test_tests_and_interval_agree(bound: float, ratio: float, folds: int) -> None:
     """The one-sided p value is above 2.5 % exactly where the interval holds the bound."""
-    one = Resampled(VALUES, ratio=0.3)
+    one = PerSeed(VALUES, ratio=ratio, folds=folds)
     assert (one.p_above(bound) > 0.025) is (one.interval(0.95).low < bound)
     assert one.p_above(bound) >= PerSeed(VALUES).p_above(bound)
-    mirrored = Resampled(tuple(-value for value in VALUES), ratio=0.3)
+    mirrored = PerSeed(tuple(-value for value in VALUES), ratio=ratio, folds=folds)
     assert one.p_above(bound) == pytest.approx(mirrored.p_below(-bound))
 
 
@@ -41,31 +59,7 @@ def test_tests_and_interval_agree(bound: float) -> None:
 def test_a_ratio_that_is_none(ratio: float) -> None:
     """Is refused."""
     with pytest.raises(ValueError, match="ratio must be test over training examples"):
-        Resampled(VALUES, ratio=ratio)
-
-
-def test_crossed_interval_by_hand() -> None:
-    """Two by two: rows 0 and 4, columns 0 and 2, no rest: MS 16 and 4, df = 20² / (16² + 4²), t² x 20 / 4."""
-    found = crossed_interval([[0.0, 2.0], [4.0, 6.0]], 0.95)
-    from scipy import stats
-
-    half = stats.t.ppf(0.975, 400 / 272) * sqrt(20 / 4)
-    assert found == pytest.approx(Interval(3.0, 3 - half, 3 + half, 4))
-    with pytest.raises(ValueError, match="two splits and two weights"):
-        crossed_interval([[1.0, 2.0]], 0.95)
-
-
-@pytest.mark.parametrize(("split", "weights", "rest"), [(1.0, 0.2, 0.5), (0.1, 1.0, 0.5), (0.0, 0.0, 1.0)])
-def test_crossed_intervals_cover_the_mean(split: float, weights: float, rest: float) -> None:
-    """Of 95 % intervals at least 94 %; those that take all scores for independent miss far more where they are not."""
-    rng, covered, naive = np.random.default_rng(5), 0, 0
-    for _ in range(1000):
-        table = split * rng.normal(size=(6, 1)) + weights * rng.normal(size=5) + rest * rng.normal(size=(6, 5))
-        found = crossed_interval(table.tolist(), 0.95)
-        covered += found.low <= 0 <= found.high
-        naive += abs(table.mean()) <= 2.045 * table.std(ddof=1) / sqrt(table.size)
-    assert covered >= 930
-    assert naive < 700 or split == 0
+        PerSeed(VALUES, ratio=ratio)
 
 
 def test_the_correction_covers_other_data_where_seeds_alone_do_not() -> None:
@@ -74,8 +68,51 @@ def test_the_correction_covers_other_data_where_seeds_alone_do_not() -> None:
     for _ in range(600):
         data = rng.normal(size=100)
         scores = tuple(float(data[rng.permutation(100)[:40]].mean() + 0.02 * rng.normal()) for _ in range(10))
-        one = Resampled(scores, ratio=40 / 60)
+        one = PerSeed(scores, ratio=40 / 60)
         seeds_cover += one.of_seeds(0.95).low <= 0 <= one.of_seeds(0.95).high
         corrected_cover += one.interval(0.95).low <= 0 <= one.interval(0.95).high
     assert corrected_cover >= 0.9 * 600
     assert seeds_cover < 0.75 * 600
+
+
+@pytest.mark.parametrize(("tuning", "alone_misses"), [(0.0, False), (1.0, True), (2.0, True)])
+def test_folds_cover_other_tuning_where_seeds_alone_do_not(tuning: float, alone_misses: bool) -> None:
+    """Sixteen seeds of four folds whose rates shift what they find by so many spreads; the truth is over all rates."""
+    rng, covered, alone = np.random.default_rng(9), 0, 0
+    for _ in range(500):
+        values = tuple((rng.normal(size=16) + tuning * np.tile(rng.normal(size=4), 4)).tolist())
+        one = PerSeed(values, folds=4)
+        covered += one.interval(0.95).low <= 0 <= one.interval(0.95).high
+        alone += one.of_seeds(0.95).low <= 0 <= one.of_seeds(0.95).high
+    assert covered >= stats.binom.ppf(1e-3, 500, 0.94)
+    assert (alone < 0.9 * 500) is alone_misses
+
+
+@pytest.mark.parametrize("n", [10, 80, 2000])
+def test_what_no_number_of_seeds_decides_is_said(n: int) -> None:
+    """An effect nearer to the bound than other data differ: no seeds are asked for; one that is further is decided."""
+    rng, rule = np.random.default_rng(3), Above(than=0.0, absent=-10.0)
+    noise = rng.normal(size=n)
+    noise = noise - np.median(noise)
+    near, far = (PerSeed(tuple(noise + shift), ratio=0.8) for shift in (0.5, 8.0))
+    assert rule.judge(near).label is Label.inconclusive
+    assert "no number of seeds on these data decides" in rule.judge(near).reason
+    assert rule.judge(far).label is Label.supported
+    assert "no number of seeds" in Within(margin=1.0).judge(PerSeed(tuple(noise), ratio=0.8)).reason
+    assert "no number of seeds" not in rule.judge(PerSeed(tuple(0.05 * noise + 0.001), ratio=0.0)).reason
+
+
+@pytest.mark.parametrize(
+    ("overrides", "ratio"),
+    [
+        (("data=digits", "split.valid=0.1", "split.test=0.4"), 0.8),
+        (("data=xor",), 0.0),
+        (("data=annuli", "data.seed=null", "split.test=0.8"), 0.0),
+        (("data=annuli", "split.valid=0.1", "split.test=0.8"), 8.0),
+    ],
+)
+def test_the_ratio_of_a_configuration(overrides: tuple[str, ...], ratio: float) -> None:
+    """Test over training examples of a shared data set; 0 where each seed draws its own, or all parts are the same."""
+    made = configure(overrides)
+    assert shared_ratio(made) == pytest.approx(ratio)
+    assert draws_data(made) is ("data.seed=null" in overrides)

@@ -1,7 +1,7 @@
 """Seeds, budgets and learning rates of a claim's runs, with training replaced where only the choice matters."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import torch
 
 from tests.claims.small import entry
 from workbench.claims.claim import TUNING_SEED
-from workbench.claims.evidence import ArmScores
+from workbench.claims.evidence import ArmScores, Cell, PerSeed, Rate
+from workbench.claims.populations import OVER, populated
 from workbench.claims.rules import Above, Label
 from workbench.claims.study import Study
-from workbench.claims.trained_arms import Arm, Trained, best_rate, beyond
+from workbench.claims.trained_arms import Arm, Trained, best_rate, beyond, shared_ratio
 from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError, NumericsError, UnknownNameError
@@ -80,6 +81,51 @@ def test_tuning_gives_every_arm_the_same_budget_on_seeds_of_its_own(tmp_path: Pa
     made.train(tuned)
     assert {row[2:] for row in fake.asked[-1] if row[1] == "relu"} == {(0.03, 0), (0.03, 1), (0.03, 2)}
     assert made.runs == 2 * 5 * 2 + 2 * 3
+
+
+def test_every_fold_of_the_tuning_seeds_chooses_for_its_seeds(tmp_path: Path) -> None:
+    """Seed i has the rate that tuning seeds i mod 4 like best; with an offset the seeds are counted from there."""
+    liked = (0.03, 0.1, 0.1, 0.3)
+
+    def score(activation: str, rate: float, seed: int) -> Mapping[str, float]:
+        return {"valid/loss": abs(np.log(rate / liked[(seed - TUNING_SEED) % 4]))}
+
+    for offset in (0, 5):
+        made, fake = study(tmp_path, score, tuning_seeds=8)
+        made.settings = {"seeds": 6, "seed_offset": offset}
+        made.train({"relu": [*made.tune({"relu": ["activation=relu"]}, tracked=True)["relu"], "train.epochs=2"]})
+        turned = liked[offset % 4 :] + liked[: offset % 4]
+        assert [row[2] for row in fake.asked[-1]] == [turned[number % 4] for number in range(6)]
+        assert made.tuning["relu"].startswith("0.03, 0.1 (2 folds), 0.3 of 0.01, 0.03, 0.1, 0.3, 1")
+        assert made.folds == 4
+
+
+def test_a_sample_says_what_its_interval_is_for(tmp_path: Path) -> None:
+    """Ratio and folds of the runs that were trained before it, but for nets and processes, which share no data."""
+    made, _ = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=4)
+
+    def measure(made: Study) -> Iterator[Cell]:
+        yield Cell("p", PerSeed((1.0, 2.0)), {"when": "before"})
+        made.train(made.tune())
+        yield Cell("p", PerSeed((1.0, 2.0)), {"when": "after"})
+        yield Cell("p", PerSeed((1.0, 2.0), ratio=0.0), {"when": "of its own"})
+        yield Cell("p", Rate(3, 4), {"when": "no number per seed"})
+        yield Cell("q", PerSeed((1.0, 2.0)), {"when": "a part that is none"})
+
+    before, after, own, rate, unknown = [cell.evidence for cell in made.measured(measure)]
+    assert before == PerSeed((1.0, 2.0), ratio=0.0, population="for other seeds")
+    ratio = shared_ratio(made.specs()[0])
+    assert ratio > 0
+    words = f"for other data like these (test / train = {ratio:.2g}), and other tuning"
+    assert after == PerSeed((1.0, 2.0), ratio=ratio, folds=4, population=words)
+    assert own == PerSeed((1.0, 2.0), ratio=0.0, folds=4, population="for other seeds, and other tuning")
+    assert (rate, unknown) == (Rate(3, 4), PerSeed((1.0, 2.0)))
+    part = made.claim.parts["p"]
+    for over, words in OVER.items():
+        found = populated(PerSeed((1.0, 2.0), ratio=0.5), part.model_copy(update={"over": over}), 0.8, 4, False)
+        assert found == PerSeed((1.0, 2.0), ratio=0.0, population=words)
+    fresh = populated(PerSeed((1.0, 2.0)), part, 0.0, 1, True)
+    assert fresh.population == "for other seeds, each with fresh data"
 
 
 @pytest.mark.slow

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.reference import build
-from workbench.config.compose import configure
-from workbench.config.prepare import prepare
+from workbench.config.compose import configure, configure_each
+from workbench.config.prepare import build_pack, prepare
 from workbench.data.datasets import Dataset
 
 
@@ -49,3 +49,13 @@ def test_the_claims_splits_have_their_sizes(valid: float, train: int) -> None:
     spec = configure(["experiment=representation", f"split.valid={valid}"])
     parts = prepare(spec).split(spec.config.split)
     assert (len(parts.train.x), len(parts.test.x)) == (train, 4000)
+
+
+def test_without_a_seed_every_split_draws_its_own_points() -> None:
+    """Two seeds of one pack share no point; the points of a split are those that its seed draws."""
+    specs = configure_each(["data=annuli", "data.seed=null", "split.standardize=false"], [{"seed": 3}, {"seed": 4}])
+    data = build_pack(specs).data
+    train = [data.train.x[split].numpy() for split in data.split_of]
+    assert not set(train[0][:, 0].tolist()) & set(train[1][:, 0].tolist())
+    known: Dataset = build("data", "annuli", seed=3)
+    assert set(train[0][:, 0].tolist()) <= set(known.x[:, 0].astype(np.float32).tolist())

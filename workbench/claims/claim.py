@@ -44,6 +44,11 @@ Text = Annotated[str, Field(min_length=1)]
 TUNING_SEED = 1_000_000  # tuning seeds count from here, those of the verdict from 0
 LEAST_RATES = 5
 SEEDS = "seeds"  # a profile's key
+FOLDS = 4  # of the tuning seeds: with fewer, Student's t for other tuning is above 4
+TUNING = (
+    "{} folds of the tuning seeds each choose the rate that is best on them, and seeds of the verdict have these rates "
+    "by turns; the grid is extended, and its ends are told, by all tuning seeds together"
+)
 NO_RULE = {"title", "anchors", "figure", "notes", "pilots", "version"}  # shown only
 
 
@@ -74,7 +79,8 @@ class Part(FrozenModel):
     `role`: a ``primary`` part decides the claim; a ``secondary`` one and an ``extension`` (what the lecture does not
     say) are judged and shown; a ``contradiction``, where it is supported, shows that the lecture contradicts itself.
     `decided_by` is ``all`` cells, ``any`` cell, or the coordinates of one. `n` says how many values, one per seed, its
-    rule judges: a number, or a key of the profiles; null where it judges other evidence.
+    rule judges: a number, or a key of the profiles; null where it judges other evidence. `over` is what one value is
+    of: a run on ``data``, nets at their ``starts``, ``nets`` that see no data set, or ``processes`` that are timed.
 
     `headline` is the sentence in a few words, parts of one sentence share it, and `where` then tells them apart ("on
     digits"). A contradiction gives in `quotes` the words of the slides that it is about.
@@ -91,6 +97,7 @@ class Part(FrozenModel):
     decided_by: Literal["all", "any"] | dict[str, Coordinate] = "all"
     slides: list[Text] = Field(default_factory=list)
     n: int | str | None = SEEDS
+    over: Literal["data", "starts", "nets", "processes"] = "data"
 
     @property
     def grid(self) -> list[dict[str, Coordinate]]:
@@ -136,7 +143,7 @@ class Claim(FrozenModel):
     profiles: dict[str, dict[str, Any]] = Field(min_length=1)
     arms: dict[str, list[str]] = Field(default_factory=dict)
     learning_rates: list[float] = Field(default_factory=list)
-    tuning_seeds: int = Field(3, ge=1)
+    tuning_seeds: int = Field(FOLDS, ge=1)
     tuned_by: Text = "valid/loss"
     pilots: list[Pilot] = Field(default_factory=list)
     notes: list[Text] = Field(default_factory=list)
@@ -158,6 +165,11 @@ class Claim(FrozenModel):
         return min((floor for floor in floors if floor is not None), default=None)
 
     @property
+    def folds(self) -> int:
+        """Number of folds of the tuning seeds, each of which chooses learning rates of its own."""
+        return min(FOLDS, self.tuning_seeds)
+
+    @property
     def rule_text(self) -> str:
         """The rule, as text that is the same exactly when it is; `registration` has all that decides a verdict."""
         fixed = self.model_dump(mode="json", exclude={*NO_RULE, "tuned_by"})
@@ -165,6 +177,8 @@ class Claim(FrozenModel):
             for shown in ("n", "headline", "where", "quotes"):  # the profiles hold n
                 del fixed["parts"][name][shown]
             fixed["parts"][name]["decides"] = part.rule.says  # what the rule's kind means is a part of the rule
+        if self.learning_rates:
+            fixed["tuning"] = TUNING.format(self.folds)
         return json.dumps(fixed, indent=1, sort_keys=True, ensure_ascii=False)
 
     @property

@@ -4,13 +4,14 @@ Exact and Witness are facts about everything that was checked. The others are sa
 one-sided p value for any bound.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import isfinite, sqrt
+from math import inf, isfinite, nan, sqrt
 
 from scipy import optimize, stats
 
+from workbench.claims.resampled import Error, errors
 from workbench.core.stats import (
     Interval,
     middle_error,
@@ -76,34 +77,60 @@ class PerSeed:
 
     `at_edge` names the arms whose learning rate was best at an end of its grid, `arms` are the accuracies of those that
     are compared. What is judged is the interquartile mean, from which one collapsed run in ten takes nothing away;
-    shares of successes are `Rates`. Raises ValueError for numbers that are not finite: what a run that diverged is
-    worth must be said by whoever measures.
+    shares of successes are `Rates`. `population` says what the interval is for, beyond other seeds: with `ratio`,
+    n_test / n_train, other data like these; with `folds` of tuning seeds, other tuning. A study fills them in.
+
+    Raises ValueError for numbers that are not finite: what a run that diverged is worth must be said by whoever
+    measures. So it does for a ratio that is none.
     """
 
     values: tuple[float, ...]
     at_edge: tuple[str, ...] = ()
     arms: tuple[ArmScores, ...] = ()
+    ratio: float | None = None
+    folds: int = 1
+    population: str = ""
 
     def __post_init__(self) -> None:
         if not self.values or not all(map(isfinite, self.values)):
             raise ValueError(f"PerSeed: values must be finite numbers, at least one, got {self.values}")
+        if self.ratio is not None and not 0 <= self.ratio < inf:
+            raise ValueError(f"PerSeed: ratio must be test over training examples, 0 or more, got {self.ratio}")
 
-    def interval(self, confidence: float) -> Interval:
-        """Student's t interval of the interquartile mean."""
+    def of_seeds(self, confidence: float) -> Interval:
+        """Student's t interval of the interquartile mean, for other seeds on these data with this tuning."""
         return middle_interval(self.values, confidence)
 
-    def spread(self) -> tuple[float, int]:
+    def interval(self, confidence: float) -> Interval:
+        """The widest of the intervals for other seeds, other data like these, and other tuning."""
+        own = self.of_seeds(confidence)
+        half = max((error * float(stats.t.ppf((1 + confidence) / 2, df)) for error, df in self._errors), default=nan)
+        return own._replace(low=own.mean - half, high=own.mean + half)
+
+    @property
+    def _errors(self) -> Sequence[Error]:
+        return errors(self.values, self.ratio or 0.0, self.folds) if len(self.values) > 1 else ()
+
+    def spread(self, confidence: float = 0.95) -> tuple[float, int]:
         """Standard deviation and number of values with which a t test finds a shift as it does with these."""
-        error, kept = middle_error(self.values)
-        return error * sqrt(kept), kept
+        _, kept = middle_error(self.values)
+        interval = self.interval(confidence)
+        return (interval.high - interval.mean) / float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * sqrt(kept), kept
+
+    @property
+    def lasting(self) -> float:
+        """Standard error that no number of seeds takes away, as they all share one data set."""
+        return middle_error(self.values)[0] * sqrt(len(self.values) * (self.ratio or 0.0))
 
     def p_above(self, bound: float) -> float:
-        """Interquartile mean > bound: the larger p value of Wilcoxon's signed ranks and of Student's t."""
-        return max(signed_rank(self.values, bound), middle_t(self.values, bound))
+        """Interquartile mean > bound: the largest p value of Wilcoxon's signed ranks and of Student's t tests."""
+        beyond = self.of_seeds(0.95).mean - bound
+        wider = (_t_test(beyond, error, df) for error, df in self._errors)
+        return max(signed_rank(self.values, bound), middle_t(self.values, bound), *wider)
 
     def p_below(self, bound: float) -> float:
         """Interquartile mean < bound, by the same tests."""
-        return PerSeed(tuple(-value for value in self.values)).p_above(-bound)
+        return replace(self, values=tuple(-value for value in self.values)).p_above(-bound)
 
 
 @lru_cache(maxsize=256)

@@ -40,7 +40,8 @@ class Judgment(FrozenModel):
     """A label with its numbers; None where there is no such number.
 
     `p` is that of the test behind the label, and `level` what it had to stay below. `arms` are the accuracies behind a
-    difference of two arms, where they were measured.
+    difference of two arms, where they were measured. `population` says what the interval is for; `seeds_low` and
+    `seeds_high` are the interval for other seeds on the same data, `ratio` n_test / n_train of data that seeds share.
     """
 
     label: Label
@@ -53,3 +54,7 @@ class Judgment(FrozenModel):
     level: float | None = None
     reason: str = ""
     arms: list[ArmAccuracy] = Field(default_factory=list)
+    population: str = ""
+    seeds_low: float | None = None
+    seeds_high: float | None = None
+    ratio: float = 0.0

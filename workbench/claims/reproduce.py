@@ -202,7 +202,7 @@ class _Measurement:
 
         def measured(size: dict[str, object]) -> list[Cell]:
             studies.append(Study(self.entry, settings | size, runs.train_kept, self.request.uri))
-            return list(self.module.measure(studies[-1]))
+            return studies[-1].measured(self.module.measure)
 
         with one_thread():
             if not self.request.sequential:

@@ -15,6 +15,8 @@ is absent. Where one cell of several decides alone, it does so at the level divi
 values has no p value below 2⁻ⁿ: a claim with too few for any verdict is refused.
 
 Of one number per seed the interquartile mean is judged, by the t interval of trimmed means and Wilcoxon's signed ranks.
+Where seeds share one data set or learning rates, the widest interval is judged, that for other data and other tuning
+(`resampled`); where that leaves the effect open whatever the number of seeds, the reason says so.
 A mean cannot be: ten seeds of which none collapsed say nothing of what one run in ten does to it, and in a third of all
 studies none has. Where that matters, success rates are compared. A rule about trained nets names `floor`, how far above
 chance the better arm's accuracy must be; where it is not, the cell is labeled `never trains`.
@@ -32,6 +34,7 @@ hold the truth. Power, for normal differences:
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import inf, isnan
+from statistics import NormalDist
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -65,6 +68,11 @@ __all__ = [
     "Within",
 ]
 
+HOPELESS = (
+    "no number of seeds on these data decides: it is {:.2g} from the nearest bound, and other data like these differ "
+    "by up to {:.2g}"
+)
+
 
 class OfASample(Rule):
     """Base of the rules that judge a sample at a level."""
@@ -94,6 +102,7 @@ class OfASample(Rule):
         label, reason = self._reservation(evidence, shown, label, alpha, cells, alone)
         found = f"{shown.mean:.4g} [{shown.low:.4g}, {shown.high:.4g}]"
         decided = {"label": label, "found": found, "reason": reason, "p": p, "level": level}
+        decided |= _of_seeds(evidence, 1 - alpha)
         return numbers.model_copy(update={**decided, "low": shown.low, "high": shown.high})
 
     def _arms(self, sample: Sample) -> list[ArmAccuracy]:
@@ -137,6 +146,9 @@ class OfASample(Rule):
             return label, ""
         if few := self.too_few(len(sample.values)):
             return label, few
+        away = min(abs(interval.mean - bound) for bound in self.bounds)
+        if (lasting := sample.lasting * NormalDist().inv_cdf(1 - alpha / 2)) >= away > 0:
+            return label, HOPELESS.format(away, lasting)
         if self.gap[0] <= interval.mean <= self.gap[1]:
             return label, "it lies between the bounds so far, where it would be small but real, and nothing else"
         least = minimum_detectable(*sample.spread(), 1 - alpha)
@@ -154,10 +166,16 @@ class OfASample(Rule):
         """Bounds of the effects that are neither absent nor enough; first above second if there are none."""
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """The numbers that an interval is compared with."""
+        return self.gap
+
+    @property
     def _also(self) -> str:
         """Describe the rule's conditions beside its bounds."""
         floor = "" if self.floor is None else f"; never trains if no arm is {self.floor:.0%} above chance"
-        return f"; of one number per seed the interquartile mean is judged{floor}"
+        widest = "by the widest of the intervals for other seeds, other data like these and other tuning"
+        return f"; of one number per seed the interquartile mean is judged, {widest}{floor}"
 
 
 class Above(OfASample):
@@ -238,6 +256,10 @@ class Within(OfASample):
         return inf, -inf
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        return self.around - self.margin, self.around + self.margin
+
+    @property
     def says(self) -> str:
         return (
             f"supported if the {self.confidence:.0%} interval lies within {self.around:g} ± {self.margin:g}, "
@@ -246,6 +268,15 @@ class Within(OfASample):
 
 
 AnyRule = Annotated[Always | Exists | Above | Below | Within, Field(discriminator="kind")]
+
+
+def _of_seeds(sample: Sample, confidence: float) -> dict[str, object]:
+    """What a judgment says of the interval's population, beside the interval for other seeds."""
+    if not isinstance(sample, PerSeed):
+        return {}
+    seeds = sample.of_seeds(confidence)
+    said = {"population": sample.population, "ratio": sample.ratio or 0.0}
+    return {**said, "seeds_low": seeds.low, "seeds_high": seeds.high}
 
 
 def _reached(scores: ArmScores, floor: float) -> ArmAccuracy:

@@ -4,8 +4,8 @@ Two roads lead to trained runs. Tracked runs are kept in MLflow, those found the
 stay in memory: for thousands of tiny runs, or where their final parameters are looked into.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from time import perf_counter
 from typing import Any
@@ -17,8 +17,22 @@ import pandas as pd
 from workbench.certificates.trained import SpotChecks, disagreements
 from workbench.claims.catalog import Entry
 from workbench.claims.claim import TUNING_SEED, Claim
+from workbench.claims.evidence import Cell, PerSeed
+from workbench.claims.populations import populated
 from workbench.claims.request import SEED_OFFSET
-from workbench.claims.trained_arms import Arms, Score, Trained, Tuned, best_rate, beyond, scored
+from workbench.claims.trained_arms import (
+    Arms,
+    FoldRates,
+    Score,
+    Trained,
+    Tuned,
+    best_rate,
+    beyond,
+    draws_data,
+    fold_rates,
+    scored,
+    shared_ratio,
+)
 from workbench.config.compose import configure_each
 from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
@@ -44,6 +58,7 @@ class Study:
 
     `disagreements` says which gradients were found to be wrong. `train_kept` gives the last metrics of runs, of which
     it trains and keeps those that are not kept yet, under the names of their arms; without it all stays in memory.
+    `ratio` is the largest n_test / n_train of the verdict's runs so far, `fresh` that seeds draw their own data.
     """
 
     entry: Entry
@@ -53,6 +68,9 @@ class Study:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     tuning: dict[str, str] = field(default_factory=dict)
     runs: int = 0
+    folds: int = 1
+    ratio: float = 0.0
+    fresh: bool = False
     disagreements: list[str] = field(default_factory=list)
     spot_checks: SpotChecks = field(default_factory=SpotChecks)
     _looked: WeakValueDictionary[int, Pack] = field(default_factory=WeakValueDictionary)
@@ -89,14 +107,34 @@ class Study:
         """A stream fixed by the claim's name, the offset and this word, whatever else is drawn."""
         return np.random.default_rng([*self.entry.name.encode(), self.offset, *name.encode()])
 
+    def measured(self, measure: Callable[["Study"], Iterable[Cell]]) -> list[Cell]:
+        """The cells that a claim's code measures; a sample over seeds gets the population that its runs are from."""
+        cells = []
+        for cell in measure(self):
+            part, evidence = self.claim.parts.get(cell.part), cell.evidence
+            if part is not None and isinstance(evidence, PerSeed):
+                evidence = populated(evidence, part, self.ratio, self.folds, self.fresh)
+            cells.append(replace(cell, evidence=evidence))
+        return cells
+
+    def _saw(self, specs: Iterable[RunSpec]) -> None:
+        """Remember what data the seeds of the verdict share."""
+        for spec in specs:
+            self.ratio = max(self.ratio, shared_ratio(spec))
+            self.fresh |= draws_data(spec)
+
     def keep(self, name: str, rows: Sequence[Any] | Mapping[str, Any] | pd.DataFrame) -> pd.DataFrame:
         """Keep a table with the verdict, as CSV, and for the figure: rows with named fields, or columns by name."""
         self.tables[name] = pd.DataFrame(rows)
         return self.tables[name]
 
     def specs(self, *overrides: str, seeds: Sequence[int] | None = None) -> list[RunSpec]:
-        """The claim's configuration with overrides, one per seed."""
-        return self._specs(overrides, [{"seed": seed} for seed in (self.seeds if seeds is None else seeds)])
+        """The claim's configuration with overrides, one per seed; of a tuned arm with the rate of the seed's fold."""
+        over = self.seeds if seeds is None else seeds
+        settings: list[dict[str, Any]] = [{"seed": seed} for seed in over]
+        for tuned in (override for override in overrides if isinstance(override, FoldRates)):
+            settings = [{**one, "optimizer.lr": tuned.at(one["seed"] - self.offset)} for one in settings]
+        return self._specs(overrides, settings)
 
     def _specs(self, overrides: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[RunSpec]:
         store = [] if self.store is None else [plain_override("tracking.uri", self.store)]
@@ -105,7 +143,9 @@ class Study:
 
     def pack(self, *overrides: str, seeds: Sequence[int] | None = None) -> Pack:
         """Nets before training, one replica per seed."""
-        return build_pack(self.specs(*overrides, seeds=seeds))
+        specs = self.specs(*overrides, seeds=seeds)
+        self._saw(specs[:1])
+        return build_pack(specs)
 
     def descend(self, pack: Pack, steps: int) -> Params:
         """Parameters after steps on the whole training part at once, without looking on the way.
@@ -136,6 +176,7 @@ class Study:
         if any(seed >= TUNING_SEED for seed in over):
             raise ConfigError(f"claim {self.entry.name}: seeds from {TUNING_SEED} are for tuning, got {max(over)}")
         specs = {arm: self.specs(*overrides, seeds=over) for arm, overrides in chosen.items()}
+        self._saw(several[0] for several in specs.values() if several)
         at_edge = chosen.at_edge if isinstance(chosen, Tuned) else ()
         return self._train(specs, tracked, at_edge)
 
@@ -182,7 +223,10 @@ class Study:
         tracked: bool = True,
         chance: float | Mapping[str, float] | None = None,
     ) -> Tuned:
-        """Every arm with the learning rate that is best on the tuning seeds, all at the same rates and seeds.
+        """Every arm with the learning rates that are best on the tuning seeds, all tried at the same rates and seeds.
+
+        The tuning seeds are dealt into folds, each of which chooses a rate of its own, and the seeds of the verdict
+        have them by turns: what they differ by contains the choice. The grid is extended by all tuning seeds together.
 
         `metric` is one of the runs' last metrics (without it, the claim's `tuned_by`), or a number by seed of an arm by
         name, such as how long it took, of which less is better. An arm whose best rate is an end of the grid is tried
@@ -206,15 +250,17 @@ class Study:
             wanted = {arm: [rate] for arm, rate in nearest.items() if rate is not None}
             if not wanted:
                 break
+        self.folds = self.claim.folds
         best = {arm: best_rate(rates, metric) for arm, rates in scores.items()}
+        by_fold = {arm: fold_rates(rates, metric, self.folds) for arm, rates in scores.items()}
         least = self.claim.floor or 0.0
         untrained = [arm for arm, found in accuracies.items() if found < (guesses[arm] or 0.0) + least]
-        for arm, rate in best.items():
+        for arm, rates in by_fold.items():
             tried = ", ".join(f"{one:g}" for one in sorted(scores[arm]))
             edge = ", at the edge of the grid" if arm in wanted else ""
             never = f"never trains, {accuracies[arm]:.1%} at best, of {tried}" if arm in untrained else ""
-            self.tuning[arm] = never or f"{rate:g} of {tried}{edge}"
-        tuned = {arm: [*overrides, f"optimizer.lr={best[arm]:g}"] for arm, overrides in chosen.items()}
+            self.tuning[arm] = never or f"{rates.shown} of {tried}{edge}"
+        tuned = {arm: [*overrides, by_fold[arm]] for arm, overrides in chosen.items()}
         return Tuned(tuned, tuple(arm for arm in wanted if arm not in untrained), best, tuple(untrained))
 
     def _score(

@@ -89,7 +89,9 @@ def _parts(parts: Iterable[PartVerdict]) -> Table:
     table.add_column("n", justify="right", no_wrap=True)
     for part in parts:
         cell = part.deciding
-        found = "\n".join(filter(None, (cell.judgment.found, cell.where, wording.accuracies(cell.judgment))))
+        judgment = cell.judgment
+        words = judgment.found, wording.population(judgment), cell.where, wording.accuracies(judgment)
+        found = "\n".join(filter(None, words))
         count = "-" if cell.judgment.n is None else f"{cell.judgment.n:,}"
         table.add_row(Text(part.says), wording.ROLES[part.role], _label(part.label), Text(found), count)
     return table

@@ -1,12 +1,13 @@
 """Runs of a claim's arms, seed by seed, and the choice of their learning rates."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from statistics import fmean
 
 from workbench.claims.evidence import ArmScores, Coordinate, PerSeed
-from workbench.config.prepare import build_pack
+from workbench.config.prepare import build_pack, prepare
 from workbench.config.schema import RunSpec
 from workbench.core.errors import NumericsError, unknown_name
 from workbench.engine.replicas import Pack
@@ -30,10 +31,37 @@ class Arm(str):
         return arm
 
 
-class Tuned(dict[str, list[str]]):
-    """Arms with their best learning rate among the overrides.
+class FoldRates(str):
+    """Override of a learning rate that seeds have by turns, one for each fold of the tuning seeds; reads as the first.
 
-    `at_edge` are those whose best is an end of the grid, `untrained` those that come above chance at no rate.
+    Seed number i, counted from the study's first, has ``rates[i % len(rates)]``.
+    """
+
+    rates: tuple[float, ...]
+
+    def __new__(cls, rates: Sequence[float]) -> "FoldRates":
+        """An override that knows the rates of all folds."""
+        override = super().__new__(cls, f"optimizer.lr={rates[0]:g}")
+        override.rates = tuple(rates)
+        return override
+
+    def at(self, number: int) -> float:
+        """The rate of seed number i."""
+        return float(f"{self.rates[number % len(self.rates)]:g}")
+
+    @property
+    def shown(self) -> str:
+        """``0.1``, or ``0.1 (3 folds), 0.3``: the rates, and of how many folds each is."""
+        folds = sorted(Counter(self.rates).items())
+        several = [f"{rate:g}" + (f" ({count} folds)" if count > 1 else "") for rate, count in folds]
+        return ", ".join(several) if len(folds) > 1 else f"{folds[0][0]:g}"
+
+
+class Tuned(dict[str, list[str]]):
+    """Arms with their learning rates among the overrides, those of every fold of the tuning seeds.
+
+    `rates` are the best over all tuning seeds, `at_edge` the arms whose best is an end of the grid, `untrained` those
+    that come above chance at no rate.
     """
 
     def __init__(
@@ -94,7 +122,9 @@ class Trained:
         arms: tuple[ArmScores, ...] = ()
         if scored_by is not None and guess is not None:
             arms = self.scores(first, scored_by, guess), self.scores(second, scored_by, guess)
-        return PerSeed(tuple(one - other for one, other in pairs), self.edge(first, second), arms)
+        known = [self.specs[arm][0] for arm in (first, second) if self.specs.get(arm)]
+        ratio = max(map(shared_ratio, known), default=None)
+        return PerSeed(tuple(one - other for one, other in pairs), self.edge(first, second), arms, ratio)
 
     def edge(self, *arms: str) -> tuple[str, ...]:
         """Select the arms whose learning rate is at an end of its grid."""
@@ -141,6 +171,22 @@ class Trained:
         return pack, params
 
 
+def shared_ratio(spec: RunSpec) -> float:
+    """n_test / n_train of the parts of one data set that seeds draw; 0 where no seed shares data with another.
+
+    That is where the data are drawn anew for each seed, and where every part holds all of them.
+    """
+    part = spec.config.split
+    if draws_data(spec) or not prepare(spec).dataset.split:
+        return 0.0
+    return part.test / (1 - part.valid - part.test)
+
+
+def draws_data(spec: RunSpec) -> bool:
+    """Check that every seed of the split draws its own data."""
+    return spec.resolved["data"].get("seed", 0) is None
+
+
 Score = Callable[[Trained, str], Sequence[float]]
 
 
@@ -167,3 +213,9 @@ def beyond(grid: Sequence[float], best: float) -> float | None:
     if best == grid[0]:
         return best * grid[0] / grid[1]
     return best * grid[-1] / grid[-2] if best == grid[-1] else None
+
+
+def fold_rates(scores: Mapping[float, Sequence[float]], metric: str | Score, folds: int) -> FoldRates:
+    """The rate that is best in each fold of the tuning seeds, of which number i is in the fold i mod `folds`."""
+    by_fold = [{rate: values[fold::folds] for rate, values in scores.items()} for fold in range(folds)]
+    return FoldRates([best_rate(one, metric) for one in by_fold])

@@ -22,7 +22,7 @@ MEANINGS = {
     Label.mixed: "the claim's sentences came out differently; each has its own label",
     Label.between: "the effect is real, but smaller than what counts; no number of seeds decides",
     Label.never_trains: "neither net that is compared comes above chance, so that nothing can be said of a gain",
-    Label.inconclusive: "what was measured decides neither way; more seeds might",
+    Label.inconclusive: "what was measured decides neither way; its reason says whether more seeds might",
     Label.out_of_scope: "a statement that no run of this program can decide",
 }
 ROLES = {
@@ -160,6 +160,13 @@ def size(judgment: Judgment) -> str:
 def interval(judgment: Judgment) -> str:
     """``[low, high]``; empty for what has none."""
     return "" if judgment.low is None else f"[{judgment.low:.4g}, {judgment.high:.4g}]"
+
+
+def population(judgment: Judgment) -> str:
+    """What the interval is for, and the interval for other seeds on the same data; empty if unknown."""
+    if not judgment.ratio or judgment.seeds_low is None:
+        return judgment.population
+    return f"{judgment.population}; for other seeds on these data [{judgment.seeds_low:.4g}, {judgment.seeds_high:.4g}]"
 
 
 def tally(labels: Iterable[Label]) -> str:

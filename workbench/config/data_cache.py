@@ -35,10 +35,16 @@ def load_dataset(identity: str) -> Dataset:
     return dataset.checked()
 
 
+def _of_split(identity: str, seed: int) -> str:
+    """Identity of the data that a split is of: points without a seed of their own are drawn anew for each split."""
+    node, files = json.loads(identity)
+    return identity if node.get("seed", 0) is not None else json.dumps([{**node, "seed": seed}, files], sort_keys=True)
+
+
 def _drawn(
     identity: str, seed: int, valid: float, test: float, standardize: bool, change: Change, dtype: torch.dtype
 ) -> Split:
-    dataset = load_dataset(identity)
+    dataset = load_dataset(_of_split(identity, seed))
     parts = split(dataset, seed, valid, test, standardize, change)
     return held_by_float32(dataset, parts, standardize) if dtype is torch.float32 else parts
 

@@ -167,15 +167,16 @@ def annuli(
     coordinates: Literal["cartesian", "polar"] = "cartesian",
     points: Annotated[int, Ge(4)] = 5000,
     noise: Annotated[float, Ge(0)] = 0.1,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Dataset:
     """Two rings: radius 1 (class 0) and 2 (class 1), half of the points each, radii N(1 or 2, noise²), angles uniform.
 
     Features are (x, y), or (r, θ) of the same points with θ = atan2(y, x) in [-π, π]. Source: the picture on the
-    lecture's slide "The Importance of Representation". Raises DataError where the points do not fit into memory.
+    lecture's slide "The Importance of Representation". Without a seed every split draws its own points (here, those of
+    seed 0). Raises DataError where the points do not fit into memory.
     """
     _require("data.points", points, 4)
-    stream = np.random.default_rng(stream_seed(seed, "data", "annuli"))
+    stream = np.random.default_rng(stream_seed(seed or 0, "data", "annuli"))
     y = np.arange(points, dtype=np.int64) % 2
     r, turn = 1 + y + noise * stream.standard_normal(points), stream.uniform(-np.pi, np.pi, points)
     x = np.stack([r * np.cos(turn), r * np.sin(turn)], 1)
@@ -188,15 +189,16 @@ def spirals(
     points: Annotated[int, Ge(4)] = 1000,
     turns: Annotated[float, Gt(0)] = 1.5,
     noise: Annotated[float, Ge(0)] = 0.02,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Dataset:
     """Arms of a spiral, one for each class, that wind around 0 `turns` times from radius 0 to 1.
 
     Points are uniform in the radius r, at the angle 2π (turns r + class/classes); N(0, noise²) is added to both
-    coordinates. Raises DataError where the points do not fit into memory.
+    coordinates. Without a seed every split draws its own points, as for `annuli`. Raises DataError where the points do
+    not fit into memory.
     """
     _require("data.points", points, 4)
-    stream = np.random.default_rng(stream_seed(seed, "data", "spirals"))
+    stream = np.random.default_rng(stream_seed(seed or 0, "data", "spirals"))
     y = np.arange(points, dtype=np.int64) % classes
     r = stream.uniform(0, 1, points)
     angle = 2 * np.pi * (turns * r + y / classes)
