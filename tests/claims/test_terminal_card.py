@@ -81,7 +81,7 @@ def test_card_begins_with_title_and_verdict(label: Label) -> None:
 
 
 def test_headline_of_a_mixed_claim_says_what_became_of_each_sentence() -> None:
-    """One sentence is one line, its parts are told apart by where; elsewhere a label stands with its count of settings."""
+    """One sentence is one line, its parts are told apart by where; else a label has its count of settings."""
     mixed = made_up.mixed()
     assert mixed.label is Label.mixed
     line = "units die: supported; 0.1 helps: supported at width 3, refuted on digits"
