@@ -12,7 +12,8 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
         found["low"], found["high"] = rows["share"] - 1.96 * rows["error"], rows["share"] + 1.96 * rows["error"]
         plots.points(born, rows["depth"], found, number, f"width {width}")
         born.fill_between(rows["depth"], rows["low"], rows["high"], color=plots.look(number)["color"], alpha=0.2, lw=0)
-    born.set(xscale="log", xlabel="affine layers", ylabel="share of nets", title="Constant at birth")
+    plots.ticks(born, study.tables["born_dead"]["depth"], log=True)
+    born.set(xlabel="affine layers", ylabel="share of nets", title="Constant at birth")
     plots.key(born)
     ways = [*study.tables["narrow"].groupby("way", sort=False)]
     for number, (way, rows) in enumerate(ways):

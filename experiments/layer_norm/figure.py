@@ -1,4 +1,4 @@
-"""Figure of the claim: test accuracy over batch size, by activation."""
+"""Figure of the claim: test error over batch size, by activation."""
 
 import workbench as wb
 from workbench.claims import plots
@@ -7,10 +7,11 @@ from .measure import EPOCHS, UNITS
 
 
 def draw(figure: wb.Figure, study: wb.Study) -> None:
-    """Test accuracy over batch size, by activation."""
-    table = study.tables["accuracy"]
+    """Test error over batch size, by activation."""
+    table = study.tables["accuracy"].assign(error=lambda rows: 1 - rows["accuracy"])
     for panel, unit in zip(plots.panels(figure, 2), UNITS, strict=True):
-        plots.lines(panel, table[table["unit"] == unit], "arm", "batch", "accuracy")
-        panel.set(xlabel="batch size", ylabel="test accuracy", title=f"Three layers of {unit} units")
+        plots.lines(panel, table[table["unit"] == unit], "arm", "batch", "error")
+        panel.set(xlabel="batch size", ylabel="test error", title=f"Three layers of {unit} units")
+        plots.ratios(panel)
         plots.ticks(panel, EPOCHS, log=True)
         plots.key(panel, 1)

@@ -9,7 +9,7 @@ from workbench.claims import plots
 def draw(figure: wb.Figure, study: wb.Study) -> None:
     """Draw the best that one unit can do, and how often training finds what a layer can."""
     plane, curves = plots.panels(figure, 2, ratios=[1, 1.6])
-    side = np.linspace(-0.5, 1.5, 101)
+    side = np.linspace(-0.5, 1.5, 33)
     shown = plane.contourf(side, side, np.abs(side[:, None] - side), levels=8, cmap="Greys", alpha=0.6)
     figure.colorbar(shown, ax=plane, label="|x₁ − x₂|", shrink=0.6)
     plane.plot([0, 1], [0, 1], "o", markersize=9, label="XOR = 0")

@@ -17,19 +17,22 @@ LARGEST_SVG = 400_000  # bytes; a figure of more points than that is smaller as 
 PNG = b"\x89PNG"
 PAPER, DARK_PAPER = "#ffffff", "#171716"
 ON_DARK = ("#5DB7F5", "#FF8F4D", "#3CCB9E", "#F08CC6", "#E2B34A", "#B7A1F2", "#F2809B", "#ffffff")  # as PALETTE
-DARK = dict(zip(PALETTE, ON_DARK, strict=True)) | {
+DARK = dict(zip(map(str.lower, PALETTE), ON_DARK, strict=True)) | {
     PAPER: DARK_PAPER,
     "#262626": "#ecece8",
     "#595959": "#b4b4ac",
     "#808080": "#a6a6a0",
     "#d9d9d9": "#45453f",
 }
+STYLE_BEGIN, STYLE_END, IN_THE_DARK = b"<style>", b"</style>", b"@media screen and (prefers-color-scheme:dark){"
 SHORTER = {
     rb"'DejaVu Sans', [^;\"]*sans-serif": b"'DejaVu Sans',Verdana,sans-serif",
     rb"(?<![\w#])(-?\d+\.\d\d)\d+": rb"\1",
     rb"\s*\n\s*": b"\n",
     rb"<!--.*?-->\n": b"",
     rb"(?s)<metadata>.*?</metadata>\n": b"",
+    rb' transform="rotate\(-?0 [^"]*"': b"",
+    rb'<g id="[^"]*">': b"<g>",
 }
 LOOKS = {
     **STYLE,
@@ -74,32 +77,14 @@ def suffix(figure: bytes) -> str:
     return ".png" if figure.startswith(PNG) else ".svg"
 
 
-def dark(figure: bytes) -> bytes:
-    """The figure in the colors for a dark page; of a PNG, the figure as it is."""
-    if figure.startswith(PNG):
-        return figure
-    return re.sub(rb"#[0-9a-fA-F]{6}\b", lambda found: _on_dark(found.group()), figure)
-
-
 def adaptive(figure: bytes) -> bytes:
-    """The figure with a style by which it follows the reader's choice of light or dark; a PNG as it is."""
-    if figure.startswith(PNG):
+    """The figure as SVG that follows its reader's choice of light or dark; a PNG as it is."""
+    head, begin, rest = figure.partition(STYLE_BEGIN)
+    rules, end, drawing = rest.partition(STYLE_END)
+    if not begin or figure.startswith(PNG):
         return figure
-    rules = "".join(
-        f'[style*="{kind}: {color.lower()}"]{{{kind}:{other}!important}}'
-        for color, other in DARK.items()
-        for kind in ("fill", "stroke")
-    )
-    style = f"<style>@media screen and (prefers-color-scheme:dark){{{rules}}}</style>"
-    head, defs, rest = figure.partition(b"<defs>")
-    return head + style.encode() + defs + rest
-
-
-def _on_dark(color: bytes) -> bytes:
-    return _LOWER.get(color.lower(), color)
-
-
-_LOWER = {color.lower().encode(): other.encode() for color, other in DARK.items()}
+    in_the_dark = re.sub("#[0-9a-f]{6}\\b", lambda found: DARK.get(found.group(), found.group()), rules.decode())
+    return head + begin + rules + IN_THE_DARK + in_the_dark.encode() + b"}" + end + drawing
 
 
 def _saved(figure: Figure, kind: str) -> bytes:
@@ -109,7 +94,11 @@ def _saved(figure: Figure, kind: str) -> bytes:
 
 
 def _small(svg: bytes) -> bytes:
-    """The drawing with numbers to a hundredth of a point, a short list of fonts, and no blanks around lines."""
+    """The drawing with numbers to a hundredth of a point, and each style once, as a class."""
     for pattern, instead in SHORTER.items():
         svg = re.sub(pattern, instead, svg)
-    return svg
+    styles = dict.fromkeys(re.findall(rb' style="([^"]*)"', svg))
+    names = {style: b"s%d" % number for number, style in enumerate(styles)}
+    svg = re.sub(rb' style="([^"]*)"', lambda found: b' class="%s"' % names[found.group(1)], svg)
+    rules = b"".join(b".%s{%s}" % (name, style) for style, name in names.items())
+    return svg.replace(b"<defs>", STYLE_BEGIN + rules + STYLE_END + b"<defs>", 1)

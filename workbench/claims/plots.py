@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from workbench.claims.comparison_figures import DASHES
@@ -21,7 +22,7 @@ from workbench.core.stats import mean_interval
 NARROW = 5.0  # inches; on a figure that is not wider, panels stand one above the other
 PANEL = 3.1  # inches; height of one of these
 MARKERS = "osD^vPX*"
-ASIDE = 2.4  # points between arms that share their x
+ASIDE = 3.0  # points between arms that share their x
 INK, GRAY = "#262626", "#808080"
 REFERENCE: Any = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.0}  # of a line that nothing was measured for
 Interval = tuple[float, float, float]
@@ -59,6 +60,7 @@ def points(axes: Axes, at: Any, table: pd.DataFrame, number: int, label: str, co
     aside = (number - (count - 1) / 2) * ASIDE * (count > 1)
     style = {**look(number), "markersize": 4.5, "capsize": 2.5, "linewidth": 1.3, "elinewidth": 1.2, **more}
     drawn = axes.errorbar(at, table["mean"].to_numpy(float), ends, label=label, **style)
+    axes.margins(x=0.09 if aside else 0.05)
     for artist in drawn.get_children():
         artist.set_transform(
             axes.transData + _moved_by(axes, aside, 0)
@@ -117,7 +119,15 @@ def ticks(axes: Axes, values: Iterable[float], log: bool = False) -> None:
     if log:
         axes.set_xscale("log")
     axes.set_xticks(shown, [f"{value:g}" for value in shown])
-    axes.minorticks_off()
+    axes.xaxis.minorticks_off()
+
+
+def ratios(axes: Axes) -> None:
+    """Give the y axis a logarithmic scale with plain numbers, on which small errors are told apart."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.minorticks_off()
 
 
 def specification_curve(figure: Figure, table: pd.DataFrame, settings: Sequence[str], threshold: float = 0.0) -> None:

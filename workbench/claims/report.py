@@ -14,14 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from workbench.claims import wording
-from workbench.claims.claim_figure import Drawn, adaptive, dark, suffix
+from workbench.claims.claim_figure import Drawn, adaptive, suffix
 from workbench.claims.rules import Label
 from workbench.claims.slides import slide_by_slide
 from workbench.claims.verdict import Reproduction
 from workbench.tracking.safe_names import segment
 
 PAGES = Path(__file__).parent / "pages"
-KINDS = ("", "-dark", "-narrow", "-narrow-dark")  # of a figure's files
 SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&$]|^[-+=]|(?<=\d)[.)](?= |$)")
 
 
@@ -32,7 +31,7 @@ def html_report(several: Sequence[Reproduction], figures: Mapping[str, Drawn]) -
 
 
 def markdown_report(several: Sequence[Reproduction], figures: Mapping[str, Mapping[str, str]]) -> str:
-    """The same as GitHub's Markdown; `figures` are addresses by the claim's name and the kind in `KINDS`."""
+    """The same as GitHub's Markdown; `figures` are addresses by the claim's name and ``wide`` or ``narrow``."""
     text = _environment(html=False).get_template("report.md").render(several=several, figures=figures)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -42,9 +41,9 @@ def write_report(folder: Path, several: Sequence[Reproduction], figures: Mapping
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     addresses: dict[str, dict[str, str]] = {}
     for name, drawn in figures.items():
-        for kind, data in zip(KINDS, (drawn.wide, dark(drawn.wide), drawn.narrow, dark(drawn.narrow)), strict=True):
-            address = f"figures/{segment(name)}{kind}{suffix(data)}"
-            (folder / address).write_bytes(data)
+        for kind, data in drawn._asdict().items():
+            address = f"figures/{segment(name)}{'-narrow' * (kind == 'narrow')}{suffix(data)}"
+            (folder / address).write_bytes(adaptive(data))
             addresses.setdefault(name, {})[kind] = address
     (folder / "report.md").write_text(markdown_report(several, addresses), encoding="utf-8")
     page = folder / "report.html"
@@ -77,12 +76,10 @@ def _markdown(value: object) -> object:
 
 
 def _picture(files: Mapping[str, str], description: str) -> Markup:
-    """A figure's file for a wide or narrow page in light or dark, as HTML, which GitHub shows."""
-    dark, narrow = "(prefers-color-scheme: dark)", "(max-width: 640px)"
-    media = {"-narrow-dark": f"{narrow} and {dark}", "-narrow": narrow, "-dark": dark}
-    sources = [f'<source media="{which}" srcset="{quote(files[kind])}">' for kind, which in media.items()]
+    """A figure's files for a page and for a phone as HTML, which GitHub shows."""
     text = escape(" ".join(description.split()))
-    return Markup("\n".join(["<picture>", *sources, f'<img src="{quote(files[""])}" alt="{text}">', "</picture>\n"]))
+    narrow = f'<source media="(max-width: 640px)" srcset="{quote(files["narrow"])}">'
+    return Markup(f'<picture>\n{narrow}\n<img src="{quote(files["wide"])}" alt="{text}">\n</picture>\n')
 
 
 def _code(value: str) -> Markup:
