@@ -10,7 +10,7 @@ import pytest
 from tests.claims.small import write
 from tests.outer import Answer, all_runs
 from workbench.claims.evidence import PerSeed
-from workbench.claims.plan import POWER, between, enough_seeds
+from workbench.claims.plan import POWER, between, enough_seeds, needed
 from workbench.claims.rules import Above, Judgment, Label
 from workbench.core.stats import middle_error
 from workbench.tracking.store import Store
@@ -40,15 +40,30 @@ def test_so_many_seeds_have_the_power_that_is_said() -> None:
     assert enough_seeds(last(20, 1.0), 1e-6) is None
 
 
+def test_seeds_that_share_data_have_a_least_distance() -> None:
+    """With n_test / n_train = 0.8 no number of seeds finds half a spread; two and a half spreads take some more."""
+    alone = last(20, 1.0)
+    shared = alone.model_copy(update={"seeds_low": alone.low, "seeds_high": alone.high, "ratio": 0.8, "low": -9.0})
+    assert enough_seeds(shared, 0.5) is None
+    few, more = enough_seeds(alone, 4.0), enough_seeds(shared, 4.0)
+    assert few is not None
+    assert more is not None
+    assert few < more
+    for n in (20, 100_000):
+        error = needed(shared, n) / needed(alone, n)
+        assert error == pytest.approx(sqrt(1 + 0.8 * n))
+
+
 def test_the_chance_to_end_between_the_bounds() -> None:
     """None where intervals are wider than the gap, all where they are far narrower, and as simulated in the middle."""
     wide, narrow = last(10, 10.0), last(400, 0.01)
-    assert between(wide, 1.0, 10) == 0
-    assert between(narrow, 1.0, 400) == pytest.approx(1)
+    assert between(wide, 0.0, 1.0, 10, 0.5) == 0
+    assert between(narrow, 0.0, 1.0, 400, 0.5) == pytest.approx(1)
+    assert between(narrow, 0.0, 1.0, 400, 2.0) == pytest.approx(0)
     one, n, width = last(40, 1.0), 40, 4.5 / sqrt(20)
     rng, rule = np.random.default_rng(2), Above(than=width / 2, absent=-width / 2)
     found = sum(rule.judge(PerSeed(tuple(rng.normal(0, 1, n)))).label is Label.between for _ in range(300))
-    assert found / 300 == pytest.approx(between(one, width, n), abs=0.12)
+    assert found / 300 == pytest.approx(between(one, -width / 2, width / 2, n, 0.0), abs=0.12)
 
 
 @pytest.mark.slow
@@ -66,6 +81,7 @@ def test_a_plan_trains_and_writes_nothing(cli: Cli, folder: Path, store: Store) 
     second = cli("reproduce", "small", "--claims", "own", "--plan")
     assert "cost: about 20 runs" in second.out
     assert "10 seeds find what lies" in second.out
-    assert "to find an effect as far beyond a bound as the bounds lie apart, 0.1" in second.out
+    assert "to find an effect as far beyond a bound as the bounds lie apart, 0.1, with 90% power" in second.out
+    assert "chance to end between the bounds: " in second.out
     assert len(all_runs(store)) == before
     assert cli("reproduce", "smal", "--claims", "own", "--plan").code == 2

@@ -396,3 +396,33 @@ def test_seeds_are_added_until_the_claim_is_decided(cli: Cli, own: Path, store: 
     assert {int(run.data.params["seed"]) for run in runs_of(store)} == set(range(10))
     assert one.command == f"workbench reproduce small --profile quick --sequential --claims {own}"
     assert "kept from before" in cli("reproduce", "small", *OWN, "--sequential").out
+
+
+NEARLY_OPEN = """
+import workbench as wb
+
+
+def measure(study):
+    yield wb.Cell("p", wb.PerSeed((1.0, 2.0, 3.0, 4.0, 5.0, 6.0)))
+"""
+
+
+@pytest.mark.slow
+def test_a_claim_has_the_same_label_alone_and_among_all(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two claims whose p values, 1/64, would not stand a correction over both; parts of one claim are corrected."""
+    (folder / "none").mkdir()
+    monkeypatch.setattr("workbench.claims.catalog.packaged", lambda name: folder / "none")
+    for name in ("small", "other"):
+        write(folder / "own", name, NEARLY_OPEN)
+    alone = [wb.reproduce(name, claims="own", again=True)[0] for name in ("other", "small")]
+    together = wb.reproduce("all", claims="own", again=True)
+    assert [one.name for one in together] == ["other", "small"]
+    assert {one.label for one in (*alone, *together)} == {"supported"}
+    assert [one.parts for one in alone] == [one.parts for one in together]
+    assert alone[0].parts[0].deciding.judgment.p == 1 / 64
+    code = NEARLY_OPEN + '    yield wb.Cell("q", wb.PerSeed((1.0, 2.0, 3.0, 4.0, 5.0, 6.0)))\n'
+    part = {"says": "Again.", "measure": "difference", "rule": {"kind": "above", "than": 0}, "n": None}
+    write(folder / "own", "two", code, {"claim.parts.q": part})
+    assert wb.reproduce("two", claims="own")[0].label == "inconclusive"
