@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+unexport PYTHONDONTWRITEBYTECODE # each test process would compile all modules anew
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-cuda test-slow test-browser test-ray test-slurm test-postgres lint format bench ui size build clean

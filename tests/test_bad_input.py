@@ -205,7 +205,14 @@ def test_wrong_request_is_refused_before_it_starts(cli: Cli, folder: Path, overr
     assert matches(f"workbench: {message}", answer.err.removesuffix("\n"))
     assert answer.out == ""
     assert [path.name for path in folder.rglob("*") if path.is_file()] == []
-    assert_advice_works(cli, ["train", *overrides.split(" ")], answer.err, overrides in ONLY_THE_USER_KNOWS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", [overrides for overrides, _ in WRONG])
+def test_what_the_message_of_a_wrong_request_advises_works(cli: Cli, folder: Path, overrides: str) -> None:
+    """Each way out is taken, where there is one that others than the user know."""
+    words = ["train", *overrides.split(" ")]
+    assert_advice_works(cli, words, cli(*words).err, overrides in ONLY_THE_USER_KNOWS)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

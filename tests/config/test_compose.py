@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.config.compose import compose_runs, configure_each, spec_of
+from workbench.config.compose import command_line, compose_runs, configure_each, spec_of
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
 from workbench.sweeps import launcher
@@ -168,3 +169,25 @@ def test_a_run_before_leaves_nothing(hydra_context: Any, before: list[str], line
     alone = [compose_runs(loader, config, [one])[0] for one in (lines, before)]
     assert [(one.config, one.resolved) for one in between] == 2 * [(one.config, one.resolved) for one in alone]
     assert between[0].resolved != between[1].resolved
+
+
+def test_a_single_run_is_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra would compose once more to read `hydra.mode`, which is read where an argument may set it."""
+    calls: list[int] = []
+    composed: Any = ConfigLoaderImpl.load_configuration
+
+    def counted(*given: Any, **named: Any) -> Any:
+        calls.append(len(calls))
+        return composed(*given, **named)
+
+    def run_many(runs: Any, executor: Any) -> list[dict[str, float]]:
+        calls.clear()
+        return [{}, {}]
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    command_line(["seed=3"], lambda spec: None)
+    assert len(calls) == 1
+    command_line(["seed=3", "hydra.mode=RUN"], lambda spec: None)
+    assert len(calls) == 3
+    command_line(["seed=3,4", "hydra.mode=MULTIRUN"], lambda spec: None, run_many)
+    assert calls == []

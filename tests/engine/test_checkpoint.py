@@ -76,6 +76,9 @@ PACKS = {
 }
 
 
+QUICK = ("adam", "noisy", "warmup", "lost later")
+
+
 def timeless(records: Sequence[Record]) -> str:
     """Records as text without their times: NaN equals NaN."""
     return repr([replace(record, time_ms=0) for record in records])
@@ -97,7 +100,9 @@ def resumed(pack: Pack, file: Path, after: int) -> tuple[Trainer, list[Record]]:
     return second, [*found.records, *second.run(EPOCHS)]
 
 
-@pytest.mark.parametrize("name", PACKS)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PACKS]
+)
 def test_resumed_after_any_record_is_uninterrupted(name: str, tmp_path: Path) -> None:
     """Final parameters, every number, and how replicas ended, bit for bit."""
     trainer = Trainer(PACKS[name](), 16)

@@ -78,7 +78,15 @@ def _params(model: Model, replicas: int, stream: torch.Generator) -> Params:
     return params
 
 
-@settings(max_examples=500)
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(data=st.data())
+def test_gradients_of_many_random_nets_equal_autograd(data: st.DataObject) -> None:
+    """More nets."""
+    test_gradients_of_random_nets_equal_autograd.hypothesis.inner_test(data)
+
+
+@settings(max_examples=150)
 @given(data=st.data())
 def test_gradients_of_random_nets_equal_autograd(data: st.DataObject) -> None:
     """Below 1e-10 for every parameter of every net, in training and in evaluation."""

@@ -57,6 +57,7 @@ def test_a_path_opens_its_own_file_and_no_other(tmp_path: Path, name: str) -> No
         shutil.rmtree(tmp_path / "one")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["why?a 100%25#'\"", "feature%2Fbranch"])
 def test_odd_folders_keep_their_own_runs(
     cli: Cli, folder: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch, name: str

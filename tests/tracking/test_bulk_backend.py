@@ -167,13 +167,14 @@ def a_sweep() -> list[Event]:
     ],
 )
 def test_tables_decide_and_not_the_version(
-    change: str, difference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    change: str, difference: str, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a later MLflow adds is no hindrance; a changed table is left to MLflow's calls, which is said once."""
     monkeypatch.setattr("mlflow.__version__", "3.99.0")
-    client = connect(Store(f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    client = connect(store)
     client.search_experiments()
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+    assert store.file is not None
+    with closing(sqlite3.connect(store.file)) as connection:
         connection.executescript(change)
     with caplog.at_level(logging.WARNING):
         engines = [stored.engine_of(client) for _ in range(2)]

@@ -139,6 +139,7 @@ def edited(content: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
     return content
 
 
+@pytest.mark.slow
 @given(st.lists(EDITS, min_size=1, max_size=4))
 @settings(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None

@@ -76,6 +76,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) 
     return ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "outcome", "said"),
     [
@@ -217,6 +218,7 @@ def test_pages_open_the_newest_sweep(pages: Pages, swept: Trained) -> None:
     assert pages.experiment["name"] == "swept"
 
 
+@pytest.mark.slow
 def test_pages_end_with_ctrl_c(pages: Pages) -> None:
     """Ctrl-C ends the pages with exit code 0 and nothing on stderr; no process is left and the port is free."""
     assert (pages.answer.code, pages.answer.err) == (0, "")
@@ -247,6 +249,7 @@ def test_training_to_a_server(
     assert f"the store is a server of its own: {server}/#/experiments/1/runs?" in shown.out
 
 
+@pytest.mark.slow
 def test_server_that_does_not_start_is_an_error(
     cli: Callable[..., Answer], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,15 +3,18 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -182,7 +185,7 @@ def command_line(
     sys.argv = [sys.argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise where it would print a traceback and exit
     try:
-        with in_our_words(acted):
+        with in_our_words(acted), _mode_known(arguments):
             main()
     finally:
         sys.argv = before[0]
@@ -199,6 +202,16 @@ def command_line(
             names = ", ".join(map(str, swept))
             logging.getLogger(__name__).warning("one run: what is chosen would sweep %s; with -m it does", names)
         run_one(spec)
+
+
+@contextmanager
+def _mode_known(arguments: Sequence[str]) -> Iterator[None]:
+    """Keep Hydra from composing everything once more to read `hydra.mode`, which only these arguments could set."""
+    if any("hydra" in argument or argument.startswith(("--c", "-c")) for argument in arguments):
+        yield
+        return
+    with patch.object(Hydra, "get_mode", lambda self, **given: None):  # None: as the command line says, -m or not
+        yield
 
 
 def _noting(run_many: RunMany, raised: list[BaseException]) -> RunMany:
