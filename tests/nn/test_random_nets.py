@@ -3,6 +3,7 @@
 from itertools import chain
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
