@@ -28,15 +28,20 @@ def network(rng: np.random.Generator, activation: Activation, size: int, fs: Seq
     """Draw `size` random units, and fit a network of them to each function."""
     w, center = rng.normal(0, size, size), rng.uniform(0, 1, size)
     hidden = Network(activation, np.ones(size), w, -w * center)
-    columns = hidden.values(GRID[FITTED])
+    y = np.stack([f(GRID[FITTED]) for f in fs], axis=1)
+    alphas = outer_weights(hidden.values(GRID[FITTED]), y)
+    return [Network(activation, alpha, hidden.w, hidden.b) for alpha in alphas.T]
+
+
+def outer_weights(columns: Array, y: Array) -> Array:
+    """Fit outer weights [N, K] to values y [M, K] by least squares, from the units' values [M, N], which are scaled."""
     length = np.linalg.norm(columns, axis=0)
     length[length == 0] = 1.0
     columns /= length
     gram = columns.T @ columns
-    gram[np.diag_indices(size)] += RIDGE
-    y = np.stack([f(GRID[FITTED]) for f in fs], axis=1)
-    alphas = np.linalg.solve(gram, columns.T @ y) / length[:, None]
-    return [Network(activation, alpha, hidden.w, hidden.b) for alpha in alphas.T]
+    gram[np.diag_indices(len(length))] += RIDGE
+    alphas: Array = np.linalg.solve(gram, columns.T @ y) / length[:, None]
+    return alphas
 
 
 def largest_errors(networks: Sequence[Network], fs: Sequence[Function], x: Array = GRID) -> Array:

@@ -14,15 +14,17 @@ import numpy as np
 
 import workbench as wb
 
-from . import approximation, constructed_nets, greedy_nets, least_squares_nets
+from . import approximation, constructed_nets, greedy_nets, least_squares_nets, several_inputs
 
 SIZES = [2**power for power in range(1, 10)]  # N
+SEVERAL = several_inputs.SIZES
+MORE = {2: "two_inputs", 3: "three_inputs"}  # parts by number of inputs
 UNITS = [2**power for power in range(2, 8)]  # where the slope of Barron's rate is taken
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
-    """Constructions, random hidden units, training, and Barron's rate."""
-    for several in (constructed, random_units, trained, rates):
+    """Constructions, random hidden units, several inputs, training, and Barron's rate."""
+    for several in (constructed, random_units, more_inputs, trained, rates):
         yield from several(study)
 
 
@@ -67,6 +69,24 @@ def random_units(study: wb.Study) -> Iterator[wb.Cell]:
         ratios, proof = least_squares_nets.against_polynomials(rows, degree)
         below = sum(ratio < 1 - 1e-9 for ratio in ratios)
         yield wb.Cell("polynomial", wb.Exact(len(ratios), below, min(ratios), proof, proof), {"degree": degree})
+
+
+def more_inputs(study: wb.Study) -> Iterator[wb.Cell]:
+    """Two and three inputs: a network within ε of all functions on a grid, fitted on every second point of it."""
+    rows = []
+    for inputs, name in MORE.items():
+        part = study.claim.parts[name]
+        bounds = part.values("eps", float)
+        for activation in part.values("activation", str):
+            rng = study.rng(f"{inputs} inputs, {activation}")
+            taken = several_inputs.enough(several_inputs.fits(rng, activation, inputs, SEVERAL[inputs]), bounds)
+            for eps in bounds:
+                size, error = several_inputs.first_within(taken, eps)
+                what = f"{f'N = {size}' if size else f'no N up to {SEVERAL[inputs][-1]}'}: largest error {error:.2g}"
+                evidence = wb.Witness(size is not None, what, value=size)
+                yield wb.Cell(name, evidence, {"activation": activation, "eps": eps})
+            rows += taken
+    study.keep("several_inputs", rows)
 
 
 def trained(study: wb.Study) -> Iterator[wb.Cell]:

@@ -15,7 +15,9 @@ SMALL = {"seeds": 8, "steps": 2, "points": 256, "candidates": 128}
 
 def judged(edit: Any = None, **module: Any) -> Mapping[str, PartVerdict]:
     """The claim with few seeds, steps, points and units."""
-    return judged_at_size("universal_approximation", SMALL, edit, {"SIZES": [2, 16, 64], **module})
+    return judged_at_size(
+        "universal_approximation", SMALL, edit, {"SIZES": [2, 16, 64], "SEVERAL": {2: [64], 3: [64]}, **module}
+    )
 
 
 def changed(part: str, **cells: Any) -> Any:
@@ -87,10 +89,27 @@ def test_barrons_bound_with_too_small_a_constant_is_refuted(monkeypatch: pytest.
     assert judged()["barron_bound"].label is Label.refuted
 
 
-def test_a_rate_that_is_too_fast_is_refuted() -> None:
-    """No slope of -0.9 is one of -30."""
+def test_no_network_of_several_inputs_is_no_witness(verdicts: Mapping[str, PartVerdict]) -> None:
+    """64 units are too few for 0.01; nothing is refuted by that."""
+    for part in ("two_inputs", "three_inputs"):
+        assert verdicts[part].label is Label.inconclusive
+        assert "no N up to 64" in verdicts[part].deciding.judgment.reason
+
+
+def test_a_network_of_two_inputs_is_a_witness() -> None:
+    """256 sigmoids are within 0.1, of the first size that is."""
 
     def edit(node: dict[str, Any]) -> None:
-        node["parts"]["barron_rate"]["rule"].update(than=-30, absent=-20)
+        node["parts"]["two_inputs"]["cells"] = {"activation": ["sigmoid"], "eps": [0.1]}
 
-    assert judged(edit)["barron_rate"].label is Label.refuted
+    found = judged(edit, SEVERAL={2: [16, 256, 512], 3: [64]})["two_inputs"]
+    assert (found.label, found.deciding.judgment.effect) == (Label.supported, 256)
+
+
+def test_a_slope_that_is_too_flat_is_refuted() -> None:
+    """No slope in ten dimensions is above 30."""
+
+    def edit(node: dict[str, Any]) -> None:
+        node["parts"]["random_directions"]["rule"].update(than=30, absent=20)
+
+    assert judged(edit)["random_directions"].label is Label.refuted
