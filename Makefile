@@ -5,7 +5,7 @@ READY := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE # each test process would compile all modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda test-slow test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
+.PHONY: help demo report test test-cuda test-slow test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## train relu, sigmoid and softplus on digits, five seeds each, and compare them
 	$(BIN)/workbench demo
+
+report: $(READY) ## measure all claims (full profile), write docs/claims with its figures
+	$(BIN)/workbench reproduce all --profile full --report docs/claims
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from workbench.claims import wording
 from workbench.claims.claim_figure import Drawn, adaptive, suffix
+from workbench.claims.offsets import flips
 from workbench.claims.rules import Label
 from workbench.claims.slides import slide_by_slide
 from workbench.claims.verdict import Reproduction
@@ -34,6 +35,12 @@ def markdown_report(several: Sequence[Reproduction], figures: Mapping[str, Mappi
     """The same as GitHub's Markdown; `figures` are addresses by the claim's name and ``wide`` or ``narrow``."""
     text = _environment(html=False).get_template("report.md").render(several=several, figures=figures)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def offsets_report(by_offset: Mapping[int, Mapping[str, Reproduction]]) -> str:
+    """How often labels differ between seed offsets, as GitHub's Markdown: a line for every claim and part."""
+    template = _environment(html=False).get_template("offsets.md")
+    return template.render(offsets=list(by_offset), lines=flips(by_offset)).strip() + "\n"
 
 
 def write_report(folder: Path, several: Sequence[Reproduction], figures: Mapping[str, Drawn]) -> Path:

@@ -1,10 +1,13 @@
 """Verdicts read back from a store, each as it was kept."""
 
 import io
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from workbench.claims.request import SEED_OFFSET
 from workbench.claims.verdict import Reproduction
 from workbench.core.errors import TrackingError
 from workbench.core.plain_text import one_line
@@ -28,6 +31,24 @@ def last_verdicts(store: Store) -> tuple[dict[str, Reproduction], list[str]]:
         except TrackingError as error:
             doubts.append(str(error))
     return newest, doubts
+
+
+def verdicts_by_offset(stores: Sequence[Store]) -> dict[int, dict[str, Reproduction]]:
+    """The newest verdict of every claim at every seed offset, by offset and name; what cannot be read is left out.
+
+    Only verdicts of a claim's newest version, and of the profile of its newest verdict, are comparable and taken.
+    """
+    read = [(verdict, store) for store in stores for verdict in read_verdicts(store)]
+    chosen: dict[str, tuple[str, str]] = {}
+    by_offset: dict[int, dict[str, Reproduction]] = {}
+    for verdict, store in sorted(read, key=lambda pair: -pair[0].start_ms):
+        tags = verdict.tags
+        name, alike = tags.get("claim", ""), (tags.get("version", ""), tags.get("profile", ""))
+        own = by_offset.setdefault(int(tags.get(SEED_OFFSET, 0)), {})
+        if chosen.setdefault(name, alike) == alike and name not in own:
+            with suppress(TrackingError):
+                own[name] = read_kept(store, verdict)
+    return {offset: own for offset, own in sorted(by_offset.items()) if own}
 
 
 def read_kept(store: Store, verdict: ReadVerdict) -> Reproduction:

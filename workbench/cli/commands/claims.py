@@ -5,11 +5,19 @@ import argparse
 from workbench.cli.options import add_claims
 
 HELP = "the lecture's claims with their last verdicts"
-add_arguments = add_claims
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    add_claims(parser)
+    offsets = "how often verdicts in these stores differ between seed offsets, as Markdown"
+    parser.add_argument("--offsets", metavar="URI", nargs="+", help=offsets)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table."""
+    """Print the table; raises ConfigError where stores hold no verdicts at two seed offsets."""
+    if options.offsets:
+        return _print_offsets(options.offsets)
     from workbench.claims.catalog import catalog, claims_folder
     from workbench.claims.stored_verdicts import last_verdicts
     from workbench.claims.terminal_card import claims_table
@@ -22,4 +30,20 @@ def run(options: argparse.Namespace) -> int:
     console.print(claims_table([(name, entry.claim, last.get(name)) for name, entry in entries.items()]))
     for doubt in doubts:
         console.print(doubt, soft_wrap=True)
+    return 0
+
+
+def _print_offsets(addresses: list[str]) -> int:
+    from workbench.claims.report import offsets_report
+    from workbench.claims.stored_verdicts import verdicts_by_offset
+    from workbench.core.errors import ConfigError
+    from workbench.tracking.store import find_store
+
+    found = verdicts_by_offset([find_store(address) for address in addresses])
+    if len(found) < 2:
+        raise ConfigError(
+            f"claims --offsets: {', '.join(addresses)} must hold verdicts at two seed offsets or more, got "
+            f"{', '.join(map(str, found)) or 'none'}; measure them first: workbench reproduce all --seed-offset 1000"
+        )
+    print(offsets_report(found), end="")
     return 0
