@@ -6,7 +6,7 @@ that it is printed for.
 # ruff: noqa: E741 - l is the lecture's index of layers
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,29 +34,6 @@ def printed_error(given: Problem, by: Formula) -> Tensor:
         if isinstance(error, RuntimeError) and not any(word in str(error) for word in ("shape", "size")):
             raise
         return torch.full((len(given.x),), NOT_COMPUTABLE, dtype=torch.float64)
-
-
-def without_penalty(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
-    """Slides "... for Dataset of m Examples", with and without softmax: the average over examples, without λW."""
-    return textbook.objective(ManyExamples(), net, x, y, 0.0)
-
-
-def softmax_weights_unpenalized(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
-    """The penalty's sum over l = 1, ..., n_l - 1 with the softmax slides' n_l, which omits their W⁽ⁿ⁾."""
-    right, last = textbook.objective(ManyExamples(), net, x, y, lam), net.last - 1
-    return right._replace(dW={**right.dW, last: right.dW[last] - lam * net.W[last]})
-
-
-def softmax_bias_left_out(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
-    """Slides "Softmax (1)" and "(2)": no gradient for the bias of the softmax layer."""
-    right, last = textbook.objective(ManyExamples(), net, x, y, lam), net.last - 1
-    return right._replace(db={**right.db, last: torch.zeros_like(right.db[last])})
-
-
-def slope_kept_at_the_output(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
-    """Step 2 with the hidden units' f′(z) where a regression has h = z."""
-    output = replace(net.output, delta=lambda h, target, z: (h - target) * textbook.slope(net.f, z))
-    return textbook.objective(ManyExamples(), replace(net, output=output), x, y, lam)
 
 
 def softmax_steps(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
@@ -108,15 +85,15 @@ MISPRINTS = {
     "E1 corrected at the last hidden layer": Misprint(
         formula(misprints.WeightsOfTheNextLayerIfAny()), {**REGRESSION, "layers": range(4, 8)}
     ),
-    "E2": Misprint(without_penalty, {"penalties": [0.1]}),
+    "E2": Misprint(misprints.without_penalty, {"penalties": [0.1]}),
     "E3": Misprint(formula(misprints.SkippedLayer()), {**SOFTMAX_ONLY, "layers": range(4, 8), "examples": [1]}),
     "E3 with deltas that start as zeros": Misprint(
         formula(misprints.SkippedLayerInZeros()), {**SOFTMAX_ONLY, "layers": range(4, 8), "examples": [1]}
     ),
     "E4": Misprint(formula(misprints.InputEverywhere()), {"layers": range(3, 8)}),
-    "E6": Misprint(softmax_weights_unpenalized, {**SOFTMAX_ONLY, "penalties": [0.1]}),
-    "E7": Misprint(softmax_bias_left_out, SOFTMAX_ONLY),
-    "E8": Misprint(slope_kept_at_the_output, {"losses": ["squared error of z"]}),
+    "E6": Misprint(misprints.softmax_weights_unpenalized, {**SOFTMAX_ONLY, "penalties": [0.1]}),
+    "E7": Misprint(misprints.softmax_bias_left_out, SOFTMAX_ONLY),
+    "E8": Misprint(misprints.slope_kept_at_the_output, {"losses": ["squared error of z"]}),
     "E12": Misprint(formula(misprints.AverageOfEachColumn()), {"examples": [2, 33]}),
 }
 

@@ -9,7 +9,7 @@ denominator of `LEAST_SHARE` of the whole gradient, to which rounding is proport
 least their `resolution`, which the rounding of J limits.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from workbench.lecture import textbook
+from workbench.lecture.misprints import Formula
 from workbench.lecture.textbook import Gradients, ManyExamples, Net, OneExample, OutputLayer, Scalar
 from workbench.nn import activations
 from workbench.nn.activations import Activation
@@ -163,9 +164,6 @@ def problem(rng: np.random.Generator, shape: Shape, nets: int) -> Problem:
         y = (y > 0).double()
     decay = torch.full((nets,), shape.lam, dtype=torch.float64) if shape.lam else None
     return Problem(shape, Objective(model, loss, decay), params, x, y, f, output)
-
-
-Formula = Callable[[Net, Tensor, Tensor, float], Gradients]
 
 
 def formula(form: OneExample) -> Formula:

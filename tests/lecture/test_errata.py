@@ -13,7 +13,7 @@ from workbench.lecture import counterexamples, errata_page
 from workbench.lecture.counterexamples import best_r2, bump_approximation, relu_approximation
 from workbench.lecture.errata import ERRATA
 from workbench.lecture.erratum import GRADIENT, HARMLESS_BELOW, NOT_THERE, SHAPES_CLASH, Case
-from workbench.lecture.misprints import MisprintProblem, SkippedLayer, WeightsOfTheNextLayer, problem, run
+from workbench.lecture.misprints import MisprintProblem, SkippedLayer, WeightsOfTheNextLayer, error, problem
 from workbench.lecture.textbook import ManyExamples, OneExample, Scalar, softmax
 from workbench.nn.activations import identity, relu, sigmoid, softplus, tanh, unit_step
 
@@ -123,17 +123,17 @@ def test_skipped_layer_is_harmless_up_to_two_layers_before_the_softmax() -> None
     for n_l in range(2, 7):
         given = problem(*[3] * n_l, 3, output=softmax())
         if n_l == 2:
-            assert run(SkippedLayer(), given) < HARMLESS_BELOW
+            assert error(SkippedLayer(), given) < HARMLESS_BELOW
         else:
             with pytest.raises(KeyError, match=str(n_l - 1)):
-                run(SkippedLayer(), given)
+                error(SkippedLayer(), given)
 
 
 @pytest.mark.parametrize("hidden_layers", [1, 2, 3])
 def test_next_layers_weights_never_exist_at_the_last_hidden_layer(hidden_layers: int) -> None:
     """Step 3 for m examples asks for W⁽ⁿ⁾ (n = n_l) at once in any net with hidden units, whatever the widths."""
     with pytest.raises(KeyError, match=str(hidden_layers + 2)):
-        run(WeightsOfTheNextLayer(), problem(*[4] * (hidden_layers + 2)))
+        error(WeightsOfTheNextLayer(), problem(*[4] * (hidden_layers + 2)))
 
 
 @pytest.mark.parametrize("form", [Scalar(), OneExample(), ManyExamples()], ids=lambda form: type(form).__name__)
@@ -145,7 +145,7 @@ def test_reference_confirms_the_correct_forms(form: OneExample) -> None:
         problem(3, 4, 3, output=softmax()),
     ]
     for given in nets:
-        assert run(form, given) < 1e-9
+        assert error(form, given) < 1e-9
 
 
 def test_outcome_reports_what_it_does_not_expect() -> None:

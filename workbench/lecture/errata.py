@@ -27,9 +27,9 @@ from workbench.lecture.misprints import (
     SkippedLayerInZeros,
     WeightsOfTheNextLayer,
     WeightsOfTheNextLayerIfAny,
+    error,
     problem,
-    run,
-    slope_of_the_hidden_units,
+    slope_kept_at_the_output,
     softmax_bias_left_out,
     softmax_weights_unpenalized,
     without_penalty,
@@ -46,16 +46,16 @@ ERRATA = (
         "δ⁽ˡ⁾ = ((W⁽ˡ⁺¹⁾)ᵀ δ⁽ˡ⁺¹⁾) • f′(z⁽ˡ⁾)",
         "δ⁽ˡ⁾ = ((W⁽ˡ⁾)ᵀ δ⁽ˡ⁺¹⁾) • f′(z⁽ˡ⁾)",
         (
-            Case("3-4-2, as printed: W⁽³⁾ is asked for", lambda: run(WeightsOfTheNextLayer(), problem(3, 4, 2))),
+            Case("3-4-2, as printed: W⁽³⁾ is asked for", lambda: error(WeightsOfTheNextLayer(), problem(3, 4, 2))),
             Case(
                 "3-4-5-2, as printed where W⁽ˡ⁺¹⁾ exists, W⁽ˡ⁾ elsewhere",
-                lambda: run(WeightsOfTheNextLayerIfAny(), problem(3, 4, 5, 2)),
+                lambda: error(WeightsOfTheNextLayerIfAny(), problem(3, 4, 5, 2)),
             ),
             Case(
                 "4-4-4-4, as printed where W⁽ˡ⁺¹⁾ exists, W⁽ˡ⁾ elsewhere",
-                lambda: run(WeightsOfTheNextLayerIfAny(), problem(4, 4, 4, 4)),
+                lambda: error(WeightsOfTheNextLayerIfAny(), problem(4, 4, 4, 4)),
             ),
-            Case("4-4-4-4, corrected", lambda: run(ManyExamples(), problem(4, 4, 4, 4)), harmless=True),
+            Case("4-4-4-4, corrected", lambda: error(ManyExamples(), problem(4, 4, 4, 4)), harmless=True),
         ),
     ),
     Erratum(
@@ -64,11 +64,11 @@ ERRATA = (
         "∇J by W⁽ˡ⁾ = δ⁽ˡ⁺¹⁾(a⁽ˡ⁾)ᵀ / m",
         "∇J by W⁽ˡ⁾ = δ⁽ˡ⁺¹⁾(a⁽ˡ⁾)ᵀ / m + λW⁽ˡ⁾ for the J(W, b) that is minimized",
         (
-            Case("3-4-2, squared error, λ = 0.01", lambda: without_penalty(problem(3, 4, 2, lam=0.01))),
-            Case("3-4-2, squared error, λ = 0.1", lambda: without_penalty(problem(3, 4, 2, lam=0.1))),
-            Case("3-4-3, softmax, λ = 0.1", lambda: without_penalty(problem(3, 4, 3, output=SOFTMAX, lam=0.1))),
-            Case("3-4-2, squared error, λ = 0", lambda: without_penalty(problem(3, 4, 2)), harmless=True),
-            Case("3-4-2, λ = 0.1, corrected", lambda: run(ManyExamples(), problem(3, 4, 2, lam=0.1)), harmless=True),
+            Case("3-4-2, squared error, λ = 0.01", lambda: error(without_penalty, problem(3, 4, 2, lam=0.01))),
+            Case("3-4-2, squared error, λ = 0.1", lambda: error(without_penalty, problem(3, 4, 2, lam=0.1))),
+            Case("3-4-3, softmax, λ = 0.1", lambda: error(without_penalty, problem(3, 4, 3, output=SOFTMAX, lam=0.1))),
+            Case("3-4-2, squared error, λ = 0", lambda: error(without_penalty, problem(3, 4, 2)), harmless=True),
+            Case("3-4-2, λ = 0.1, corrected", lambda: error(ManyExamples(), problem(3, 4, 2, lam=0.1)), harmless=True),
         ),
     ),
     Erratum(
@@ -77,25 +77,25 @@ ERRATA = (
         "for l = n_l, n_l − 2, n_l − 3, …, 2",
         "for l = n_l, n_l − 1, n_l − 2, …, 2",
         (
-            Case("n_l = 2 (3-4-3)", lambda: run(SkippedLayer(), problem(3, 4, 3, output=SOFTMAX)), harmless=True),
+            Case("n_l = 2 (3-4-3)", lambda: error(SkippedLayer(), problem(3, 4, 3, output=SOFTMAX)), harmless=True),
             Case(
                 "n_l = 3 (3-4-4-3): δ⁽²⁾ is never computed",
-                lambda: run(SkippedLayer(), problem(3, 4, 4, 3, output=SOFTMAX)),
+                lambda: error(SkippedLayer(), problem(3, 4, 4, 3, output=SOFTMAX)),
             ),
             Case(
                 "n_l = 4 (3-4-4-4-3): δ⁽³⁾ is never computed",
-                lambda: run(SkippedLayer(), problem(3, 4, 4, 4, 3, output=SOFTMAX)),
+                lambda: error(SkippedLayer(), problem(3, 4, 4, 4, 3, output=SOFTMAX)),
             ),
             Case(
                 "n_l = 3, deltas that start as zeros",
-                lambda: run(SkippedLayerInZeros(), problem(3, 4, 4, 3, output=SOFTMAX)),
+                lambda: error(SkippedLayerInZeros(), problem(3, 4, 4, 3, output=SOFTMAX)),
             ),
             Case(
                 "n_l = 4, deltas that start as zeros",
-                lambda: run(SkippedLayerInZeros(), problem(3, 4, 4, 4, 3, output=SOFTMAX)),
+                lambda: error(SkippedLayerInZeros(), problem(3, 4, 4, 4, 3, output=SOFTMAX)),
             ),
             Case(
-                "n_l = 4, corrected", lambda: run(OneExample(), problem(3, 4, 4, 4, 3, output=SOFTMAX)), harmless=True
+                "n_l = 4, corrected", lambda: error(OneExample(), problem(3, 4, 4, 4, 3, output=SOFTMAX)), harmless=True
             ),
         ),
     ),
@@ -105,10 +105,10 @@ ERRATA = (
         "z_i⁽ˡ⁾ = Σ_j W_ij⁽ˡ⁾ x_j + b_i⁽ˡ⁾",
         "z_i⁽ˡ⁺¹⁾ = Σ_j W_ij⁽ˡ⁾ a_j⁽ˡ⁾ + b_i⁽ˡ⁾, j = 1, …, s_l",
         (
-            Case("3-2, no hidden layer", lambda: run(InputEverywhere(), problem(3, 2)), harmless=True),
-            Case("3-4-2", lambda: run(InputEverywhere(), problem(3, 4, 2))),
-            Case("4-4-2: x fits in place of a⁽²⁾", lambda: run(InputEverywhere(), problem(4, 4, 2))),
-            Case("4-4-2, corrected", lambda: run(ManyExamples(), problem(4, 4, 2)), harmless=True),
+            Case("3-2, no hidden layer", lambda: error(InputEverywhere(), problem(3, 2)), harmless=True),
+            Case("3-4-2", lambda: error(InputEverywhere(), problem(3, 4, 2))),
+            Case("4-4-2: x fits in place of a⁽²⁾", lambda: error(InputEverywhere(), problem(4, 4, 2))),
+            Case("4-4-2, corrected", lambda: error(ManyExamples(), problem(4, 4, 2)), harmless=True),
         ),
     ),
     Erratum(
@@ -128,9 +128,18 @@ ERRATA = (
         "n_l is the input of the softmax, while the penalty sums over l = 1, …, n_l − 1",
         "the penalty runs over every weight: l = 1, …, n_l with the softmax slides' n_l",
         (
-            Case("3-4-3, λ = 0.01", lambda: softmax_weights_unpenalized(problem(3, 4, 3, output=SOFTMAX, lam=0.01))),
-            Case("3-4-3, λ = 0.1", lambda: softmax_weights_unpenalized(problem(3, 4, 3, output=SOFTMAX, lam=0.1))),
-            Case("3-4-3, λ = 0", lambda: softmax_weights_unpenalized(problem(3, 4, 3, output=SOFTMAX)), harmless=True),
+            Case(
+                "3-4-3, λ = 0.01",
+                lambda: error(softmax_weights_unpenalized, problem(3, 4, 3, output=SOFTMAX, lam=0.01)),
+            ),
+            Case(
+                "3-4-3, λ = 0.1", lambda: error(softmax_weights_unpenalized, problem(3, 4, 3, output=SOFTMAX, lam=0.1))
+            ),
+            Case(
+                "3-4-3, λ = 0",
+                lambda: error(softmax_weights_unpenalized, problem(3, 4, 3, output=SOFTMAX)),
+                harmless=True,
+            ),
         ),
     ),
     Erratum(
@@ -139,8 +148,8 @@ ERRATA = (
         "a gradient for W⁽ⁿ⁾ of the softmax layer, none for b⁽ⁿ⁾ (n = n_l)",
         "∇J by b⁽ⁿ⁾ = a⁽ⁿ⁺¹⁾ − y",
         (
-            Case("3-4-3, b⁽²⁾ never moves", lambda: softmax_bias_left_out(problem(3, 4, 3, output=SOFTMAX))),
-            Case("3-4-3, corrected", lambda: run(OneExample(), problem(3, 4, 3, output=SOFTMAX)), harmless=True),
+            Case("3-4-3, b⁽²⁾ never moves", lambda: error(softmax_bias_left_out, problem(3, 4, 3, output=SOFTMAX))),
+            Case("3-4-3, corrected", lambda: error(OneExample(), problem(3, 4, 3, output=SOFTMAX)), harmless=True),
         ),
     ),
     Erratum(
@@ -155,11 +164,11 @@ ERRATA = (
             Case("f(z) = z, targets from −2 to 2", lambda: best_r2(identity(), -2.0, 2.0), "largest R² possible"),
             Case(
                 "3-4-2, h = z, step 2 keeps the logistic f′",
-                lambda: slope_of_the_hidden_units(problem(3, 4, 2, f=sigmoid)),
+                lambda: error(slope_kept_at_the_output, problem(3, 4, 2, f=sigmoid)),
             ),
             Case(
                 "3-4-2, h = z, step 2 keeps f′ of f(z) = z",
-                lambda: slope_of_the_hidden_units(problem(3, 4, 2, f=identity)),
+                lambda: error(slope_kept_at_the_output, problem(3, 4, 2, f=identity)),
                 harmless=True,
             ),
         ),
@@ -207,11 +216,11 @@ ERRATA = (
         "∇J by b⁽ˡ⁾ = δ⁽ˡ⁺¹⁾.col_avg()",
         "the mean of the columns, [s_{l+1}]; the average of each column is [m]",
         (
-            Case("3-4-2, m = 6, average of each column", lambda: run(AverageOfEachColumn(), problem(3, 4, 2))),
-            Case("4-4-4, m = 4: [m] fits b", lambda: run(AverageOfEachColumn(), problem(4, 4, 4, m=4))),
-            Case("3-4-2, m = 1: [1] broadcasts", lambda: run(AverageOfEachColumn(), problem(3, 4, 2, m=1))),
-            Case("1-1-1, m = 1", lambda: run(AverageOfEachColumn(), problem(1, 1, 1, m=1)), harmless=True),
-            Case("3-4-2, m = 6, mean of the columns", lambda: run(ManyExamples(), problem(3, 4, 2)), harmless=True),
+            Case("3-4-2, m = 6, average of each column", lambda: error(AverageOfEachColumn(), problem(3, 4, 2))),
+            Case("4-4-4, m = 4: [m] fits b", lambda: error(AverageOfEachColumn(), problem(4, 4, 4, m=4))),
+            Case("3-4-2, m = 1: [1] broadcasts", lambda: error(AverageOfEachColumn(), problem(3, 4, 2, m=1))),
+            Case("1-1-1, m = 1", lambda: error(AverageOfEachColumn(), problem(1, 1, 1, m=1)), harmless=True),
+            Case("3-4-2, m = 6, mean of the columns", lambda: error(ManyExamples(), problem(3, 4, 2)), harmless=True),
         ),
     ),
     Erratum(

@@ -7,7 +7,7 @@ and cases.
 # ruff: noqa: E741 - l is the lecture's index of layers
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import sqrt
 
@@ -20,6 +20,7 @@ from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net, On
 from workbench.nn.activations import Activation, identity, tanh
 from workbench.nn.check.gradcheck import relative_error
 
+Formula = Callable[[Net, Tensor, Tensor, float], Gradients]  # of x and y in columns, and λ
 STEP = 1e-4
 GAIN = 1.5
 
@@ -83,10 +84,9 @@ class MisprintProblem:
     y: Tensor
     lam: float = 0.0
 
-    def gradients(self, form: OneExample | None = None, lam: float | None = None) -> Gradients:
+    def gradients(self, form: OneExample | None = None) -> Gradients:
         """Compute J and its gradients by a form, by default the correct one."""
-        lam = self.lam if lam is None else lam
-        return textbook.objective(form or ManyExamples(), self.net, self.x, self.y, lam)
+        return textbook.objective(form or ManyExamples(), self.net, self.x, self.y, self.lam)
 
     def error(self, got: Gradients) -> float:
         """Compute the worst parameter's ‖got - differences‖ / max(‖got‖, ‖differences‖).
@@ -131,35 +131,31 @@ def problem(
     return MisprintProblem(Net(W, b, f(), output or textbook.regression(identity())), x, y, lam)
 
 
-def run(form: OneExample, given: MisprintProblem) -> float:
+def error(by: OneExample | Formula, given: MisprintProblem) -> float:
     """Return the error of a printed formula's gradient."""
-    return given.error(given.gradients(form))
+    if isinstance(by, OneExample):
+        return given.error(given.gradients(by))
+    return given.error(by(given.net, given.x, given.y, given.lam))
 
 
-def without_penalty(given: MisprintProblem) -> float:
-    """Return the error of a gradient without λW, while J has the penalty."""
-    return given.error(given.gradients(lam=0.0))
+def without_penalty(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Slides "... for Dataset of m Examples", with and without softmax: the average over examples, without λW."""
+    return textbook.objective(ManyExamples(), net, x, y, 0.0)
 
 
-def softmax_weights_unpenalized(given: MisprintProblem) -> float:
-    """Return the error without λW⁽ˡ⁾ for l = n_l: the slides' sum over l = 1, ..., n_l - 1 with the softmax n_l."""
-    got, l = given.gradients(), given.net.last - 1
-    return given.error(got._replace(dW={**got.dW, l: got.dW[l] - given.lam * given.net.W[l]}))
+def softmax_weights_unpenalized(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """The penalty's sum over l = 1, ..., n_l - 1 with the softmax slides' n_l, which omits their W⁽ⁿ⁾."""
+    right, last = textbook.objective(ManyExamples(), net, x, y, lam), net.last - 1
+    return right._replace(dW={**right.dW, last: right.dW[last] - lam * net.W[last]})
 
 
-def softmax_bias_left_out(given: MisprintProblem) -> float:
-    """Return the error without a gradient for b⁽ⁿ⁾ of the softmax, which then never changes."""
-    got, l = given.gradients(), given.net.last - 1
-    return given.error(got._replace(db={**got.db, l: torch.zeros_like(got.db[l])}))
+def softmax_bias_left_out(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Slides "Softmax (1)" and "(2)": no gradient for the bias of the softmax layer, which then never changes."""
+    right, last = textbook.objective(ManyExamples(), net, x, y, lam), net.last - 1
+    return right._replace(db={**right.db, last: torch.zeros_like(right.db[last])})
 
 
-def slope_of_the_hidden_units(given: MisprintProblem) -> float:
-    """Return the error of step 2 with the hidden units' f', where the output is h = z."""
-    h = given.net.output
-    net = Net(
-        given.net.W,
-        given.net.b,
-        given.net.f,
-        OutputLayer(h.h, h.cost, lambda a, y, z: (a - y) * textbook.slope(given.net.f, z)),
-    )
-    return given.error(textbook.objective(ManyExamples(), net, given.x, given.y, given.lam))
+def slope_kept_at_the_output(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
+    """Step 2 with the hidden units' f′(z) where a regression has h = z."""
+    output = replace(net.output, delta=lambda h, target, z: (h - target) * textbook.slope(net.f, z))
+    return textbook.objective(ManyExamples(), replace(net, output=output), x, y, lam)
