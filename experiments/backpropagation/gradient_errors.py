@@ -14,7 +14,7 @@ from workbench.nn.activations import sigmoid
 from workbench.nn.params import Params
 
 from . import random_problems
-from .random_problems import Formula, Problem
+from .random_problems import Problem
 
 EXPONENTS = tuple(-half / 2 for half in range(2, 21))
 STEPS = tuple(10.0**exponent for exponent in EXPONENTS)

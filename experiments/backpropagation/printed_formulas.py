@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from workbench.lecture import misprints, textbook
+from workbench.lecture.misprints import Formula
 from workbench.lecture.textbook import Gradients, ManyExamples, Net, OneExample
 
-from .random_problems import Formula, Problem, errors, formula, gradient, problem, shapes
+from .random_problems import Problem, errors, formula, gradient, problem, shapes
 
 SMOOTH = ("sigmoid", "tanh", "softplus")
 RIGHT_BELOW = 1e-6
