@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.lecture.misprints import Formula
 from workbench.nn.activations import sigmoid
 from workbench.nn.params import Params
 
