@@ -116,16 +116,16 @@ def test_a_sample_says_what_its_interval_is_for(tmp_path: Path) -> None:
     assert before == PerSeed((1.0, 2.0), ratio=0.0, population="for other seeds")
     ratio = shared_ratio(made.specs()[0])
     assert ratio > 0
-    words = f"for other data like these (test / train = {ratio:.2g}), and other tuning"
+    words = f"for other data like these (test / train = {ratio:.2g}) and other tuning"
     assert after == PerSeed((1.0, 2.0), ratio=ratio, folds=4, population=words)
-    assert own == PerSeed((1.0, 2.0), ratio=0.0, folds=4, population="for other seeds, and other tuning")
+    assert own == PerSeed((1.0, 2.0), ratio=0.0, folds=4, population="for other seeds and other tuning")
     assert (rate, unknown) == (Rate(3, 4), PerSeed((1.0, 2.0)))
     part = made.claim.parts["p"]
     for over, words in OVER.items():
         found = populated(PerSeed((1.0, 2.0), ratio=0.5), part.model_copy(update={"over": over}), 0.8, 4, False)
         assert found == PerSeed((1.0, 2.0), ratio=0.0, population=words)
     fresh = populated(PerSeed((1.0, 2.0)), part, 0.0, 1, True)
-    assert fresh.population == "for other seeds, each with fresh data"
+    assert fresh.population == "for other seeds with fresh data for each"
 
 
 @pytest.mark.slow

@@ -24,6 +24,5 @@ def populated(sample: PerSeed, part: Part, ratio: float, folds: int, fresh: bool
     if shared:
         words = f"for other data like these (test / train = {shared:.2g})"
     else:
-        words = "for other seeds, each with fresh data" if fresh else "for other seeds"
-    tuned = folds > 1
-    return replace(sample, ratio=shared, folds=folds, population=words + ", and other tuning" * tuned)
+        words = "for other seeds with fresh data for each" if fresh else "for other seeds"
+    return replace(sample, ratio=shared, folds=folds, population=words + " and other tuning" * (folds > 1))

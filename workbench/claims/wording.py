@@ -166,7 +166,7 @@ def population(judgment: Judgment) -> str:
     """What the interval is for, and the interval for other seeds on the same data; empty if unknown."""
     if not judgment.ratio or judgment.seeds_low is None:
         return judgment.population
-    return f"{judgment.population}; for other seeds on these data [{judgment.seeds_low:.4g}, {judgment.seeds_high:.4g}]"
+    return f"{judgment.population}; other seeds on these data: [{judgment.seeds_low:.4g}, {judgment.seeds_high:.4g}]"
 
 
 def tally(labels: Iterable[Label]) -> str:
