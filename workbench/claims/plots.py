@@ -138,6 +138,7 @@ def specification_curve(figure: Figure, table: pd.DataFrame, settings: Sequence[
     """
     rows = table.sort_values("estimate", kind="stable").reset_index(drop=True)
     choices = [(name, choice) for name in settings for choice in dict.fromkeys(table[name])]
+    figure.set_figheight(max(figure.get_figheight(), 2.6 + 0.22 * len(choices)))
     top, marks = figure.subplots(2, 1, sharex=True, height_ratios=[2, max(1.0, 0.22 * len(choices))])
     sides = {"below": rows["high"] < threshold, "above": rows["low"] > threshold}
     sides["not told apart"] = ~(sides["below"] | sides["above"])
