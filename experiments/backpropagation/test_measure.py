@@ -122,4 +122,9 @@ def test_a_misprint_declared_right_refutes_the_contradiction(
 ) -> None:
     """Were the printed formula right, the part that calls it wrong would be refuted."""
     monkeypatch.setitem(MISPRINTS, name, Misprint(MATRICES, MISPRINTS[name].where))
-    assert only("printed")[part].label is Label.refuted
+
+    def one(node: dict[str, Any]) -> None:
+        node["parts"] = {part: {**node["parts"][part], "role": "primary", "cells": {"erratum": [name]}}}
+
+    others = {name: lambda study: iter(()) for name in MEASURED if name != "printed"}
+    assert judged("backpropagation", TINY, one, others)[part].label is Label.refuted

@@ -15,6 +15,14 @@ from workbench.nn.params import Params
 SMALL = {"seeds": 8, "nets": 3, "logits": 50}  # with fewer seeds none of two cells can refute alone
 EXACT = ("factor", "penalty", "bounded_output")
 STARTS = ("bad_start", "good_start", "linear_squares", "softmax_squares")
+COMPARED = (*STARTS, "closed_form")
+WINE: dict[str, Any] = {
+    "DECIDING": ("wine", 2),
+    "FEW": {
+        "diabetes": ["data=diabetes", "train.epochs=5", "split.valid=0.2", "split.test=0.5"],
+        "digits": ["data=digits", "train.epochs=3", "train.batch_size=20", "split.valid=0.1", "split.test=0.844"],
+    },
+}
 
 
 def exact_only(**module: Any) -> dict[str, Any]:
@@ -33,7 +41,7 @@ def nothing(study: Any) -> Any:
 
 def short(node: dict[str, Any]) -> None:
     """One small data set, one tuning seed, half of the rates."""
-    for name in STARTS:
+    for name in COMPARED:
         node["parts"][name]["cells"]["data"] = ["wine"]
     node["parts"]["bad_start"]["decided_by"] = {"data": "wine", "depth": 2}
     node["tuning_seeds"] = 1
@@ -42,8 +50,8 @@ def short(node: dict[str, Any]) -> None:
 
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has evidence of the seeds asked for, a bad start tells losses apart, and the figure draws."""
-    study, found = studied("losses", SMALL, short)
-    assert {cell.judgment.n for name in STARTS for cell in found[name].cells} == {8}
+    study, found = studied("losses", SMALL, short, WINE)
+    assert {cell.judgment.n for name in COMPARED for cell in found[name].cells} == {8}
     assert found["bad_start"].label is Label.supported
     assert len(study.tables["regularizer"]) == 2 * 5 * 8
     study.entry.load_figure().draw(Figure(), study)
@@ -83,8 +91,8 @@ def test_the_same_loss_twice_is_not_better() -> None:
     def same(node: dict[str, Any]) -> None:
         short(node)
         node["arms"] = dict.fromkeys(node["arms"], node["arms"]["likelihood"])
-        node["parts"] = {name: node["parts"][name] for name in STARTS}
+        node["parts"] = {name: node["parts"][name] for name in COMPARED}
 
-    found = judged("losses", SMALL, same, {"exact": nothing, "regularizer": nothing})
+    found = judged("losses", SMALL, same, {**WINE, "exact": nothing, "regularizer": nothing})
     assert {cell.judgment.label for name in STARTS[:2] for cell in found[name].cells} == {Label.refuted}
     assert {cell.judgment.label for name in STARTS[2:] for cell in found[name].cells} == {Label.supported}

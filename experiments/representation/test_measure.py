@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from workbench.experiments.representation import rings
 
 from tests.claim_reference import judged, studied
+from workbench.claims.catalog import choose
 from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
 
@@ -78,13 +79,19 @@ def test_a_tree_on_the_printed_angle_twice_refutes_the_gain(monkeypatch: pytest.
     assert proofs_only()["folded_tree"].label is Label.refuted
 
 
-def test_cartesian_in_place_of_polar_refutes_the_gain() -> None:
-    """The same coordinates in both arms: no difference, so "better by .3" is refuted."""
+@pytest.mark.parametrize(("both", "label"), [("polar", Label.refuted), ("cartesian", Label.never_trains)])
+def test_the_same_coordinates_twice_have_no_gain(both: str, label: Label) -> None:
+    """From polar ones both neurons learn, so "better by .3" is refuted; from Cartesian ones neither does."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)
-        node["arms"]["polar"] = node["arms"]["cartesian"]
+        node["arms"] = dict.fromkeys(("polar", "cartesian"), node["arms"][both]) | {"linear": node["arms"]["linear"]}
+        node["parts"] = {name: node["parts"][name] for name in ("by_hand", "untrained")}
+        node["parts"]["untrained"] |= {"cells": {"units": [4]}, "decided_by": "all"}
 
-    parts = judged("representation", SMALL, same)
-    assert parts["by_hand"].label is Label.refuted
-    assert parts["learned"].label is not Label.supported
+    (entry,) = choose(["representation"])
+    by_hand = [row for row in entry.load().compared() if row[0] == "by_hand"]
+    only: dict[str, Any] = {"proofs": lambda study: (), "looked_into": lambda study, arms: (), "HIDDEN": ()}
+    parts = judged("representation", SMALL, same, {**only, "compared": lambda: by_hand})
+    assert {cell.judgment.label for cell in parts["by_hand"].cells} == {label}
+    assert {cell.judgment.effect for cell in parts["by_hand"].cells} == {0}
