@@ -72,7 +72,7 @@ def test_keyboard_reaches_the_verdicts_and_scrolls_a_table(browser: Any, report:
     page.keyboard.press("Enter")
     assert page.evaluate("location.hash") == "#verdicts"
     assert page.evaluate("document.querySelector('main').getBoundingClientRect().top") < 50
-    page.locator(".scroll:has(.summary)").first.focus()
+    page.locator(".scroll:has(.slides-table)").first.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.activeElement.scrollLeft > 0")
     page.close()
