@@ -93,8 +93,8 @@ def replace_target(monkeypatch: pytest.MonkeyPatch, name: str, function: Callabl
     module, _, short = name.rpartition(".")
     function.__annotations__["return"] = get_type_hints(getattr(sys.modules[module], short))["return"]
     monkeypatch.setattr(name, function)
-    for place in ("instantiate", "targets"):
-        monkeypatch.setattr(f"workbench.config.{place}.resolve_target", inspect.unwrap(resolve_target))
+    for place in ("config.instantiate", "config.targets", "sweeps.identity"):
+        monkeypatch.setattr(f"workbench.{place}.resolve_target", inspect.unwrap(resolve_target))
     monkeypatch.setattr("workbench.config.prepare._prepared", OrderedDict())
 
 

@@ -137,7 +137,7 @@ def test_signals_in_training(store: Store, number: signal.Signals, pool: tuple[s
     finally:
         end(process)
     assert answer.code == CODES[number], answer
-    assert "Traceback" not in answer.err
+    assert "Traceback" not in answer.err, answer.err
     assert {run.info.status for run in all_runs(store)} == {"KILLED"}
 
 
@@ -175,7 +175,7 @@ def test_signals_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
     finally:
         end(process)
     assert answer.code == 130, answer
-    assert "Traceback" not in answer.err
+    assert "Traceback" not in answer.err, answer.err
     assert not store.file.exists()
     move(tmp_path / "away" / store.file.name, store.file.parent)
     assert finish(start(["recover"], store.home.parent)).code == 0

@@ -32,7 +32,7 @@ GATED = """
 import sys, time
 from pathlib import Path
 
-import workbench.tracking.resilient_backend as patience
+import workbench.tracking.resilient_backend as resilient_backend
 from tests.tracking.test_away import at_moments
 from workbench.cli.entry import main
 

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
@@ -108,6 +109,7 @@ def _start_worker(settings: WorkerSettings) -> _WorkerProcess:
     context = multiprocessing.get_context("spawn")
     own_end, worker_end = context.Pipe()
     process = context.Process(target=_work, args=(worker_end, settings), daemon=True)
+    resource_tracker.ensure_running()  # starting it unblocks SIGINT, which the first worker would receive
     with signals.held_back():  # Ctrl-C reaches the whole group; the parent says when to end
         process.start()
     worker_end.close()
