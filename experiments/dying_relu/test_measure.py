@@ -78,7 +78,7 @@ def test_a_bias_against_itself_makes_nothing_alive(monkeypatch: pytest.MonkeyPat
 
 
 def small(node: dict[str, Any]) -> None:
-    """One width, one size, one rate of tuning seeds, and short trainings."""
+    """One width, one size, one tuning seed, and short trainings."""
     parts_of = node["parts"]
     for name in ("collapses", "helps_narrow", "other_biases", "other_ways"):
         parts_of[name]["cells"]["width"] = [2]
@@ -88,13 +88,21 @@ def small(node: dict[str, Any]) -> None:
         parts_of[name].pop("decided_by", None)
     parts_of["dies_in_training"]["cells"]["lr"] = [0.03, 3.0]
     node["tuning_seeds"] = 1
+    node["arms"] = {name: [*overrides, "train.epochs=4"] for name, overrides in node["arms"].items()}
+
+
+def two_ways(node: dict[str, Any], zero: list[str], tenth: list[str]) -> None:
+    """Narrow nets that begin in two ways, with overrides in place of those for b = 0 and b = 0.1."""
+    small(node)
+    node["arms"] = {"b=0": zero, "b=0.1": tenth}
+    parts("collapses", "helps_narrow")(node)
 
 
 def test_trainings_are_measured_and_drawn() -> None:
     """Every cell has evidence of the seeds asked for; the figure draws; rates that are too high kill."""
     study, found = studied("dying_relu", {"seeds": 12, "digits_seeds": 7, "nets": 500, "slopes": 20}, small, FEW)
     study.entry.load_figure().draw(Figure(), study)
-    assert [cell.judgment.n for cell in found["helps_narrow"].cells] == [12]
+    assert [cell.judgment.n for cell in found["helps_narrow"].cells] == [2 * 12], "runs, with b = 0 and with b = 0.1"
     assert [cell.judgment.n for cell in found["helps_digits"].cells] == [7]
     died = {cell.at["lr"]: cell.judgment.effect for cell in found["dies_in_training"].cells}
     assert died[0.03] < 0.05 < 0.5 < died[3.0]
@@ -103,24 +111,15 @@ def test_trainings_are_measured_and_drawn() -> None:
 
 
 def test_the_same_start_twice_does_not_help() -> None:
-    """Were b = 0.1 the same as b = 0, nothing would be gained: refuted."""
-
-    def same(node: dict[str, Any]) -> None:
-        small(node)
-        node["arms"]["b=0.1"] = []
-        parts("collapses", "helps_narrow", "other_biases", "other_ways")(node)
-
-    found = judged("dying_relu", {"seeds": 10}, same, only("narrow"))
+    """Were b = 0.1 the same as b = 0, nothing would be gained: refuted. Fewer than a hundred nets leave it open."""
+    short = {"SHORT": ["train.epochs=10", "train.batch_size=64", "diagnostics=off"]}
+    found = judged("dying_relu", {"seeds": 100}, lambda node: two_ways(node, [], []), {**only("narrow"), **short})
     assert found["helps_narrow"].label is Label.refuted
+    assert found["helps_narrow"].cells[0].judgment.effect == 0
 
 
 def test_leaky_nets_do_not_collapse() -> None:
     """With leaky units in the place of rectifiers no output is constant."""
-
-    def leaky(node: dict[str, Any]) -> None:
-        small(node)
-        node["arms"]["b=0"] = ["activation=leaky_relu", "activation.slope=0.5"]
-        parts("collapses", "helps_narrow", "other_biases", "other_ways")(node)
-
-    found = judged("dying_relu", {"seeds": 14}, leaky, {**only("narrow"), **FEW})
+    leaky = ["activation=leaky_relu", "activation.slope=0.5"]
+    found = judged("dying_relu", {"seeds": 14}, lambda node: two_ways(node, leaky, []), {**only("narrow"), **FEW})
     assert found["collapses"].label is Label.refuted

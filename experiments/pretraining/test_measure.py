@@ -15,19 +15,20 @@ STARTS = ("gradient_factor", "jacobian_standard", "jacobian_normalized")
 
 
 def short(node: dict[str, Any]) -> None:
-    """Two depths, three layers at most, one tuning seed, few epochs."""
+    """Two depths, three layers at most, one tuning seed, few images and epochs."""
     node["parts"]["was_needed"] |= {"cells": {"depth": [1, 3]}, "decided_by": {"depth": 3}}
     node["tuning_seeds"] = 1
     node["learning_rates"] = [0.03, 0.1, 0.2, 0.4, 0.8]
     few = {"pretraining.epochs=20": "pretraining.epochs=3"}
     node["arms"] = {
-        name: [*(few.get(one, one) for one in overrides), "train.epochs=12"] for name, overrides in node["arms"].items()
+        name: [*(few.get(one, one) for one in overrides), "train.epochs=12", "split.limit=500"]
+        for name, overrides in node["arms"].items()
     }
 
 
 def test_the_claim_is_measured_and_drawn() -> None:
     """Three logistic layers learn after pretraining and not before, and the figure draws."""
-    study, found = studied("pretraining", SMALL, short, {"DEEP": 3})
+    study, found = studied("pretraining", SMALL, short, {"DEEP": 3, "WIDE": 32, "NARROW": 16})
     study.entry.load_figure().draw(Figure(), study)
     assert found["was_needed"].deciding.judgment.effect > 0.2  # type: ignore[operator]
     assert {cell.judgment.n for cell in found["was_needed"].cells} == {8}
@@ -72,9 +73,11 @@ def test_an_arm_against_itself_gains_nothing() -> None:
 
     def same(node: dict[str, Any]) -> None:
         short(node)
-        node["arms"] = {name: [*node["arms"]["tanh glorot"], "split.limit=200"] for name in node["arms"]}
+        arm = ["activation=tanh", "init=glorot", "train.epochs=6", "split.limit=200"]
+        node["arms"] = dict.fromkeys(node["arms"], arm)
         node["parts"] = {name: part for name, part in node["parts"].items() if name not in STARTS}
+        node["parts"]["was_needed"] |= {"cells": {"depth": [1]}, "decided_by": "all"}
 
-    found = judged("pretraining", SMALL, same, {"DEEP": 3, "starts": lambda study: iter(())})
+    found = judged("pretraining", SMALL, same, {"DEEP": 1, "starts": lambda study: iter(())})
     assert found["was_needed"].label is Label.refuted
     assert found["init_suffices"].label is Label.supported

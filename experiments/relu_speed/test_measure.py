@@ -19,11 +19,12 @@ EPOCHS = ("than_tanh", "than_sigmoid")
 
 
 def short(node: dict[str, Any]) -> None:
-    """Depth 3 alone, one tuning seed, fewer epochs."""
+    """Depth 3 alone, one tuning seed, fewer images and epochs."""
     for name in EPOCHS:
         node["parts"][name]["cells"]["depth"] = [3]
     node["tuning_seeds"] = 1
-    node["arms"] = {name: [*overrides, "train.epochs=8"] for name, overrides in node["arms"].items()}
+    few = ["train.epochs=8", "split.limit=448"]
+    node["arms"] = {name: [*overrides, *few] for name, overrides in node["arms"].items()}
 
 
 def even(count: int, draw: int) -> list[processor_times.Ratios]:
@@ -49,9 +50,12 @@ def test_one_unit_in_all_arms_learns_no_sooner() -> None:
 
     def same(node: dict[str, Any]) -> None:
         short(node)
-        node["arms"] = dict.fromkeys(node["arms"], node["arms"]["relu scaled"])
+        arms = ("relu scaled", "tanh scaled", "sigmoid scaled")
+        node["arms"] = dict.fromkeys(arms, node["arms"]["relu scaled"])
+        for name in EPOCHS:
+            node["parts"][name]["cells"]["weights"] = ["scaled"]
 
-    found = judged("relu_speed", SMALL, same, IN_ONE)
+    found = judged("relu_speed", SMALL, same, {**IN_ONE, "WEIGHTS": ("scaled",)})
     assert {found[name].label for name in ("than_tanh", "than_sigmoid")} == {Label.refuted}
 
 

@@ -11,13 +11,26 @@ from workbench.claims.rules import Label
 from workbench.claims.verdict import PartVerdict
 
 SMALL = {"seeds": 8, "steps": 2, "points": 256, "candidates": 128}
+FEW: dict[str, Any] = {"SIZES": [2, 16, 64], "SEVERAL": {2: [64], 3: [64]}}
+MEASURED = {
+    "constructed": ("density", "bound", "not_needed", "recommended"),
+    "random_units": ("random_units", "polynomial"),
+    "more_inputs": ("two_inputs", "three_inputs"),
+    "trained": ("trained",),
+    "rates": ("barron_bound", "random_directions"),
+}
 
 
-def judged(edit: Any = None, **module: Any) -> Mapping[str, PartVerdict]:
-    """The claim with few seeds, steps, points and units."""
-    return judged_at_size(
-        "universal_approximation", SMALL, edit, {"SIZES": [2, 16, 64], "SEVERAL": {2: [64], 3: [64]}, **module}
-    )
+def judged(of: str, edit: Any = None, **module: Any) -> Mapping[str, PartVerdict]:
+    """The verdicts of one of the claim's measurements, with few seeds, points and units."""
+
+    def only(node: dict[str, Any]) -> None:
+        if edit is not None:
+            edit(node)
+        node["parts"] = {name: {**node["parts"][name], "role": "primary"} for name in MEASURED[of]}
+
+    others = {name: lambda study: iter(()) for name in MEASURED if name != of}
+    return judged_at_size("universal_approximation", SMALL, only, {**FEW, **others, **module})
 
 
 def changed(part: str, **cells: Any) -> Any:
@@ -28,7 +41,7 @@ def changed(part: str, **cells: Any) -> Any:
 @pytest.fixture(scope="module")
 def verdicts() -> Mapping[str, PartVerdict]:
     """The claim as it is, small."""
-    return judged()
+    return judged_at_size("universal_approximation", SMALL, None, FEW)
 
 
 @pytest.mark.parametrize("part", ["density", "bound", "not_needed", "recommended", "polynomial", "barron_bound"])
@@ -54,7 +67,7 @@ def test_a_polynomial_said_to_approximate_is_refuted(monkeypatch: pytest.MonkeyP
     known = approximation.construction
     false = approximation.Construction(build, way.spread, way.slack, way.knots)
     monkeypatch.setattr(approximation, "construction", lambda name: false if name == "monomial" else known(name))
-    found = judged(changed("density", activation=["sigmoid", "monomial"]))
+    found = judged("constructed", changed("density", activation=["sigmoid", "monomial"]))
     assert found["density"].label is Label.refuted
     assert found["density"].deciding.at["activation"] == "monomial"
 
@@ -62,14 +75,14 @@ def test_a_polynomial_said_to_approximate_is_refuted(monkeypatch: pytest.MonkeyP
 def test_a_bound_that_is_too_small_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The knots of bump lie 0.6233 h away on average; 0.6 is too small."""
     monkeypatch.setattr(approximation, "BUMP_SPREAD", 0.6)
-    found = judged()
+    found = judged("constructed")
     assert [cell.at["activation"] for cell in found["bound"].cells if cell.judgment.label is Label.refuted] == ["bump"]
     assert found["bound"].label is Label.refuted
 
 
 def test_a_unit_that_meets_the_hypotheses_is_no_contradiction() -> None:
     """The lecture's theorem is about sigmoid."""
-    found = judged(changed("recommended", activation=["relu", "sigmoid"]))
+    found = judged("constructed", changed("recommended", activation=["relu", "sigmoid"]))
     assert found["recommended"].label is Label.refuted
     assert found["recommended"].deciding.at == {"activation": "sigmoid"}
 
@@ -78,7 +91,7 @@ def test_a_polynomial_error_that_is_too_large_is_refuted(monkeypatch: pytest.Mon
     """The best polynomial of one degree less is beaten by networks of this degree."""
     best = polynomials.best
     monkeypatch.setattr(polynomials, "best", lambda x, y, degree: best(x, y, degree - 1))
-    found = judged(changed("polynomial", degree=[2, 5]))
+    found = judged("random_units", changed("polynomial", degree=[2, 5]))
     assert found["polynomial"].label is Label.refuted
 
 
@@ -86,7 +99,7 @@ def test_barrons_bound_with_too_small_a_constant_is_refuted(monkeypatch: pytest.
     """A thousandth of (2C)²."""
     bound = greedy_nets.Wave.bound
     monkeypatch.setattr(greedy_nets.Wave, "bound", lambda wave, n: bound(wave, n) / 1000)
-    assert judged()["barron_bound"].label is Label.refuted
+    assert judged("rates")["barron_bound"].label is Label.refuted
 
 
 def test_no_network_of_several_inputs_is_no_witness(verdicts: Mapping[str, PartVerdict]) -> None:
@@ -102,7 +115,7 @@ def test_a_network_of_two_inputs_is_a_witness() -> None:
     def edit(node: dict[str, Any]) -> None:
         node["parts"]["two_inputs"]["cells"] = {"activation": ["sigmoid"], "eps": [0.1]}
 
-    found = judged(edit, SEVERAL={2: [16, 256, 512], 3: [64]})["two_inputs"]
+    found = judged("more_inputs", edit, SEVERAL={2: [16, 256, 512], 3: [64]})["two_inputs"]
     assert (found.label, found.deciding.judgment.effect) == (Label.supported, 256)
 
 
@@ -112,4 +125,4 @@ def test_a_slope_that_is_too_flat_is_refuted() -> None:
     def edit(node: dict[str, Any]) -> None:
         node["parts"]["random_directions"]["rule"].update(than=30, absent=20)
 
-    assert judged(edit)["random_directions"].label is Label.refuted
+    assert judged("rates", edit)["random_directions"].label is Label.refuted
