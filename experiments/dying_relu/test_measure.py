@@ -111,7 +111,7 @@ def test_trainings_are_measured_and_drawn() -> None:
 
 
 def test_the_same_start_twice_does_not_help() -> None:
-    """Were b = 0.1 the same as b = 0, nothing would be gained: refuted. Fewer than a hundred nets leave it open."""
+    """Were b = 0.1 the same as b = 0, nothing would be gained: refuted, where a dozen nets would leave it open."""
     short = {"SHORT": ["train.epochs=10", "train.batch_size=64", "diagnostics=off"]}
     found = judged("dying_relu", {"seeds": 100}, lambda node: two_ways(node, [], []), {**only("narrow"), **short})
     assert found["helps_narrow"].label is Label.refuted

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from tests.claim_reference import judged
+from workbench.claims.catalog import choose
 from workbench.claims.rules import Label
 
 SMALL = {"nets": 12, "seeds": 8, "digits_seeds": 6}
+EXACT = {"affine": "unit", "smooth": "unit", "output": "output", "sawtooth": ""}
 
 
 @pytest.fixture(scope="module")
@@ -30,44 +32,52 @@ def test_counts_are_near_one_per_unit(verdicts: dict[str, Any]) -> None:
     assert 0 < verdicts["typical"].deciding.judgment.effect < 2
 
 
-def _units(node: dict[str, Any], part: str, *units: str) -> None:
-    node["parts"][part]["cells"]["unit"] = list(units)
+def _exact(part: str, *values: str, **module: Any) -> Any:
+    """The verdict of a part on nets before training, with these units or outputs; one of each in the other parts."""
+
+    def edit(node: dict[str, Any]) -> None:
+        node["parts"] = {name: node["parts"][name] for name in EXACT}
+        for name, key in EXACT.items():
+            cells = node["parts"][name].get("cells", {})
+            cells |= {key: list(values) if name == part else cells[key][:1]} if key else {}
+
+    others = {name: lambda study: iter(()) for name in ("at_initialization", "on_digits")}
+    return judged("piecewise_linear", SMALL, edit, {**others, **module})[part]
 
 
 @pytest.mark.parametrize("smooth", ["softplus", "tanh", "gelu"])
 def test_a_smooth_unit_among_the_piecewise_linear_ones_is_refuted(smooth: str) -> None:
     """The test of straightness is able to fail."""
-    found = judged("piecewise_linear", SMALL, lambda node: _units(node, "affine", "relu", smooth))
-    assert found["affine"].label is Label.refuted
-    assert {cell.at["unit"] for cell in found["affine"].cells if cell.judgment.label is Label.refuted} == {smooth}
+    found = _exact("affine", "relu", smooth)
+    assert found.label is Label.refuted
+    assert {cell.at["unit"] for cell in found.cells if cell.judgment.label is Label.refuted} == {smooth}
 
 
 def test_a_piecewise_linear_unit_among_the_smooth_ones_is_refuted() -> None:
     """Nor are all nets bent."""
-    found = judged("piecewise_linear", SMALL, lambda node: _units(node, "smooth", "tanh", "absolute"))
-    assert found["smooth"].label is Label.refuted
+    assert _exact("smooth", "tanh", "absolute").label is Label.refuted
 
 
 def test_logits_are_not_bent() -> None:
     """Without the output's activation the second primary part is false."""
-
-    def identity(node: dict[str, Any]) -> None:
-        node["parts"]["output"]["cells"]["output"] = ["sigmoid", "identity"]
-
-    assert judged("piecewise_linear", SMALL, identity)["output"].label is Label.refuted
+    assert _exact("output", "sigmoid", "identity").label is Label.refuted
 
 
 def test_one_more_piece_is_refuted() -> None:
     """2^L + 1 pieces."""
-    found = judged("piecewise_linear", SMALL, module={"sawtooth_pieces": lambda depth: 2**depth + 1})
-    assert found["sawtooth"].label is Label.refuted
-    assert found["sawtooth"].deciding.judgment.effect == 12
+    found = _exact("sawtooth", sawtooth_pieces=lambda depth: 2**depth + 1)
+    assert found.label is Label.refuted
+    assert found.deciding.judgment.effect == 12
 
 
 def test_two_pieces_per_unit_are_refuted() -> None:
     """The equivalence is able to fail."""
 
     def two(node: dict[str, Any]) -> None:
+        node["parts"] = {name: node["parts"][name] for name in ("pieces_per_unit", "pieces_by_depth")}
+        node["parts"]["pieces_per_unit"]["role"] = "primary"
         node["parts"]["pieces_per_unit"]["rule"]["around"] = 2
 
-    assert judged("piecewise_linear", SMALL, two)["pieces_per_unit"].label is Label.refuted
+    (entry,) = choose(["piecewise_linear"])
+    counted = {"measure": entry.load().at_initialization}
+    assert judged("piecewise_linear", SMALL, two, counted)["pieces_per_unit"].label is Label.refuted

@@ -33,9 +33,7 @@ def line(node: dict[str, Any]) -> None:
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has the seeds asked for; at depth 3 saturation hurts, and slope matters."""
     study, found = studied("saturation", SMALL, short, UNITS)
-    code: Any = study.entry.load()
-    code.DEPTHS, code.DEEP = UNITS["DEPTHS"], UNITS["DEEP"]
-    code.draw(Figure(), study)
+    study.entry.load_figure().draw(Figure(), study)
     for name, part in found.items():
         assert name in EXACT or {cell.judgment.n for cell in part.cells} == {8}
     assert {found[name].label for name in EXACT} == {Label.supported}

@@ -1,6 +1,6 @@
 """The claim on XOR comes out as proved, and what is made false comes out refuted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -10,9 +10,11 @@ from tests.claim_reference import judged
 from workbench.claims.catalog import choose
 from workbench.claims.rules import Label
 from workbench.claims.study import Study
+from workbench.claims.verdict import PartVerdict
 from workbench.proofs import separation
 
-SMALL = {"inits": 20, "steps": 1, "hidden": [1, 8]}  # proofs need no training
+SMALL = {"inits": 20, "steps": 1, "hidden": [1, 8]}
+TRAINED = ("one_hidden_unit", "learned", "learned_parity_3", "learned_parity_4")
 
 
 def _only(arms: list[str], hidden: list[int]) -> Callable[[dict[str, Any]], object]:
@@ -28,9 +30,15 @@ def _only(arms: list[str], hidden: list[int]) -> Callable[[dict[str, Any]], obje
     return edit
 
 
-def _also(part: str, activation: str) -> Callable[[dict[str, Any]], object]:
-    """Count one more activation among those of a part."""
-    return lambda node: node["parts"][part]["cells"]["activation"].append(activation)
+def _proved(also: Mapping[str, str] | None = None) -> dict[str, PartVerdict]:
+    """The verdicts that need no training, with one more activation among those of a part."""
+
+    def edit(node: dict[str, Any]) -> None:
+        node["parts"] = {name: part for name, part in node["parts"].items() if name not in TRAINED}
+        for part, activation in (also or {}).items():
+            node["parts"][part]["cells"]["activation"].append(activation)
+
+    return judged("xor", SMALL, edit, {"learned": lambda study: iter(())})
 
 
 def test_proofs_and_examples_come_out_whatever_is_trained() -> None:
@@ -50,7 +58,7 @@ def test_training_finds_what_a_layer_can_compute() -> None:
 @pytest.mark.parametrize(("part", "activation"), [("limit", "absolute"), ("limit", "bump"), ("regression", "absolute")])
 def test_an_activation_that_falls_refutes_the_limit(part: str, activation: str) -> None:
     """|z| called monotone is found out where it falls, and where it fits XOR's values."""
-    verdict = judged("xor", SMALL, _also(part, activation))[part]
+    verdict = _proved({part: activation})[part]
     assert verdict.label is Label.refuted
     assert verdict.deciding.at == {"activation": activation}
 
@@ -64,14 +72,14 @@ def test_one_hidden_unit_that_is_not_monotone_refutes_that_none_succeeds() -> No
 def test_a_parity_that_a_line_separates_refutes_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """All bits set, in place of an odd number of them."""
     monkeypatch.setattr(separation, "parity", lambda points: tuple(int(all(point)) for point in points))
-    assert judged("xor", SMALL)["parity_limit"].label is Label.refuted
+    assert _proved()["parity_limit"].label is Label.refuted
 
 
 @pytest.mark.parametrize("part", ["limit", "regression", "three_of_four"])
 def test_a_labeling_that_a_line_separates_refutes_the_limit(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """AND said to be impossible is refuted by weights that compute it."""
     monkeypatch.setattr(separation, "XOR", separation.AND)
-    assert judged("xor", SMALL)[part].label is Label.refuted
+    assert _proved()[part].label is Label.refuted
 
 
 def test_units_that_do_not_compute_xor_are_no_witnesses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +87,7 @@ def test_units_that_do_not_compute_xor_are_no_witnesses(monkeypatch: pytest.Monk
     monkeypatch.setitem(separation.SINGLE_UNITS, "absolute", lambda x: x.sum(1) - 1)
     compute = separation.parity_units
     monkeypatch.setattr(separation, "parity_units", lambda name, x: compute(name, x.roll(1, 0)))
-    parts = judged("xor", SMALL)
+    parts = _proved()
     assert parts["not_monotone"].label is not Label.supported
     assert parts["two_hidden_units"].label is not Label.supported
     assert parts["parity_units"].label is not Label.supported
