@@ -321,6 +321,29 @@ def test_right_gradients_raise_no_alarm(
     assert found.worst < 3e-7
 
 
+def _all_ones(params: Params) -> None:
+    params.trained.fill_(1.0)
+
+
+def _positive(params: Params) -> None:
+    for name in ("l2.W", "l3.W"):
+        params[name].abs_()
+
+
+@pytest.mark.parametrize("change", [_all_ones, _positive])
+def test_a_gradient_of_rounding_raises_no_alarm(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Params], None]
+) -> None:
+    """Weights of one sign saturate all logistic outputs, and a - a² has few digits; a mistake is found all the same."""
+    words = ("data=digits", "loss=squared_error", "activation@loss.output=sigmoid", "architecture.hidden=[64,64]")
+    assert _verdict(*words, change=change).says == "agrees"
+    with monkeypatch.context() as patch:
+        patch.setattr("workbench.nn.check.spot_check._is_rounding", lambda hand, auto, rounding: torch.tensor(False))
+        assert "dJ/d" in _verdict(*words, change=change).disagreement
+    _planted(Dense, _bias)(monkeypatch)
+    assert "dJ/d" in _verdict(*words, change=change).disagreement
+
+
 def test_numbers_that_are_none_are_survived() -> None:
     """Parameters that overflowed are looked at as large ones."""
     assert _verdict("data=wine", change=lambda params: params.flat.fill_(torch.inf)).says == "agrees"

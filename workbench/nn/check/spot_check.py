@@ -14,7 +14,7 @@ another example. Noise on inputs and parameters keeps z off kinks, where autogra
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import torch
@@ -57,9 +57,14 @@ class Point:
     y: Outputs
     mode: Mode
 
+    @property
+    def problem(self) -> tuple[Objective, Params, Units, Outputs, Mode]:
+        """Arguments of `by_hand` and `autograd`."""
+        return self.objective, self.params, self.x, self.y, self.mode
+
     def at(self, flat: Tensor) -> "Point":
         """Evaluate the same batch at other parameters `flat` [R, P]."""
-        return Point(self.objective, self.params.with_flat(flat), self.x, self.y, self.mode)
+        return replace(self, params=self.params.with_flat(flat))
 
 
 def deviations(point: Point) -> tuple[list[Deviation], float]:
@@ -183,15 +188,39 @@ def _gradients(points: Sequence[Point]) -> Iterator[Deviation]:
     """Compare dJ/dparams; yields each parameter's largest error over points and replicas."""
     worst: dict[str, float] = {}
     for point in points:
-        problem = point.objective, point.params, point.x, point.y, point.mode
-        hand, auto = by_hand(*problem), autograd(*problem)
+        hand, auto, rounding = by_hand(*point.problem), autograd(*point.problem), None
         size = auto.flat.norm(dim=1).mul(10)
-        overflows = ~point.objective.value(*problem[1:]).isfinite()
+        overflows = ~point.objective.value(*point.problem[1:]).isfinite()
         for name in hand:
             error = _errors(hand[name].flatten(1), auto[name].flatten(1), size, over=1)
             error.masked_fill_(overflows, 0.0)
+            if float(error.max()) >= TOLERANCE[point.x.dtype]:
+                rounding = rounding or _rounding(point)
+                error.masked_fill_(_is_rounding(hand[name], auto[name], rounding[name]), 0.0)
             worst[name] = max(worst.get(name, 0.0), float(error.max()))
     yield from (Deviation(f"dJ/d {name}", error) for name, error in worst.items())
+
+
+def _rounding(point: Point) -> Params:
+    """Estimate the rounding of each entry of the hand-written gradient: second differences along the parameters.
+
+    They are of order h² but for rounding, which changes from step to step; the largest of a few steps counts.
+    """
+    h, middle = sqrt(ROUNDING[point.x.dtype]), by_hand(*point.problem)
+
+    def second_difference(step: float) -> Tensor:
+        above, below = (by_hand(*point.at(point.params.flat * (1 + sign * step)).problem) for sign in (1, -1))
+        return (above.flat + below.flat - 2 * middle.flat).abs()
+
+    return Params(middle.layout, torch.stack([second_difference(h * factor) for factor in (1, 1.3, 1.7, 2)]).amax(0))
+
+
+def _is_rounding(hand: Tensor, auto: Tensor, rounding: Tensor) -> Tensor:
+    """Whether gradients are apart by no more than ten times their rounding: [R].
+
+    f' = a - a² of a saturated unit has few digits, and so has the gradient of a net of such units.
+    """
+    return (hand - auto).flatten(1).norm(dim=1) <= 10 * rounding.flatten(1).norm(dim=1)
 
 
 def _errors(hand: Tensor, auto: Tensor, size: Tensor, over: int | None = None) -> Tensor:
