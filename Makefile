@@ -5,7 +5,7 @@ READY := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE # each test process would compile all modules anew
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-cuda test-slow test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
+.PHONY: help demo report test test-cuda test-slow test-exhaustive test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test-cuda: $(READY) ## run the tests that need a CUDA device
 
 test-slow: $(READY) ## run the tests that take long: small claims, calibration, kills
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
+
+test-exhaustive: $(READY) ## run the tests that try all cases of what the slow tests sample
+	$(BIN)/python -m pytest -n auto --dist worksteal -m exhaustive
 
 test-browser: $(READY) ## run the tests that need Chromium
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'

@@ -104,7 +104,7 @@ def test_above_errs_in_at_most_5_percent_over_tuning(shift: float) -> None:
     assert shift < 1 or sum(alone[label] for label in WRONG) > 0.18 * 300, alone
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("n", [10, 16, 80])
 @pytest.mark.parametrize("name", FEW)
 def test_above_errs_in_at_most_5_percent_over_tuning_of_every_shape(name: str, n: int) -> None:
@@ -130,7 +130,7 @@ def test_above_errs_in_at_most_5_percent_over_data(share: float) -> None:
     assert sum(alone[label] for label in WRONG) > 0.3 * 300, alone
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("n", [6, 10, 20, 30])
 @pytest.mark.parametrize("name", SHAPES)
 def test_above_errs_in_at_most_5_percent(name: str, n: int) -> None:
@@ -138,7 +138,7 @@ def test_above_errs_in_at_most_5_percent(name: str, n: int) -> None:
     check_shape(name, n, 2000 if n >= 10 else 500)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize(
     "rule", [Below(than=0, absent=0), Within(around=-200, margin=200), Within(around=200, margin=200)]

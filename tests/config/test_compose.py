@@ -107,7 +107,7 @@ def test_a_run_is_what_hydra_composes(hydra_context: Any, lines: list[str]) -> N
     assert ours == hydras
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @settings(max_examples=50, deadline=None)
 @given(lines=override_lists)
 def test_many_runs_are_what_hydra_composes(hydra_context: Any, lines: list[str]) -> None:

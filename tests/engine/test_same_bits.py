@@ -131,7 +131,7 @@ def test_a_training_alone_is_that_in_a_pack(case: dict[str, Any]) -> None:
     _check(case)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @settings(max_examples=300, deadline=None)
 @given(CASES)
 def test_many_trainings_alone_are_those_in_a_pack(case: dict[str, Any]) -> None:

@@ -132,7 +132,7 @@ def test_no_tag_and_no_param_needs_to_be_there(cli: Cli, edited: Store, kind: st
             before.backup(database)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["run", "sweep", "verdict"])
 def test_each_tag_and_param_by_itself(cli: Cli, edited: Store, kind: str) -> None:
     """Each of them, deleted and with each odd value, in one run and in all."""

@@ -172,7 +172,8 @@ def test_disk_full(disk: Path) -> None:
     members = [run for run in runs_of(left.store) if "run" in [run.data.tags.get(f"in.{sweep_of(left.store)}")]]
     assert [run.data.tags["outcome"] for run in members] == ["finished"] * 4
     assert not {run.info.status for run in all_runs(left.store)} & {"RUNNING"}
-    assert finish(start(["doctor"], disk)).code == 0
+    doctor = finish(start(["doctor"], disk))
+    assert doctor.code == 0, (again.err, doctor)
 
 
 def sweep_of(store: Store) -> str:

@@ -64,7 +64,7 @@ def test_many_processes_begin_one_sqlite_file(tmp_path: Path) -> None:
     assert_all_is_there(Store(uri), write_at_once(uri, tmp_path))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_many_processes_begin_on_one_server(tmp_path: Path) -> None:
     """A new server, and an experiment that all of them make."""
     with mlflow_server(tmp_path) as server:
