@@ -210,7 +210,8 @@ def _rounding(point: Point) -> Params:
 
     def second_difference(step: float) -> Tensor:
         above, below = (by_hand(*point.at(point.params.flat * (1 + sign * step)).problem) for sign in (1, -1))
-        return (above.flat + below.flat - 2 * middle.flat).abs()
+        difference: Tensor = above.flat + below.flat - 2 * middle.flat
+        return difference.abs()
 
     return Params(middle.layout, torch.stack([second_difference(h * factor) for factor in (1, 1.3, 1.7, 2)]).amax(0))
 
@@ -220,7 +221,8 @@ def _is_rounding(hand: Tensor, auto: Tensor, rounding: Tensor) -> Tensor:
 
     f' = a - a² of a saturated unit has few digits, and so has the gradient of a net of such units.
     """
-    return (hand - auto).flatten(1).norm(dim=1) <= 10 * rounding.flatten(1).norm(dim=1)
+    off, size = (hand - auto).flatten(1).norm(dim=1), rounding.flatten(1).norm(dim=1)
+    return torch.le(off, 10 * size)
 
 
 def _errors(hand: Tensor, auto: Tensor, size: Tensor, over: int | None = None) -> Tensor:
