@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {  # beside so many seeds, of what else is dr
     "piecewise_linear": {"nets": 3, "digits_seeds": 2},
     "pretraining": {"nets": 2, "jacobians": 2},
     "relu_family": {"layers": 5, "z": 500},
-    "residual": {"depths": [10, 30], "highway": [10]},
+    "residual": {"depths": [10, 12], "highway": [10]},
     "universal_approximation": {"steps": 2, "points": 64, "candidates": 32},
     "xor": {"inits": 40, "steps": 50, "hidden": [1, 4], "others": []},
 }
@@ -38,6 +38,7 @@ CONSTANTS: dict[str, dict[str, Any]] = {  # of a claim's code
         "FEW": {"diabetes": ["data=diabetes", "train.epochs=1"], "digits": ["data=digits", "train.epochs=1"]},
     },
     "pretraining": {"WIDE": 16, "NARROW": 16},
+    "representation": {"HIDDEN": (16,), "SHOWN": ()},
     "relu_speed": {"DEPTHS": (3,), "processor_times": SimpleNamespace(in_processes=lambda count, draw: [EVEN])},
     "saturation": {"DEPTHS": (3,), "DEEP": 3},
     "universal_approximation": {"SIZES": [2, 16], "SEVERAL": {2: [16], 3: [16]}, "UNITS": [4, 8]},
@@ -50,7 +51,8 @@ CELLS: dict[str, dict[str, dict[str, Any]]] = {  # of a claim's parts, in place 
         "more_alive": {"depth": [5], "width": [2]},
     },
     "losses": {"bad_start": {"data": ["wine"]}},
-    "residual": {"residual_holds": {"depth": [10, 30]}},
+    "representation": {"untrained": {"units": [4]}},
+    "residual": {"residual_holds": {"depth": [10, 12]}},
     "softplus": {"relu_better": {"depth": [3]}},
 }
 FEW_IMAGES = ("batch_norm", "image_representation", "layer_norm", "pretraining", "residual", "saturation", "softplus")
