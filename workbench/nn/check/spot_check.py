@@ -32,6 +32,7 @@ from workbench.nn.params import WEIGHT_SUFFIX, Params
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2}  # float32 is for nets too large for float64
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5}
 USUAL = (0.3, 3.0)  # std of z, for inputs of variance 1, into which the net's weights are scaled
+LARGE, SHRINK, SCALINGS = 5.0, 0.8, 40
 NOISE = 1e-6
 OWN_Z = 256  # of the net's own z, compared per layer and replica
 FAR = (12.7, 20.3, 33.1, 100.7)
@@ -72,7 +73,8 @@ def deviations(point: Point) -> tuple[list[Deviation], float]:
     stream = generator(0, "noise", "spot check")
     near = _shaken(point)
     measured = [*_units(near), *_outputs(near, stream)]
-    measured += _gradients([near.at(_usual(near.params)), near.at(_random(near.params, stream))])
+    usual = _unsaturated(near.at(_usual(near.params)))
+    measured += _gradients([usual, near.at(_random(near.params, stream))])
     worst = max((deviation.error for deviation in measured), default=0.0)
     return [deviation for deviation in measured if not deviation.error < TOLERANCE[point.x.dtype]], worst
 
@@ -107,6 +109,23 @@ def _usual(params: Params) -> Tensor:
         raised = (least / size).clamp(min=1.0) if weights else torch.ones_like(size)
         value.mul_((most / size).clamp(max=1.0).mul(raised).nan_to_num(1.0, 1.0).unsqueeze(1))
     return scaled.flat
+
+
+def _unsaturated(point: Point) -> Point:
+    """Scale trained parameters down until no layer's z exceeds `LARGE` in root mean square.
+
+    Weights that training has aligned make larger z than their size says. Where all units are saturated, f' = a - a²
+    has few digits, and so has the gradient.
+    """
+    flat = point.params.flat.clone()
+    for _ in range(SCALINGS):
+        outputs, tape = point.objective.model.forward(point.at(flat).params, point.x, point.mode)
+        layers = [outputs, *(units.z for units in point.objective.model.units(tape))]
+        large = torch.stack([z.flatten(1).square().mean(1).sqrt() > LARGE for z in layers]).any(0)
+        if not bool(large.any()):
+            break
+        flat[large, : point.params.layout.n_trained] *= SHRINK
+    return point.at(flat)
 
 
 def _random(params: Params, stream: torch.Generator) -> Tensor:
@@ -188,41 +207,14 @@ def _gradients(points: Sequence[Point]) -> Iterator[Deviation]:
     """Compare dJ/dparams; yields each parameter's largest error over points and replicas."""
     worst: dict[str, float] = {}
     for point in points:
-        hand, auto, rounding = by_hand(*point.problem), autograd(*point.problem), None
+        hand, auto = by_hand(*point.problem), autograd(*point.problem)
         size = auto.flat.norm(dim=1).mul(10)
         overflows = ~point.objective.value(*point.problem[1:]).isfinite()
         for name in hand:
             error = _errors(hand[name].flatten(1), auto[name].flatten(1), size, over=1)
             error.masked_fill_(overflows, 0.0)
-            if float(error.max()) >= TOLERANCE[point.x.dtype]:
-                rounding = rounding or _rounding(point)
-                error.masked_fill_(_is_rounding(hand[name], auto[name], rounding[name]), 0.0)
             worst[name] = max(worst.get(name, 0.0), float(error.max()))
     yield from (Deviation(f"dJ/d {name}", error) for name, error in worst.items())
-
-
-def _rounding(point: Point) -> Params:
-    """Estimate the rounding of each entry of the hand-written gradient: second differences along the parameters.
-
-    They are of order h² but for rounding, which changes from step to step; the largest of a few steps counts.
-    """
-    h, middle = sqrt(ROUNDING[point.x.dtype]), by_hand(*point.problem)
-
-    def second_difference(step: float) -> Tensor:
-        above, below = (by_hand(*point.at(point.params.flat * (1 + sign * step)).problem) for sign in (1, -1))
-        difference: Tensor = above.flat + below.flat - 2 * middle.flat
-        return difference.abs()
-
-    return Params(middle.layout, torch.stack([second_difference(h * factor) for factor in (1, 1.3, 1.7, 2)]).amax(0))
-
-
-def _is_rounding(hand: Tensor, auto: Tensor, rounding: Tensor) -> Tensor:
-    """Whether gradients are apart by no more than ten times their rounding: [R].
-
-    f' = a - a² of a saturated unit has few digits, and so has the gradient of a net of such units.
-    """
-    off, size = (hand - auto).flatten(1).norm(dim=1), rounding.flatten(1).norm(dim=1)
-    return torch.le(off, 10 * size)
 
 
 def _errors(hand: Tensor, auto: Tensor, size: Tensor, over: int | None = None) -> Tensor:
