@@ -52,7 +52,7 @@ def _wrong(rows: list[Forward]) -> list[str]:
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("net", NETS)
 def test_every_architecture_agrees(net: str, norm: str) -> None:
-    """With every norm, in training and in evaluation, layer by layer."""
+    """Each layer of each architecture agrees with the independent pass for each norm, in training and evaluation."""
     rows = _rows(*NETS[net], f"norm={norm}")
     assert not _wrong(rows)
     assert all(row.error is not None for row in rows)
@@ -92,7 +92,7 @@ def test_a_wrong_activation_is_named(monkeypatch: pytest.MonkeyPatch, name: str)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(reference_forward.LOSSES))
 def test_a_wrong_loss_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Its value, and what it predicts."""
+    """A loss whose value or prediction is off by 1e-6 is named as "loss C" or "output: h(z)"."""
     words = ["architecture=perceptron", f"loss={name}"]
     data = DATA.get(name, "wine")
     assert not _wrong(_rows(*words, data=data))
@@ -161,7 +161,7 @@ def test_a_wrong_architecture_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_the_users_own_is_said_not_to_be_compared() -> None:
-    """Its layers still are."""
+    """A user's own activation is reported as not compared, while the net's layers still are."""
     spec = wb.configure(["data=wine", "architecture.hidden=[3]"])
     pack = build_pack([spec])
     points = list(spot_points(pack, pack.initial_params(), range(1)))

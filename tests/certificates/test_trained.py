@@ -68,7 +68,7 @@ def _own(folder: Path, module: str) -> str:
 
 
 def _verdict(*overrides: str, seeds: int = 2, change: Callable[[Params], object] = lambda params: None) -> Verdict:
-    """What the spot check says of untrained nets, after a change of their parameters."""
+    """Spot-check untrained nets of `seeds` seeds after `change` was applied to their parameters."""
     pack = build_pack([wb.configure([*overrides, f"seed={seed}"]) for seed in range(seeds)])
     params = pack.initial_params()
     change(params)
@@ -121,7 +121,7 @@ def test_a_wrong_derivative_is_said_by_every_command(
 def test_a_single_run_and_its_check_find_the_same(
     cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Also a derivative that is wrong where no z of this net lies: `check` shows what `train` found."""
+    """`check` repeats the disagreement that `train` found, also where f' is wrong at no z that the net takes."""
     own = _own(folder, f"wrong_alone_{name}")
     monkeypatch.syspath_prepend(folder)
     arguments = ("--config-dir", own, *SMALL, f"activation={name}")
@@ -147,7 +147,7 @@ def test_what_autograd_cannot_follow_is_said_to_be_unchecked(
 
 @pytest.mark.slow
 def test_workers_say_it_too(store: Store, folder: Path) -> None:
-    """What processes find comes back with their results."""
+    """A disagreement found in a worker process is printed, and the command exits with 1."""
     own = _own(folder, "wrong_in_workers")
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     words = ["train", "-m", "--config-dir", own, *SMALL, "activation=sine,right", "hydra/launcher=packed_processes"]
@@ -232,7 +232,7 @@ def test_a_wrong_backward_pass_is_found(
 
 
 def test_a_wrong_delta_is_found_even_where_the_net_is_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a loss whose delta is cut where an example is far on the wrong side."""
+    """A delta that is cut to 0 only where some |z| is at least 8 is found as a disagreement of the loss."""
     right = losses.softmax_nll()
 
     def measure(z: Tensor, y: Tensor) -> Any:
@@ -258,7 +258,7 @@ def test_a_constant_that_one_replica_has_alone_is_looked_at() -> None:
 
 
 def test_runs_that_diverged_carry_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a wrong gradient makes every replica diverge, all of them say so."""
+    """Every replica that diverges by a wrong gradient carries the disagreement, and its run the tag DISAGREES."""
     right = activations.relu()
     wrong = replace(right, derivative=lambda z, a: right.derivative(z, a).mul_(-1e30))
     replace_target(monkeypatch, "workbench.nn.activations.relu", lambda: wrong)

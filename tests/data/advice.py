@@ -1,4 +1,4 @@
-"""What a message about data says to write, done: the overrides of each way out, and what comes of them."""
+"""Read and carry out what an error message about data says to write: the overrides of each way out."""
 
 from typing import Any
 

@@ -49,7 +49,7 @@ def outcome(read: Callable[[], Dataset], place: str) -> str:
 
 @contextmanager
 def peak_below(mib: float) -> Iterator[None]:
-    """What Python and numpy allocate in the block, at any time, stays below."""
+    """Check that the memory allocated by Python and numpy in the block peaks below `mib` MiB."""
     tracemalloc.start()
     try:
         yield
@@ -104,7 +104,7 @@ def test_an_idx_header_that_promises_too_much(tmp_path: Path, shape: tuple[int, 
 
 
 def test_true_headers_are_held_against_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is as large as it says, and too large for this machine, is refused with both sizes before it is read."""
+    """Files whose true size exceeds the available memory are refused; a smaller file is read."""
     monkeypatch.setattr(memory, "available", lambda: 10_000)
     folder = write_idx_folder(tmp_path / "many", idx_arrays(400))
     np.savez_compressed(tmp_path / "many.npz", x=np.zeros((1000, 100)), y=np.arange(1000) % 2)
@@ -117,7 +117,7 @@ def test_true_headers_are_held_against_the_memory(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("kind", [0x0D, 0x0E])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e39])
 def test_idx_numbers_that_are_none(tmp_path: Path, kind: int, value: float) -> None:
-    """Not finite, or not in float32: the row is named."""
+    """A value that is not finite, or not within float32, is refused, and the message names its row."""
     folder = write_idx_folder(tmp_path)
     images = np.ones((40, 4, 4), np.float64)
     images[7, 1, 2] = value
@@ -209,7 +209,7 @@ def test_npy_headers_that_do_not_fit(tmp_path: Path, changed: dict[str, Any], me
     ],
 )  # fmt: skip
 def test_members_that_are_no_arrays(tmp_path: Path, member: bytes, message: str) -> None:
-    """Their beginning is named, and no more than a header is read."""
+    """The message about an archive member that is no array shows its beginning, read in less than 4 MiB."""
     file = archive(tmp_path / "own.npz", {"x.npy": member, "y.npy": npy(Y)})
     with peak_below(4):
         assert message in outcome(lambda: npz(str(file)), "own.npz")
@@ -263,7 +263,7 @@ def test_labels_that_are_no_classes(tmp_path: Path, y: np.ndarray, message: str)
 
 @pytest.mark.parametrize("value", [1e200, -1e151])
 def test_numbers_whose_squares_overflow(tmp_path: Path, value: float) -> None:
-    """They would be scaled by an infinite deviation."""
+    """Inputs beyond 1e150, whose standard deviation would be infinite, are refused."""
     np.savez(tmp_path / "own.npz", x=np.where(X == 6, value, X), y=Y)
     assert "x must be at most 1e+150 in size, but is more in row 3" in outcome(
         lambda: npz(str(tmp_path / "own.npz")), "own.npz"
@@ -271,12 +271,12 @@ def test_numbers_whose_squares_overflow(tmp_path: Path, value: float) -> None:
 
 
 def a_pipe(file: Path) -> None:
-    """Which nobody writes to."""
+    """Make a pipe that nobody writes to."""
     os.mkfifo(file)
 
 
 def a_link(file: Path) -> None:
-    """To nothing."""
+    """Make a link to a file that does not exist."""
     file.symlink_to(file.parent / "gone")
 
 
@@ -286,7 +286,7 @@ def a_loop(file: Path) -> None:
 
 
 def a_device(file: Path) -> None:
-    """That never ends."""
+    """Make a link to a device that never ends."""
     file.symlink_to("/dev/zero")
 
 
@@ -312,7 +312,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path, make: Callable[[Path], No
 
 @pytest.mark.parametrize("path", ["x\0y", "a" * 5000, "~nobody-of-this-name/x", "", "a\nb\x1b[31m"])
 def test_paths_that_are_none(path: str) -> None:
-    """One line, without the terminal's codes."""
+    """A path that cannot exist is refused on one line without control characters."""
     for read in (idx, npz):
         said = outcome(lambda read=read: read(path), "data.path: ")  # type: ignore[misc]
         assert said.isprintable()

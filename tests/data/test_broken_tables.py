@@ -61,7 +61,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 def said(file: Path, content: bytes, **given: Any) -> str:
-    """What is said of a file with this content."""
+    """Write a table with this content and return the message by which it is refused, or "" if it is read."""
     file.write_bytes(content)
     return outcome(lambda: read(path=str(file), **{"target": "kind", **given}), file.name)
 
@@ -116,7 +116,7 @@ def test_a_tar_header_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("end", ["csv", "csv.gz"])
 def test_tables_are_held_against_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    """As far as can be known before they are read, and while they are unpacked."""
+    """A table too large for the memory is refused, before it is read or while it is unpacked."""
     for module in (memory, delimited):
         monkeypatch.setattr(module, "available", lambda: 5000)
     content = b"size,kind\n" + b"1.5,1\n" * 1000
@@ -146,7 +146,7 @@ def test_tables_are_held_against_the_memory(tmp_path: Path, monkeypatch: pytest.
     ],
 )  # fmt: skip
 def test_what_is_no_table(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    """What it is instead, and what to make of it."""
+    """The message about a file that is no table says what the file is and how to make it readable."""
     (tmp_path / name).write_bytes(content)
     answer = outcome(
         lambda: read(path=str(tmp_path / name), target="kind"), "kind" if "column 'kind" in message else name
@@ -155,7 +155,7 @@ def test_what_is_no_table(tmp_path: Path, name: str, content: bytes, message: st
 
 
 def test_a_huge_field_is_no_huge_message(tmp_path: Path) -> None:
-    """It is a name like others; where it is in the way, its ends are shown."""
+    """Texts of 300,000 characters are valid categories, and a message about one shows its ends only."""
     lines = ["name,size,kind", *(f"{'xyz'[place % 3] * 300_000},{place}.5,{place % 2}" for place in range(12))]
     (tmp_path / "own.csv").write_text("\n".join(lines))
     assert read(path=str(tmp_path / "own.csv"), target="kind").x.shape == (12, 4)

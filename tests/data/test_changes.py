@@ -29,7 +29,7 @@ def rows(part: np.ndarray) -> set[bytes]:
 
 @given(st.integers(16, 120))
 def test_a_limit_keeps_so_many_and_every_class_its_share(limit: int) -> None:
-    """As many of the training part with their own labels; no class is more than one example off its share."""
+    """`limit` labeled training examples are kept, and each class has its share to within one example."""
     train = changed(limit=limit).train
     assert len(train.x) == len(rows(train.x)) == limit
     assert rows(np.column_stack(train)) <= rows(np.column_stack(PLAIN.train))
@@ -44,7 +44,7 @@ def test_more_examples_hold_the_fewer() -> None:
 
 
 def test_a_rare_class_is_kept() -> None:
-    """One example of each class comes before a second of any."""
+    """A limit keeps one example of each class before it keeps a second example of any class."""
     dataset = blobs()
     rare = replace(dataset, y=np.where(np.arange(200) < 10, 0, 1), n_classes=2)
     assert sorted(split(rare, 0, 0.2, 0.2, False, Change(limit=2)).train.y) == [0, 1]
@@ -52,7 +52,7 @@ def test_a_rare_class_is_kept() -> None:
 
 @pytest.mark.parametrize("values", [{"limit": 40}, {"label_noise": 0.5}])
 def test_validation_and_test_part_stay_as_they_are(values: dict[str, float]) -> None:
-    """What is measured is measured on clean examples, all of them."""
+    """A limit and label noise change the training part alone, and leave the validation and test part as they are."""
     for before, after in zip(PLAIN[1:], changed(**values)[1:], strict=True):
         assert np.array_equal(before.x, after.x)
         assert np.array_equal(before.y, after.y)
@@ -60,7 +60,7 @@ def test_validation_and_test_part_stay_as_they_are(values: dict[str, float]) -> 
 
 @given(st.floats(0, 1))
 def test_label_noise_makes_its_share_of_labels_wrong(noise: float) -> None:
-    """So many labels differ, each is a class that exists, and the inputs are the same."""
+    """The share of labels asked for is changed to existing classes, and the inputs stay the same."""
     train = changed(label_noise=noise).train
     assert (train.y != PLAIN.train.y).sum() == round(120 * noise)
     assert set(train.y) <= set(range(16))
@@ -68,7 +68,7 @@ def test_label_noise_makes_its_share_of_labels_wrong(noise: float) -> None:
 
 
 def test_wrong_labels_are_any_of_the_others() -> None:
-    """Of a class whose labels are all wrong, each other class gets its part, to four standard errors."""
+    """Wrong labels are uniform over the other classes, to four standard errors."""
     dataset = replace(blobs(6000, classes=4), y=np.arange(6000) % 4)
     train = split(dataset, 0, 0.2, 0.2, False, Change(label_noise=1.0)).train
     before = split(dataset, 0, 0.2, 0.2, False).train.y
@@ -101,7 +101,7 @@ def test_binarized_inputs_are_cut_in_the_training_parts_range(same_unit: bool) -
 
 
 def test_seeds_change_other_examples() -> None:
-    """Both which are kept and which are made wrong."""
+    """Another seed keeps other examples under a limit, and the same seed repeats the same wrong labels."""
     kept = [rows(changed(seed, limit=40).train.x) for seed in (0, 1)]
     assert kept[0] != kept[1]
     assert np.array_equal(changed(3, label_noise=0.3).train.y, changed(3, label_noise=0.3).train.y)
@@ -134,14 +134,14 @@ def test_what_cannot_be_is_refused(values: dict[str, float], message: str) -> No
 
 @pytest.mark.parametrize("setting", ["limit=0", "label_noise=-0.1", "label_noise=nan", "binarize=1", "binarize=-0.5"])
 def test_values_out_of_range_are_refused(setting: str) -> None:
-    """With the key and an example, as all others."""
+    """A value out of range is refused by a message that gives the key, its range and an example."""
     key = f"split.{setting.partition('=')[0]}"
     with pytest.raises(ConfigError, match=rf"^{key}: must be at .*; write for example {key}="):
         configure([f"split.{setting}"])
 
 
 def test_runs_train_on_what_is_asked_for() -> None:
-    """From the command line to the pack."""
+    """Overrides of limit, binarize and label noise reach the pack's training data."""
     run = ["data=digits", "split.limit=100", "split.binarize=0.5", "split.standardize=false", "split.label_noise=0.5"]
     pack, clean = build_pack([configure(run)]), build_pack([configure(run[:-1])])
     assert pack.data.train.size == 100

@@ -62,7 +62,7 @@ def test_xor_is_xor() -> None:
 
 @pytest.mark.parametrize("target", CURVES)
 def test_curve_is_its_function_at_equidistant_points(target: str) -> None:
-    """From 0 to 1, both included; nothing is held out."""
+    """A curve's targets are its function at equidistant points from 0 to 1, both included, and nothing is held out."""
     values = {
         "sine": [0, 1, 0, -1, 0],
         "corner": [0.3, 0.05, 0.2, 0.45, 0.7],
@@ -126,13 +126,13 @@ def test_shifted_digits_are_the_digits_elsewhere() -> None:
 
 
 def test_on_a_canvas_of_their_size_digits_stay() -> None:
-    """There is one place only."""
+    """Digits shifted on a canvas of their own size, with one place only, equal the plain digits."""
     assert np.array_equal(build("data", "shifted_digits", canvas=8).x, build("data", "digits").x)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_spirals_wind_around_the_center(classes: int) -> None:
-    """Without noise, undoing the turns of a point's radius leaves the direction of its class."""
+    """Spiral points without noise have the angle that their radius and class give; noise adds its own deviation."""
     dataset: Dataset = build("data", "spirals", classes=classes, points=300, turns=2.0, noise=0.0)
     r, angle = np.hypot(*dataset.x.T), np.arctan2(dataset.x[:, 1], dataset.x[:, 0])
     assert (r <= 1).all()

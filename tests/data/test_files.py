@@ -73,13 +73,13 @@ def test_classes_are_numbered_in_their_order(tmp_path: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Both label files."""
+    """Remove both label files."""
     (folder / f"{IDX_NAMES[1]}.gz").unlink()
     (folder / f"{IDX_NAMES[3]}.gz").unlink()
 
 
 def rewrite(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    """One file with other content."""
+    """Return a function that changes the unpacked content of the file `name` in a folder."""
 
     def apply(folder: Path) -> None:
         file = folder / f"{name}.gz"
@@ -137,7 +137,7 @@ def test_what_is_broken_is_named(tmp_path: Path, spoil: Callable[[Path], None], 
 
 
 def test_a_folder_that_is_not_there() -> None:
-    """Where it was looked for, all four files, and where they are to be had."""
+    """The message about a missing folder names the folder, the files it must hold and where to get them."""
     with pytest.raises(DataError, match=r"the folder /no/where must hold train-images.*there is no such folder; "):
         idx("/no/where")
 

@@ -53,7 +53,7 @@ def test_classes_keep_their_shares(seed: int) -> None:
 
 
 def test_seeds_split_differently_and_repeat_themselves() -> None:
-    """One seed always gives one split; another seed another one, in every part."""
+    """The same seed repeats the split, and another seed changes every part of it."""
     first, again, other = (split(_numbered(), seed, 0.2, 0.2, False) for seed in (0, 0, 1))
     for one, same, different in zip(_rows(first), _rows(again), _rows(other), strict=True):
         assert np.array_equal(one, same)
@@ -121,7 +121,7 @@ def test_unsplit_data_is_whole_in_every_part() -> None:
 
 
 def test_a_class_too_small_to_split_is_refused() -> None:
-    """One example of a class cannot be in three parts; the error names the data set and the request."""
+    """A class of one example cannot be stratified, and the error names the data set and the parts asked for."""
     dataset = blobs(40, 3, 2)
     lonely = replace(dataset, y=np.where(np.arange(40) == 0, 2, dataset.y), n_classes=3)
     with pytest.raises(DataError, match=r"^blobs: cannot split off 0\.1 and 0\.1 of 40: .*(class|member)"):

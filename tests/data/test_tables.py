@@ -43,14 +43,14 @@ def test_columns_become_inputs(tmp_path: Path, form: str) -> None:
 
 
 def test_real_targets(tmp_path: Path) -> None:
-    """One column of them; the classes are an input now."""
+    """A regression target is one real column, and the class column becomes inputs."""
     dataset = tables.table(written(tmp_path, LINES[:4]), "price", "regression", same_unit=True)
     assert dataset.y.tolist() == [[10], [20.5], [30]]
     assert (dataset.x.shape, dataset.n_classes, dataset.same_unit) == ((3, 6), None, True)
 
 
 def test_a_large_table_takes_half_of_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float32, as images."""
+    """A table of many numbers is kept in float32, as images are."""
     monkeypatch.setattr(tables, "MANY_NUMBERS", 10)
     assert tables.table(written(tmp_path, LINES[:4]), "kind").x.dtype == np.float32
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_learned_from(tmp_path: Path, lines: list[str], settings:
 
 
 def test_files_that_are_not_there_or_no_tables(tmp_path: Path) -> None:
-    """Where it was looked for; dates are no inputs; bytes are no Parquet."""
+    """A missing file, bytes that are no Parquet and a column of dates are each refused with a way out."""
     with pytest.raises(DataError, match=r"^data.path: there is no file /no/where.csv; write data.path=FILE.csv or"):
         tables.table("/no/where.csv", "kind")
     (tmp_path / "own.parquet").write_bytes(b"no parquet")
@@ -108,7 +108,7 @@ def test_files_that_are_not_there_or_no_tables(tmp_path: Path) -> None:
 
 
 def test_openml_by_scikit_learns_own_loader(tmp_path: Path) -> None:
-    """Its answers become numbers, categories by their codes too; each is asked for once, and then kept."""
+    """OpenML columns become numbers, category codes too; each file is requested once, then read from the cache."""
     with openml_answers("little", COLUMNS, ROWS, "kind") as asked:
         dataset = tables.openml("little", cache=str(tmp_path))
     assert len(asked) == len(set(asked)) == 5
@@ -130,7 +130,7 @@ def test_openml_with_several_targets(tmp_path: Path) -> None:
 
 
 def test_openml_images_share_a_unit(tmp_path: Path) -> None:
-    """As mnist_784 is: integer pixels, and classes that are digits."""
+    """An OpenML table of integer pixels and digit classes, like mnist_784, can share one unit."""
     stream = np.random.default_rng(0)
     pixels = stream.integers(0, 256, (20, 9))
     columns = [(f"pixel{number}", "INTEGER") for number in range(1, 10)] + [("class", "{0,1,2,3}")]
@@ -151,7 +151,7 @@ def test_openml_images_share_a_unit(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_openml_does_not_have(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
-    """Its own words, and how to do without a connection."""
+    """An unknown OpenML name, version or target is refused with the server's words or the column names."""
     with openml_answers("little", COLUMNS, ROWS, "kind"), pytest.raises(WorkbenchError) as refused:
         tables.openml(**{"name": "little", "cache": str(tmp_path), **settings})
     said = str(refused.value)

@@ -30,7 +30,7 @@ def rows(size: Callable[[float], str] = str, **more: Sequence[Any]) -> list[list
 
 
 def quoted(text: str, separator: str) -> str:
-    """In quotes where it must be."""
+    """Quote a text that contains the separator."""
     return f'"{text}"' if separator in text else text
 
 
@@ -138,7 +138,7 @@ def test_one_line_reads_all_columns(tmp_path: Path) -> None:
     ],
 )
 def test_other_numbers_and_times_become_no_names_by_themselves(tmp_path: Path, texts: list[str]) -> None:
-    """They are dropped, or taken for names, because somebody says so."""
+    """Dates and other notations of numbers are refused until the user drops or keeps the column."""
     path = written(tmp_path / "own.csv", rows(when=texts * 20))
     given = {"path": path, "target": "kind"}
     ways = ways_out(refused(**given))
@@ -253,13 +253,13 @@ def test_the_target_is_no_feature(tmp_path: Path, name: str, where: str) -> None
 
 
 def test_a_real_target_is_no_feature(tmp_path: Path) -> None:
-    """Nor where it is a number."""
+    """A feature that equals a real target in each row is refused."""
     given = {"path": written(tmp_path / "own.csv", rows(price=SIZES)), "target": "price", "task": "regression"}
     assert "column 'size': must be a feature, but is the target 'price' in each row" in refused(**given)
 
 
 def test_columns_that_are_named_twice(tmp_path: Path) -> None:
-    """Both are left out by the line of the message."""
+    """The line that the message says to write drops both columns of the same name."""
     table = [[*row, row[1]] for row in rows()]
     given = {"path": written(tmp_path / "own.csv", table), "target": "kind"}
     (way,) = ways_out(refused(**given))
@@ -284,7 +284,7 @@ def test_the_first_example_is_no_header(tmp_path: Path) -> None:
     "names", [["0", "1", "2", "kind"], ["2019", "2020", "2021", "kind"], ["900.5", "900.25", "900", "kind"]]
 )
 def test_names_may_be_numbers(tmp_path: Path, names: list[str]) -> None:
-    """That rise or fall, as numbers of columns, years and wavelengths do."""
+    """Column names may be rising or falling numbers, as years and wavelengths are, and can be dropped as numbers."""
     table = [
         names,
         *([str(size), str(size * 2), str(color), kind] for size, color, kind in zip(SIZES, COLORS, KINDS, strict=True)),
@@ -299,7 +299,7 @@ def test_names_may_be_numbers(tmp_path: Path, names: list[str]) -> None:
 
 @pytest.mark.parametrize("separator", [";", "\t", "|", " "])
 def test_another_separator_is_named(tmp_path: Path, separator: str) -> None:
-    """With the line to write, in which a tab can be written."""
+    """The line to write names the separator, a tab included, and with it the table is the plain one."""
     path = written(tmp_path / "own.csv", rows(), separator)
     (way,) = ways_out(refused(path=path, target="kind"))
     assert done(way, path=path, target="kind").digest == plain(tmp_path).digest
@@ -307,7 +307,7 @@ def test_another_separator_is_named(tmp_path: Path, separator: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
 def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
-    """By its bytes; a mark at the beginning of UTF-8 is no part of a name."""
+    """The encoding is recognized by its bytes, and a byte order mark of UTF-8 is no part of the first name."""
     table = [
         ["größe", "color", "kind"],
         *([row[0], row[1], row[2].replace("l", "ł" if "utf" in encoding else "é")] for row in rows()[1:]),
@@ -339,7 +339,7 @@ def test_blanks_around_names_and_texts_are_no_part_of_them(tmp_path: Path) -> No
 
 
 def test_a_target_cannot_be_dropped(tmp_path: Path) -> None:
-    """It is said, and no message says to."""
+    """A `data.drop` that names the target is refused."""
     path = written(tmp_path / "own.csv", rows())
     assert "data.drop: must not name the target, got 'kind'" in refused(path=path, target="kind", drop=["kind"])
 
@@ -385,7 +385,7 @@ def test_keys_are_checked(tmp_path: Path, key: str, value: Any, rule: str) -> No
     unit=st.sampled_from(["", "%", "€", "kg", " USD"]),
 )
 def test_a_number_comes_back_from_its_notation(value: float, decimal: str, thousands: str | None, unit: str) -> None:
-    """As Python's float reads it, whatever the signs; and by no notation with another point."""
+    """A number's text reads as Python's float of it, and is no number with the other decimal sign."""
     text = f"{value:{',' if thousands else ''}.3f}".translate({ord("."): decimal, ord(","): thousands or ""}) + unit
     notation = Notation(decimal, thousands, (unit.strip(),) if unit else ())
     assert number(text, notation) == float(f"{value:.3f}")
@@ -415,7 +415,7 @@ def test_any_numbers_of_any_notation(tmp_path: Path, values: list[float], notati
 
 
 def test_packed_tables_are_read(tmp_path: Path) -> None:
-    """By the end of their names."""
+    """A table named .csv.gz is unpacked and read as the plain one."""
     content = Path(written(tmp_path / "own.csv", rows())).read_bytes()
     (tmp_path / "own.csv.gz").write_bytes(gzip.compress(content))
     assert read(path=str(tmp_path / "own.csv.gz"), target="kind").digest == plain(tmp_path).digest

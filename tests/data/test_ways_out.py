@@ -1,4 +1,4 @@
-"""What messages about data say to write is done here, on the case that they are about, and mends it."""
+"""Carry out what messages about data say to write, each on the case that it is about, and check that it works."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +71,7 @@ def labeled(*counts: int) -> Dataset:
 
 
 def split_message(dataset: Dataset, valid: float, test: float) -> str:
-    """That by which these shares are refused."""
+    """Return the message by which a split into these shares is refused."""
     with pytest.raises(DataError) as said:
         split(dataset, 0, valid, test, True)
     return str(said.value)
@@ -98,14 +98,14 @@ def test_a_class_that_cannot_be_split_is_named(shares: tuple[float, float]) -> N
 
 
 def test_real_targets_need_three_examples() -> None:
-    """For three parts."""
+    """Fewer than three examples with real targets cannot be split into three parts."""
     two = Dataset("own", np.arange(4.0).reshape(2, 2), np.arange(2.0)[:, None], None)
     assert "three parts need three examples or more" in split_message(two, 0.1, 0.1)
 
 
 @pytest.mark.parametrize("limit", [1, 10_000])
 def test_a_limit_that_is_possible(limit: int) -> None:
-    """From one of each class to all."""
+    """The limit advised instead of one too small or too large is possible."""
     with pytest.raises(DataError) as said:
         split(labeled(20, 20), 0, 0.1, 0.1, True, Change(limit=limit))
     (way,) = ways_out(str(said.value))
@@ -133,14 +133,14 @@ def test_numbers_beyond_float32_are_scaled() -> None:
      (X, np.full(40, np.inf)), (X[:, :, None], np.zeros(40))],
 )  # fmt: skip
 def test_any_data_set_is_finite_and_whole(x: np.ndarray, y: np.ndarray) -> None:
-    """Also one that a function of the user's own makes."""
+    """A data set with wrong shapes, no examples or numbers that are not finite is refused, from any function."""
     with pytest.raises(DataError, match=r"^own: "):
         Dataset("own", x, y, None).checked()
 
 
 @pytest.mark.parametrize("form", ["npz", "table"])
 def test_fractions_are_real_values(tmp_path: Path, form: str) -> None:
-    """As targets of a classification they are refused with what learns them; texts of a regression likewise."""
+    """Fractional classification targets are refused with the loss that learns them; texts in regression likewise."""
     write: dict[str, Callable[[Any], dict[str, Any]]] = {
         "npz": lambda y: np.savez(tmp_path / "own.npz", x=X, y=y) or {"path": str(tmp_path / "own.npz")},
         "table": lambda y: (

@@ -68,7 +68,7 @@ def test_life_is_what_plain_python_tells(masks: list[list[bool]], chunk: int) ->
 
 
 def test_a_unit_dies_and_revives_in_training() -> None:
-    """One relu unit, pushed below 0 on all examples and lifted again between the epochs."""
+    """The life table dates the death and revival of a relu unit that is pushed below 0 and lifted again."""
     trainer = Trainer(make_pack(blobs(60, 3, 2), [0, 1], activation="relu", hidden=[2], lr=0.0), 48, _plan())
     records = []
     for record in trainer.run(4):
@@ -89,7 +89,7 @@ def test_a_unit_dies_and_revives_in_training() -> None:
     ("quantity", "bounds"), [("z", (0.0, INF)), ("a", (-1.0, 1.0)), ("a", (0.0, INF)), ("delta", (0.0, 1.0))]
 )
 def test_histogram_is_numpys(quantity: str, bounds: tuple[float, float]) -> None:
-    """Between the edges that the table gives, by replica; nothing is lost, and what is not finite counts nowhere."""
+    """Counts by replica equal numpy's between the table's edges, with every finite number counted and no other."""
     x = torch.randn(2, 50, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x = x.tanh() if bounds == (-1.0, 1.0) else x * 10.0 ** torch.arange(-6, 8, 2)
     ends = edges(quantity, bounds)
@@ -162,7 +162,7 @@ def test_looks_at_short_epochs_lie_apart(every: int, spacing: int, expected: lis
 
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 20), st.data())
 def test_what_is_left_to_count_is_counted(epochs: int, spacing: int, length: int, data: st.DataObject) -> None:
-    """As often as units will be counted after any epoch; never without units."""
+    """`unit_counts` is the number of epochs left after which units are counted, and 0 without units."""
     done = data.draw(st.integers(0, epochs))
     plan = _plan(spacing=spacing)
     left = sum(plan.counts_units(epoch, epochs, length) for epoch in range(done + 1, epochs + 1))
@@ -174,7 +174,7 @@ def test_what_is_left_to_count_is_counted(epochs: int, spacing: int, length: int
 def test_stride_is_the_least_that_keeps_the_budget(
     budget: float, moment: float, count: int, marks: float, rest: float
 ) -> None:
-    """With it the share is within the budget, with half of it no longer; unless the marks alone are beyond."""
+    """The stride keeps the share within the budget and half of it does not, unless the marks alone exceed it."""
 
     def share(stride: float) -> float:
         spent = moment * count / stride * (stride <= count) + marks

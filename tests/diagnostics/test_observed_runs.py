@@ -87,7 +87,7 @@ def test_light_is_what_it_says_and_off_is_nothing() -> None:
 
 
 def test_a_wrong_quantity_is_refused_before_the_first_step() -> None:
-    """One that does not exist, and a budget that is no share."""
+    """A quantity that does not exist, a budget above 1 and an unknown `at` end the run before its first step."""
     for override, key in (
         ("diagnostics.quantities.act_norm._target_=workbench.nowhere.act_norm", "diagnostics.quantities.act_norm"),
         ("diagnostics.budget=2", "diagnostics.budget"),
@@ -112,7 +112,7 @@ def _tables(trainer: Trainer) -> list[Any]:
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 6])
 def test_training_goes_on_with_the_same_records_and_tables(tmp_path: Path, stop: int) -> None:
-    """From a checkpoint after some records, through its file; one replica has diverged on the way."""
+    """Training restored from a checkpoint file ends with the same records and tables, also after a replica diverged."""
 
     def trainer(plan: Diagnostics = FULL) -> Trainer:
         rates = [0.01, 1e150, 0.02]
@@ -163,7 +163,7 @@ def test_the_stride_once_decided_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_a_moment_inside_an_epoch_leaves_the_epochs_mark() -> None:
-    """What interrupts training between the records of an epoch goes on from the epoch's beginning."""
+    """A snapshot taken between the records of an epoch is the state at the epoch's beginning."""
     trainer = Trainer(make_pack(blobs(60, 5, 3), [0]), 10, replace(FULL, at="steps", every=2))
     before = trainer.params.flat.clone()
     course = trainer.run(2)

@@ -129,7 +129,7 @@ def _step(case: str) -> tuple[dict[str, Tensor], list[tuple[Seen, dict[str, np.n
 
 
 def _norms(arrays: Mapping[str, np.ndarray], weights: bool) -> dict[str, float]:
-    """By layer and over all, of W alone or of W and b: gates, gamma and beta have no part in it."""
+    """Return the norms of W, or of W and b, by layer and over all, without gates, gamma and beta."""
     kinds = ("W",) if weights else ("W", "b")
     chosen = {name: array for name, array in arrays.items() if name.partition(".")[2] in kinds}
     layers = sorted({name.partition(".")[0] for name in chosen})
@@ -158,7 +158,7 @@ def _expected(quantity: str, seen: Seen, weights: dict[str, np.ndarray], grads: 
 @pytest.mark.parametrize("quantity", sorted(BY_HAND))
 @pytest.mark.parametrize("case", CASES)
 def test_quantity_equals_autograd_and_numpy(case: str, quantity: str) -> None:
-    """Of every layer, for every replica, one number; and of no other layer."""
+    """Each quantity equals numpy's value of autograd's signals for every replica, at the expected layers only."""
     metrics, reference = _step(case)
     own = {name.partition("/")[2]: values for name, values in metrics.items() if name.startswith(f"{quantity}/")}
     for r, (seen, weights, grads) in enumerate(reference):
@@ -208,7 +208,7 @@ def test_watching_changes_no_bit() -> None:
 
 @pytest.mark.parametrize("optimizer", stems("optimizer"))
 def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> None:
-    """What the light diagnostics read after a step are the bits that a watched step has, clipped or not."""
+    """Light diagnostics read the same gradient norms, bit for bit, as full ones, clipped or not."""
 
     def norms_of(*overrides: str) -> list[dict[str, list[float]]]:
         settings = ["data=wine", f"optimizer={optimizer}", "optimizer.lr=0.01", "train.clip_norm=0.1", *overrides]

@@ -51,7 +51,7 @@ def test_rule_of_gauss_and_legendre_is_numpys() -> None:
 @pytest.mark.parametrize("mean", [-1.5, 0.0, 0.3])
 @pytest.mark.parametrize("variance", [1e-12, 0.04, 1.0, 9.0, 1e4])
 def test_means_have_their_closed_forms(mean: float, variance: float) -> None:
-    """Of polynomials, a cosine, the rectifier and the normal distribution, over every width of the Gaussian."""
+    """Gaussian means of polynomials, cos, relu and the normal CDF equal their closed forms at every variance."""
     s = sqrt(variance)
     phi, Phi = exp(-((mean / s) ** 2) / 2) / sqrt(2 * pi), (1 + erf(mean / s / sqrt(2))) / 2
     expected_values = [
@@ -170,7 +170,7 @@ def test_relu_under_he_keeps_the_second_moment() -> None:
 
 
 def test_linear_layers_multiply() -> None:
-    """Under std = 0.1 and biases of variance 0.01/(3·fan_in): q' = fan_in·0.01·q + spread."""
+    """Linear layers with std = 0.1 and biases of variance 0.01/(3·fan_in) give q' = fan_in·0.01·q + that variance."""
     x = torch.ones(1, 4, 10, dtype=torch.float64)
     small = Initializer(normal_noise, lambda fan_in, fan_out: 0.1)
     found = expected(mlp([20, 20], 10, 2, identity()), [Scheme(small, uniform_bias(0.1))], x)

@@ -36,7 +36,7 @@ def stacked(group: str, name: str, **given: Sequence[float]) -> Any:
 
 
 def optimizer(name: str) -> Optimizer:
-    """One of three learning rates and penalties, with momentum where there is any."""
+    """Build an optimizer of three learning rates and penalties, and of three momenta for SGD."""
     momentum = {"momentum": (0.0, 0.5, 0.9)} if name == "sgd" else {}
     made: Optimizer = stacked("optimizer", name, lr=(0.01, 0.02, 0.03), weight_decay=(0.0, 0.01, 0.1), **momentum)
     return made
@@ -117,7 +117,7 @@ def test_resumed_after_any_record_is_uninterrupted(name: str, tmp_path: Path) ->
 
 
 def test_the_packs_diverge_when_they_say() -> None:
-    """Before and after a checkpoint in the middle, and all of them."""
+    """The test's packs lose replica 1 in epoch 1, replica 1 in a later epoch, and all replicas in epoch 1."""
     lost = {}
     for name in ("lost at once", "lost later", "all lost"):
         found = [record for record in Trainer(PACKS[name](), 16).run(EPOCHS) if record.diverged]
@@ -199,7 +199,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
 
 
 def test_weights_are_the_parameters_by_name() -> None:
-    """One replica's, buffers included, without the gaps between them."""
+    """The weights written for one replica are its parameters and buffers by name, without the layout's padding."""
     from safetensors.torch import load
 
     trainer = Trainer(pack_of(architecture=noisy, schemes=schemes_with_slopes()), 16)
@@ -218,7 +218,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_checkpoints_are_due_every_so_often(clock: list[float], tmp_path: Path) -> None:
-    """After the interval, counted from the last one; with 0, always."""
+    """A checkpoint is due once the interval since the last one has passed, and always for an interval of 0."""
     writer = CheckpointWriter(tmp_path / "one.safetensors", 10.0)
     clock[0] = 9.0
     assert not writer.is_due(1000)
@@ -263,7 +263,7 @@ def test_nothing_older_replaces_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_said_and_lived_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One warning; then everything may be sent as it comes, and no old checkpoint stays."""
+    """A checkpoint that cannot be written gives one warning, no count, and leaves further saves due."""
     (tmp_path / "taken").write_text("")
     writer = CheckpointWriter(tmp_path / "taken" / "one.safetensors", 1e9)
     snapshot = Trainer(pack_of(), 16).snapshot()

@@ -109,7 +109,7 @@ def test_first_failure_may_be_parameters() -> None:
 
 
 def test_a_failure_seen_only_at_the_epochs_end_names_its_last_step() -> None:
-    """One step an epoch: the step itself is finite, the loss after it is not; no layer is made up."""
+    """A loss that is not finite only after the epoch's last finite step is dated to that step, without a layer."""
     _, history = _train(_ones([HUGE], _line()), batch_size=4)
     assert history.diverged == {0: Divergence(0, 1, "", "")}
 
@@ -158,7 +158,7 @@ def test_other_replicas_agree_whatever_the_sizes() -> None:
 
 
 def test_records_hold_no_number_that_is_not_finite() -> None:
-    """What tracking reads of a record is finite for every replica, and complete for those that go on."""
+    """Every number of a record is finite, and records are complete for the replicas that go on."""
     dataset = blobs(100, 5, 3)
     pack = make_pack(dataset, [0, 1], activation="relu", loss="squared_error", hidden=[8], lr=[1e30, 0.01])
     _, history = _train(pack)

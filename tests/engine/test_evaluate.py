@@ -21,7 +21,7 @@ from workbench.nn.losses import squared_error
 @pytest.mark.parametrize("numbers", [1, 2000, 2**20])
 @pytest.mark.parametrize("part", PARTS)
 def test_chunks_do_not_change_the_numbers(numbers: int, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One example at a time, a few, or all: loss, accuracy and unit rates are those of the whole part."""
+    """Loss, accuracy and unit rates equal torch's on the whole part for chunks of one, several or all examples."""
     pack = make_pack(blobs(100, 5, 3), [0, 1, 2], activation="relu", hidden=[6, 4], split_seeds=[1, 0, 1])
     params = pack.initial_params()
     monkeypatch.setattr(module, "CHUNK_NUMBERS", numbers)
@@ -89,7 +89,7 @@ def test_evaluation_leaves_parameters_alone(loss: str) -> None:
 
 
 def test_r2_is_that_of_the_output_not_of_the_logits() -> None:
-    """With tanh as the output activation, residuals are those of tanh(z)."""
+    """R² with a tanh output is computed from the residuals of tanh(z)."""
     pack = make_pack(build("data", "diabetes"), [0], loss="squared_error", hidden=[])
     bent = replace(pack.objective, loss=squared_error(build("activation", "tanh")))
     params = pack.initial_params()
@@ -100,7 +100,7 @@ def test_r2_is_that_of_the_output_not_of_the_logits() -> None:
 
 
 def test_running_statistics_serve_evaluation() -> None:
-    """With batch norm, chunks of any size give the same numbers, and buffers stay as they are."""
+    """Evaluation with batch norm and dropout uses the running statistics and leaves them unchanged."""
     pack = make_pack(
         blobs(100, 5, 3),
         [0, 1],

@@ -64,7 +64,7 @@ class Played:
         self.count = 0
 
     def __call__(self, body: Body, changed: Sequence[Tensor]) -> Body:
-        """As `capture`."""
+        """Warm up `body`, undo what it changed, and return it to be played."""
         self.count += 1
         with undone(changed):
             body()

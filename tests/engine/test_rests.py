@@ -1,4 +1,4 @@
-"""What is left over at an epoch's end: a rest too small for batch statistics joins the batch before it."""
+"""A last batch too small for batch statistics joins the batch before it."""
 
 from dataclasses import replace
 
@@ -65,14 +65,14 @@ def test_running_variance_is_that_of_the_data_with_a_rest_of_one(size: int) -> N
 
 
 def test_a_rest_of_one_stays_a_batch_where_nothing_is_normalized_over_it() -> None:
-    """Without batch normalization every batch size is as it was."""
+    """A last batch of one example stays a batch in a net without batch normalization."""
     pack = make_pack(blobs(120, 6, 3), [0])
     assert pack.data.train.size == 96
     assert Trainer(pack, 5).sizes == [*[5] * 19, 1]
 
 
 def test_stages_of_a_pretraining_have_the_same_batches() -> None:
-    """Also the output layer's own stage, so that steps count on evenly."""
+    """Each stage of a pretraining, the output layer's too, has the same number of steps, without a batch of one."""
     pack = replace(_pack(33, 2, 0.1), pretraining=Pretraining(1, torch.full((2,), 0.1).double(), 0.2, False, 1))
     trainer = make_trainer(pack, 4)
     records = list(trainer.run(1))
@@ -93,7 +93,7 @@ def test_one_example_has_no_batch_statistics() -> None:
 
 
 def test_a_training_part_of_one_example_is_refused() -> None:
-    """It cannot be merged with anything; what the message advises is accepted."""
+    """Batch norm refuses a training part of one example, and accepts both ways out that its message offers."""
     given = ["data=curve", "loss=squared_error", "norm=batch", "split.limit=1"]
     with pytest.raises(ConfigError, match="norm: batch needs 2 training examples or more"):
         validate(wb.configure(given))

@@ -55,7 +55,7 @@ def _optimizer(name: str, seeds: Sequence[int], dtype: torch.dtype) -> Any:
 
 
 def _trained(pack: Pack, batch_size: int, epochs: int = 2) -> list[tuple[list[int], list[dict[str, float]]]]:
-    """Of each replica, its final weights as integers and the metrics of all its records."""
+    """Return each replica's final weights as integers, and the metrics of all its records."""
     trainer = make_trainer(pack, batch_size)
     with one_thread():
         records = list(trainer.run(epochs))
@@ -155,7 +155,7 @@ def test_pretrained_layers_too(hidden: list[int], tied: bool) -> None:
 
 
 def test_a_bias_before_a_normalization_too() -> None:
-    """Its gradient is rounding alone, which adamw makes as large as any other: it must be the same rounding."""
+    """A bias before batch norm, whose gradient is rounding that adamw enlarges, has the same bits in any pack."""
 
     def pack(seeds: Sequence[int]) -> Pack:
         return make_pack(

@@ -110,7 +110,7 @@ def test_a_replica_depends_on_its_own_seed() -> None:
 
 @pytest.mark.parametrize("count", range(12))
 def test_going_on_from_any_record_ends_with_the_same_bits(tmp_path: Path, count: int) -> None:
-    """By way of a file: final weights and all later records, after any number of them."""
+    """Training restored from a file after any record ends with the same later records and final weights."""
     pack = pack_of([0, 4], frozen_epochs=1)
     expected, records = trained(pack)
     first = make_trainer(pack, BATCH)
@@ -126,7 +126,7 @@ def test_going_on_from_any_record_ends_with_the_same_bits(tmp_path: Path, count:
 
 @pytest.mark.parametrize("count", range(1, 12))
 def test_the_mark_is_whole_after_any_record(count: int) -> None:
-    """What an interruption keeps has no more records than were made, and training ends from it with the same bits."""
+    """The mark kept for an interruption has no later records, and training from it ends with the same bits."""
     pack = pack_of([0, 4], frozen_epochs=1)
     expected, records = trained(pack)
     first = make_trainer(pack, BATCH)
@@ -140,7 +140,7 @@ def test_the_mark_is_whole_after_any_record(count: int) -> None:
 
 
 def test_a_replica_that_diverges_in_a_stage_leaves(tmp_path: Path) -> None:
-    """Its run ends with the whole net as it was; the others go on as if it had not been there, also from a file."""
+    """A replica that diverges in a stage ends with its initial net, and the others train as if it were absent."""
     pack = pack_of([0, 4, 5], [0.1, 1e30, 0.1])
     trainer, records = trained(pack)
     (lost,) = [one for record in records for one in record.diverged]
@@ -178,7 +178,7 @@ def test_codes_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_dropped_replicas_leave_every_stage() -> None:
-    """As a search gives them up: between two records of the first stage."""
+    """A replica dropped between two records of the first stage, as by a search, is in no later record."""
     trainer = make_trainer(pack_of([0, 4, 5]), BATCH)
     records = []
     for record in trainer.run(EPOCHS):
@@ -190,7 +190,7 @@ def test_dropped_replicas_leave_every_stage() -> None:
 
 
 def test_memory_holds_the_codes_of_two_layers() -> None:
-    """Of all examples, for every replica: 1797 digits, 64 and 32 units, float32."""
+    """A pretrained replica's memory estimate adds float32 codes of two layers: 1797 digits and 64 units each."""
     plain, pretrained = (
         prepare(wb.configure([f"pretraining={name}", "architecture.hidden=[64,32]"])).replica_bytes
         for name in ("none", "autoencoder")
@@ -211,7 +211,7 @@ def test_memory_holds_the_codes_of_two_layers() -> None:
     ],
 )
 def test_what_cannot_be_pretrained_is_refused(override: str, message: str) -> None:
-    """Before step 0, with what to write."""
+    """Invalid settings of a pretraining and nets without plain hidden layers are refused before step 0."""
     with pytest.raises(ConfigError, match=message):
         validate(wb.configure(["pretraining=autoencoder", override]))
 

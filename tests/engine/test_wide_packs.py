@@ -72,7 +72,7 @@ def _pack(architecture: str, optimizer: str, seeds: Sequence[int]) -> Pack:
 
 
 def _train(pack: Pack) -> tuple[Tensor, list[dict[str, float]]]:
-    """What 100 steps end with, and the last record of each replica."""
+    """Train for 100 steps and return the final parameters and the last metrics of each replica."""
     trainer = Trainer(pack, 4)
     records = list(trainer.run(5))
     assert records[-1].step == 100
@@ -96,7 +96,7 @@ def test_packed_replicas_equal_single_runs(architecture: str, optimizer: str) ->
 
 @pytest.mark.parametrize("architecture", ["mlp, batch norm, dropout", "residual_mlp, layer norm"])
 def test_survivors_keep_what_is_theirs(architecture: str) -> None:
-    """When the middle replica diverges, the others go on with their own schedule, cut, slope, noise and statistics."""
+    """Replicas beside one that diverges keep their own schedule, clipping, slope, noise and statistics, bit for bit."""
 
     def pack(seeds: Sequence[int]) -> Pack:
         whole = _pack(architecture, "nesterov", seeds)

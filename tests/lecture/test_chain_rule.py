@@ -26,7 +26,7 @@ LINES = (
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_derivative_is_the_one_worked_by_hand(name: str) -> None:
-    """By the chain rule, directly, and by differences of values at every point."""
+    """The chain rule, direct differentiation and differences of values all give the derivative worked by hand."""
     example, wanted = EXAMPLES[name], BY_HAND[name]
     assert expand(example.by_chain_rule() - wanted) == 0
     assert expand(example.directly() - wanted) == 0
@@ -44,7 +44,7 @@ def test_derivative_is_the_one_worked_by_hand(name: str) -> None:
 def test_a_wrong_inner_derivative_is_noticed(
     example: Composition, broken: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the composition multiplied out nor its values agree with it."""
+    """A wrong inner derivative disagrees with the composition multiplied out and with its values."""
     monkeypatch.setattr(Composition, "slope", broken)
     assert expand(example.by_chain_rule() - example.directly()) != 0
     assert len(example.wrong_at()) >= 4
@@ -86,7 +86,7 @@ def test_file_holds_the_same(form: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_training_step_s_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """There is no net and no example to choose."""
+    """`explain chain` refuses options of a training step, since it has no net and no example."""
     assert main(["explain", "chain", "data=wine", "--example", "3"]) == 2
     said = capsys.readouterr().err
     assert "explain chain: takes --format and --out only, got data=wine --example 3; write workbench explain" in said

@@ -55,7 +55,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("case", GRADIENTS)
 def test_printed_formula_is_rejected_or_harmless(case: Case) -> None:
-    """As printed it clashes in shape, lacks a term or gives a gradient clearly off; a harmless case is exact."""
+    """A printed formula clashes in shape, lacks a term or gives a clearly wrong gradient, unless marked harmless."""
     outcome = case.outcome()
     if case.harmless:
         assert isinstance(outcome, float)
@@ -78,7 +78,7 @@ def test_slopes_at_0_of_e14() -> None:
 
 
 def test_unit_step_that_let_a_gradient_pass_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the logistic f′ in place of 0 (a straight-through gradient), the same unit learns AND."""
+    """A unit step with the logistic f' in place of 0 (a straight-through gradient) learns AND, and shows a gradient."""
     step, smooth = unit_step(), sigmoid()
     passing = replace(step, derivative=lambda z, a: smooth.derivative(z, smooth.forward(z)))
     assert counterexamples.wrong_on_and_after_training(passing) == 0
@@ -111,7 +111,7 @@ def test_theorem_excludes_what_the_lecture_recommends() -> None:
 
 
 def test_logistic_output_cannot_fit_diabetes() -> None:
-    """On the raw targets of diabetes, h in (0, 1) is worse than their mean whatever the weights; identity is not."""
+    """Every output in (0, 1) fits raw diabetes targets worse than their mean does, while identity can fit them."""
     y = torch.as_tensor(diabetes().y)
     spread = (y - y.mean()).square().sum()
     assert float(1 - (y - y.clamp(*sigmoid().bounds)).square().sum() / spread) < 0

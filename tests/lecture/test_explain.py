@@ -384,7 +384,7 @@ def test_what_is_advised_works(arguments: list[str], capsys: pytest.CaptureFixtu
     ],
 )
 def test_the_output_s_delta_has_the_lecture_s_formula(arguments: list[str], formulas: set[str]) -> None:
-    """Of every loss, with the numbers that give the engine's delta, and never ∂C/∂z."""
+    """Each loss's delta is shown by the lecture's formula, which gives the engine's numbers, and never as ∂C/∂z."""
     spec = configure(with_defaults(arguments))
     worked = work(spec, 1)
     equations = [step for step in steps(spec, worked) if isinstance(step, Equation)]

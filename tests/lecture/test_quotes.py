@@ -1,4 +1,4 @@
-"""What claims quote of the lecture stands there, word for word: in the lines of its slides that are kept."""
+"""Quotes in claims stand word for word in the lecture's slides, as far as `quotes.md` keeps them."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ CHARGES = [
 
 
 def test_quoted_slides_are_slides_of_the_lecture() -> None:
-    """By their titles, each once."""
+    """Each title in `quotes.md` is a slide of the lecture, and stands there once."""
     assert TEXTS.keys() <= {slide.title for slide in slides()}
     assert QUOTED.count("\n# ") == len(TEXTS)
 
@@ -54,13 +54,13 @@ def test_quotes_stand_on_the_slides_of_their_part(name: str, part: str, named: l
 
 @pytest.mark.parametrize(("part", "quotes"), CHARGES, ids=[part for part, _ in CHARGES])
 def test_a_charge_has_two_quotes(part: str, quotes: list[str]) -> None:
-    """One sentence contradicts nothing."""
+    """A part that reports a contradiction quotes two sentences or more, as one sentence contradicts nothing."""
     assert len(quotes) >= 2
 
 
 @pytest.mark.parametrize("name", ["relu_family", "xor", "universal_approximation", "representation"])
 def test_what_the_lecture_limits_itself_is_no_contradiction(name: str) -> None:
-    """It says "often", names the units, states what suffices, and prints "(first quadrant)"."""
+    """Claims that the lecture qualifies ("often", named units, "(first quadrant)") are reported as no contradiction."""
     assert not [charged for charged, _ in CHARGES if charged.startswith(f"{name} ")]
 
 

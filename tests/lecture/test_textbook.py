@@ -52,7 +52,7 @@ class Problem:
     y: Tensor
 
     def net(self, replica: int) -> Net:
-        """One replica's net in the lecture's terms."""
+        """Return the net of one replica in the lecture's terms."""
         depth = len(self.params) // 2
         make = OUTPUTS[self.output][1]
         return Net(
@@ -63,7 +63,7 @@ class Problem:
         )
 
     def lam(self, replica: int) -> float:
-        """One replica's λ."""
+        """Return λ, the weight decay of one replica."""
         decay = self.objective.weight_decay
         return 0.0 if decay is None else float(decay[replica])
 
@@ -213,7 +213,7 @@ def test_worked_by_hand(form: OneExample) -> None:
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_regression_output_slope_is_part_of_delta(name: str) -> None:
-    """With f at the output, delta = (h - y) f'(z): central differences of the cost agree."""
+    """The delta of an output f is (h - y) f'(z), as central differences of the cost confirm."""
     output, h = textbook.regression(ACTIVATIONS[name]), 1e-5
     z = _tensor(-1.3, 0.4, 2.0)
     y = _tensor(0.2, -0.7, 1.0)

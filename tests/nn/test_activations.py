@@ -85,7 +85,7 @@ def test_float32_rounds_float64(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_kinks_take_the_declared_side(name: str) -> None:
-    """At a kink f' is its limit from the declared side, and each declared kink is one: f or f' jumps."""
+    """The slope at a kink is the limit from its declared side, and f or f' jumps at each declared kink."""
     activation = build("activation", name)
     for kink, side in activation.kinks.items():
         z = torch.tensor([kink - 1e-9, kink, kink + 1e-9], dtype=torch.float64).reshape(1, 1, 3)
@@ -137,7 +137,7 @@ def test_max_slope_is_the_supremum(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_or_none_slopes_are_zero_or_the_supremum(name: str) -> None:
-    """What declares it has no other slope; what has no other slope, but for the unit step's 0, declares it."""
+    """`all_or_none` is true exactly where each slope is 0 or `max_slope` and `max_slope` is above 0."""
     activation, z = build("activation", name), _grid()
     found = set(_slope(activation, z).unique().tolist())
     assert activation.all_or_none == (found <= {0.0, activation.max_slope} and activation.max_slope > 0)
@@ -176,7 +176,7 @@ def test_values_worked_by_hand() -> None:
 
 @pytest.mark.parametrize(("beta", "shift", "drop"), [(1, 0, math.log(2)), (5, 0, 0), (10, 0.3, 0.1)])
 def test_softplus_is_sharpened_shifted_and_dropped(beta: float, shift: float, drop: float) -> None:
-    """Its formula written out, its slope by autograd, and its bounds."""
+    """Softplus with beta, shift and drop equals its formula, has autograd's slope, and stays above -drop."""
     activation, z = build("activation", "softplus", beta=beta, shift=shift, drop=drop), _grid().clamp(-30, 30)
     expected = torch.log1p(torch.exp(beta * (z - shift))) / beta - drop
     torch.testing.assert_close(_value(activation, z), expected, rtol=1e-12, atol=1e-15)

@@ -165,7 +165,7 @@ def _lsuv_pack(seeds: list[int]) -> Pack:
 
 
 def test_lsuv_gives_every_layer_unit_variance() -> None:
-    """On the first training examples every z has variance 1, within the published tolerance, whatever the pack."""
+    """LSUV gives each z variance 1 to within 0.01 on the first training examples, and the same weights in any pack."""
     pack = _lsuv_pack([3, 4])
     params = pack.initial_params()
     x = torch.cat([pack.data.first_examples(r) for r in range(2)])
@@ -181,7 +181,7 @@ def test_lsuv_gives_every_layer_unit_variance() -> None:
 
 @pytest.mark.parametrize("size", [1.0, 1e160, 1e250])
 def test_lsuv_scales_inputs_whose_squares_overflow(size: float) -> None:
-    """Their variance is no number, and weights divided by it would be 0."""
+    """LSUV gives unit variance for inputs whose squares overflow, instead of weights of 0."""
     model = Model((Dense("l1", 4, 6),))
     x = torch.randn(1, 50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * size
     weights = model.init(0, Scheme(build("init", "lsuv"), constant(0.0)))
@@ -206,7 +206,7 @@ def test_lsuv_only_scales_and_leaves_a_layer_that_does_not_vary() -> None:
 
 
 def test_rai_puts_one_positive_number_into_each_row() -> None:
-    """Of each row of (W, b) one number is Beta(2, 1), at any place alike; the others are N(0, 0.6007²/fan_in)."""
+    """Each row of (W, b) has one Beta(2, 1) number at a uniform place, and N(0, 0.6007²/fan_in) elsewhere."""
     fan_out, fan_in, names = 4000, 9, ("l1.W", "l1.b")
     scheme = Scheme(build("init", "rai"), constant(0.0))
     W, b = scheme.sample(*(generator(0, "weights", name) for name in names), fan_out, fan_in)

@@ -149,7 +149,7 @@ def test_dense_names_a_wrong_width() -> None:
 
 
 def test_dense_names_a_missing_replica_axis() -> None:
-    """Without the test suite's checks of annotations, as users run it, [B, I] is refused in the layer's own words."""
+    """Dense refuses x of shape [B, I] by its own message, also without the test suite's annotation checks."""
     layer = Dense("l2", 3, 4)
     forward = inspect.unwrap(Dense.forward)
     with pytest.raises(ShapeError, match=r"Dense 'l2': x must be \[R, B, 3\], got \[6, 3\]; add the replica axis"):

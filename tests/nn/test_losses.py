@@ -114,7 +114,7 @@ def test_extreme_logits_stay_finite(name: str, dtype: torch.dtype) -> None:
 
 
 def test_values_worked_by_hand() -> None:
-    """One example each: ½(2² + 1²); -ln ¼ at a logit of -ln 3; -ln ½ where a = (½, ¼, ¼)."""
+    """Losses equal values worked by hand: ½(2² + 1²), -ln ¼ at a logit of -ln 3, and -ln ½ for a = (½, ¼, ¼)."""
     z = torch.tensor([[[3.0, 1.0]]], dtype=torch.float64)
     y = torch.tensor([[[1.0, 2.0]]], dtype=torch.float64)
     assert float(build("loss", "squared_error").value(z, y)) == pytest.approx(2.5, rel=1e-14)
@@ -193,7 +193,7 @@ def test_closed_forms_equal_the_chain_rule(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [1.0, 30.0, 1e4, 1e30])
 def test_composed_pairs_are_finite_wherever_closed_forms_are(name: str, dtype: torch.dtype, size: float) -> None:
-    """Also where a rounds to 0 or 1, on the right and on the wrong side: the same value and delta."""
+    """Composed losses have the finite value and delta of their closed forms, also where a rounds to 0 or 1."""
     closed, composed = build("loss", name), PAIRS[name]
     z, y = (one.to(dtype) for one in _case(closed, batch=8))
     z = z.sign() * size if name != "squared_error" else z
@@ -215,7 +215,7 @@ def test_composed_pairs_are_finite_wherever_closed_forms_are(name: str, dtype: t
     ],
 )
 def test_a_likelihood_of_what_has_no_logarithm_is_refused(cost: Cost, output: OutputActivation) -> None:
-    """It would be no number where the output rounds to 0 or 1, or is no probability."""
+    """A likelihood is refused for an output that is no probability or whose ln would not be finite."""
     with pytest.raises(ConfigError, match=r"a likelihood needs an output whose ln a .* write SOFTMAX with"):
         compose(cost, output, ("one_hot",))
     compose(CATEGORICAL_NLL, SOFTMAX, ("one_hot",))  # as the message says
@@ -282,7 +282,7 @@ def test_perceptron_rule_worked_by_hand() -> None:
 
 
 def test_perceptron_of_a_tie_says_1() -> None:
-    """On z = 0 the unit step is 1: an example of class 0 moves W, one of class 1 does not; neither costs anything."""
+    """The perceptron predicts 1 at z = 0: an example of class 0 moves W, one of class 1 does not, and neither costs."""
     loss, z = build("loss", "perceptron"), torch.zeros(1, 2, 1, dtype=torch.float64)
     y = torch.tensor([[[0.0], [1.0]]], dtype=torch.float64)
     value, delta = loss.value_and_delta(z, y)
@@ -303,7 +303,7 @@ def test_winner_is_the_largest_output_and_of_one_output_what_is_above_a_half() -
 
 @pytest.mark.parametrize("lr", [1.0, 0.1])
 def test_perceptron_converges_within_its_bound(lr: float) -> None:
-    """On separable points, one by one from W = 0: at most (R/margin)² mistakes (Novikoff 1962), then none."""
+    """The online perceptron makes at most (R/margin)² mistakes from W = 0 on separable points (Novikoff 1962)."""
     stream = torch.Generator().manual_seed(0)
     right = torch.tensor([0.6, -0.8, 0.0], dtype=torch.float64)  # unit length, with the bias as a third weight
     x = torch.randn(200, 2, generator=stream, dtype=torch.float64)

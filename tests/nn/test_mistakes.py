@@ -46,7 +46,7 @@ LOSSES: dict[str, Loss] = {name: build("loss", name) for name in stems("loss")} 
 
 @dataclass(frozen=True)
 class Pass:
-    """What a backward pass of a layer had and gave."""
+    """Inputs and results of one backward pass of a layer."""
 
     layer: Any
     params: Arrays
@@ -56,7 +56,7 @@ class Pass:
     grad_in: Tensor
 
     def of(self, part: str, name: str = "l2") -> Tensor:
-        """One parameter as [R, 1, U]."""
+        """Return one parameter as [R, 1, U]."""
         return self.params[f"{name}.{part}"].unsqueeze(1)
 
 
@@ -72,23 +72,23 @@ class Wrong(Layer):
 
     @property
     def is_noisy(self) -> bool:
-        """As the right one."""
+        """Tell whether the right layer is noisy."""
         return self.right.is_noisy
 
     def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
-        """As the right one."""
+        """Return the right layer's initial parameters."""
         return self.right.init(seed, scheme)
 
     def buffers(self, scheme: Scheme) -> dict[str, Tensor]:
-        """As the right one."""
+        """Return the right layer's buffers."""
         return self.right.buffers(scheme)
 
     def forward(self, params: Arrays, x: Tensor, mode: Mode = EVALUATION) -> tuple[Tensor, Any]:
-        """As the right one."""
+        """Run the right layer's forward pass."""
         return self.right.forward(params, x, mode)
 
     def choices(self, tape: Any) -> Iterator[Tensor]:
-        """As the right one."""
+        """Yield the right layer's choices."""
         return self.right.choices(tape)
 
     def backward(
@@ -267,14 +267,14 @@ CASES = [(kind, name) for kind, rules in MISTAKES.items() for name in rules]
 
 @pytest.mark.parametrize("kind", sorted(LAYERS))
 def test_right_layers_agree(kind: str) -> None:
-    """Without a mistake every layer passes; and there are mistakes for each."""
+    """Every layer without a mistake agrees with both references, and has mistakes to test."""
     assert all(row.agrees for row in _check(LAYERS[kind]))
     assert kind in MISTAKES
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES, ids=[f"{kind}: {name}" for kind, name in CASES])
 def test_each_mistake_in_a_layer_is_caught(kind: str, name: str) -> None:
-    """Both references see it by more than 1e-4."""
+    """Autograd and differences both disagree by more than 1e-4 with each mistake in a layer's backward pass."""
     assert _both_see(_check(Wrong(LAYERS[kind], MISTAKES[kind][name])))
 
 
@@ -315,7 +315,7 @@ LOSS_CASES = [
 def test_each_mistake_in_a_delta_is_caught(
     name: str, loss: str, wrong: Callable[[Tensor, Tensor, Tensor], Tensor]
 ) -> None:
-    """Both references see it, for every loss."""
+    """Autograd and differences both disagree by more than 1e-4 with each mistake in a loss's delta."""
     right = LOSSES[loss]
 
     def measure(z: Tensor, y: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
@@ -328,7 +328,7 @@ def test_each_mistake_in_a_delta_is_caught(
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_right_losses_agree(loss: str) -> None:
-    """Without a mistake every loss passes."""
+    """Every loss without a mistake agrees with both references."""
     assert all(row.agrees for row in _check(LAYERS["activate"], LOSSES[loss]))
 
 
@@ -366,5 +366,5 @@ PENALTY_MISTAKES: dict[str, Callable[[Params, Params, Tensor], object]] = {
 
 @pytest.mark.parametrize("name", sorted(PENALTY_MISTAKES))
 def test_each_mistake_in_the_penalty_is_caught(name: str) -> None:
-    """Both references see it."""
+    """Autograd and differences both disagree by more than 1e-4 with each mistake in the penalty."""
     assert _both_see(_check(LAYERS["batch norm"], objective=_penalized(PENALTY_MISTAKES[name])))

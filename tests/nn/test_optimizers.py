@@ -98,7 +98,7 @@ def test_twins_are_of_optimizers() -> None:
 
 
 def _theirs(name: str, r: int) -> dict[str, Tensor]:
-    """One replica's parameters after the same steps by torch."""
+    """Return replica r's parameters after the same steps by torch."""
     twins = {key: value[r].clone().requires_grad_() for key, value in _start().items()}
     weights = [twin for key, twin in twins.items() if key.endswith(".W")]
     biases = [twin for key, twin in twins.items() if key.endswith(".b")]
@@ -181,21 +181,21 @@ class Wrong(Optimizer):
 
     @property
     def lr(self) -> Tensor:  # type: ignore[override]
-        """As the right one."""
+        """Return the right optimizer's learning rates."""
         return self.right.lr
 
     @property
     def weight_decay(self) -> Tensor:  # type: ignore[override]
-        """As the right one."""
+        """Return the right optimizer's weight decay."""
         return self.right.weight_decay
 
     @property
     def decoupled(self) -> bool:  # type: ignore[override]
-        """As the right one."""
+        """Tell whether the right optimizer's decay is decoupled."""
         return self.right.decoupled
 
     def init(self, params: Params) -> dict[str, Tensor]:
-        """As the right one."""
+        """Return the right optimizer's initial state."""
         return self.right.init(params)
 
     def update(self, grads: Params, state: dict[str, Tensor], params: Params, lr: Tensor) -> None:

@@ -29,7 +29,7 @@ def test_layout_worked_by_hand() -> None:
 
 
 def test_every_parameter_of_every_replica_starts_aligned(params: Params) -> None:
-    """What makes batched products give each replica the same bits in any pack."""
+    """Every parameter and replica starts at the alignment that gives batched products the same bits in any pack."""
     for view in params.values():
         assert view.storage_offset() % ALIGNMENT == 0
         assert view.stride(0) % ALIGNMENT == 0

@@ -57,6 +57,6 @@ def test_without_pretraining_there_is_no_stage() -> None:
     ("model", "found"), [(perceptron(5, 2), "none"), (residual_mlp(4, 2, 5, 2, relu()), "Residual")]
 )
 def test_other_nets_are_refused(model: Model, found: str) -> None:
-    """What has no hidden layer of units to pretrain, and what is no chain."""
+    """A net without a hidden layer, or with residual blocks, is refused by the pretraining stages."""
     with pytest.raises(ConfigError, match=f"needs a net whose hidden layers are affine .* got {found}; write arch"):
         stages(model, autoencoder(LR))

@@ -36,7 +36,7 @@ KINDS = (*KEEPING, "residual")
 
 
 def _layers(draw: Any, kind: str, name: str, fan_in: int, fan_out: int) -> list[Layer]:
-    """One kind of layer; only Dense and Maxout can change the number of units."""
+    """Draw a layer of this kind; only Dense and Maxout can change the number of units."""
     unit = ACTIVATIONS[draw(st.sampled_from(sorted(ACTIVATIONS)))]
     match kind:
         case "units":
@@ -90,7 +90,7 @@ def test_gradients_of_many_random_nets_equal_autograd(data: st.DataObject) -> No
 @settings(max_examples=150)
 @given(data=st.data())
 def test_gradients_of_random_nets_equal_autograd(data: st.DataObject) -> None:
-    """Below 1e-10 for every parameter of every net, in training and in evaluation."""
+    """Gradients equal autograd's to 1e-10 for every parameter of random nets, in training and evaluation."""
     loss = data.draw(st.sampled_from(LOSSES))
     n_out = 1 if loss.accepts[0] == "binary" else data.draw(st.integers(2, 4))
     model, n_in = _model(data.draw, n_out)

@@ -68,7 +68,7 @@ def _params(layer: Layer, replicas: int = 1) -> Params:
 
 
 def _twins(layer: Layer, params: Params, training: bool) -> list[nn.Module]:
-    """One torch module per replica, with its parameters; running statistics as a new module has them."""
+    """Return one torch module per replica with its parameters, and running statistics as a new module has them."""
     modules = []
     for replica in range(len(params.flat)):
         module = twin(layer).double()
@@ -138,7 +138,7 @@ def test_cases_are_of_architectures() -> None:
 
 
 def test_running_statistics_equal_torch() -> None:
-    """After 5 training batches of three replicas both running averages are BatchNorm1d's, and so is evaluation."""
+    """Running averages after 5 training batches, and the evaluation by them, equal BatchNorm1d's to 1e-12."""
     layer = BatchNorm("l1", 4, momentum=0.3, eps=1e-3)
     params = _params(layer, 3)
     modules = _twins(layer, params, True)
@@ -182,7 +182,7 @@ def test_batch_norm_worked_by_hand() -> None:
 
 
 def test_a_batch_of_one_example_is_refused() -> None:
-    """It has no variance: its running average would move toward 0."""
+    """A training batch of one example, which has no variance, is refused by batch norm."""
     layer = BatchNorm("l1", 4)
     with pytest.raises(ShapeError, match="BatchNorm 'l1': a training pass needs 2 examples or more"):
         layer.forward(_params(layer, 2), _randn(2, 1, 4), TRAINING)
@@ -207,7 +207,7 @@ def test_layer_norm_worked_by_hand() -> None:
 
 
 def test_maxout_worked_by_hand() -> None:
-    """One unit, pieces 2x + 1 and -x: at x = 1 it is 3 by the first, at x = -1 it is 1 by the second."""
+    """A maxout unit of pieces 2x + 1 and -x gives 3 at x = 1 and 1 at x = -1, with gradients worked by hand."""
     layer = Maxout("l1", 1, 1, 2)
     row = {"l1.W": torch.tensor([[2.0], [-1.0]]), "l1.b": torch.tensor([1.0, 0.0])}
     params = Params.stack([row], torch.float64, CPU)
@@ -286,7 +286,7 @@ def test_highway_gate_shut_and_open(bias: float, expected: str) -> None:
 
 
 def _mask(keys: list[int], rate: float = 0.3, batch: int = 20, units: int = 30, name: str = "l1") -> Tensor:
-    """Which inputs survive, per replica."""
+    """Return which inputs survive dropout for each replica's key."""
     x = torch.ones(len(keys), batch, units, dtype=torch.float64)
     out, _ = Dropout(name, rate).forward({}, x, Mode(True, torch.tensor(keys)))
     survived = out != 0
@@ -410,7 +410,7 @@ def test_builders_place_norm_and_dropout() -> None:
 
 
 def test_autoencoder_refuses_other_targets() -> None:
-    """What it learns is its input: as many outputs as inputs."""
+    """An autoencoder refuses a number of outputs other than its number of inputs."""
     with pytest.raises(ConfigError, match="an autoencoder must give back its 8 inputs, got 3 outputs to learn"):
         autoencoder([2], 8, 3, relu())
 

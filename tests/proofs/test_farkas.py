@@ -97,6 +97,6 @@ def test_elimination_says_when_equations_contradict() -> None:
 
 
 def test_a_proof_reads_as_a_sum() -> None:
-    """What a verdict prints."""
+    """A refutation prints as a weighted sum of rows, and a solution as its point."""
     assert str(Infeasible((Fraction(1), Fraction(0), Fraction(1, 2)))) == "row 1 + 1/2 · row 3: 0 ≥ 1"
     assert str(Solution((Fraction(1, 2), Fraction(-3)))) == "(1/2, -3)"

@@ -129,7 +129,7 @@ def test_a_wide_unit_crosses_zero_once_on_average(layer: int) -> None:
 
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
 def test_outputs_bend_the_pieces(output: str) -> None:
-    """Of logits, torch's own functions."""
+    """Sigmoid and softmax outputs of the pieces equal torch's of the logits, and are not linear on a piece."""
     net = regions.random_net("relu", 3)
     line = regions.random_line(net, 3)
     t = torch.linspace(0, 1, 7, dtype=torch.float64)
@@ -140,7 +140,7 @@ def test_outputs_bend_the_pieces(output: str) -> None:
 
 
 def test_one_replica_of_a_pack() -> None:
-    """Its parameters in float64, alone."""
+    """A net made of one replica of a pack computes with that replica's parameters in float64."""
     params = {"l1.W": torch.arange(6.0).view(3, 1, 2), "l1.b": torch.arange(3.0).view(3, 1)}
     net = regions.PiecewiseLinearNet.of(mlp([], 2, 1, relu()), params, 1)
     assert net.curve(torch.zeros(2).double(), torch.ones(2).double())(torch.ones(1).double()).tolist() == [[6.0]]

@@ -132,7 +132,7 @@ def test_falls_are_found_where_the_twin_falls(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("unit", exact.SINGLE_UNITS)
 def test_one_unit_that_is_not_monotone_computes_xor(unit: str, dtype: torch.dtype) -> None:
-    """To the bit."""
+    """Each single unit that is not monotone computes XOR exactly, in float32 and float64."""
     x = torch.tensor(exact.SQUARE, dtype=dtype)
     assert exact.SINGLE_UNITS[unit](x).tolist() == list(exact.XOR)
 
@@ -155,7 +155,7 @@ def test_two_hidden_units_compute_xor(activation: str) -> None:
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("activation", ["unit_step", "sigmoid", "tanh", "relu", "leaky_relu", "softplus"])
 def test_a_hidden_unit_per_bit_computes_parity(activation: str, bits: int) -> None:
-    """Of every pattern; with one unit less it would be another function of their sum."""
+    """A hidden unit per bit computes the parity of every pattern of up to 7 bits."""
     points = list(product((0, 1), repeat=bits))
     z = exact.parity_units(activation, torch.tensor(points, dtype=torch.float64))
     assert (z > 0).tolist() == [sum(point) % 2 == 1 for point in points]

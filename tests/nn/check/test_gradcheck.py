@@ -86,7 +86,7 @@ def test_gradients_agree_with_autograd_and_differences(
     seed: int,
     decay: float | None,
 ) -> None:
-    """For every activation with every loss, whatever the sizes: below 1e-10 of autograd, 1e-7 of differences."""
+    """Gradients are within 1e-10 of autograd and 1e-7 of differences for each activation, loss and size."""
     problem = _problem(activation, loss, replicas, hidden, n_in, batch, seed, decay)
     rows = problem.check(entries=6)
     assert [row.name for row in rows] == list(problem.params.layout.trained.slots)
@@ -148,7 +148,7 @@ def test_kinks_are_set_aside_and_counted(z_at: float, set_aside: int) -> None:
 
 
 def test_one_unit_at_its_kink_for_one_example_is_enough() -> None:
-    """Of two units and two examples, unit 1 has z = 0 for the first: what moves that z is set aside, nothing else."""
+    """An entry that moves a z at its kink, in one unit for one example, is not compared, and every other entry is."""
     model = mlp([2], 1, 1, build("activation", "relu"))
     row = {"l1.W": torch.ones(2, 1), "l1.b": torch.tensor([-1.0, 1]), "l2.W": torch.ones(1, 2), "l2.b": torch.ones(1)}
     params = Params.stack([row], torch.float64, torch.device("cpu"))
