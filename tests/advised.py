@@ -1,4 +1,4 @@
-"""What a message tells its reader to write, taken out of it, and the command that it makes of the one refused."""
+"""Extract what a message tells its reader to write, and make of it the command to write in place of the refused one."""
 
 import ast
 import re

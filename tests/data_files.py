@@ -115,7 +115,7 @@ def openml_answers(
 
 @cache
 def examples() -> dict[str, dict[str, Any]]:
-    """What the options of `data` that read files need, for files that last as long as this process."""
+    """Write example files, which last as long as this process, and give the values that each option of `data` needs."""
     folder = Path(mkdtemp(prefix="workbench-tests-"))
     register(shutil.rmtree, folder, ignore_errors=True)
     stream = np.random.default_rng(1)

@@ -46,13 +46,13 @@ SECONDS = 120
 
 
 class Moments:
-    """Counts the moments of a process, of all or of those after one function's calls, and kills it at the last."""
+    """Counts the moments of a process, of all functions or of the one named, and kills the process at the last."""
 
     def __init__(self, last: int, name: str = "") -> None:
         self.last, self.name, self.count = last, name, 0
 
     def come(self, name: str) -> None:
-        """One moment more."""
+        """Count the moment where it is to be counted, and kill the process at the last."""
         self.count += self.name in ("", name)
         if self.count == self.last:
             os.kill(os.getpid(), signal.SIGKILL)

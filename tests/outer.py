@@ -27,7 +27,7 @@ SMALL = ("data=wine", "architecture.hidden=[6]", "train.epochs=2")
 
 @dataclass
 class Answer:
-    """What a command said, and its exit code."""
+    """Output, error output and exit code of a command."""
 
     code: int
     out: str
@@ -35,7 +35,7 @@ class Answer:
 
 
 def environment(**changed: str) -> dict[str, str]:
-    """This process's environment without what would lead a workbench elsewhere."""
+    """Copy this process's environment, changed, without the variables that would lead a workbench elsewhere."""
     kept = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "COMP_LINE")}
     return {**kept, "COLUMNS": "120", **changed}
 
@@ -69,7 +69,7 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 def finish(process: "subprocess.Popen[str]", seconds: float = 120) -> Answer:
-    """Its answer; killed where it does not come in time."""
+    """Wait for a process and return its answer; kill it and fail where it takes longer than `seconds`."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -117,7 +117,7 @@ def runs_of(store: Store, kind: str = "run") -> list[Run]:
 
 
 def trials_of(store: Store) -> list[dict[str, Any]]:
-    """What the only search in the store keeps of its trials, without where they are kept."""
+    """Trials of the only search in the store, in order, each without the ids of its runs."""
     (own,) = runs_of(store, "sweep")
     kept = sorted((name, json.loads(text)) for name, text in own.data.tags.items() if name.startswith("trial."))
     return [{key: value for key, value in trial.items() if key != "runs"} for _, trial in kept]

@@ -59,7 +59,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Where a driver finds it."""
+        """Address at which a driver finds the cluster."""
         return f"127.0.0.1:{self.port}"
 
     def add(self, cpus: int = 1) -> Node:

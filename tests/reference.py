@@ -1,4 +1,4 @@
-"""What several tests measure against: torch twins by name, and packs made without Hydra."""
+"""References that several tests measure against: torch twins by name, and packs made without Hydra."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -149,7 +149,7 @@ def make_pack(
 
 
 class Twin(nn.Module):
-    """One replica's net as a user of torch writes it: Linear layers with an activation between them."""
+    """Net of one replica as a user of torch writes it: Linear layers with an activation between them."""
 
     def __init__(self, params: Params, replica: int, activation: str) -> None:
         super().__init__()

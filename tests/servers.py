@@ -52,7 +52,7 @@ class MlflowServer:
 
     @property
     def uri(self) -> str:
-        """Its address."""
+        """Address of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     arguments: Sequence[str] | None = None

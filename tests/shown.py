@@ -92,9 +92,9 @@ def shown(uri: str, sweep: str = "", artifacts: Path | None = None) -> ShownSwee
 
 
 def differences(found: ShownSweep, expected: ShownSweep, replaced: bool = False) -> list[str]:
-    """What is not as in a sweep that was left alone.
+    """List what differs from a sweep that was left alone.
 
-    Where some of it was begun anew, runs may be left that others have `replaced`: they ended early, outside the sweep.
+    Where parts of it were begun anew, runs that others `replaced` may be left: they ended early, outside the sweep.
     """
     wrong = [*found.wrong, *expected.wrong]
     if replaced:
@@ -123,7 +123,7 @@ def assert_same_sweep(found: ShownSweep, expected: ShownSweep, replaced: bool = 
 
 
 def _apart(what: str, one: Shown, other: Shown) -> list[str]:
-    """Where two runs differ."""
+    """List the fields in which two runs differ, with both values."""
     wrong = []
     for name in (one.name for one in fields(Shown)):
         mine, theirs = getattr(one, name), getattr(other, name)
@@ -183,7 +183,7 @@ def _by_run(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
 
 
 def _page(kept: str, sweep: str) -> dict[str, object]:
-    """What a page of charts shows, by part and by chart; MLflow keeps it as a tag of the experiment."""
+    """Contents of a page of charts, by part and by chart; MLflow keeps the page as a tag of the experiment."""
     if not kept:
         return {}
     view = json.loads(kept)
@@ -202,7 +202,7 @@ def _folder(home: str, artifacts: Path | None) -> Path:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """What the files below a folder hold, by name."""
+    """Contents of the files below a folder, by name."""
     return {str(file.relative_to(folder)): _content(file) for file in sorted(folder.rglob("*")) if not file.is_dir()}
 
 

@@ -1,4 +1,4 @@
-"""Who may import whom, how long a file and a function may be, and what the package keeps to itself, read with `ast`.
+"""Check with `ast` who may import whom, how long files and functions may be, and what the package keeps to itself.
 
 A room is what lies at the package's top: a module imports from its own room and from those before it in ROOMS. Within
 a room, as between all modules, no import goes in a circle.
@@ -101,14 +101,14 @@ def test_every_room_has_a_place() -> None:
 
 
 def test_engine_sees_tracking_through_its_base_only() -> None:
-    """Neither the mathematics nor the engine knows how runs are kept."""
+    """Mathematics, data and engine do not know how runs are kept: of tracking they import the base alone."""
     for module in MODULES:
         if _within(module, ("nn", "data", "diagnostics", "engine")):
             assert not {name for name in _neighbors(module) if _within(name, ("tracking",))} - {"tracking.base"}, module
 
 
 def test_there_is_no_import_cycle() -> None:
-    """Not even through imports inside functions; a package's __init__ is imported before what lies in it."""
+    """Imports form no cycle, not even inside functions; a package's __init__ is imported before what lies in it."""
     graph = {module: _neighbors(module) for module in SOURCES}
     try:
         list(TopologicalSorter(graph).static_order())
@@ -117,7 +117,7 @@ def test_there_is_no_import_cycle() -> None:
 
 
 def test_cycles_through_the_root_and_through_functions_are_seen() -> None:
-    """What the search for cycles reads: an import of the package itself, and one inside a function."""
+    """The search for cycles sees imports of the package itself, which no module makes, and imports inside functions."""
     tree = ast.parse("from workbench import __version__\ndef one():\n    import workbench.core.axes\n")
     assert {"workbench", "workbench.core.axes"} <= set(_imported(tree))
     assert not [module for module in MODULES if "" in _neighbors(module)]
@@ -138,7 +138,7 @@ def _body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize("file", WRITTEN, ids=lambda file: str(file.relative_to(ROOT)))
 def test_files_and_functions_keep_their_budget(file: Path) -> None:
-    """At most 300 lines a file and 50 a body, for what a reader has to hold in mind at once."""
+    """A file has at most 300 lines and a body 50, for what a reader has to hold in mind at once."""
     text = file.read_text()
     assert len(text.splitlines()) <= LONGEST_FILE
     functions = [one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -150,7 +150,7 @@ COMMANDS = {name.removeprefix("cli.commands."): name for name in MODULES if name
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_one_file(name: str) -> None:
-    """It has its help, and either its own arguments and `run`, or `run_overrides`, where Hydra reads the arguments."""
+    """A command's file has a help, and arguments with `run` or, where Hydra reads the arguments, `run_overrides`."""
     body = SOURCES[COMMANDS[name]].body
     defined = {one.name for one in body if isinstance(one, ast.FunctionDef)}
     assigned = {target.id for one in body if isinstance(one, ast.Assign) for target in one.targets}  # type: ignore[attr-defined]
@@ -184,7 +184,7 @@ def test_libraries_stay_in_their_fences(library: str) -> None:
 
 
 def test_numpy_stays_out_of_the_mathematics() -> None:
-    """One array library in the training step: no copy to the host can slip in."""
+    """Rooms of the training step do not import numpy: with torch alone, no copy to the host can slip in."""
     assert not [name for name in MODULES if _within(name, NUMPY_FREE) and "numpy" in _libraries(name)]
 
 
@@ -216,7 +216,7 @@ def test_autograd_is_a_reference_and_nothing_else() -> None:
 
 
 def test_training_computes_by_functions_that_do_not_depend_on_place() -> None:
-    """What has other last bits in another pack is called by `nn.elementwise` and `nn.products` alone, if at all."""
+    """Training calls functions whose last bits depend on the pack through `nn.elementwise` and `nn.products` alone."""
 
     def uses(name: str) -> set[str]:
         called = {node.attr for node in ast.walk(SOURCES[name]) if isinstance(node, ast.Attribute)}
@@ -257,7 +257,7 @@ def test_the_package_itself_imports_lazily() -> None:
     ],
 )
 def test_importing_stays_light(module: str, absent: list[str]) -> None:
-    """What a fresh interpreter has loaded after one import, whoever imports it along the way."""
+    """Importing a module in a fresh interpreter loads no heavy library, not even through another module."""
     code = f"import sys, {module}; print(*[name for name in {absent} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []

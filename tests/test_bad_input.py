@@ -1,4 +1,4 @@
-"""What a user gets wrong: exit code 2, one message with key, rule, value and what to write, and nothing begun."""
+"""Mistakes of a user give exit code 2, one message with key, rule, value and what to write, and begin nothing."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ Cli = Callable[..., Answer]
 
 
 def listed(group: str) -> str:
-    """What a message says of the options of a group."""
+    """Text by which a message lists the options of a group."""
     return f"options: {', '.join(options(group))}"
 
 

@@ -94,7 +94,7 @@ def test_way_out_is_one(cli: Cli, folder: Path, words: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_quoted_form_that_is_given_is_read(text: str) -> None:
-    """What the message gives to paste into a shell gives that text, and it is the line that was meant."""
+    """The quoted form that a message gives to paste into a shell is accepted and holds the text that was meant."""
     with pytest.raises(ConfigError, match="its value must be in quotes; write ") as refused:
         check_overrides([f"tracking.experiment={text}"])
     (pasted,) = shlex.split(str(refused.value).partition("; write ")[2])
@@ -117,7 +117,7 @@ def test_quoted_form_that_is_given_is_read(text: str) -> None:
     ],
 )
 def test_options_may_stand_anywhere(cli: Cli, folder: Path, words: str, said: str) -> None:
-    """Before, between and behind overrides, of which none is lost."""
+    """Options before, between and behind overrides take effect, and no override is lost."""
     (folder / "mine" / "norm").mkdir(parents=True)
     (folder / "mine" / "norm" / "mine.yaml").write_text("_target_: workbench.nn.layers.norms.none\n")
     answer = cli("train", *SMALL, "sweep.dry_run=true", *words.split(" "))
@@ -135,7 +135,7 @@ def test_options_may_stand_anywhere(cli: Cli, folder: Path, words: str, said: st
     ],
 )
 def test_short_and_shortened_options_keep_their_values(given: str, ordered: str) -> None:
-    """As argparse reads them."""
+    """Short and shortened options are moved to the front with their values, as argparse reads them."""
     assert options_first(given.split(" ")) == ordered.split(" ")
 
 

@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 def inside(step: Any, name: str) -> Any:
-    """What a way closes over."""
+    """Value of a variable that a training step closes over."""
     names = step.__code__.co_freevars
     return step.__closure__[names.index(name)].cell_contents
 
@@ -39,7 +39,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_ours_and_autograd_take_the_same_steps(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """From the same weights, both ways have the same losses and parameters after each of five steps."""
+    """Ours and autograd, from the same weights, have the same losses and parameters after each of five steps."""
     x, labels = batch
     ours, theirs = bench._ours(TINY, x, labels), rivals.eager(TINY.model, x[0], labels[0], bench.LR)
     params, net = inside(ours, "params"), inside(inside(theirs, "measured"), "net")
@@ -113,7 +113,7 @@ def test_rivals_are_timed_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_memory_is_what_is_there_at_once() -> None:
-    """Of 1000 numbers in single precision: one result, two at once, a chain, in place, a view, two that stay."""
+    """Peak bytes of 1000 float32 are exact: a result, two at once, a chain, in place with a view, two that stay."""
     x = torch.randn(1000)
     assert peak_bytes(lambda: x * 2) == 4000
     assert peak_bytes(lambda: (x * 2) * 2) == 8000
@@ -178,7 +178,7 @@ def test_json_has_its_keys(cli: Callable[..., Answer], folder: object) -> None:
 
 @pytest.mark.usefixtures("one_case")
 def test_table_and_file(cli: Callable[..., Answer], folder: object) -> None:
-    """Without `-`, the table is shown and the JSON goes to the file."""
+    """`bench --json FILE` shows the table and writes the JSON to the file."""
     answer = cli("bench", "--json", "bench.json")
     assert answer.code == 0
     assert "5-7-6-3 B=4 R=2" in answer.out

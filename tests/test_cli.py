@@ -86,7 +86,7 @@ def test_experiment_option_wins_over_defaults_and_yields_to_the_line(cli: Cli, f
 
 @pytest.mark.slow
 def test_one_run_of_a_sweep_is_said(cli: Cli, store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    """Without -m an experiment trains one run, and the user hears that it would sweep; others hear nothing."""
+    """Training an experiment without -m says that it would sweep; training without an experiment says nothing."""
     small = ("data=wine", "architecture.hidden=[3]", "debug=fast")
     assert "1 finished" in cli("train", "experiment=activations_on_digits", *small).out
     assert [record.getMessage() for record in caplog.records] == [
@@ -136,7 +136,7 @@ def test_version(cli: Cli) -> None:
 
 @pytest.mark.parametrize("arguments", [("trian",), ("--verbose",), ("compare", "--port", "1"), ("ui", "--port", "x")])
 def test_unknown_commands_and_options(cli: Cli, folder: Path, arguments: tuple[str, ...]) -> None:
-    """What the parser does not know: exit code 2 with the usage on stderr."""
+    """Commands and options that the parser does not know give exit code 2 with the usage on stderr."""
     answer = cli(*arguments)
     assert answer.code == 2
     assert answer.err.startswith("usage: workbench")
@@ -194,7 +194,7 @@ def test_check_takes_one_configuration(cli: Cli, folder: Path) -> None:
 
 
 def completions(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
-    """What bash is offered after `line`."""
+    """Words that bash is offered after `line`."""
     monkeypatch.setenv("COMP_LINE", line)
     monkeypatch.setenv("COMP_POINT", str(len(line)))
     monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))

@@ -146,7 +146,7 @@ class Checkout:
             stream.write(text)
 
     def python(self, *words: str, inside: bool = False) -> str:
-        """What a fresh interpreter prints that imports this copy; it must end well."""
+        """Run a fresh interpreter that imports this copy, which must end well, and return what it prints."""
         paths = {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "200"}
         done = subprocess.run(
             [sys.executable, *words],
@@ -159,7 +159,7 @@ class Checkout:
         return done.stdout
 
     def cli(self, *words: str) -> str:
-        """What a command prints."""
+        """Run a command of the workbench from this copy and return what it prints."""
         return self.python(*CLI, *words)
 
     def tests(self, *words: str) -> None:

@@ -73,7 +73,7 @@ def test_wheel_holds_code_conf_and_experiments(wheel: Path) -> None:
 
 @pytest.mark.slow
 def test_installed_package_trains_and_finds_its_experiments(installed: Path, tmp_path: Path) -> None:
-    """From an empty folder, with the checkout out of reach: train a sweep with its launcher, list the demos."""
+    """The installed package trains a sweep with its launcher and lists the demos, with the checkout out of reach."""
     sweep = ["train", "-m", "data=wine", "activation=relu,tanh", "train.epochs=1"]
     listed = ["-m", "workbench", "claims"]
     demo, train, claims = runs(installed, tmp_path, ["-c", WHERE], ["-m", "workbench", *sweep], listed)

@@ -40,7 +40,7 @@ class Case:
 
     @property
     def text(self) -> str:
-        """All of it as one argument."""
+        """Whole case as one argument."""
         content = asdict(self)
         content["files"] = {name: b85encode(compress(data)).decode() for name, data in self.files.items()}
         empty = asdict(Case("", ()))
@@ -48,7 +48,7 @@ class Case:
 
     @property
     def command(self) -> str:
-        """What is given."""
+        """Shell command line of the case, with its environment."""
         before = [f"{key}={shlex.quote(value)}" for key, value in self.environment.items()]
         return " ".join([*before, "workbench", *map(shlex.quote, self.arguments)])
 

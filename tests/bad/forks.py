@@ -211,7 +211,7 @@ def _child(request: dict[str, Any], main: Callable[[Sequence[str]], int]) -> int
 
 
 def _exit_code(arguments: list[str], main: Callable[[Sequence[str]], int]) -> int:
-    """As the interpreter would end: with what was said, and after what waits for its end."""
+    """Exit code that the interpreter would give, with the errors it would print, after what waits for its end."""
     try:
         code = main(arguments)
     except SystemExit as leaving:

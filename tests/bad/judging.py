@@ -1,4 +1,4 @@
-"""What is wrong with the answer to a bad input: nothing, where it was refused as it must be."""
+"""List what is wrong with the answer to a bad input: nothing, where it was refused as it must be."""
 
 import re
 import sqlite3
@@ -31,7 +31,7 @@ METRICS = (
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """What lies in a folder: by path what it is, with a digest of what it holds; of a database, of its rows."""
+    """Describe a folder by path: what each entry is, with a digest of its content, for a database of its rows."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -60,7 +60,7 @@ def _rows_digest(file: Path) -> str:
 
 
 def _asked(folder: Path, query: str) -> list[Any]:
-    """What all readable databases in a folder answer."""
+    """Rows that all readable databases in a folder give for a query."""
     rows: list[Any] = []
     for file in sorted(folder.rglob("*.db")):
         try:

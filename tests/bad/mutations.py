@@ -1,4 +1,4 @@
-"""What is done to the bytes of a file that was right. Each is named, so that a case can say it in text."""
+"""Damage the bytes of a file that was right. Each way has a name, so that a case can say it in text."""
 
 import json
 from collections.abc import Callable
@@ -8,13 +8,13 @@ Mutation = Callable[[bytes, float, str], bytes]  # content, place in 0..1, an ar
 
 
 def _flip(data: bytes, place: float, argument: str) -> bytes:
-    """One bit."""
+    """Flip one bit."""
     at = int(place * len(data) * 8)
     return data[: at // 8] + bytes([data[at // 8] ^ (1 << at % 8)]) + data[at // 8 + 1 :] if data else b"\1"
 
 
 def _zero(data: bytes, place: float, argument: str) -> bytes:
-    """A stretch of bytes."""
+    """Zero a stretch of bytes."""
     at, count = int(place * len(data)), int(argument or "64")
     return data[:at] + bytes(min(count, len(data) - at)) + data[at + count :]
 

@@ -16,7 +16,7 @@ ENCODINGS = st.sampled_from(["utf-8", "utf-8", "utf-8", "ascii", "latin-1", "cp1
 
 
 def quoted(text: str) -> str:
-    """As a value in an override."""
+    """Quote a text as a value in an override."""
     return "'" + text.replace("\\'", "\\\\'").replace("'", "\\'") + ("\\" if text.endswith("\\") else "") + "'"
 
 

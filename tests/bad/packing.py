@@ -24,7 +24,7 @@ def _npz_bytes(**arrays: object) -> bytes:
 
 @cache
 def right_files() -> dict[str, bytes]:
-    """What can be used, by kind of file: two classes, told apart by their numbers."""
+    """Files that can be used, by kind: two classes, told apart by their numbers."""
     stream = np.random.default_rng(0)
     labels = np.arange(40) % 2
     x = stream.normal(size=(40, 3)) + labels[:, None]

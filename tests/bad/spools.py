@@ -26,7 +26,7 @@ HEAD = {"store": "mlflow.db", "experiment": "workbench", "experiment_id": "1"}
 
 
 def right_lines() -> list[dict[str, Any]]:
-    """What two runs left: begun, some rows, a file each, ended."""
+    """Lines that two runs left: begun, some rows, a file each, ended."""
     owner = {**owner_tags(), "pid": str(GONE), "started": "1"}
     events: list[Any] = []
     for number, run in enumerate(RUNS):

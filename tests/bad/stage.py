@@ -1,4 +1,4 @@
-"""Where bad inputs are given: one folder, always the same, filled anew for each case from what was made once."""
+"""Give bad inputs in one folder, always the same, filled anew for each case from what was made once."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ class Stage:
         self.forks.close()
 
     def faults(self, case: Case) -> list[str]:
-        """What is wrong with the answer to a case."""
+        """List what is wrong with the answer to a case."""
         return self.answered(case)[1]
 
     def answered(self, case: Case) -> tuple[Answer, list[str]]:

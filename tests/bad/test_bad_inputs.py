@@ -35,12 +35,12 @@ def _none_wrong(stage: Stage, kind: str, count: int, start: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(COUNTS))
 def test_bad_inputs_are_refused(stage: Stage, kind: str) -> None:
-    """A few of each kind."""
+    """A few bad inputs of each kind are refused or done right."""
     _none_wrong(stage, kind, FEW, 1000)
 
 
 def test_a_thousand_are_made() -> None:
-    """Of all kinds that there are."""
+    """At least a thousand bad inputs are made, and some of every kind."""
     assert COUNTS.keys() == KINDS.keys()
     assert len(PARTS) * PART >= 1000
 
@@ -48,5 +48,5 @@ def test_a_thousand_are_made() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "part"), PARTS)
 def test_many_bad_inputs_are_refused(stage: Stage, kind: str, part: int) -> None:
-    """All of them."""
+    """All bad inputs of a part of a kind are refused or done right."""
     _none_wrong(stage, kind, PART, part)

@@ -14,7 +14,7 @@ def test_unknown_name_lists_the_options_and_the_closest() -> None:
 
 
 def test_unknown_name_suggests_nothing_far_fetched() -> None:
-    """Where no option is near, the list alone helps."""
+    """An unknown name that is near no option gets the list of options and no suggestion."""
     error = unknown_name("activation", "qqq", iter(["tanh", "relu"]))
     assert str(error) == "activation: unknown name 'qqq'; options: relu, tanh"
 

@@ -30,7 +30,7 @@ def test_a_control_group_bounds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_process_own_limit_bounds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `ulimit -v` sets it."""
+    """Available memory is bounded by the process's own limit, as `ulimit -v` sets it."""
     monkeypatch.setattr(memory, "getrlimit", lambda which: (memory._own_size() + 10_000_000, -1))
     assert available() == pytest.approx(10_000_000, abs=5_000_000)
 

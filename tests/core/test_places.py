@@ -80,7 +80,7 @@ def test_place_that_cannot_be_written_is_refused_before_the_work(
     kind: str,
     place: str,
 ) -> None:
-    """One message: what, why, what to write; nothing begun, nothing left."""
+    """A place that cannot be written gives one message with what, why and what to write; nothing is begun or left."""
     if place == "locked/x" and os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     if place == "OTHER":
@@ -117,7 +117,7 @@ def _format(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", ["new", "a/b/new", "old", "to_nowhere"])
 def test_trial_leaves_nothing(folder: Path, name: str) -> None:
-    """Neither a file nor the folders before it, and an old file is as it was."""
+    """Checking a place leaves neither a file nor the folders before it, and an old file is as it was."""
     (folder / "old").write_text("kept")
     (folder / "to_nowhere").symlink_to("nowhere")
     before = snapshot(folder)
@@ -129,7 +129,7 @@ def test_trial_leaves_nothing(folder: Path, name: str) -> None:
 
 
 def test_devices_may_be_written(folder: Path) -> None:
-    """As `/dev/null` and `/dev/stdout`; a null byte is no name."""
+    """Devices such as `/dev/null` may be written and stay devices; a name with a null byte is refused."""
     check_file("x", os.devnull, "y")
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
     with pytest.raises(ConfigError, match="x: must be a file that can be written"):

@@ -39,7 +39,7 @@ def test_stream_seed_is_the_documented_hash() -> None:
 
 
 def test_stream_seed_has_the_bits_asked_for() -> None:
-    """Below 2^bits, and the top bit is used: torch takes 63 bits, numpy 32."""
+    """Seeds of streams are below 2^bits and use the top bit, for the 63 bits of torch and the 32 of numpy."""
     for bits in (32, 63):
         seeds = [stream_seed(seed, "data", bits=bits) for seed in range(50)]
         assert 2 ** (bits - 1) <= max(seeds) < 2**bits

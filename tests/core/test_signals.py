@@ -28,7 +28,7 @@ def send(number: int) -> None:
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_ends_a_command(cli: Cli, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
-    """Its exit code and one line; before and after, the handlers are others'."""
+    """A signal ends a command with its exit code and one line, and the former handlers are back afterwards."""
     before = [signal.getsignal(one) for one in CODES]
     monkeypatch.setattr(commands, "_dispatch", lambda given: send(number))
     answer = cli("train")
@@ -40,7 +40,7 @@ def test_a_signal_ends_a_command(cli: Cli, monkeypatch: pytest.MonkeyPatch, numb
 
 @pytest.mark.parametrize("second", CODES)
 def test_what_follows_does_not_disturb_the_end(cli: Cli, monkeypatch: pytest.MonkeyPatch, second: int) -> None:
-    """Three more while things are ended, however long that takes; Ctrl-C is told why nothing happens."""
+    """More signals do not disturb the end, however long it takes; Ctrl-C is told why nothing happens."""
     done = []
 
     def dispatch(given: list[str]) -> int:
@@ -96,14 +96,14 @@ def test_a_signal_that_is_lost_in_a_finalizer_comes_again(cli: Cli, monkeypatch:
 
 
 def test_a_signal_while_the_rest_is_sent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the command's own end: no traceback either."""
+    """A signal after the command's own end gives its exit code and one line, no traceback."""
     monkeypatch.setattr(commands, "_answered", lambda given: send(signal.SIGHUP))
     answer = cli("train")
     assert (answer.code, answer.err.count("\n")) == (129, 1)
 
 
 def test_nohup_is_respected(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is ignored when a command begins stays so."""
+    """A signal that is ignored when a command begins stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         monkeypatch.setattr(commands, "_dispatch", lambda given: send(signal.SIGHUP) or 0)
@@ -126,7 +126,7 @@ def in_training(store: Store) -> bool:
 @pytest.mark.parametrize("pool", [(), POOL], ids=["here", "workers"])
 @pytest.mark.parametrize("number", CODES)
 def test_signals_in_training(store: Store, number: signal.Signals, pool: tuple[str, ...]) -> None:
-    """One, then more within a moment, to the whole group as a terminal does: all runs end, and nobody complains."""
+    """Signals to the whole group, as a terminal sends them, again within a moment, end all runs without a traceback."""
     process = start([*SWEEP, *pool, "sweep.checkpoint_seconds=0.2"], store.home.parent, group=True)
     try:
         wait_for(lambda: in_training(store), seconds=300)
@@ -144,7 +144,7 @@ def test_signals_in_training(store: Store, number: signal.Signals, pool: tuple[s
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0.1, 0.5, 1.5, 3.0, 5.0])
 def test_signals_at_the_start(store: Store, after: float) -> None:
-    """While the interpreter starts, modules are imported, the store is opened: Ctrl-C twice."""
+    """Ctrl-C twice while the interpreter starts, imports or opens the store ends the command; no run stays RUNNING."""
     process = start(SWEEP, store.home.parent, group=True)
     try:
         time.sleep(after)

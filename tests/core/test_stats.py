@@ -55,7 +55,7 @@ def test_interval_equals_scipys(n: int, confidence: float) -> None:
 
 
 def test_interval_covers_the_truth_as_often_as_it_says() -> None:
-    """Of 2000 intervals at 90 % over five normal values, the share that holds the mean is 0.9 ± 4 standard errors."""
+    """The share of 2000 intervals at 90 % over five normal values that hold the mean is 0.9 ± 4 standard errors."""
     draws = np.random.default_rng(0).normal(7, 3, (2000, 5))
     intervals = [mean_interval(row.tolist(), 0.9) for row in draws]
     covered = np.mean([one.low <= 7 <= one.high for one in intervals])
@@ -63,7 +63,7 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 def test_interval_of_one_value_has_no_ends() -> None:
-    """One seed says nothing of the spread."""
+    """An interval of a single value has a mean but no ends, because one seed says nothing of the spread."""
     interval = mean_interval([2.5])
     assert (interval.mean, interval.n) == (2.5, 1)
     assert math.isnan(interval.low)
@@ -125,7 +125,7 @@ def test_middle_without_spread() -> None:
 
 
 def test_signed_rank_of_darwins_maize_by_enumeration() -> None:
-    """Over all 2¹⁵ signs of the ranks, of which some are ties."""
+    """The p-value of Darwin's maize is that of enumeration over all 2¹⁵ signs of the ranks, some of which are ties."""
     flips = np.array(list(itertools.product((-1, 1), repeat=len(DARWIN))))
     ranks = stats.rankdata(np.abs(DARWIN))
     reached = ranks @ np.sign(DARWIN)
@@ -134,7 +134,7 @@ def test_signed_rank_of_darwins_maize_by_enumeration() -> None:
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=8), st.integers(-2, 2))
 def test_signed_rank_equals_brute_force(values: list[int], than: int) -> None:
-    """Over all signs, ties and zeros included."""
+    """The signed-rank p-value equals brute force over all signs, ties and zeros included."""
     deviations = np.array(values) - than
     ranks = stats.rankdata(np.abs(deviations)) * (deviations != 0)
     sums = [sum(signs * ranks) for signs in itertools.product((-1, 1), repeat=len(values))]
@@ -154,14 +154,14 @@ def test_signed_rank_equals_scipys(n: int) -> None:
 @pytest.mark.parametrize(("confidence", "power"), [(0.95, 0.8), (0.99, 0.9), (0.9, 0.5)])
 @pytest.mark.parametrize("n", [5, 10, 60])
 def test_detectable_shift_equals_statsmodels(n: int, confidence: float, power: float) -> None:
-    """Which counts the wrong tail too, hence the tolerance; and it scales with the deviation."""
+    """Shifts equal statsmodels', whose power counts the wrong tail too, to a thousandth; they scale with the deviation."""
     expected = TTestPower().solve_power(nobs=n, alpha=1 - confidence, power=power)
     assert minimum_detectable(1, n, confidence, power) == pytest.approx(expected, rel=1e-3)
     assert minimum_detectable(2.5, n, confidence, power) == pytest.approx(2.5 * expected, rel=1e-3)
 
 
 def test_detectable_shift_is_detected_as_often_as_it_says() -> None:
-    """Of 20 000 t tests of three values, 0.9 ± 4 standard errors find it."""
+    """The share of 20 000 t tests of three values that find the detectable shift is 0.9 ± 4 standard errors."""
     shift = minimum_detectable(2, 3, 0.99, 0.9)
     draws = np.random.default_rng(0).normal(5 + shift, 2, (20_000, 3))
     found = np.mean(stats.ttest_1samp(draws, 5, axis=1).pvalue < 0.01)
@@ -190,7 +190,7 @@ def test_wilson_as_printed(successes: int, n: int, low: float, high: float) -> N
 
 @given(FRACTIONS, CONFIDENCES)
 def test_wilson_equals_statsmodels(fraction: tuple[int, int], confidence: float) -> None:
-    """And holds the proportion, within 0 and 1."""
+    """Wilson's interval equals statsmodels' and holds the proportion, within 0 and 1."""
     interval = wilson(*fraction, confidence)
     expected = proportion_confint(*fraction, 1 - confidence, method="wilson")
     assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-12)
@@ -222,7 +222,7 @@ def test_newcombe_as_printed(
 
 @given(FRACTIONS, FRACTIONS, CONFIDENCES)
 def test_newcombe_equals_statsmodels(first: tuple[int, int], other: tuple[int, int], confidence: float) -> None:
-    """Within -1 and 1, and the other way round with the sign changed."""
+    """Newcombe's interval equals statsmodels', lies within -1 and 1, and changes its sign where samples are swapped."""
     interval = newcombe(*first, *other, confidence)
     expected = confint_proportions_2indep(*first, *other, method="newcomb", compare="diff", alpha=1 - confidence)
     assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-12)
@@ -232,7 +232,7 @@ def test_newcombe_equals_statsmodels(first: tuple[int, int], other: tuple[int, i
 
 
 def test_holm_worked_by_hand() -> None:
-    """4 · 0.005; 3 · 0.01; 2 · 0.03, which 0.04 may not undercut; and an empty family."""
+    """Holm's p-values by hand: 4 · 0.005; 3 · 0.01; 2 · 0.03, which 0.04 may not undercut; and an empty family."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02], rel=1e-12)
     assert holm([0.6, 0.7]) == [1, 1]
     assert holm([]) == []
@@ -241,14 +241,14 @@ def test_holm_worked_by_hand() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("m", [1, 2, 3, 10])
 def test_holm_equals_statsmodels(m: int) -> None:
-    """With ties, in the order given."""
+    """Holm's p-values equal statsmodels', with ties, in the order given."""
     p_values = np.random.default_rng(m).integers(0, 20, m) / 100
     assert holm(p_values.tolist()) == pytest.approx(multipletests(p_values, method="holm")[1], rel=1e-12)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_monotone(p_values: list[float]) -> None:
-    """Never below the p-value, above Bonferroni's or above 1; larger p-values stay larger."""
+    """Holm's p-value is never below the p-value, above Bonferroni's or above 1; larger p-values stay larger."""
     adjusted = holm(p_values)
     assert all(p <= one <= min(1, len(p_values) * p) for p, one in zip(p_values, adjusted, strict=True))
     ranked = [one for _, one in sorted(zip(p_values, adjusted, strict=True))]
@@ -279,7 +279,7 @@ def test_holm_is_monotone(p_values: list[float]) -> None:
     ],
 )
 def test_bad_arguments_are_refused(call: Callable[[], object], message: str) -> None:
-    """With the value and the rule."""
+    """Bad arguments are refused with the value and the rule."""
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -297,6 +297,6 @@ def test_bad_arguments_are_refused(call: Callable[[], object], message: str) -> 
     ],
 )
 def test_confidence_is_a_fraction(call: Callable[[float], object], confidence: float) -> None:
-    """Not a percentage, and neither nothing nor certainty."""
+    """A confidence that is a percentage, 0, 1, negative or NaN is refused with the rule and the value."""
     with pytest.raises(ValueError, match=f"confidence must lie strictly between 0 and 1, got {confidence}"):
         call(confidence)

@@ -27,7 +27,7 @@ ENCODINGS = ("ascii", "latin-1", "cp1252", "utf-8")
 
 
 def drawn(what: object, encoding: str) -> str:
-    """What a console writes to an output with this encoding."""
+    """Text that a console writes to an output with this encoding."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     SafeConsole(file=file, width=400).print(what, soft_wrap=True)
     file.flush()
@@ -36,7 +36,7 @@ def drawn(what: object, encoding: str) -> str:
 
 @given(NAMES, st.sampled_from(ENCODINGS))
 def test_no_name_reaches_the_terminal_as_an_escape(name: str, encoding: str) -> None:
-    """In a line, in a table, in rich's own text: no control character, no markup, nothing that fails."""
+    """Names in a line, a table or rich's own text print no control character and no markup, and never fail."""
     table = Table(title=name)
     table.add_column(name)
     table.add_row(name)
@@ -49,7 +49,7 @@ def test_no_name_reaches_the_terminal_as_an_escape(name: str, encoding: str) -> 
 
 @given(NAMES)
 def test_names_stay_on_their_line(name: str) -> None:
-    """And a name without anything to hide is shown as it is."""
+    """A name stays on one line without control characters, and a printable name is shown as it is."""
     shown = one_line(name)
     assert not CONTROL.search(shown)
     assert len(shown.splitlines()) <= 1
@@ -60,7 +60,7 @@ def test_names_stay_on_their_line(name: str) -> None:
 
 @given(NAMES, st.sampled_from(ENCODINGS))
 def test_every_text_can_be_encoded(text: str, encoding: str) -> None:
-    """What the encoding has stays, the rest is spelled."""
+    """Characters that the encoding has stay and the rest is spelled, so that every text can be encoded."""
     told = spelled(text, encoding)
     told.encode(encoding)
     assert spelled(told, encoding) == told
@@ -83,7 +83,7 @@ def test_every_text_can_be_encoded(text: str, encoding: str) -> None:
     ],
 )
 def test_signs_are_spelled_readably(text: str, told: str) -> None:
-    """By hand."""
+    """Signs are spelled in ASCII as worked by hand."""
     assert spelled(text, "ascii") == told
 
 

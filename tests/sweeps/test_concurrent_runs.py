@@ -114,7 +114,7 @@ def test_what_another_trains_is_waited_for(
     code: int,
     total: int,
 ) -> None:
-    """Its end is taken, and its exit code; where it did not come to an end by itself, the run is trained here."""
+    """The end and exit code of another process's run are taken; a run that did not end by itself is trained here."""
     sink, runs = held_by(store, living, 0)
     seen: list[int] = []
 

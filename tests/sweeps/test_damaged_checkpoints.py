@@ -54,7 +54,7 @@ def numbers(sink: MemorySink, final: dict[int, torch.Tensor], runs: list[str]) -
 
 @pytest.fixture(scope="module")
 def uninterrupted() -> str:
-    """What the pack comes to when it is left alone."""
+    """Numbers of the pack when it is left alone."""
     sink = MemorySink()
     done = train_pack(jobs(), sink)
     return numbers(sink, done.final, [result.run for result in done.results])
@@ -77,7 +77,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def gone_on(folder: Path) -> tuple[str, list[Path]]:
-    """What the pack comes to with what lies in a folder, and what was set aside; each row of a run is there once."""
+    """Train the pack from what lies in a folder, each row of a run once: its numbers, and what was set aside."""
     kept = Checkpoints.of(Store(f"sqlite:///{folder}/mlflow.db"), "1", SweepConfig(checkpoint_seconds=0.0))
     assert kept is not None
     sink = MemorySink()
@@ -290,7 +290,7 @@ def test_damaged_checkpoints_in_the_store(cli: Cli, store: Store, folder: Path) 
 
 
 def test_a_keeper_saves_after_a_refusal(tmp_path: Path) -> None:
-    """What was found is forgotten: the pack's own checkpoints follow."""
+    """A checkpoint that is refused is forgotten, and the pack's own checkpoints are saved."""
     file = tmp_path / "own" / "one.safetensors"
     snapshot = PackState(5, 0, (0,), torch.zeros(1, 2), {}, torch.zeros(1), {}, "")
     write(file, snapshot, [], {})

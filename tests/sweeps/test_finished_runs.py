@@ -95,7 +95,7 @@ def test_all_trains_again_in_a_sweep_of_its_own(cli: Cli, store: Store) -> None:
 
 @pytest.mark.slow
 def test_failed_runs_are_tried_again_and_superseded(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failure of one pack the same command trains that pack, and the sweep shows each run once."""
+    """A pack that failed is trained again by the same command, and the sweep shows each run once."""
     tries = []
 
     def fail_once(jobs: list[Job], *others: object) -> PackResult:
@@ -170,7 +170,7 @@ def workers_of(parent: int) -> list[int]:
 
 
 def worker_kill(pid: int) -> None:
-    """As the kernel does to a process that takes too much memory."""
+    """Kill a process as the kernel kills one that takes too much memory."""
     os.kill(pid, signal.SIGKILL)
 
 

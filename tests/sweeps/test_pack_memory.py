@@ -1,4 +1,4 @@
-"""What a pack is said to take beside what its tensors take, from its building to the end of an epoch."""
+"""Compare what a pack is said to take with what its tensors take, from its building to the end of an epoch."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     ids=" ".join,
 )
 def test_a_pack_takes_no_more_than_is_said(overrides: list[str], replicas: int) -> None:
-    """Nor is it said to take several times as much, but for the megabyte that the smallest are given."""
+    """A pack takes no more than is said, and what is said is at most three times that plus 2 MiB for small packs."""
     specs = configure_each(
         [*overrides, "train.epochs=1", "certificate=false"], [{"seed": seed} for seed in range(replicas)]
     )
@@ -70,7 +70,7 @@ def peak_of_process(folder: Path, replicas: int, *overrides: str) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(("replicas", "hidden"), [(1, 560), (1, 1100), (8, 180), (64, 11)])
 def test_a_process_takes_what_is_said_above_a_small_nets(store: Store, replicas: int, hidden: int) -> None:
-    """As many runs of a net of two units are what a process takes anyway; gradients are checked in both."""
+    """A process takes at most 1.5 times what is said beyond the process of a two-unit net; both check gradients."""
     net = f"architecture.hidden=[{hidden},{hidden}]"
     specs = configure_each([net], [{"seed": seed} for seed in range(replicas)])
     small = peak_of_process(store.home.parent, replicas, "architecture.hidden=[2]")
@@ -91,7 +91,7 @@ def test_packs_fit_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_that_needs_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what checking its gradients takes too, which is left out where they are not checked."""
+    """A run is refused where it, or the check of its gradients unless that is off, takes more memory than there is."""
     specs = configure_each(["architecture.hidden=[1000,1000]"], [{}])
     monkeypatch.setattr("workbench.config.prepare.available", lambda: 100 * MIB)
     with pytest.raises(ConfigError, match=r"certificate: one run would take .* write certificate=false"):

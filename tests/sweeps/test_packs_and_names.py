@@ -1,4 +1,4 @@
-"""Which runs train together, what they are called, and when two runs are the same run."""
+"""Check which runs train together, what they are called, and when two runs are the same run."""
 
 import io
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def spec_of(variant: str) -> RunSpec:
 
 
 def specs_of(*variants: str) -> list[RunSpec]:
-    """One small run per variant."""
+    """Specifications of small runs, one per variant."""
     return [spec_of(variant) for variant in variants]
 
 
@@ -271,7 +271,7 @@ def key(variant: str) -> str:
     "variant", ["tracking.experiment=other", "tracking.uri=sqlite:////tmp/other.db", "sweep.pack_gib=1", "seed=0"]
 )
 def test_key_is_the_same_where_results_must_be(variant: str) -> None:
-    """Where a run is kept and how its sweep is trained is no part of its identity, nor is how a value is written."""
+    """A run's key ignores where the run is kept, how its sweep is trained, and how a value is written."""
     assert key(variant) == key("")
 
 
@@ -292,7 +292,7 @@ def test_key_holds_the_data_and_the_version(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_key_holds_the_code_of_an_own_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a user's function does may change under the same name, by itself or in what it calls."""
+    """The key changes with the code of a user's function under the same name, or of what the function calls."""
     sources = ["SLOPE = 1.0", "SLOPE = 2.0", "SLOPE = 1.0"]
     monkeypatch.syspath_prepend(str(tmp_path))
     keys = []
@@ -320,7 +320,7 @@ def test_comments_and_docstrings_of_a_function_do_not_count(monkeypatch: pytest.
 
 
 def test_key_holds_the_source_of_the_functions_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So an activation that is edited in a checkout is trained again."""
+    """The key holds the source of the chosen functions, so that an activation edited in a checkout is trained again."""
     before = key("activation=relu"), key("activation=tanh")
     monkeypatch.setattr(identity, "_code", lambda function: "edited" if function is relu else "")
     assert key("activation=relu") != before[0]

@@ -1,4 +1,4 @@
-"""What is said before a sweep against what it then does. Times are not asserted."""
+"""Compare what is said before a sweep with what the sweep then does. Times are not asserted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ pytest_plugins = ["tests.outer_fixtures"]
     ],
 )
 def test_rows_are_those_that_are_kept(store: Store, more: tuple[str, ...]) -> None:
-    """As many rows of metrics as the runs then have in the store."""
+    """The rows of metrics that are forecast are as many as the runs then have in the store."""
     arguments = [*SMALL, "seed=0,1", *more]
     specs = configure_each([*SMALL, *more], [{"seed": seed} for seed in (0, 1)])
     assert wb.train("-m", *arguments) is not None
@@ -51,7 +51,7 @@ def test_programs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_left_is_said(folder: Path) -> None:
-    """Of a sweep that is done, no program is measured."""
+    """A sweep that is done is said to have nothing left to do, and no program is measured."""
     jobs = make_jobs(configure_each(SMALL, [{"seed": seed} for seed in range(3)]))
     assert lines(jobs, []) == ["runs: 3 of 1 arms and 3 seeds; 3 done before, 0 to do"]
 

@@ -1,4 +1,4 @@
-"""What a worker tells the bar: the epochs that are done, and in the end all of its task's."""
+"""Check what a worker tells the bar: the epochs that are done, and in the end all epochs of its task."""
 
 from collections.abc import Sequence
 
@@ -45,13 +45,13 @@ WATCHED = "diagnostics=full diagnostics.at=steps diagnostics.every=1 diagnostics
     ids=["two", "one done before", "one diverges", "one done before diverges", "pretrained", "moments in epochs"],
 )
 def test_epochs_are_told_as_they_are_done(task: PackTask, told: Sequence[int]) -> None:
-    """A run that leaves counts to its end at once; one that is done counts nothing."""
+    """A run that leaves counts to its end at once; a run that was done before counts nothing."""
     assert _told(task) == told
     assert sum(told) == task.epochs
 
 
 def test_a_pack_that_fails_counts_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its epochs will not come: the bar must not wait for them."""
+    """A pack that fails counts all its epochs, so that the bar does not wait for the missing epochs."""
     records = Trainer._records
 
     def broken(trainer: Trainer, metrics: dict[int, Metrics]) -> list[Record]:

@@ -71,7 +71,7 @@ def test_survivors_do_not_feel_what_is_given_up(dtype: str, batch_size: int, hid
 
 
 def test_all_replicas_given_up_end_the_pack() -> None:
-    """Nothing is trained or tested after that."""
+    """A pack whose replicas are all given up trains and tests nothing more."""
     sink = MemorySink()
     done = train_pack(pack_of("float32", 16, "[16]", 2), sink, give_up=lambda record: record.replicas[: record.epoch])
     assert {result.outcome for result in done.results} == {Outcome.pruned}
@@ -114,7 +114,7 @@ def test_hopeless_is_worse_than_the_median_of_the_finished(
 
 
 def test_nothing_is_given_up_at_the_start_or_the_end() -> None:
-    """Before the first epoch nothing is known, after the last there is nothing to save."""
+    """Nothing is given up before the first epoch, when nothing is known, or after the last, when nothing is saved."""
     marks = tuple(dict.fromkeys(range(7), 0.0) for _ in range(5))
     watch = Pruning("valid/loss", "minimize", marks).watch(pack_of("float32", 16, "[16]", 2))
     for epoch, expected in ((0, []), (1, [0, 1]), (6, [])):

@@ -48,7 +48,7 @@ def driver(made: Cluster, folder: Path, *arguments: str) -> "subprocess.Popen[st
 
 
 def members(runs: list[Run]) -> list[Run]:
-    """Those that are runs of their sweep, not superseded."""
+    """Runs that belong to their sweep because they are not superseded."""
     return [run for run in runs if run.data.tags[f"in.{run.data.tags['sweep']}"] == "run"]
 
 
@@ -167,7 +167,7 @@ def in_the_middle(store: Store) -> bool:
 
 @pytest.mark.ray
 def test_local_cluster_ends_with_its_sweep(folder: Path, store: Store) -> None:
-    """Without an address: nodes of our own, quiet, none of their processes is left."""
+    """Without an address, a quiet local cluster trains the sweep, and none of its processes is left."""
     answer = finish(start(["train", "-m", *SMALL, "seed=0,1", LAUNCHER], folder))
     assert (answer.code, answer.err) == (0, "")
     assert "ray" not in answer.out.lower()

@@ -92,7 +92,7 @@ def test_killed_sweeps_end_as_if_left_alone() -> None:
 
 @pytest.mark.slow
 def test_a_killed_pack_goes_on_in_its_own_runs(cli: Cli, store: Store, killed: Killer, folder: Path) -> None:
-    """After two checkpoints: the same runs, the same sweep, first times kept, and no file left."""
+    """A pack killed after two checkpoints goes on with the same runs, sweep and first times, and leaves no file."""
     killed((*ONE_PACK, "seed=range(3)"), "replace", 2)
     before = {run.info.run_id for run in runs_of(store)}
     (rows,) = [client_of(store).get_metric_history(run, "train/loss") for run in sorted(before)[:1]]
@@ -155,7 +155,7 @@ def test_another_batch_of_runs_does_not_use_a_checkpoint(
 
 
 def weights_alone(factory: pytest.TempPathFactory, cli: Cli, store: Store, seeds: str) -> dict[str, bytes]:
-    """Those of a sweep in another store that nobody interrupts."""
+    """Weights of a sweep in another store that nobody interrupts."""
     assert store.file is not None
     other = Store(f"sqlite:///{factory.mktemp('alone')}/mlflow.db")
     assert cli(*ONE_PACK, seeds, f"tracking.uri={other.uri}").code == 0
@@ -183,7 +183,7 @@ def test_a_single_run_goes_on_too(cli: Cli, store: Store, killed: Killer) -> Non
 
 @pytest.mark.slow
 def test_null_keeps_no_checkpoint(cli: Cli, store: Store, killed: Killer, folder: Path) -> None:
-    """Without checkpoints, rows go out as they come and a killed pack is made again."""
+    """`sweep.checkpoint_seconds=null` sends rows as they come, keeps no checkpoint and trains a killed pack anew."""
     alone = ("train", "-m", *SMALL, "sweep.checkpoint_seconds=null", "seed=0,1")
     killed(alone, "step", 8)
     assert not (folder / FOLDER).exists()
@@ -199,7 +199,7 @@ class Stop:
         self.steps, self.error = steps, error
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """In the place of the training step."""
+        """Replace the training step."""
         from workbench.engine import train
 
         right = train.step
@@ -243,7 +243,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(
 
 @pytest.mark.slow
 def test_a_failure_leaves_no_checkpoint(cli: Cli, store: Store, folder: Path) -> None:
-    """What failed by itself may be mended: it starts anew, in new runs; the failed ones keep all their rows."""
+    """A pack that failed by itself may be mended: new runs train it anew, and the failed runs keep all their rows."""
     with pytest.MonkeyPatch.context() as patch:
         Stop(7, RuntimeError("it broke")).install(patch)
         assert cli(*ONE_PACK, "seed=0,1").code == 1
@@ -405,7 +405,7 @@ def test_packs_that_are_left(folder: Path) -> None:
 
 
 def test_all_and_null_are_settings_of_a_sweep() -> None:
-    """Where they are read."""
+    """Null keeps no checkpoints, rerun=all begins anew, and a server's checkpoints lie in the current folder."""
     store = Store("http://somewhere:5000")
     assert Checkpoints.of(store, "1", SweepConfig(checkpoint_seconds=None)) is None
     anew = Checkpoints.of(store, "1", SweepConfig(rerun=Rerun["all"]))

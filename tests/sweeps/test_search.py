@@ -112,7 +112,7 @@ def test_space_repeats_trials_and_keeps_what_is_fixed() -> None:
 
 @given(low=st.floats(1e-6, 1e3), width=st.floats(0, 1e3), at=st.floats(0, 1))
 def test_rounded_numbers_are_brief_and_within_bounds(low: float, width: float, at: float) -> None:
-    """At most six digits, unless a bound has more; and rounding twice is rounding once."""
+    """Rounded numbers have at most six digits, unless a bound has more, and stay as they are when rounded again."""
     high = low + width
     space = space_of(f"x=interval({low!r},{high!r})")
     value = space.rounded({"x": min(high, low + at * width)})["x"]
@@ -159,7 +159,7 @@ def test_choices_depend_on_what_was_told_alone() -> None:
 
 
 def test_later_trials_come_nearer_to_the_best() -> None:
-    """On a bowl, the median distance of the last ten trials is at most half of that of the first ten."""
+    """The last ten trials on a bowl have at most half of the first ten's median distance."""
     told = searched(search_of("x=interval(-10,10)"), lambda values: float(values["x"] - 3) ** 2, [10, 10, 10, 10])
     away = [abs(one.values["x"] - 3) for one in told]
     assert median(away[-10:]) < median(away[:10]) / 2
@@ -188,7 +188,7 @@ def test_direction_is_the_metrics_own(metric: str, direction: str | None, aim: s
 
 @pytest.mark.slow
 def test_search_is_one_sweep_judged_by_means_over_seeds(cli: Cli, store: Store) -> None:
-    """Its trials' values are the means of what MLflow has; the best is the least; its command repeats it."""
+    """Values of trials are means of what MLflow has over seeds; the best is the least; its command repeats it."""
     answer = cli(*SEARCH, *BOTH, "seed=0,1,2")
     assert answer.code == 0, answer.err
     sweep = read_sweep(store, None)
@@ -215,7 +215,7 @@ def test_search_is_one_sweep_judged_by_means_over_seeds(cli: Cli, store: Store) 
 
 @pytest.mark.slow
 def test_experiment_may_hold_the_space(cli: Cli, store: Store) -> None:
-    """Its sweep with intervals is searched where that is asked for, and the best trial's command replaces them."""
+    """An experiment's intervals are searched where that is asked for, and the best trial's command replaces them."""
     Path("mine/experiment").mkdir(parents=True)
     Path("mine/experiment/rates.yaml").write_text(
         "# @package _global_\n"
@@ -279,7 +279,7 @@ def test_other_space_is_another_search_and_shares_runs(cli: Cli, store: Store) -
 
 @pytest.mark.slow
 def test_diverged_trial_is_the_worst(cli: Cli, store: Store) -> None:
-    """It has a value, so that the sampler keeps away from it, and is never the best."""
+    """A diverged trial has an infinite value, so that the sampler keeps away from it, and is never the best."""
     answer = cli(*SEARCH, "optimizer.lr=0.1,1e30", "seed=0,1")
     told = {trial["values"]["optimizer.lr"]: trial for trial in trials_of(store)}
     assert told["1e+30"]["value"] == inf
@@ -340,7 +340,7 @@ def test_first_failure_ends_the_search_where_asked(cli: Cli, store: Store, monke
 
 @pytest.mark.slow
 def test_values_that_do_not_go_together_fail_alone(cli: Cli, store: Store) -> None:
-    """One example has no batch statistics: that trial is told as failed with the reason, the others are trained."""
+    """A trial of batch norm on one example is told as failed with the reason, and the others are trained."""
     answer = cli(*SEARCH, "norm=none,batch", "train.batch_size=16,1")
     assert answer.code == 0
     failed = [trial for trial in trials_of(store) if trial["state"] == "FAIL"]
@@ -393,7 +393,7 @@ def test_refusal(cli: Cli, folder: Path, words: str, message: str) -> None:
 
 
 def test_check_takes_no_search(cli: Cli, folder: Path) -> None:
-    """As it takes no sweep."""
+    """`check` refuses a search, as it refuses a sweep."""
     answer = cli("check", "-m", "hydra/sweeper=search", "activation=relu,tanh", "seed=0,1")
     assert (answer.code, answer.err) == (2, "workbench: check: takes one configuration, got 60; drop -m\n")
 
@@ -401,7 +401,7 @@ def test_check_takes_no_search(cli: Cli, folder: Path) -> None:
 def test_completion_offers_sweepers_and_their_keys(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the tab key."""
+    """The tab key offers sweepers and their keys."""
     for line, offered in (
         ("workbench train hydra/sweeper=se", ["hydra/sweeper=search"]),
         ("workbench train hydra/sweeper=search hydra.sweeper.tri", ["hydra.sweeper.trials="]),

@@ -46,7 +46,7 @@ def test_zip_pairs_values_and_crosses_the_rest(columns: dict[str, list[str]], le
 
 @given(columns=COLUMNS)
 def test_zip_with_everything_crossed_is_the_grid(columns: dict[str, list[str]]) -> None:
-    """And the grid has the product of the lengths, every run once."""
+    """A zip with every key crossed is the grid, and the grid has the product of the lengths, every run once."""
     runs = zipped(columns, list(columns))
     assert runs == grid(columns)
     distinct = 1
@@ -82,7 +82,7 @@ def test_zip_names_both_lengths_that_differ(first: int, second: int) -> None:
 
 @pytest.mark.parametrize(("written", "keys"), [("seed", ["seed"]), (["a", "b"], ["a", "b"]), (3, ["3"]), ([], [])])
 def test_keys_may_be_written_without_brackets(written: object, keys: list[str]) -> None:
-    """As ``hydra.sweeper.cross=seed``."""
+    """Keys may be written without brackets, as in ``hydra.sweeper.cross=seed``."""
     assert as_list(written) == keys
 
 
@@ -107,7 +107,7 @@ def test_yaml_and_table_give_the_same_rows(folder: Path) -> None:
 
 
 def settings_of(store: Store, *keys: str) -> list[tuple[str, ...]]:
-    """These parameters of every run in the store, in the order of the sweep."""
+    """Parameters with these keys of every run in the store, in the order of the sweep."""
     return [tuple(run.data.params[key] for key in keys) for run in runs_of(store)]
 
 
@@ -129,7 +129,7 @@ def test_zip_trains_pairs_over_seeds(cli: Cli, store: Store) -> None:
 
 @pytest.mark.slow
 def test_list_trains_its_rows_over_seeds(cli: Cli, store: Store) -> None:
-    """From a file, and the same rows from the command line: nothing is left to train."""
+    """Rows from a file are trained over seeds; the same rows from the command line leave nothing to train."""
     Path("runs.yaml").write_text("- {activation: relu, optimizer.lr: 0.2}\n- {activation: tanh}\n")
     words = ("train", "-m", *SMALL, "hydra/sweeper=listed", "seed=0,1")
     from_file = cli(*words, "hydra.sweeper.file=runs.yaml")

@@ -60,7 +60,7 @@ def workers_in(folder: Path) -> list[int]:
 
 
 def all_train(store: Store) -> bool:
-    """Both packs have written rows."""
+    """Whether both packs have written rows."""
     runs = runs_of(store)
     return len(runs) == 4 and all(run.data.metrics for run in runs)
 
