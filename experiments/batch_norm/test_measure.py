@@ -26,7 +26,7 @@ def short(node: dict[str, Any]) -> None:
 
 def test_the_claim_is_measured_and_drawn() -> None:
     """Every cell has the seeds asked for; what is exact is supported, and logistic units cannot do without."""
-    study, found = studied("batch_norm", SMALL, short, {"PAPER_EPOCHS": 12})
+    study, found = studied("batch_norm", SMALL, short, {"PAPER_EPOCHS": 8})
     study.entry.load_figure().draw(Figure(), study)
     assert found["never_less"].label is Label.supported
     for name in ("deeper", "lower_loss", "faster", "as_predicted"):
