@@ -159,7 +159,7 @@ def in_space() -> Reproduction:
 
 
 def mixed() -> Reproduction:
-    """One sentence supported, the other supported here and refuted there; arms that never train."""
+    """Build a mixed claim: one supported sentence, another supported here and refuted there, and untrained arms."""
     rule = {"kind": "above", "than": 0.1, "floor": 0.1}
     parts = {
         "dies": part("Units die.", headline="units die"),
@@ -211,7 +211,7 @@ def hostile() -> Reproduction:
 
 
 def everything() -> list[Reproduction]:
-    """One of each."""
+    """Build one made-up reproduction of each kind."""
     return [proved(), refuted(), mapped(), in_space(), mixed(), hostile()]
 
 

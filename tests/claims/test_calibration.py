@@ -97,7 +97,7 @@ def tuned(name: str, n: int, studies: int, shift: float) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("shift", [pytest.param(0.5, marks=pytest.mark.slow), 2.0])
 def test_above_errs_in_at_most_5_percent_over_tuning(shift: float) -> None:
-    """As verdicts judge it: sixteen seeds in four folds. Taken for independent they are wrong in a fifth of studies."""
+    """Wrong labels come in at most 5 % of studies of 16 seeds in 4 folds; ignoring folds at shift 2, in a fifth."""
     values = tuned("normal", 16, 300, shift)
     found, alone = labels(Above(than=0), values, folds=4), labels(Above(than=0), values)
     assert max(found[label] for label in WRONG) <= most(300), found
@@ -118,7 +118,7 @@ def test_above_errs_in_at_most_5_percent_over_tuning_of_every_shape(name: str, n
 
 @pytest.mark.parametrize("share", [pytest.param(0.3, marks=pytest.mark.slow), 0.4])
 def test_above_errs_in_at_most_5_percent_over_data(share: float) -> None:
-    """As verdicts judge it: sixteen seeds draw test parts of one data set; the truth is of other data."""
+    """Studies of 16 seeds that redraw test parts of one data set err about other data in at most 5 % (plain: 30 %)."""
     rng, n, rows = np.random.default_rng(10), 200, []
     size = int(share * n)
     for _ in range(300):
@@ -168,7 +168,7 @@ def test_between_errs_in_at_most_5_percent(bound: Above) -> None:
 
 @pytest.mark.parametrize(("n", "decided"), [(5, False), (6, True)])
 def test_fewer_than_six_seeds_decide_nothing(n: int, decided: bool) -> None:
-    """Of 5 equal signs the permutation test makes 1/32, of 6 it makes 1/64."""
+    """Five seeds of equal sign decide nothing (permutation p 1/32), six decide (1/64)."""
     values = PerSeed(tuple(9 + 0.1 * seed for seed in range(n)))
     expected = {Label.supported, Label.refuted} if decided else {Label.inconclusive}
     assert {Above(than=1).judge(values).label, Above(than=100).judge(values).label} == expected
@@ -192,7 +192,7 @@ POWER = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("effect", "spread", "n", "label", "power"), POWER)
 def test_power_is_at_least_what_is_written(effect: float, spread: float, n: int, label: Label, power: float) -> None:
-    """Above 1, else absent below 0.5, for normal differences: an effect twice the smallest that counts, and none."""
+    """Power of `above` 1, absent below 0.5, reaches the table POWER on normal differences, for effects 2 and 0."""
     simulations = 300
     values = effect + spread * np.random.default_rng(n).normal(size=(simulations, n))
     found = Counter(Above(than=1).judge(PerSeed(tuple(row.tolist()))).label for row in values)
@@ -204,7 +204,7 @@ def test_power_is_at_least_what_is_written(effect: float, spread: float, n: int,
 @pytest.mark.parametrize("n", [5, 20, 100, 400])
 @pytest.mark.parametrize("truth", [0.05, 0.5, 0.95])
 def test_rate_errs_in_at_most_5_percent(n: int, truth: float) -> None:
-    """Without simulation: the probabilities of all counts for which the label is wrong."""
+    """Each wrong label of a rate at the bound has probability at most 2.5 %, summed exactly over all counts."""
     for rule in (Above(than=truth, absent=truth), Below(than=truth, absent=truth)):
         error = dict.fromkeys(Label, 0.0)
         for count in range(n + 1):
@@ -237,7 +237,7 @@ def test_rates_err_in_at_most_5_percent(first: float, other: float) -> None:
 
 
 def slope(rng: Generator, skewed: bool) -> Estimate:
-    """Of a regression on eight points without a slope."""
+    """Fit a line to eight points of normal or exponential noise around a constant, and estimate its slope."""
     noise = rng.exponential(size=8) if skewed else rng.normal(size=8)
     line = stats.linregress(np.arange(8.0), noise)
     return Estimate(line.slope, line.stderr, 6, 8)
@@ -246,7 +246,7 @@ def slope(rng: Generator, skewed: bool) -> Estimate:
 @pytest.mark.slow
 @pytest.mark.parametrize("skewed", [False, True])
 def test_slopes_err_in_at_most_5_percent(skewed: bool) -> None:
-    """At the bound of all three rules."""
+    """Slopes at the bound of `above`, `below` and `within` get each wrong label in at most 5 % of 1000 draws."""
     rng = np.random.default_rng(3)
     slopes = [slope(rng, skewed) for _ in range(1000)]
     for rule in (Above(than=0), Below(than=0, absent=0), Within(around=-5, margin=5)):

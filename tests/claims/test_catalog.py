@@ -1,4 +1,4 @@
-"""Which claims there are, what their files must hold, and what a verdict depends on."""
+"""The catalog of claims: what it lists, what its files must hold, and what a verdict depends on."""
 
 import subprocess
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_shipped_claims_have_code_that_measures_and_draws() -> None:
 
 
 def test_own_claims_come_first_and_are_chosen_by_name(tmp_path: Path) -> None:
-    """In the order asked for, each once; all of them in the catalog's order."""
+    """Chosen claims come in the order asked for, each once; `all` gives the catalog's order, own claims first."""
     write(tmp_path, "zebra", PROVES, EXACT)
     write(tmp_path, "ant", PROVES, EXACT)
     names = list(catalog(tmp_path))
@@ -37,7 +37,7 @@ def test_own_claims_come_first_and_are_chosen_by_name(tmp_path: Path) -> None:
 
 
 def test_unknown_claim_names_the_closest() -> None:
-    """And lists all, with `all`."""
+    """An unknown claim's error suggests the closest name and lists all claims, with `all`."""
     with pytest.raises(UnknownNameError) as error:
         choose(["xro"])
     text = str(error.value)
@@ -102,7 +102,7 @@ def test_module_of_a_claim_is_fresh(tmp_path: Path) -> None:
 
 
 def test_code_imports_the_modules_of_its_folder(tmp_path: Path) -> None:
-    """As they are now, not as they were when another claim of this name, or an older source, was loaded."""
+    """A claim imports its folder's modules as they are now, not those of a namesake claim or of an older source."""
     relative = "from .proof import VALUE\n" + TRAINS
     for folder, value in (("first", 1), ("second", 2), ("second", 3)):
         write(tmp_path / folder, code=relative)

@@ -144,7 +144,7 @@ SHOWN: list[tuple[str, Any]] = [
 
 
 def rule_hash(node: dict[str, Any]) -> str:
-    """Of a claim's node."""
+    """Return the rule hash of a claim's node."""
     return parse_claim(FILE, node).rule_hash
 
 
@@ -170,7 +170,7 @@ def reverse(node: dict[str, Any]) -> dict[str, Any]:
     [deepcopy, reverse, lambda node: node | {"tuning_seeds": 3, "notes": ["x"]}, lambda node: node | {"version": 7}],
 )
 def test_the_rule_is_its_content(same: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Neither the order of keys nor a default written out makes another rule; it has 16 hexadecimal digits."""
+    """Key order, written-out defaults, notes and version do not change a rule's hash of 16 hexadecimal digits."""
     assert rule_hash(same(FULL)) == rule_hash(FULL)
     assert len(rule_hash(FULL)) == 16
     int(rule_hash(FULL), 16)
@@ -221,7 +221,7 @@ def test_grid_is_the_product_of_the_coordinates() -> None:
     ],
 )
 def test_too_few_seeds_for_any_verdict_are_refused(path: str, value: Any, message: str) -> None:
-    """Where the claim is declared, with place and number."""
+    """Too few seeds for any verdict are refused where the claim is declared, with the key and the number."""
     with pytest.raises(ConfigError) as caught:
         parse_claim(FILE, edited(path, value))
     assert str(caught.value).startswith(f"{FILE}: {message}")
@@ -229,7 +229,7 @@ def test_too_few_seeds_for_any_verdict_are_refused(path: str, value: Any, messag
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_the_number_that_is_named_is_enough(confidence: float) -> None:
-    """What the message says works, and one less does not; so does ``n: null``."""
+    """The number of seeds that the refusal names is accepted, a smaller one refused; ``n: null`` is accepted."""
     node = edited("parts.faster.rule.confidence", confidence)
     node["profiles"] = {"quick": {"seeds": 2}}
     with pytest.raises(ConfigError, match="it takes at least ") as caught:
@@ -245,7 +245,7 @@ def test_the_number_that_is_named_is_enough(confidence: float) -> None:
 
 
 def test_a_profile_says_how_many_values_a_part_has() -> None:
-    """With the number that the message asks for, the claim is read."""
+    """A part's n that names no key of a profile is refused; with the number that the message asks for, it is read."""
     node = edited("parts.faster.n", "nets")
     with pytest.raises(ConfigError, match=r"write for example nets: 10 there, or n: null"):
         parse_claim(FILE, node)

@@ -17,7 +17,7 @@ SAMPLES: list[Sample] = [PerSeed(SKEWED), Rate(7, 20), Rates(7, 20, 3, 15), Esti
 
 @pytest.mark.parametrize(("values", "than", "p"), [((2.0, 2.0), 1.0, 0.25), ((2.0, 2.0), 2.0, 1.0), ((2.0,), 1.0, 0.5)])
 def test_equal_seeds_are_worth_what_their_signs_say(values: tuple[float, ...], than: float, p: float) -> None:
-    """Without spread the t test has no doubt left: one half for each seed."""
+    """Values without spread, on which a t test would be certain, get the p of their signs: one half for each seed."""
     assert PerSeed(values).p_above(than) == p
 
 
@@ -66,7 +66,7 @@ def test_rate_against_the_sum_of_its_tail(successes: int, n: int, bound: float) 
 @pytest.mark.parametrize("counts", [(7, 20, 3, 15), (20, 20, 0, 20), (1, 30, 2, 40), (19, 20, 15, 20)])
 @pytest.mark.parametrize("bound", [-0.3, 0.0, 0.05, 0.2])
 def test_rates_level_equals_brute_force(counts: tuple[int, int, int, int], bound: float) -> None:
-    """On a fine grid of levels, the smallest at which the interval lies on the right side of the bound."""
+    """The p of two rates equals the smallest level of a fine grid at which the interval lies beyond the bound."""
     evidence = Rates(*counts)
     levels = np.geomspace(1e-9, 0.4999, 400)
     intervals = [newcombe(*counts, 1 - 2 * level) for level in levels]
@@ -131,12 +131,12 @@ def test_interval_and_test_mean_the_same(evidence: Sample, level: float) -> None
 
 
 def test_one_seed_has_no_interval() -> None:
-    """Nor does it decide anything."""
+    """A single seed's interval has NaN as its lower end, so it decides nothing."""
     assert isnan(PerSeed((2.0,)).interval(0.95).low)
 
 
 def test_deviations_within_a_tolerance() -> None:
-    """What is above it counts, and what is no number; the largest is kept."""
+    """Deviations above the tolerance, and NaN, count as counterexamples, and the largest deviation is kept."""
     found = Exact.within([0.5, 1.0, 1.5, 2.5], 1, "one", "why")
     assert found == Exact(4, 2, 2.5, "one", "why")
     assert Exact.within(iter([0.1, nan]), 1).counterexamples == 1

@@ -16,7 +16,7 @@ Cli = Callable[..., Answer]
 
 @pytest.mark.parametrize("arguments", [(), ("--claims", "mine/deep")])
 def test_all_files_are_written(cli: Cli, folder: Path, arguments: tuple[str, ...]) -> None:
-    """Into ``claims``, or where they are wanted; the command to run them is said."""
+    """`new claim` writes all files into ``claims`` or the folder given, and prints the command that runs them."""
     answer = cli("new", "claim", "faster", *arguments)
     place = Path(arguments[-1] if arguments else "claims")
     code, figure, yaml = (place / "faster" / name for name in ("measure.py", "figure.py", "experiment.yaml"))
@@ -67,7 +67,7 @@ def test_names_of_the_workbenchs_own_are_taken(cli: Cli, folder: Path, name: str
 
 @pytest.mark.slow
 def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
-    """With fewer epochs and seeds; its yaml is an experiment for `train` as well."""
+    """A newly written claim reproduces with fewer epochs and seeds, and its yaml is an experiment for `train`, too."""
     cli("new", "claim", "faster")
     yaml = folder / "claims" / "faster" / "experiment.yaml"
     text = yaml.read_text()
@@ -87,7 +87,7 @@ def test_written_claim_reproduces(cli: Cli, folder: Path, store: Store) -> None:
 
 
 def test_too_few_seeds_are_refused_before_anything_runs(cli: Cli, folder: Path) -> None:
-    """Of a claim of one's own, by every command that reads it, with the number that is enough."""
+    """Every command that reads an own claim of too few seeds refuses it before anything runs, and names enough."""
     cli("new", "claim", "faster")
     yaml = folder / "claims" / "faster" / "experiment.yaml"
     yaml.write_text(yaml.read_text().replace("{seeds: 10}", "{seeds: 5}"))

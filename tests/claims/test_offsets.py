@@ -33,7 +33,7 @@ def labeled(label: Label, digits: Label) -> Reproduction:
 
 
 def test_a_rate_is_the_share_of_other_labels() -> None:
-    """One of four offsets differs in the claim, two in a part, none in the others; a claim judged once has no rate."""
+    """The flip rate is the share of offsets with another label: 1/4, 2/4 or 0; a claim judged once has none."""
     found = {
         0: {"dying_relu": labeled(Label.mixed, Label.refuted), "xor": made_up.proved()},
         1000: {"dying_relu": labeled(Label.mixed, Label.inconclusive)},
@@ -50,7 +50,7 @@ def test_a_rate_is_the_share_of_other_labels() -> None:
 
 @pytest.mark.slow
 def test_verdicts_of_several_stores_are_compared(cli: Cli, folder: Path) -> None:
-    """Those of each offset, wherever they are kept; one offset alone is refused."""
+    """Verdicts of three offsets in two stores are compared; a single offset is refused."""
     write(folder / "own", code=SEES_THE_SEED, changes=EXACT)
     stores = [f"sqlite:///{folder}/{name}.db" for name in ("a", "b")]
     for offset, store in (("0", stores[0]), ("1000", stores[0]), ("2000", stores[1])):

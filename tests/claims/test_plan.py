@@ -1,4 +1,4 @@
-"""What is said before anything runs: by hand, by simulation, and that nothing is trained or written."""
+"""The plan of a claim: its numbers against hand-worked values and simulation; planning trains and writes nothing."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -41,7 +41,7 @@ def test_so_many_seeds_have_the_power_that_is_said() -> None:
 
 
 def test_seeds_that_share_data_have_a_least_distance() -> None:
-    """With n_test / n_train = 0.8 no number of seeds finds half a spread; two and a half spreads take some more."""
+    """Shared data (n_test / n_train = 0.8) let no number of seeds find half a spread; four spreads take more seeds."""
     alone = last(20, 1.0)
     shared = alone.model_copy(update={"seeds_low": alone.low, "seeds_high": alone.high, "ratio": 0.8, "low": -9.0})
     assert enough_seeds(shared, 0.5) is None
@@ -68,7 +68,7 @@ def test_the_chance_to_end_between_the_bounds() -> None:
 
 @pytest.mark.slow
 def test_a_plan_trains_and_writes_nothing(cli: Cli, folder: Path, store: Store) -> None:
-    """Before a first verdict it says what is not known, after one it plans by its spread."""
+    """A plan trains and writes nothing: before a first verdict it says what is unknown, then it uses that spread."""
     changes = {"claim.parts.p.rule": {"kind": "above", "than": 0.2, "absent": 0.1}, "claim.profiles.quick.seeds": 10}
     write(folder / "own", changes=changes)
     first = cli("reproduce", "small", "--claims", "own", "--plan")

@@ -106,7 +106,7 @@ def test_specification_curve_sorts_estimates_and_marks_their_settings() -> None:
 
 @pytest.mark.parametrize("inches", [WIDE, NARROW])
 def test_specification_curve_has_room_for_every_setting(inches: tuple[float, float]) -> None:
-    """Also with many specifications; every row of marks has a place of its own."""
+    """A specification curve of many specifications gives every row of marks a place of its own, without overlap."""
     estimate = np.random.default_rng(0).normal(size=96)
     table = pd.DataFrame({"estimate": estimate, "low": estimate - 1, "high": estimate + 1})
     table = table.assign(data=["a", "b"] * 48, depth=[1, 2, 3, 4] * 24, unit=["relu", "tanh", "elu"] * 32)

@@ -1,4 +1,4 @@
-"""What is fixed of a claim before its runs: eight ways to change it, none of which passes under the same version."""
+"""Registration fixes a claim before its runs: eight ways to change it, none of which passes under the same version."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +42,7 @@ MUTATIONS: list[tuple[dict[str, Any], tuple[str, str] | None, str]] = [
 
 
 def registered(one: Entry) -> Registration:
-    """As `reproduce` registers it."""
+    """Register a claim as `reproduce` does."""
     return register(one, composed(one))
 
 
@@ -54,7 +54,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Registration:
 
 @pytest.fixture
 def kept(small: Registration, monkeypatch: pytest.MonkeyPatch) -> tuple[Registration, list[ReadVerdict]]:
-    """It, and an attempt of which a store holds it."""
+    """Build the small claim's registration, and the attempt in a store that holds it."""
     before = small
     tags = {"claim": "small", "version": "1", "registration": before.digest}
     monkeypatch.setattr(module, "artifact", lambda store, run, path: before.text.encode())
@@ -62,7 +62,7 @@ def kept(small: Registration, monkeypatch: pytest.MonkeyPatch) -> tuple[Registra
 
 
 def refusal(one: Entry, attempts: list[ReadVerdict]) -> str:
-    """What is said of a changed claim."""
+    """Return the error with which a changed claim is refused."""
     with pytest.raises(ConfigError) as error:
         refuse_changed(one, registered(one), attempts, Store("sqlite:///none.db"))
     return str(error.value)
@@ -106,7 +106,7 @@ def test_what_only_shows_may_change(tmp_path: Path, small: Registration, same: C
 
 
 def test_code_beside_it_is_measuring_code(tmp_path: Path) -> None:
-    """What `measure.py` imports from its folder is registered, with the file itself; `figure.py` is not."""
+    """Modules that `measure.py` imports from its folder are registered, with the file itself; `figure.py` is not."""
     (tmp_path / "helper.py").write_text("X = 1\n")
     code = "import helper\nfrom . import proof\n" + TUNES
     write(tmp_path, code=code)
@@ -135,7 +135,7 @@ def test_a_verdict_of_before_there_were_registrations_holds_its_rule(tmp_path: P
 
 
 def digest(one: Entry) -> str:
-    """What a kept verdict's code is known by."""
+    """Return the digest by which a kept verdict's code is known."""
     return code_digest(one, composed(one))
 
 

@@ -62,7 +62,7 @@ class Page(HTMLParser):
             self.stack.append(element)
 
     def handle_endtag(self, tag: str) -> None:
-        """It closes the last one that is open."""
+        """Close the innermost open tag."""
         assert self.stack.pop().tag == tag
 
     def handle_data(self, data: str) -> None:
@@ -150,7 +150,7 @@ def test_figures_are_described_and_follow_light_and_dark() -> None:
 
 
 def test_colors_of_figures_can_be_seen_on_light_and_on_dark() -> None:
-    """At least 3 : 1 (WCAG 2.2, 1.4.11), whichever is chosen; each color has one for a dark page."""
+    """Figure colors reach contrast 3 : 1 (WCAG 2.2, 1.4.11) on light paper, and their counterparts on dark paper."""
     assert len(set(PALETTE)) == len({DARK[color.lower()] for color in PALETTE}) == len(PALETTE)
     for color in PALETTE:
         assert contrast(color, PAPER) >= 3
@@ -171,12 +171,12 @@ def test_a_figure_is_dark_on_a_dark_page() -> None:
 
 
 def dense(text: str) -> str:
-    """Without blanks, which pages set as they like."""
+    """Remove blanks, which pages set as they like."""
     return "".join(text.split())
 
 
 def claim_texts(one: Reproduction) -> list[str]:
-    """What a report must say about a claim."""
+    """List every text that a report must give about a claim."""
     judgments = [cell.judgment for part in one.parts for cell in part.cells]
     return [
         one.title,
@@ -209,7 +209,7 @@ def claim_texts(one: Reproduction) -> list[str]:
 
 @pytest.mark.parametrize("one", EVERYTHING, ids=lambda one: one.name)
 def test_page_says_everything_as_text(one: Reproduction) -> None:
-    """Also text that looks like markup: it is read, never obeyed."""
+    """The page holds every text about a claim, also text that looks like markup: it is read, never obeyed."""
     article = next(element for element in PAGE.all("article") if element.attributes["id"] == f"claim-{one.name}")
     assert [text for text in claim_texts(one) if dense(text) not in dense(article.text)] == []
 
@@ -251,7 +251,7 @@ def contrast(color: str, other: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_contrast(text: str, scheme: int) -> None:
-    """At least 4.5 : 1 on every background that the text stands on."""
+    """Each text color has a contrast of at least 4.5 : 1 on every background that the text stands on."""
     blocks = re.findall(r":root \{(.*?)\}", (PAGES / "report.css").read_text(), re.DOTALL)
     colors = dict(re.findall(r"--([\w-]+): (#\w+)", blocks[scheme]))
     for background in ("paper", "raised", f"{text}-tint"):
@@ -260,7 +260,7 @@ def test_contrast(text: str, scheme: int) -> None:
 
 
 def markdown_tokens(text: str) -> list[Token]:
-    """As GitHub reads it: CommonMark with tables."""
+    """Parse Markdown as GitHub does: CommonMark with tables."""
     return MarkdownIt("commonmark").enable("table").parse(text)
 
 

@@ -79,7 +79,7 @@ def test_keyboard_reaches_the_verdicts_and_scrolls_a_table(browser: Any, report:
 
 
 def test_print_shows_a_claim_per_page_and_nothing_is_cut_off(browser: Any, report: Path) -> None:
-    """On paper nothing scrolls; question, what do you expect, figure, verdict and command fit on one page each."""
+    """Nothing scrolls in print: question, expectation, figure, verdict and command of each claim fit on one page."""
     page = opened(browser, report, 680, "dark", [])  # A4 less its margins, in CSS pixels
     page.emulate_media(media="print")
     boxes = "[...document.querySelectorAll('.scroll, pre')].filter(one => one.scrollWidth > one.clientWidth + 1)"

@@ -89,7 +89,7 @@ def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
 
 @pytest.mark.slow
 def test_other_seeds_are_another_study(cli: Cli, own: Path, store: Store) -> None:
-    """Its verdict is kept beside the first, says so, and repeats by its command; what cannot be a seed is refused."""
+    """Another seed offset gives a second verdict with its own settings and command; a negative offset is refused."""
     assert cli("reproduce", "small", *OWN).code == 0
     assert cli("reproduce", "small", *OWN, "--seed-offset", "1000").code == 0
     one, two = (record(store, run) for run in verdicts(store))
@@ -294,7 +294,7 @@ def test_interrupt_leaves_nothing_running(cli: Cli, own: Path, store: Store) -> 
 def test_interrupt_in_training_leaves_nothing_running(
     cli: Cli, own: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the runs in training."""
+    """An interrupt in training exits with code 130 and leaves no run open, the runs in training included."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -306,7 +306,7 @@ def test_interrupt_in_training_leaves_nothing_running(
 
 @pytest.mark.slow
 def test_tuned_claim_at_the_edge_is_inconclusive(cli: Cli, own: Path, store: Store) -> None:
-    """One epoch at rates far too small: the largest is best for both, so the rule does not decide."""
+    """A claim tuned at rates far too small is inconclusive: the grid's largest rate is best for both arms."""
     changes = {"claim.learning_rates": [1e-6, 2e-6, 3e-6, 4e-6, 5e-6], "claim.parts.p.rule.than": -9}
     write(own, code=TUNES, changes=changes)
     assert cli("reproduce", "small", *OWN).code == 0
@@ -334,7 +334,7 @@ BOTH = TRAINS.replace(
 
 @pytest.mark.slow
 def test_tracked_and_untracked_runs_are_the_same(cli: Cli, own: Path, store: Store) -> None:
-    """Also where the tracked ones are read back from the store."""
+    """Tracked runs, fresh or read back from the store, equal untracked runs to a relative 1e-6."""
     write(own, code=BOTH)
     for again in ((), ("--again",)):
         assert cli("reproduce", "small", *OWN, *again).code == 0
@@ -347,7 +347,7 @@ def test_tracked_and_untracked_runs_are_the_same(cli: Cli, own: Path, store: Sto
 
 @pytest.mark.slow
 def test_own_activation_in_own_claim(cli: Cli, own: Path, store: Store) -> None:
-    """Its yaml and module lie in the claim's folder."""
+    """A claim's arm uses an activation whose yaml and module lie in the claim's folder."""
     (own / "activation").mkdir()
     (own / "activation" / "sine.yaml").write_text("_target_: sine_of_this_folder.sine\n")
     (own / "sine_of_this_folder.py").write_text(SINE)

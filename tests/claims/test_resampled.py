@@ -23,7 +23,7 @@ def width(sample: PerSeed) -> float:
 
 
 def test_the_corrected_interval_is_stretched_as_nadeau_and_bengio_say() -> None:
-    """From s²/n to (1/n + n_test/n_train) s²; without a test part nothing changes."""
+    """The corrected variance is (1/n + n_test/n_train) s², not s²/n; without a test part nothing changes."""
     plain, corrected = PerSeed(VALUES), PerSeed(VALUES, ratio=0.8)
     assert corrected.of_seeds(0.95) == plain.interval(0.95) == plain.of_seeds(0.95)
     assert corrected.interval(0.95).mean == plain.interval(0.95).mean

@@ -16,7 +16,7 @@ SAMPLE_RULES: list[Rule] = [Above(than=1), Below(than=1, absent=2), Within(margi
 
 
 def estimate(value: float, half: float) -> Estimate:
-    """With the 95 % interval value ± half."""
+    """Build an estimate with the 95 % interval value ± half."""
     return Estimate(value, half / T_8, 8, 10)
 
 
@@ -31,7 +31,7 @@ def estimate(value: float, half: float) -> Estimate:
     ],
 )
 def test_always(evidence: Exact, label: Label, found: str, reason: str) -> None:
-    """One counterexample refutes, a certificate is the reason of what holds."""
+    """`always` is refuted by a single counterexample and open without checks; a certificate is its reason to hold."""
     judgment = Always().judge(evidence)
     assert (judgment.label, judgment.found, judgment.reason) == (label, found, reason)
     assert (judgment.effect, judgment.n, judgment.p) == (evidence.counterexamples, evidence.checked, None)
@@ -147,7 +147,7 @@ def test_interval_must_agree(rule: Rule, value: float, label: Label) -> None:
 
 @pytest.mark.parametrize("rule", [Above(than=1), Below(than=-1, absent=1), Within(margin=1, around=-3)])
 def test_confidence_is_the_rules(rule: Rule) -> None:
-    """At 99 % the level is half a percent: eight seeds are needed where six were."""
+    """A confidence of 99 % makes the level half a percent: eight seeds are needed instead of six."""
     strict = rule.model_copy(update={"confidence": 0.99})
     six, eight = (PerSeed(tuple(2 + 0.1 * seed for seed in range(n))) for n in (6, 8))
     labels = [one.judge(values).label for one, values in ((rule, six), (strict, six), (strict, eight))]
@@ -175,7 +175,7 @@ def test_equal_seeds_are_judged_by_the_sign_test() -> None:
 
 
 def test_small_but_real_asks_for_no_more_seeds() -> None:
-    """Neither where it is sure, nor where what was found so far lies there: no power is named."""
+    """Small but real effects, sure or found so far, name no power, since no number of seeds decides."""
     sure = Above(than=1).judge(PerSeed(tuple(0.7 + 0.01 * seed for seed in range(10))))
     assert (sure.label, sure.reason) == (BETWEEN, "small but real: no number of seeds decides")
     so_far = Above(than=1).judge(PerSeed(tuple(0.75 + 0.1 * seed for seed in range(-5, 6))))
@@ -210,7 +210,7 @@ def test_a_gain_says_nothing_where_no_arm_trains(accuracies: tuple[float, ...], 
 
 
 def test_arms_say_how_many_runs_failed() -> None:
-    """Those below the floor, or at chance where there is none; the accuracy is that of the middle."""
+    """An arm's failed runs lie below the floor, or at chance without one; its accuracy is the interquartile mean."""
     scores = ArmScores("relu", (0.1, 0.15, *[0.9] * 8), 0.1)
     (without,) = Above(than=1).judge(PerSeed(TEN, (), (scores,))).arms
     (with_floor,) = Above(than=1, floor=0.1).judge(PerSeed(TEN, (), (scores,))).arms
@@ -226,7 +226,7 @@ def test_a_floor_needs_accuracies() -> None:
 
 @pytest.mark.parametrize("bound", [0.0, 10.0])
 def test_a_learning_rate_at_the_edge_decides_nothing(bound: float) -> None:
-    """What would be supported, and what would be refuted."""
+    """A best learning rate at the grid's edge leaves open what would be supported and what would be refuted."""
     values = tuple(3 + 0.1 * seed for seed in range(10))
     assert Above(than=bound).judge(PerSeed(values)).label is not OPEN
     judgment = Above(than=bound).judge(PerSeed(values, ("relu", "tanh")))
@@ -236,7 +236,7 @@ def test_a_learning_rate_at_the_edge_decides_nothing(bound: float) -> None:
 
 
 def test_open_verdict_says_what_could_be_found() -> None:
-    """From the spread of the seeds, by the power of a t test at the level of the rule."""
+    """An open verdict's reason gives the effect that a t test finds with 80 % power, from the spread of the seeds."""
     values = (-1.0, 0.5, 1.0, 2.0, 0.0, 1.5)
     judgment = Above(than=0.5).judge(PerSeed(values))
     expected = minimum_detectable(stdev((0.0, 0.0, 0.5, 1.0, 1.5, 1.5)) * (5 / 3) ** 0.5, 4)
@@ -253,7 +253,7 @@ FAR = {"above": (1e3, -1e3), "below": (-1e3, 1e3), "within": (0.0, 1e3)}  # valu
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99, 0.9999])
 @pytest.mark.parametrize("rule", SAMPLE_RULES)
 def test_too_few_values_are_those_that_no_evidence_can_help(rule: Rule, confidence: float) -> None:
-    """From 1 to 20 values, the clearest evidence there is: it stays open exactly where they are called too few."""
+    """Samples of 1 to 20 values stay open on the clearest evidence exactly where they are called too few."""
     one = rule.model_copy(update={"confidence": confidence})
     assert isinstance(one, OfASample)
     kind = type(rule).__name__.lower()
@@ -322,7 +322,7 @@ def test_what_could_be_found_is_said_at_the_divided_level() -> None:
     ],
 )
 def test_a_p_value_that_is_the_level_decides(rule: OfASample, label: Label) -> None:
-    """At a confidence of 15/16 the level is 1/32, the least p value of five seeds: they are enough."""
+    """A p value equal to the level decides: at confidence 15/16 the level is 1/32, the least p of five seeds."""
     exact = rule.model_copy(update={"confidence": 1 - 2**-4})
     judgment = exact.judge(PerSeed((2.0,) * 5))
     assert (judgment.label, judgment.p, judgment.level) == (label, 2**-5, 2**-5)
@@ -367,7 +367,7 @@ def test_evidence_of_another_form_is_refused(rule: Rule, evidence: Evidence, mes
     ],
 )
 def test_rules_say_what_they_do(rule: Rule, words: list[str]) -> None:
-    """With their numbers."""
+    """Each rule's description gives the rule with its numbers."""
     assert all(text in rule.says for text in words), rule.says
 
 

@@ -91,7 +91,7 @@ def measured(name: str, offset: int, patch: pytest.MonkeyPatch) -> Study:
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in catalog()]
 )
 def test_every_sampled_table_is_drawn_anew(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are computed without any draw are the same."""
+    """Each sampled table changes with the seed offset; tables computed without any draw stay the same."""
     config.update("jaxtyping_disable", True)  # shapes are checked by other tests, and take most of the time
     one, two = (measured(name, offset, monkeypatch) for offset in OFFSETS)
     assert one.tables.keys() == two.tables.keys()

@@ -80,7 +80,7 @@ def test_what_is_settled_stays_so_while_others_are_open() -> None:
 
 
 def test_looks_are_fixed_beforehand() -> None:
-    """From ten seeds to the profile's, never more than twenty; exact rules stay as they are."""
+    """Looks go from ten seeds to the profile's number, never more than twenty looks; exact rules stay as they are."""
     assert looks("c", 80) == [10, 15, 22, 33, 49, 73, 80]
     assert looks("c", 16) == [10, 15, 16]
     assert len(looks("c", 10**6)) == MOST_LOOKS

@@ -23,7 +23,7 @@ def test_titles_are_there_once() -> None:
 
 @pytest.mark.parametrize("name", sorted(catalog()))
 def test_every_slide_of_a_claim_is_one_of_the_lecture(name: str) -> None:
-    """Its own, and those of its parts."""
+    """Slides that a claim or a part of it names are slides of the lecture."""
     claim = catalog()[name].claim
     named = {*claim.slides, *chain.from_iterable(part.slides for part in claim.parts.values())}
     assert named <= set(TITLES)
@@ -31,7 +31,7 @@ def test_every_slide_of_a_claim_is_one_of_the_lecture(name: str) -> None:
 
 @pytest.mark.parametrize("title", TITLES)
 def test_every_slide_is_checked_by_a_part_of_a_claim(title: str) -> None:
-    """By one that holds the slide to what it says; that two slides disagree checks neither."""
+    """Every slide is checked by a part that holds it to its words; contradictions between slides do not count."""
     checking = [
         f"{name} {part_name}"
         for name, entry in catalog().items()
@@ -84,7 +84,7 @@ def page_tables(text: str) -> list[list[list[str]]]:
 
 
 def test_front_page_shows_every_slide() -> None:
-    """In both forms; a report of one claim is about that claim."""
+    """The front page shows every slide in HTML and Markdown; a report of a single claim has no table of slides."""
     several = made_up.everything()
     page, text = html_report(several, {}), markdown_report(several, {})
     slides_table = page_tables(text)[1]

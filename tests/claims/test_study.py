@@ -26,14 +26,14 @@ Score = Callable[[str, float, int], Mapping[str, float]]
 
 
 class Fake:
-    """In the place of training: metrics by a formula of (activation, learning rate, seed), and what was asked for."""
+    """Stand in for training: score by a formula of (activation, learning rate, seed), and record what was asked for."""
 
     def __init__(self, score: Score) -> None:
         self.score = score
         self.asked: list[list[tuple[str, str, float, int]]] = []
 
     def __call__(self, specs: list[RunSpec], arms: list[str]) -> list[Mapping[str, float]]:
-        """As `Study.train_kept`."""
+        """Score the runs that `Study.train_kept` would train."""
         rows = [
             (arm, spec.choices["activation"], spec.config.optimizer["lr"], spec.config.seed)
             for spec, arm in zip(specs, arms, strict=True)
@@ -141,7 +141,7 @@ def test_a_sample_says_what_its_interval_is_for(tmp_path: Path) -> None:
 def test_grid_is_extended_twice_and_then_marked(
     tmp_path: Path, best: float, tried: list[float], rate: float, edge: bool
 ) -> None:
-    """In the grid's own ratio, for the arm at the end only; the other keeps its five rates."""
+    """A grid is extended twice in its ratio, for the arm at the end only, then marked; the other keeps five rates."""
     made, fake = study(tmp_path, bowl({"relu": best, "tanh": 0.1}))
     tuned = made.tune()
     assert sorted(r for r, _ in fake.by_arm()["relu"]) == pytest.approx(tried)
@@ -225,7 +225,7 @@ def test_tuning_needs_rates(tmp_path: Path) -> None:
 
 
 def test_profile_values(tmp_path: Path) -> None:
-    """By name; a name that is not there lists those that are."""
+    """Profile values are read by name; an unknown name is refused with the closest."""
     made, _ = study(tmp_path)
     assert made["seeds"] == 3
     with pytest.raises(UnknownNameError, match=r"claim small: profile: unknown name 'seed'; did you mean 'seeds'\?"):
@@ -322,7 +322,7 @@ def test_random_streams_are_fixed_by_names(tmp_path: Path) -> None:
 
 
 def test_tables_are_kept(tmp_path: Path) -> None:
-    """By name, as frames."""
+    """Kept tables are data frames, found by name."""
     made, _ = study(tmp_path)
     table = made.keep("rows", [{"a": 1, "b": 2.0}, {"a": 3, "b": 4.0}])
     assert made.tables["rows"] is table
@@ -338,7 +338,7 @@ def test_failing_runs_stop_the_study(tmp_path: Path) -> None:
 
 
 def test_an_offset_moves_every_seed(tmp_path: Path) -> None:
-    """Those of the verdict, those for tuning and the streams of names: the study is repeated on fresh ones."""
+    """A seed offset moves the verdict's and the tuning seeds and named streams: the study is repeated on fresh ones."""
     made, fake = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=2)
     streams = [made.rng("points").random()]
     made.settings = {**made.settings, "seed_offset": 1000}
@@ -365,7 +365,7 @@ FLOORED = {"parts.p.rule": {"kind": "above", "than": 0, "floor": 0.1}}
 
 
 def test_an_arm_that_comes_above_chance_at_no_rate_never_trains(tmp_path: Path) -> None:
-    """Its best rate means nothing: it is not at the edge, wherever it lies; the other arm is tuned as ever."""
+    """An arm above chance at no rate is called untrained, never at the edge; the other arm is tuned as ever."""
 
     def score(activation: str, rate: float, seed: int) -> Mapping[str, float]:
         never = activation == "tanh"
@@ -389,7 +389,7 @@ def test_arms_know_what_they_are_made_of() -> None:
 
 
 def test_differences_bring_the_accuracies_of_both_arms() -> None:
-    """Of the metric itself, or of the one that is named; a diverged run counts as guessing."""
+    """Differences carry both arms' accuracies, of the metric or of a named one; a diverged run counts as guessing."""
     metrics = {
         "a": [{"test/accuracy": 0.9, "train/loss": 1.0}, {}],
         "b": [{"test/accuracy": 0.5, "train/loss": 3.0}] * 2,
@@ -404,7 +404,7 @@ def test_differences_bring_the_accuracies_of_both_arms() -> None:
 
 
 def test_an_activation_is_that_of_nets(tmp_path: Path) -> None:
-    """By its name, with options."""
+    """`Study.activation` gives the activation that nets use, by its name and with options."""
     one, _ = study(tmp_path)
     z = torch.tensor([[[-1.0, 2.0]]])
     assert one.activation("relu").forward(z).tolist() == [[[0.0, 2.0]]]

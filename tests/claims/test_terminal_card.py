@@ -21,14 +21,14 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def printed(what: RenderableType, width: int = 100, color: bool = False) -> str:
-    """What a terminal of this width shows."""
+    """Return what a terminal of this width shows."""
     out = io.StringIO()
     Console(file=out, width=width, force_terminal=color, color_system="standard" if color else None).print(what)
     return out.getvalue()
 
 
 def joined(text: str) -> str:
-    """Without frames and blanks: words that were broken over lines are whole again."""
+    """Remove frames and blanks, so that words broken over lines are whole again."""
     return FRAME.sub("", text)
 
 
@@ -81,7 +81,7 @@ def test_card_begins_with_title_and_verdict(label: Label) -> None:
 
 
 def test_headline_of_a_mixed_claim_says_what_became_of_each_sentence() -> None:
-    """One sentence is one line, its parts are told apart by where; else a label has its count of settings."""
+    """A mixed claim's headline gives each sentence's label, with parts told apart by place, or a label's settings."""
     mixed = made_up.mixed()
     assert mixed.label is Label.mixed
     line = "units die: supported; 0.1 helps: supported at width 3, refuted on digits"
@@ -98,7 +98,7 @@ def test_headline_of_a_mixed_claim_says_what_became_of_each_sentence() -> None:
 
 
 def test_accuracies_of_both_arms_are_shown() -> None:
-    """Beside the difference, with the runs that failed."""
+    """The card shows both arms' accuracies beside the difference, with the runs that failed."""
     text = joined(printed(card(made_up.mixed())))
     assert joined("b=0.1 90.0%, b=0 90.0%") in text
     assert joined("b=0.1 10.0% (10 of 10 fail), b=0 10.0% (10 of 10 fail)") in text
@@ -106,7 +106,7 @@ def test_accuracies_of_both_arms_are_shown() -> None:
 
 @pytest.mark.parametrize("holm", [None, *Label])
 def test_holm_is_mentioned_where_it_changes_the_verdict(holm: Label | None) -> None:
-    """What stays the same needs no wording."""
+    """Holm's correction is mentioned only where it changes the verdict."""
     text = printed(card(made_up.proved().model_copy(update={"holm": holm})))
     changed = f"{holm} AFTER HOLM'S CORRECTION".upper()
     assert (changed in text) is (holm not in (None, Label.supported))
@@ -136,7 +136,7 @@ def test_map_shows_every_cell_in_its_place() -> None:
 
 
 def test_many_cells_are_cut_to_the_rare_ones() -> None:
-    """Of 60 cells with three coordinates the card lists those with the rarest verdict, and says how many are left."""
+    """A card of 60 cells in three coordinates lists the cells of the rarest verdict, and counts the rest."""
     text = printed(card(made_up.in_space()))
     assert "36 supported, 24 inconclusive" in text
     assert len(re.findall(r"│ \?\*? +activation=", text)) == SHOWN
@@ -217,7 +217,7 @@ def test_cell_map_shape(cells: list[dict[str, str | int]], shape: tuple[str, str
     ],
 )
 def test_duration(seconds: float, text: str) -> None:
-    """As precise as a reader needs."""
+    """Durations are as precise as a reader needs: tenths below 10 s, then seconds, minutes, and hours with minutes."""
     assert wording.duration(seconds) == text
 
 

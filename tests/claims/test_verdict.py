@@ -1,4 +1,4 @@
-"""From cells to parts, from parts to claims, from claims to families of claims."""
+"""Verdicts, from cells to parts, from parts to claims, from claims to families of claims."""
 
 from typing import Any
 
@@ -122,7 +122,7 @@ def test_cells_that_decide_nothing(cells: list[Any], every: Label, some: Label) 
 
 
 def test_a_contradiction_quotes_the_slide() -> None:
-    """Without its words it is no charge."""
+    """A contradiction without the slide's words is refused."""
     with pytest.raises(ValueError, match="a contradiction must have quotes"):
         claim(parts={"p": part("Says."), "c": part("Says.", "exists", role="contradiction")})
 
@@ -137,7 +137,7 @@ def test_one_of_many_cells_has_a_smaller_level() -> None:
 
 
 def test_cells_beyond_the_map_are_shown_only() -> None:
-    """They neither refute nor stand for the part, in whatever place."""
+    """Cells beyond the map are shown, but neither refute nor stand for the part, wherever they come in the list."""
     made = claim(parts={"p": part("Says.", "above", than=0, cells=GRID)})
     cells = [Cell("p", of(R), {"depth": 8}), *(Cell("p", of(S), {"depth": depth}) for depth in (2, 1))]
     (verdict,) = judge(made, cells)
@@ -148,7 +148,7 @@ def test_cells_beyond_the_map_are_shown_only() -> None:
 
 
 def test_part_carries_what_is_shown() -> None:
-    """Its own slides, or those of the claim; the rule in words."""
+    """A part's verdict carries its name, texts, role and rule in words, and its own slides or else the claim's."""
     slides = {"slides": ["Own"]}
     made = claim(parts={"p": part("One.", slides=["Own"]), "q": part("Two.", "exists", role="extension")})
     first, second = judge(made, [Cell("q", Witness(True, "w")), Cell("p", Exact(1))])
@@ -182,7 +182,7 @@ def test_cells_must_be_the_declared_ones(cells: list[dict[str, Any]], message: s
 
 
 def test_unknown_part_lists_the_parts() -> None:
-    """As a typing error is found."""
+    """Evidence for an unknown part, as from a typing error, is refused with the list of parts."""
     with pytest.raises(ConfigError, match=r"claim 'XOR and one neuron': lmit \{\}: not a part; parts: limit$"):
         judge(claim(), [Cell("lmit", Exact(1))])
 
@@ -210,7 +210,7 @@ def test_only_primary_parts_decide_the_claim(role: str) -> None:
     ],
 )
 def test_claim_has_the_label_that_its_primary_parts_share(labels: tuple[Label, ...], label: Label) -> None:
-    """Where they differ it is mixed: no label contradicts a part."""
+    """A claim has the label that its primary parts share; where they differ it is mixed, contradicting no part."""
     parts = [judged([of(S)]).model_copy(update={"label": one}) for one in labels]
     assert overall(parts) is label
 
@@ -234,7 +234,7 @@ def test_headline_and_contradictions() -> None:
 
 @pytest.mark.parametrize("record", made_up.everything(), ids=lambda one: one.name)
 def test_record_comes_back_from_json(record: Reproduction) -> None:
-    """What is kept is all there is."""
+    """A record comes back from JSON equal, with its headline and contradictions."""
     back = Reproduction.model_validate_json(record.model_dump_json(indent=1))
     assert back == record
     assert (back.headline, back.contradictions) == (record.headline, record.contradictions)
@@ -270,7 +270,7 @@ def with_p(p: float, label: Label, name: str = "c") -> PartVerdict:
     ],
 )
 def test_holm_by_hand(ps: list[float], left: list[Label]) -> None:
-    """At 2.5 %: the smallest p against level / m, the next against level / (m - 1), until one fails."""
+    """Holm's correction at 2.5 % tests the smallest p at level / m, the next at level / (m - 1), until a test fails."""
     found = within_claim([with_p(p, S, f"c{number}") for number, p in enumerate(ps)])
     assert [one.label for one in found] == left
     assert all(one.cells == [one.deciding] and one.deciding.judgment.label is one.label for one in found)
@@ -280,7 +280,7 @@ def test_holm_by_hand(ps: list[float], left: list[Label]) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 24), st.sampled_from([S, R, OPEN])), min_size=1, max_size=7))
 def test_holm_steps_down_and_counts_open_parts(drawn: list[tuple[int, Label]]) -> None:
-    """From the smallest p upward until one fails; what was not decided is in the family, too."""
+    """Holm's correction goes from the smallest p upward until a test fails; open parts count in the family, too."""
     drawn = [(1000 * p + number, label) for number, (p, label) in enumerate(drawn)]  # in millionths, all different
     left = {}
     for tests, (p, label) in zip(
@@ -294,7 +294,7 @@ def test_holm_steps_down_and_counts_open_parts(drawn: list[tuple[int, Label]]) -
 
 
 def test_exact_evidence_needs_no_correction() -> None:
-    """Neither does it count, nor do parts that do not decide; without tests nothing changes."""
+    """Exact evidence and secondary parts count in no correction; without tests nothing changes."""
     exact, beside = made_up.proved().parts[0], with_p(0.3, OPEN, "beside").model_copy(update={"role": "secondary"})
     assert within_claim([exact]) == [exact]
     assert within_claim([]) == []

@@ -29,7 +29,7 @@ ROWS = st.lists(
 
 
 def content(row: dict[str, str]) -> dict[str, str]:
-    """What an arm is by definition: the configuration without seeds and what changes no number."""
+    """Return what defines an arm: the configuration without seeds and without what changes no number."""
     return {key: canonical(text) for key, text in row.items() if matters(key)}
 
 

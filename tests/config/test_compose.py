@@ -75,7 +75,7 @@ def hydra_context() -> Any:
 
 
 def both(hydra_context: Any, lines: Sequence[str]) -> tuple[Any, Any]:
-    """What ours and what Hydra makes of a run's overrides."""
+    """Compose a run's overrides by our composer and by Hydra, and return both outcomes."""
     from workbench.config.compose_errors import reworded
 
     loader, config = hydra_context

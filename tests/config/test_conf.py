@@ -50,13 +50,13 @@ def node_of(group: str, stem: str) -> dict[str, Any]:
 
 
 def given_to(group: str) -> dict[str, Any]:
-    """What the build hands to the group's factories beside the node's own values."""
+    """Return the values that the build hands to the group's factories beside the node's own."""
     given = {"n_in": 3, "n_out": 3, "activation": activations.relu(), "norm": norms.none()}
     return given if group == "architecture" else {}
 
 
 def asked(factory: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Of what is given, what the factory takes."""
+    """Return the given values that the factory takes."""
     return {name: value for name, value in given.items() if name in inspect.signature(factory).parameters}
 
 
@@ -112,7 +112,7 @@ def test_every_quantity_is_in_full_under_its_name() -> None:
 
 @pytest.mark.parametrize(("group", "stem"), OPTIONS)
 def test_every_key_of_a_factory_is_in_its_yaml(group: str, stem: str) -> None:
-    """What can be set stands in the yaml with its default: `--help` and `--cfg job` show all there is."""
+    """Each parameter of a factory stands in its yaml with its default: `--help` and `--cfg job` show all there is."""
     node, given = node_of(group, stem), given_to(group)
     parameters = set(inspect.signature(resolve_target(group, node[TARGET])).parameters) - set(given)
     assert set(node) - {TARGET} == parameters
@@ -221,7 +221,7 @@ STUDIES = [stem for stem, content in EXPERIMENTS.items() if "claim" not in conte
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", sorted(EXPERIMENTS.keys() - STUDIES))
 def test_every_claim_composes(stem: str) -> None:
-    """What a claim's runs share is a valid run of the claim's own MLflow experiment, and each of its arms is one."""
+    """A claim's shared configuration and each of its arms are valid runs of the claim's own MLflow experiment."""
     content: Any = EXPERIMENTS[stem]
     for overrides in [[], *content.claim.get("arms", {}).values()]:
         spec = wb.configure([f"experiment={stem}", *overrides])

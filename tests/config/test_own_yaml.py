@@ -86,7 +86,7 @@ FILES = [
 def test_own_option_that_is_none(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
 ) -> None:
-    """One message that names the rule, for files the file and mostly the line; nothing is written."""
+    """A file that is no option gives one message that names the rule, mostly with file and line; nothing is written."""
     (folder / "own" / "activation").mkdir(parents=True)
     (folder / "own" / "activation" / "mine.yaml").write_bytes(content)
     (folder / "own_factories.py").write_text(FACTORIES)

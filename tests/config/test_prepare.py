@@ -1,4 +1,4 @@
-"""From a configuration to a pack: what does not fit together is refused, nodes inside nodes, values per replica."""
+"""Preparing a pack from a configuration: what does not fit is refused, nodes inside nodes, values per replica."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_an_autoencoder_of_labels_is_refused() -> None:
 
 
 def test_an_autoencoder_learns_its_inputs() -> None:
-    """It brings target and loss along; targets are the standardized inputs of the same examples."""
+    """An autoencoder brings its target and loss; targets are the standardized inputs of the same examples."""
     spec = wb.configure(["data=wine", "architecture=autoencoder"])
     assert (spec.config.target.name, spec.choices["loss"]) == ("input", "squared_error")
     pack = build_pack([spec])
@@ -76,7 +76,7 @@ def test_an_autoencoder_learns_its_inputs() -> None:
 
 
 def test_a_unit_step_alone_is_a_perceptron() -> None:
-    """Where no layer lies below it the activation is not asked for, and the perceptron rule trains it."""
+    """A unit step with no layer below it is valid: the perceptron loss trains it, and targets are binary."""
     spec = wb.configure(["data=breast_cancer", "architecture=perceptron", "loss=perceptron", "activation=unit_step"])
     validate(spec)
     assert prepare(spec).target == "binary"
@@ -166,7 +166,7 @@ def test_what_runs_share_is_made_once() -> None:
 
 
 def test_splits_are_those_that_are_asked_for() -> None:
-    """What is prepared once gives each split seed its own examples."""
+    """Data prepared once gives each split seed its own examples."""
     first, other = (wb.configure([*SMALL, f"split.seed={seed}"]) for seed in (0, 1))
     assert prepare(first) is prepare(other)
     one, two = (prepare(spec).split(spec.config.split) for spec in (first, other))

@@ -57,7 +57,7 @@ def test_arms_by_a_parameter() -> None:
 
 
 def test_two_sweeps_are_paired_by_seed() -> None:
-    """By hand: common seeds 1 and 2 differ by 1 and 3, so the mean is 2 and half of the interval t(1) · 1."""
+    """Two sweeps pair by their common seeds: differences 1 and 3 have mean 2 and half interval t(1) · 1, by hand."""
     first = [run("relu", seed, loss=float(seed)) for seed in (0, 1, 2)] + [run("tanh", 0, loss=1.0)]
     second = [run("relu", seed, loss=value) for seed, value in ((1, 2.0), (2, 5.0), (9, 100.0))]
     (row,) = differences(first, second).to_dict("records")

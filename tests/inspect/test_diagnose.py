@@ -143,7 +143,7 @@ def test_when_units_died_is_the_step_after_which_they_stayed_dead() -> None:
 def test_a_loss_that_stays_needs_larger_steps_and_one_that_rose_smaller(
     last: float, rule: str | None, first_try: str | None
 ) -> None:
-    """Of 2.0 before training: 0.9 and 1.05 times that are the borders."""
+    """A last loss above 0.9 times the first is not learning (triple the rate), above 1.05 times risen (a third)."""
     run = made_up({"train/loss": [2.0, 1.5, last]})
     assert list(found(run)) == ([rule] if rule else [])
     lines = diagnose("arm", [run]).lines
@@ -211,7 +211,7 @@ def test_findings_of_several_runs_are_counted() -> None:
 
 
 def test_diagnose_reads_a_sweep_and_a_run(cli: Cli, swept: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the sweep's id an arm per block, by a run's name that run; what was not logged is said."""
+    """`diagnose` shows a sweep's arms by its id and a run by its name, and names what was not logged."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", swept.store.uri)
     whole = cli("diagnose", swept.finished.sweep)
     assert (whole.code, whole.err) == (0, "")

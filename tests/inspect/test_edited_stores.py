@@ -152,7 +152,7 @@ def test_each_tag_and_param_by_itself(cli: Cli, edited: Store, kind: str) -> Non
 
 @pytest.mark.slow
 def test_what_is_missing_is_said_and_the_others_go_on(cli: Cli, edited: Store) -> None:
-    """For which run, and what that changes; nobody's numbers are dropped without a word."""
+    """Missing tags and params are named with the run and their effect, and no run's numbers are dropped silently."""
     first, *_ = runs = [run.info.run_id for run in runs_of(edited)]
     for key in ("outcome", "steps_per_epoch", "number", "key", "sweep"):
         edit(edited, "tags", key, None, [first])
@@ -176,7 +176,7 @@ def test_what_is_missing_is_said_and_the_others_go_on(cli: Cli, edited: Store) -
 
 @pytest.mark.slow
 def test_a_sweep_without_its_own_run(cli: Cli, edited: Store, folder: Path) -> None:
-    """Its runs are still members: by its id they are compared, and figures stay on the disk."""
+    """A sweep whose own run is deleted still compares its members by id, with figures on the disk."""
     (own,) = runs_of(edited, "sweep")
     client_of(edited).delete_run(own.info.run_id)
     (answer, *_) = check(cli, "own run", ("compare", own.data.tags["sweep"]), ("diagnose", own.data.tags["sweep"]))
@@ -216,7 +216,7 @@ FILES = ("config.yaml", "history.parquet", "histograms.parquet", "signal.parquet
 def test_files_that_are_gone_or_edited(
     cli: Cli, edited: Store, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
-    """What needs the file says so, with what to do; all else goes on."""
+    """A missing or edited file stops only `figures` for config.yaml, which says what to do; all else goes on."""
     run = runs_of(edited)[0]
     file = Path(run.info.artifact_uri.removeprefix("file://")) / name
     kept = file.read_bytes()
@@ -237,7 +237,7 @@ def test_files_that_are_gone_or_edited(
 
 
 def flipped(weights: Weights) -> Weights:
-    """One bit of one number."""
+    """Flip one bit of one number."""
     name = sorted(weights)[0]
     weights[name].view(torch.int32).reshape(-1)[0] ^= 1
     return weights

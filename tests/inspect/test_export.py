@@ -77,7 +77,7 @@ def test_regression_answers_in_the_data_s_own_unit() -> None:
 
 
 def test_autoencoder_gives_back_raw_inputs() -> None:
-    """Its outputs are scaled back as its inputs are scaled."""
+    """An exported autoencoder scales its outputs back as its inputs are scaled."""
     chosen = ("target=input", "architecture=autoencoder", "loss=squared_error", "train.epochs=40")
     module, x, _, metrics = model_of(wb.configure(["data=wine", *chosen]))
     outputs = module(torch.from_numpy(x.astype("float32"))).numpy()
@@ -97,7 +97,7 @@ def test_inputs_that_are_not_scaled_by_a_line_are_refused() -> None:
 
 @pytest.mark.slow
 def test_model_loads_where_there_is_no_workbench(cli: Cli, store: Store, folder: Path) -> None:
-    """From a folder and from MLflow: the same outputs for any number of rows, a signature, no pickled code."""
+    """Exports load without workbench from a folder and from MLflow: same outputs, a signature, no pickled code."""
     wb.train("-m", *SMALL, "activation=tanh", "seed=1,2")
     written = cli("export", "seed=1", "-o", "here")
     assert (written.code, written.err) == (0, "")

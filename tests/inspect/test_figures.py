@@ -49,7 +49,7 @@ HISTOGRAMS = pd.DataFrame(
 
 
 def test_gradients_are_drawn_by_depth() -> None:
-    """One curve for the first moment and one for the last, layers in their order."""
+    """The gradient figure has one curve for the first moment and one for the last, with layers in order."""
     series = RunSeries(made_up({f"grad_norm/l{n}": [0.1 * n, 0.01 * n] for n in (10, 2, 1)}, {"steps_per_epoch": "20"}))
     figures = dict(logged_figures(series, {}, "made up"))
     assert list(figures) == ["gradient_flow"]

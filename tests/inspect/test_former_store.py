@@ -23,7 +23,7 @@ def former(folder: Path) -> Path:
 
 
 def test_every_command_reads_it(cli: Cli, former: Path) -> None:
-    """Its arms, one run of it, what is diagnosed, the verdict; files lie where the store was moved to."""
+    """Every command reads the store: arms, a run, a diagnosis, the verdict; files lie where the store was moved to."""
     compared = cli("compare", "--format", "csv")
     assert (compared.code, compared.err) == (0, "")
     assert {line.partition(",")[0] for line in compared.out.splitlines()[1:]} >= {"relu", "sigmoid"}
@@ -40,7 +40,7 @@ def test_every_command_reads_it(cli: Cli, former: Path) -> None:
 
 @pytest.mark.parametrize("name", ["relu seed=0", "wine tanh batch epochs=2 hidden=[4] seed=7"])
 def test_its_runs_train_again_to_the_same_bits(cli: Cli, former: Path, name: str) -> None:
-    """From the configuration that it holds, whose functions stand where they stood."""
+    """Runs train again to the same bits from the store's configuration, whose functions stand where they stood."""
     answer = cli("verify", name)
     assert answer.code == 0, answer.out + answer.err
     assert "same bits" in answer.out

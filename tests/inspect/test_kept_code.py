@@ -1,4 +1,4 @@
-"""What a store holds is data: no reader runs a function, or imports a module, because a kept file names it."""
+"""A store's content is data: no reader runs a function or imports a module because a kept file names it."""
 
 import json
 import shutil
@@ -85,7 +85,7 @@ def planted(kept: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def configuration() -> dict[str, Any]:
-    """One as it is kept."""
+    """Return a configuration as a store keeps it."""
     return wb.configure([*SMALL]).resolved
 
 
@@ -93,7 +93,7 @@ def configuration() -> dict[str, Any]:
 @pytest.mark.parametrize("target", FOREIGN)
 @pytest.mark.parametrize("place", ["group", "value", "list", "deep"])
 def test_functions_of_others_are_refused_wherever_they_stand(target: str, place: str, mark: Path) -> None:
-    """As an option, as a value of one, in a list, deep inside: refused before the module is looked for."""
+    """Foreign functions are refused as option, as its value, in a list or deep inside, before the module is sought."""
     node = {"_target_": target, "_args_": ["touch x"], "_partial_": True}
     config = configuration()
     if place == "group":
@@ -111,7 +111,7 @@ def test_functions_of_others_are_refused_wherever_they_stand(target: str, place:
 
 @pytest.mark.parametrize("target", [3, None, ["os.system"], {"_target_": "os.system"}, "os.system\n", "ｏs.system"])
 def test_targets_that_are_no_names_are_refused(target: object) -> None:
-    """Also where they are no texts."""
+    """Targets that are no names of functions are refused, even where they are no texts."""
     with pytest.raises(ConfigError, match="is not run from a store"):
         refuse_foreign("config.yaml", {"activation": {"_target_": target}})
 
@@ -129,7 +129,7 @@ def test_targets_that_are_no_names_are_refused(target: object) -> None:
     ],
 )
 def test_own_modules_give_what_returns_the_kind(target: str) -> None:
-    """What the workbench's leaves import from others, or what makes another kind, is called by nobody."""
+    """Targets that a leaf module imports from elsewhere, or that return another kind, are refused and never called."""
     config = configuration() | {"activation": {"_target_": target}}
     with pytest.raises(ConfigError, match="activation: "):
         wb_validate(spec_from(config, dict.fromkeys(GROUPS, "")))
@@ -233,7 +233,7 @@ def test_a_list_of_runs_names_no_functions(cli: Cli, folder: Path, row: str) -> 
     ],
 )
 def test_a_kept_trial_chose_from_what_is_searched(values: object) -> None:
-    """What a store says a trial chose is composed again: other keys and values are no trial."""
+    """A trial read from a store must hold keys and values of what is searched; any other is refused."""
     overrides = OverridesParser.create().parse_overrides(["act=relu,tanh", "lr=interval(0,1)"])
     space = make_space(overrides, ("seed",))
     assert read_trial("trial.1", json.dumps({"number": 1, "values": {"act": "relu", "lr": 0.5}}), space).number == 1

@@ -58,7 +58,7 @@ def test_runs_are_kept_there_and_what_is_not_followed_is_said(
 
 
 def test_the_newest_of_that_experiment_is_meant(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name or by id; a run or sweep that is named is found anywhere, and an experiment that is not there is said."""
+    """Variables pick an experiment's newest by name or id; named runs are found anywhere; a missing one is reported."""
     made = {}
     for experiment in ("one", "other"):
         sink = MlflowSink(store, experiment)

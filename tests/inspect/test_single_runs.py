@@ -102,7 +102,7 @@ def test_a_beginning_that_several_ids_share(cli: Callable[..., Answer], store: S
 
 
 def test_run_comes_back_as_it_was_configured(place: Store) -> None:
-    """From config.yaml and params: the same settings and the same key as the run that was composed."""
+    """A run read from config.yaml and params has the settings and key of the run that was composed."""
     found = find_run(place, "lr=0.02 seed=0")
     spec, made = spec_of(found), wb.configure([*SMALL, "optimizer.lr=0.02"])
     ours, theirs = ({**one.settings, "tracking.uri": "", "sweep.keep_weights": ""} for one in (spec, made))
@@ -230,7 +230,7 @@ def test_sparkline_by_hand(values: list[float], logarithmic: bool, curve: str) -
 
 
 def test_config_is_whole_yaml(place: Store, tmp_path: Path) -> None:
-    """What `verify` reads is plain YAML with every key."""
+    """The config.yaml that `verify` reads is plain YAML with every key."""
     file = client_of(place).download_artifacts(find_run(place, None).run.id, "config.yaml", str(tmp_path))
     assert yaml.safe_load(Path(file).read_text())["train"]["epochs"] == 2
 
