@@ -40,7 +40,7 @@ def test_error_over_the_step_is_a_v() -> None:
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "hard_tanh", "absolute"])
 def test_a_net_that_stands_on_a_kink_agrees(activation: str) -> None:
-    """x = 0 and b = 0 put z where torch's autograd takes another side than f' says."""
+    """A net whose z lies on a kink (x = 0, b = 0), where torch's autograd takes another side than f', still agrees."""
     words = ["data=xor", "split.standardize=false", "loss=binary_nll", "bias=zero", "architecture.hidden=[4]"]
     assert certify(wb.configure([*words, f"activation={activation}"])).agrees
 

@@ -1,4 +1,4 @@
-"""The independent forward pass: it agrees with all there is, and with nothing that was broken once."""
+"""The independent forward pass agrees with every option, and disagrees with each that a test breaks."""
 
 from dataclasses import replace
 from inspect import signature
@@ -38,7 +38,7 @@ NETS: dict[str, list[str]] = {
 
 
 def _rows(*overrides: str, data: str = "wine") -> list[Forward]:
-    """The forward pass of two replicas of an untrained net."""
+    """Compare the forward pass of two replicas of an untrained net."""
     specs = [wb.configure([f"data={data}", *overrides, f"seed={seed}"]) for seed in (0, 1)]
     pack = build_pack(specs)
     whole, *before = spot_points(pack, pack.initial_params(), range(2))
@@ -70,7 +70,7 @@ def test_second_forms_are_of_options() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(reference_forward.ACTIVATIONS))
 def test_a_wrong_activation_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Right it agrees; off by a millionth it does not, in a hidden layer or as output."""
+    """An activation that agrees is named once it is off by a millionth, in a hidden layer or as output."""
     right = getattr(activations, name)
     hidden = ["architecture.hidden=[3]", "loss=squared_error", f"activation={name}"]
     outer = ["architecture=perceptron", "loss=squared_error", f"activation@loss.output={name}"]
@@ -123,7 +123,7 @@ BROKEN: list[tuple[type, list[str]]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "overrides"), BROKEN, ids=[kind.__name__ for kind, _ in BROKEN])
 def test_a_wrong_layer_is_found(monkeypatch: pytest.MonkeyPatch, kind: Any, overrides: list[str]) -> None:
-    """Whatever it is off by, and wherever it stands; autograd through the same forward pass would follow it."""
+    """A layer whose output is off by 1e-5 is found, which autograd through the same forward pass would not see."""
     right = kind.forward
     assert not _wrong(_rows(*overrides))
 
@@ -137,14 +137,14 @@ def test_a_wrong_layer_is_found(monkeypatch: pytest.MonkeyPatch, kind: Any, over
 
 @pytest.mark.slow
 def test_a_wrong_penalty_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """λ in place of λ/2."""
+    """A penalty of λ in place of λ/2 is found as "J = C + penalty"."""
     words = ["architecture.hidden=[3]", "optimizer.weight_decay=0.1"]
     monkeypatch.setattr("workbench.nn.objective.l2_penalty", lambda params, decay: 2 * losses.l2_penalty(params, decay))
     assert _wrong(_rows(*words)) == ["J = C + penalty"]
 
 
 def test_a_wrong_architecture_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A net without the activation of its first layer; `check` says where, and disagrees."""
+    """A net that lacks its first activation disagrees at the next layer, though its gradients agree."""
     right = builders.mlp
 
     def wrong(**values: Any) -> Any:

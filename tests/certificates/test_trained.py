@@ -1,4 +1,4 @@
-"""Spot checks of trained packs: wrong gradients are found wherever they are, and said; right ones raise no alarm."""
+"""Spot checks of trained packs find and report wrong gradients, and raise no alarm over right ones."""
 
 import os
 import shlex
@@ -58,7 +58,7 @@ def foreign() -> Activation:
 
 
 def _own(folder: Path, module: str) -> str:
-    """A user's folder of options, whose functions lie in a module of the current folder."""
+    """Write a user's folder of options, whose functions lie in a module of the current folder."""
     (folder / f"{module}.py").write_text(UNITS)
     group = folder / "own" / "activation"
     group.mkdir(parents=True)
@@ -136,7 +136,7 @@ def test_a_single_run_and_its_check_find_the_same(
 def test_what_autograd_cannot_follow_is_said_to_be_unchecked(
     cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run is trained all the same, and its tag says so."""
+    """A run whose units autograd cannot follow is trained, and its log, tag and page say "not checked"."""
     own = _own(folder, "foreign_units")
     monkeypatch.syspath_prepend(folder)
     assert cli("train", "--config-dir", own, *SMALL, "activation=foreign").code == 0
@@ -160,7 +160,7 @@ def test_workers_say_it_too(store: Store, folder: Path) -> None:
 def test_a_claim_measured_by_wrong_gradients_says_so(
     cli: Cli, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kept with the verdict, of tracked runs and of those in memory; exit code 1, also where the verdict is kept."""
+    """A claim with wrong gradients says so and exits with 1, for tracked and untracked runs and a stored verdict."""
     _own(folder, "wrong_in_claims")
     monkeypatch.syspath_prepend(folder)
     for name, tracked in (("kept", "True"), ("held", "False")):
@@ -225,7 +225,7 @@ MISTAKES = [
 def test_a_wrong_backward_pass_is_found(
     monkeypatch: pytest.MonkeyPatch, kind: type, change: Callable[..., None], overrides: list[str]
 ) -> None:
-    """Each layer's, off by a thousandth, also where it is only a stage of a pretraining that has it."""
+    """A backward pass that is off by a thousandth is found for each layer, pretraining's tied layer included."""
     assert _verdict("data=wine", *overrides).says == "agrees"
     _planted(kind, change)(monkeypatch)
     assert _verdict("data=wine", *overrides).disagreement
@@ -274,7 +274,7 @@ def test_runs_that_diverged_carry_the_verdict(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_kinks_that_a_net_stands_on_raise_no_alarm() -> None:
-    """x = 0 and b = 0 put z on the kink of leaky ReLU, where torch's autograd takes another side."""
+    """Nets whose z lies on a kink (x = 0, b = 0), where torch's autograd takes another side, agree."""
     words = ("data=xor", "split.standardize=false", "loss=binary_nll", "bias=zero")
     for activation in ("leaky_relu", "hard_tanh", "absolute", "relu", "elu"):
         assert _verdict(*words, f"activation={activation}").says == "agrees"
@@ -334,7 +334,7 @@ def _positive(params: Params) -> None:
 def test_a_gradient_of_rounding_raises_no_alarm(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[Params], None]
 ) -> None:
-    """Weights of one sign saturate all logistic outputs, and a - a² has few digits; a mistake is found all the same."""
+    """Gradients that saturated logistic outputs reduce to rounding agree, and a mistake beside them is found."""
     words = ("data=digits", "loss=squared_error", "activation@loss.output=sigmoid", "architecture.hidden=[64,64]")
     assert _verdict(*words, change=change).says == "agrees"
     with monkeypatch.context() as patch:
@@ -345,13 +345,13 @@ def test_a_gradient_of_rounding_raises_no_alarm(
 
 
 def test_numbers_that_are_none_are_survived() -> None:
-    """Parameters that overflowed are looked at as large ones."""
+    """Parameters that overflowed are checked as large finite numbers."""
     assert _verdict("data=wine", change=lambda params: params.flat.fill_(torch.inf)).says == "agrees"
 
 
 @pytest.mark.slow
 def test_more_replicas_are_looked_at_within_the_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first always; the others while a hundredth of the training time is left."""
+    """The first replica is always checked, the others while their share of the training time lasts."""
     monkeypatch.setattr("workbench.certificates.trained.CHECK_NUMBERS", 1)
     looked: list[int] = []
 
@@ -368,7 +368,7 @@ def test_more_replicas_are_looked_at_within_the_share_only(monkeypatch: pytest.M
 
 
 def test_the_check_line_leaves_out_where_runs_are_kept() -> None:
-    """No address of a store, which may hold a password, and nothing that a check does not ask for."""
+    """The `check` command shown leaves out the store's address, which may hold a password, and unrelated keys."""
     spec = wb.configure([*SMALL, "tracking.uri=postgresql://u:secret@host/db", "sweep.rerun=all", "certificate=on"])
     assert check_line(replace(spec, folder="/my own")) == (
         "workbench check --config-dir '/my own' data=wine 'architecture.hidden=[6]' train.epochs=2"

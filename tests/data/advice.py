@@ -12,20 +12,20 @@ from workbench.data.datasets import Dataset
 
 
 def ways_out(message: str) -> list[dict[str, Any]]:
-    """The overrides of each way that a message offers behind "write", as values by key."""
+    """Return the overrides of each way that a message offers behind "write", as values by key."""
     parser = OverridesParser.create()
     parsed = [parser.parse_overrides(list(way.more)) for way in advised.ways_out(message, ["train"])]
     return [{override.key_or_group: override.value() for override in overrides} for overrides in parsed]
 
 
 def read(name: str = "table", /, **given: Any) -> Dataset:
-    """The data set of an option with these values, checked as those of a configuration are."""
+    """Return the data set of an option with these values, checked as a configuration's values are."""
     dataset: Dataset = call("data", {**option("data", name), **given})
     return dataset
 
 
 def refused(name: str = "table", /, **given: Any) -> str:
-    """The message by which it is refused."""
+    """Return the one-line message by which the data set is refused."""
     with pytest.raises(WorkbenchError) as said:
         read(name, **given)
     assert len(str(said.value).splitlines()) == 1
@@ -33,6 +33,6 @@ def refused(name: str = "table", /, **given: Any) -> str:
 
 
 def done(way: dict[str, Any], name: str = "table", /, **given: Any) -> Dataset:
-    """The data set where one way out is taken."""
+    """Return the data set read with one way out applied."""
     changed = {key.removeprefix("data."): value for key, value in way.items() if key.startswith("data.")}
     return read(name, **{**given, **changed})

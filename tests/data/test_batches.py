@@ -77,7 +77,7 @@ def test_replicas_with_one_split_share_one_copy(data: PackData) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_parts_have_the_dtype_asked_for(dtype: torch.dtype) -> None:
-    """Inputs and targets alike."""
+    """Inputs and targets of each part have the dtype asked for."""
     data = pack_data(_splits(0), [0], 4, "one_hot", dtype, CPU)
     assert {part.x.dtype for part in (data.train, data.valid, data.test)} == {dtype}
     assert {part.y.dtype for part in (data.train, data.valid, data.test)} == {dtype}

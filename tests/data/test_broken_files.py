@@ -59,7 +59,7 @@ def peak_below(mib: float) -> Iterator[None]:
 
 
 def npy(array: np.ndarray, **changed: Any) -> bytes:
-    """An npy file of an array, with a changed header."""
+    """Return an npy file of an array, with a changed header."""
     file = io.BytesIO()
     values = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape, **changed}
     np.lib.format.write_array_header_1_0(file, values)
@@ -67,7 +67,7 @@ def npy(array: np.ndarray, **changed: Any) -> bytes:
 
 
 def archive(file: Path, members: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> Path:
-    """A zip file."""
+    """Write a zip file of these members."""
     with zipfile.ZipFile(file, "w", how) as made:
         for name, content in members.items():
             made.writestr(name, content)
@@ -128,7 +128,7 @@ def test_idx_numbers_that_are_none(tmp_path: Path, kind: int, value: float) -> N
 
 
 def test_a_large_npz_is_judged_by_its_headers(tmp_path: Path) -> None:
-    """256 MiB of inputs without labels for them, or for labels that are none: not read."""
+    """256 MiB of inputs whose labels do not fit, or stand there twice, are refused without being read."""
     file = tmp_path / "own.npz"
     long = (2**19, 64)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
@@ -148,7 +148,7 @@ def test_a_large_npz_is_judged_by_its_headers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [1, 2**30])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_npz_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, order: Any) -> None:
-    """The same numbers; a large one with a number that is none is refused before it is held."""
+    """A large npz gives the numbers written, and is refused in little memory if a number is not finite."""
     monkeypatch.setattr(files, "LARGE", kept)
     monkeypatch.setattr(arrays, "PIECE", MIB)
     x = np.random.default_rng(0).normal(size=(50_000, 8, 4))
@@ -163,7 +163,7 @@ def test_npz_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def encrypted(file: Path) -> None:
-    """The bit that says so, in both headers of each member."""
+    """Set the bit for encryption in both headers of each member."""
     content = bytearray(file.read_bytes())
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         start = content.find(mark)
@@ -192,7 +192,7 @@ def encrypted(file: Path) -> None:
     ],
 )  # fmt: skip
 def test_npy_headers_that_do_not_fit(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
-    """A header against its member's size, its type against what can be learned from."""
+    """A header that does not fit its member's size, or a type that cannot be learned from, is refused unread."""
     file = archive(tmp_path / "own.npz", {"x.npy": npy(X, **changed), "y.npy": npy(Y)})
     with peak_below(4):
         assert message in outcome(lambda: npz(str(file)), "own.npz")
@@ -216,7 +216,7 @@ def test_members_that_are_no_arrays(tmp_path: Path, member: bytes, message: str)
 
 
 def test_npz_of_a_password_and_of_pickles(tmp_path: Path) -> None:
-    """Refused; nothing is unpickled."""
+    """Encrypted and pickled arrays are refused, and nothing is unpickled."""
     file = archive(tmp_path / "own.npz", {"x.npy": npy(X), "y.npy": npy(Y)})
     encrypted(file)
     assert "x.npy must not be encrypted" in outcome(lambda: npz(str(file)), "own.npz")
@@ -234,7 +234,7 @@ def test_npz_of_a_password_and_of_pickles(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_npz_of_any_order_and_compression(tmp_path: Path, how: int) -> None:
-    """Fortran's order, big ends, half floats, and each of zip's methods: the same numbers."""
+    """Half floats in Fortran order and big-endian give the same numbers with each method of zip."""
     arrays = {"x.npy": npy(np.ascontiguousarray(X.astype(">f2").T), shape=X.shape, fortran_order=True), "y.npy": npy(Y)}
     dataset = npz(str(archive(tmp_path / "own.npz", arrays, how)))
     assert np.array_equal(dataset.x, X)
@@ -254,7 +254,7 @@ NAN_LABELS = np.where(np.arange(12) == 3, np.nan, Y)
     ],
 )
 def test_labels_that_are_no_classes(tmp_path: Path, y: np.ndarray, message: str) -> None:
-    """A label that is missing is no real value: nobody is sent to regression with it."""
+    """Missing or invalid labels are refused without advice to use regression."""
     np.savez(tmp_path / "own.npz", x=X, y=y)
     said = outcome(lambda: npz(str(tmp_path / "own.npz")), "own.npz")
     assert message in said
@@ -281,7 +281,7 @@ def a_link(file: Path) -> None:
 
 
 def a_loop(file: Path) -> None:
-    """A link to itself."""
+    """Make a link to itself."""
     file.symlink_to(file)
 
 
@@ -301,7 +301,7 @@ NO_FILES = [
 
 @pytest.mark.parametrize(("make", "message"), NO_FILES)
 def test_what_is_no_file_is_not_opened(tmp_path: Path, make: Callable[[Path], None], message: str) -> None:
-    """Pipes would wait, devices never end."""
+    """Pipes, devices, folders and broken links are refused before they are opened, as a read might never end."""
     make(tmp_path / "own.npz")
     assert message in outcome(lambda: npz(str(tmp_path / "own.npz")), "own.npz")
     folder = write_idx_folder(tmp_path / "idx")
@@ -320,7 +320,7 @@ def test_paths_that_are_none(path: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_of_another_user(tmp_path: Path) -> None:
-    """The permission is named."""
+    """The message about a file without permission to read says how to change it."""
     np.savez(tmp_path / "own.npz", x=X, y=Y)
     (tmp_path / "own.npz").chmod(0)
     assert "may not be read by you; chmod u+r it" in outcome(lambda: npz(str(tmp_path / "own.npz")), "own.npz")
@@ -328,7 +328,7 @@ def test_a_file_of_another_user(tmp_path: Path) -> None:
 
 @st.composite
 def mutations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
-    """Some of: bits flipped, bytes cut off the end or out of the middle, bytes put in, a header's bytes replaced."""
+    """Draw changes: bits flipped, bytes cut off the end or middle, bytes put in, a header's bytes replaced."""
     changes = draw(
         st.lists(
             st.one_of(
@@ -369,7 +369,7 @@ FUZZ = settings(max_examples=100, suppress_health_check=[HealthCheck.function_sc
 @FUZZ
 @given(change=mutations(), packed=st.booleans(), which=st.sampled_from(range(4)))
 def test_mutated_idx(tmp_path: Path, change: Callable[[bytes], bytes], packed: bool, which: int) -> None:
-    """Changed inside of gzip, so that its checksum is right, or outside."""
+    """Mutated IDX files, inside gzip with a right checksum or outside it, are read or refused in little memory."""
     folder = write_idx_folder(tmp_path / "idx")
     file = folder / f"{IDX_NAMES[which]}.gz"
     content = file.read_bytes()
@@ -389,7 +389,7 @@ def test_mutated_idx(tmp_path: Path, change: Callable[[bytes], bytes], packed: b
 def test_mutated_npz(
     tmp_path: Path, change: Callable[[bytes], bytes], inner: bool, how: int, task: Any, texts: bool
 ) -> None:
-    """Changed inside of zip, so that its checksums are right, or outside."""
+    """Mutated npz files, inside zip with right checksums or outside it, are read or refused in little memory."""
     file, y = tmp_path / "own.npz", Y.astype(str) if texts and task == "classification" else Y
     members = {"x.npy": npy(X), "y.npy": npy(y), "x_test.npy": npy(X[:2]), "y_test.npy": npy(y[:2])}
     if inner:

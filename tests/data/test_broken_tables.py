@@ -28,7 +28,7 @@ CONTENT = "\n".join(["size,name,kind", *LINES]).encode() + b"\n"
 
 
 def tar(content: bytes, names: tuple[str, ...] = ("own.csv",), mode: Any = "w:") -> bytes:
-    """A tar archive of files with this content."""
+    """Return a tar archive of files with this content."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode=mode) as made:
         for name in names:
@@ -39,7 +39,7 @@ def tar(content: bytes, names: tuple[str, ...] = ("own.csv",), mode: Any = "w:")
 
 
 def zipped(content: bytes, names: tuple[str, ...] = ("own.csv",)) -> bytes:
-    """A zip archive of files with this content."""
+    """Return a zip archive of files with this content."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
         for name in names:
@@ -68,7 +68,7 @@ def said(file: Path, content: bytes, **given: Any) -> str:
 
 @pytest.mark.parametrize("end", PACKED)
 def test_packed_tables(tmp_path: Path, end: str) -> None:
-    """Read by the end of the name; cut in the middle, or of another kind, they are refused."""
+    """Packed tables are read by the end of their names, and refused if cut in the middle or of another kind."""
     file = tmp_path / f"own.csv.{end}"
     assert said(file, PACKED[end](CONTENT)) == ""
     found = read(path=str(file), target="kind")
@@ -84,7 +84,7 @@ def test_packed_tables(tmp_path: Path, end: str) -> None:
 @pytest.mark.parametrize("end", ["zip", "tar", "tar.gz"])
 @pytest.mark.parametrize("names", [(), ("a.csv", "b.csv")])
 def test_archives_hold_one_file(tmp_path: Path, end: str, names: tuple[str, ...]) -> None:
-    """None or two are too few and too many."""
+    """Archives of no file and of two files are refused."""
     content = zipped(CONTENT, names) if end == "zip" else tar(CONTENT, names, "w:gz" if end == "tar.gz" else "w:")
     assert f"must hold one file, got {len(names)} (" in said(tmp_path / f"own.{end}", content)
 
@@ -103,7 +103,7 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, fillin
 
 
 def test_a_tar_header_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long name of as many bytes as there are, and a file full of holes: bounded like all else."""
+    """A tar header with a name of 8 MiB is refused within 60 MiB of memory."""
     monkeypatch.setattr(delimited, "LITTLE", 2 * MIB)
     member = tarfile.TarInfo("a" * (8 * MIB))
     member.size = len(CONTENT)
@@ -166,13 +166,13 @@ def test_a_huge_field_is_no_huge_message(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("make", "message"), NO_FILES)
 @pytest.mark.parametrize("end", ["csv", "parquet", "csv.gz"])
 def test_what_is_no_file(tmp_path: Path, make: Callable[[Path], None], message: str, end: str) -> None:
-    """Pipes would wait, devices never end."""
+    """Pipes, devices, folders and broken links are refused before they are opened, as a read might never end."""
     make(tmp_path / f"own.{end}")
     assert message in outcome(lambda: read(path=str(tmp_path / f"own.{end}"), target="kind"), f"own.{end}")
 
 
 def test_parquet_that_cannot_be_learned_from(tmp_path: Path) -> None:
-    """Lists, bytes, days and clocks in a column, columns of one name, and no rows."""
+    """Parquet columns of lists, bytes, dates and times, equal column names and no rows are refused."""
     kind = [0, 1] * 6
     columns: dict[str, Any] = {
         "list": [[1, 2]] * 12,
@@ -216,7 +216,7 @@ def test_parquet_that_promises_too_much(tmp_path: Path, monkeypatch: pytest.Monk
     target=st.sampled_from(["kind", "size"]),
 )
 def test_mutated_csv(tmp_path: Path, change: Callable[[bytes], bytes], end: str, inner: bool, target: str) -> None:
-    """Changed before it is packed, or after."""
+    """CSV files mutated before or after packing are read or refused with one line."""
     file = tmp_path / f"own.csv.{end}".rstrip(".")
     pack = PACKED.get(end, bytes)
     file.write_bytes(pack(change(CONTENT)) if inner else change(pack(CONTENT)))
@@ -227,7 +227,7 @@ def test_mutated_csv(tmp_path: Path, change: Callable[[bytes], bytes], end: str,
 @FUZZ
 @given(change=mutations(), compression=st.sampled_from(["none", "snappy", "gzip", "zstd"]))
 def test_mutated_parquet(tmp_path: Path, change: Callable[[bytes], bytes], compression: str) -> None:
-    """Wherever its bytes are changed."""
+    """Parquet files with bytes changed anywhere are read or refused with one line."""
     table = pa.table({"size": np.arange(12) / 8, "name": ["a", "b"] * 6, "kind": [0, 1, 1] * 4})
     file = tmp_path / "own.parquet"
     pq.write_table(table, file, compression=compression)

@@ -1,4 +1,4 @@
-"""Few labels, wrong ones, and inputs of 0 and 1: of any data set, and of the training part alone."""
+"""Limits, label noise and binarized inputs work for any data set, and change what they should alone."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -18,12 +18,12 @@ PLAIN = split(blobs(), 0, 0.2, 0.2, False)
 
 
 def changed(seed: int = 0, **values: float) -> Split:
-    """A split of 200 examples of 16 classes, 120 of them for training."""
+    """Split 200 examples of 16 classes, 120 of them for training, with these changes."""
     return split(blobs(), seed, 0.2, 0.2, False, Change(**values))  # type: ignore[arg-type]
 
 
 def rows(part: np.ndarray) -> set[bytes]:
-    """The examples of a part, whatever their order."""
+    """Return the examples of a part, without their order."""
     return {row.tobytes() for row in part}
 
 
@@ -38,7 +38,7 @@ def test_a_limit_keeps_so_many_and_every_class_its_share(limit: int) -> None:
 
 
 def test_more_examples_hold_the_fewer() -> None:
-    """A curve over the number of labels adds examples, and exchanges none."""
+    """A larger limit adds examples to those of a smaller one, and exchanges none."""
     for fewer, more in pairwise(rows(changed(limit=limit).train.x) for limit in (16, 30, 61, 119, 120)):
         assert fewer < more
 
@@ -77,7 +77,7 @@ def test_wrong_labels_are_any_of_the_others() -> None:
 
 
 def test_noise_on_real_targets_is_in_their_deviations() -> None:
-    """Half a deviation of what is learned."""
+    """Label noise of 0.5 adds half a standard deviation to real training targets, and none to the test's."""
     dataset = build("data", "curve", points=4001)
     clean, noisy = (split(dataset, 0, 0.2, 0.2, False, Change(label_noise=noise)) for noise in (0.0, 0.5))
     added = noisy.train.y - clean.train.y
@@ -88,7 +88,7 @@ def test_noise_on_real_targets_is_in_their_deviations() -> None:
 
 @pytest.mark.parametrize("same_unit", [True, False])
 def test_binarized_inputs_are_cut_in_the_training_parts_range(same_unit: bool) -> None:
-    """1 above 30 % of the range of all training pixels, or of each feature; before any scaling."""
+    """Inputs are 1 above 30 % of the training range, over all pixels or by feature, before any scaling."""
     dataset = replace(blobs(), same_unit=same_unit)
     parts = split(dataset, 0, 0.2, 0.2, False, Change(binarize=0.3))
     raw = PLAIN.train.x
@@ -126,7 +126,7 @@ def test_an_official_test_part_is_kept() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(values: dict[str, float], message: str) -> None:
-    """More than there is, fewer than there are classes, more wrong labels than labels."""
+    """A limit beyond the training part or below the classes, and a noise above 1, are refused."""
     with pytest.raises(DataError) as refused:
         changed(**values)
     assert str(refused.value).startswith(message)

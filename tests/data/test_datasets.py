@@ -47,7 +47,7 @@ def test_arrays_are_well_formed(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_sizes_are_the_published_ones(name: str) -> None:
-    """Examples, features and classes."""
+    """Numbers of examples, features and classes are the published ones."""
     dataset: Dataset = build("data", name)
     assert (*dataset.x.shape, dataset.n_classes) == PUBLISHED[name]
 

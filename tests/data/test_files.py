@@ -64,7 +64,7 @@ def test_splits_of_float32_stay_so(tmp_path: Path) -> None:
 
 
 def test_classes_are_numbered_in_their_order(tmp_path: Path) -> None:
-    """Labels 1, 3, 7 and 9, as of letters, are classes 0 to 3."""
+    """Labels 1, 3, 7 and 9 become classes 0 to 3."""
     images, labels, test_images, test_labels = idx_arrays()
     names = np.array([1, 3, 7, 9])
     folder = write_idx_folder(tmp_path, [images, names[labels], test_images, names[test_labels]])
@@ -89,23 +89,23 @@ def rewrite(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], Non
 
 
 def cut(folder: Path) -> None:
-    """A download that broke off."""
+    """Cut a file short, as a download that broke off."""
     file = folder / f"{IMAGES}.gz"
     file.write_bytes(file.read_bytes()[:-20])
 
 
 def unlabeled(folder: Path) -> None:
-    """Fewer labels than images."""
+    """Write fewer labels than images."""
     write_idx(folder / f"{IDX_NAMES[1]}.gz", np.zeros(39, np.uint8))
 
 
 def other_size(folder: Path) -> None:
-    """Test images of another size."""
+    """Write test images of another size."""
     write_idx(folder / f"{IDX_NAMES[2]}.gz", np.zeros((20, 5, 5), np.uint8))
 
 
 def one_class(folder: Path) -> None:
-    """Nothing to tell apart."""
+    """Write labels of one class only."""
     for name, count in ((IDX_NAMES[1], 40), (IDX_NAMES[3], 20)):
         write_idx(folder / f"{name}.gz", np.zeros(count, np.uint8))
 
@@ -129,7 +129,7 @@ def one_class(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_broken_is_named(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
-    """The file, what must hold, what is there, and what to do."""
+    """The message about a broken IDX folder names the file, the rule, what came and what to do."""
     folder = write_idx_folder(tmp_path / "digits")
     spoil(folder)
     with pytest.raises(DataError, match=f"^data.path: {message}"):
@@ -178,7 +178,7 @@ X, Y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
     ],
 )  # fmt: skip
 def test_npz_that_cannot_be_used(tmp_path: Path, content: dict[str, Any], task: Any, message: str) -> None:
-    """The file, the array, the rule, and what came."""
+    """The message about an unusable npz names the file, the array, the rule and what came."""
     np.savez(tmp_path / "own.npz", **content)
     with pytest.raises(
         Exception, match=rf"^data.path: .*own.npz.*: ?{message}|^data.path: .*own.npz {message}"
@@ -189,7 +189,7 @@ def test_npz_that_cannot_be_used(tmp_path: Path, content: dict[str, Any], task: 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])
 def test_a_file_that_is_no_npz(tmp_path: Path, content: bytes) -> None:
-    """Whatever its bytes are."""
+    """A file that is no npz, or not there, is refused whatever its bytes are."""
     (tmp_path / "own.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"^data.path: .*own.npz must be made by numpy.savez"):
         npz(str(tmp_path / "own.npz"))

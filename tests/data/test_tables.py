@@ -20,7 +20,7 @@ ROWS = ["1.5,2,0", "2.5,1,1", "3.5,2,0", "4.5,1,1"]
 
 
 def written(folder: Path, lines: list[str], name: str = "own.csv") -> str:
-    """A CSV file of these lines."""
+    """Write a CSV file of these lines."""
     (folder / name).write_text("\n".join(lines) + "\n")
     return str(folder / name)
 
@@ -56,7 +56,7 @@ def test_a_large_table_takes_half_of_the_memory(tmp_path: Path, monkeypatch: pyt
 
 
 def changed(row: int, column: int, value: str) -> list[str]:
-    """The lines with another value, rows counted from 0 below the header."""
+    """Return the lines with another value, rows counted from 0 below the header."""
     lines = [line.split(",") for line in LINES[:4]]
     lines[row + 1][column] = value
     return [",".join(line) for line in lines]
@@ -83,7 +83,7 @@ def changed(row: int, column: int, value: str) -> list[str]:
     ],
 )  # fmt: skip
 def test_what_cannot_be_learned_from(tmp_path: Path, lines: list[str], settings: dict[str, Any], message: str) -> None:
-    """The column, the rule, the first rows, and what to write."""
+    """The message about an unusable table names the column, the rule, the first rows and what to write."""
     path = written(tmp_path, lines) if lines else str((tmp_path / "own.csv").touch() or tmp_path / "own.csv")
     with pytest.raises(WorkbenchError) as refused:
         tables.table(path, **{"target": "kind", **settings})
@@ -176,7 +176,7 @@ def test_openml_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypat
 
 
 def test_a_message_lists_some_of_many_columns(tmp_path: Path) -> None:
-    """The nearest one first, each on the same line, whatever its name."""
+    """A message about 500 columns suggests the nearest name and counts the rest, on one printable line."""
     names = [f"gene {place}\x1b[1m" for place in range(500)]
     path = written(tmp_path, [",".join([*names, "kind"]), ",".join(map(str, [*range(500), 1]))])
     with pytest.raises(
@@ -187,7 +187,7 @@ def test_a_message_lists_some_of_many_columns(tmp_path: Path) -> None:
 
 
 def test_openml_out_of_reach_and_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connection, and a file that is not what OpenML's checksum says."""
+    """No connection, and a file that does not match OpenML's checksum, are refused."""
 
     def unreachable(*_: Any, **__: Any) -> Any:
         raise OSError("Name or service not known")

@@ -1,4 +1,4 @@
-"""Tables that would be read as something else without a word: refused, and the line of the message reads them."""
+"""Tables easily misread in silence are refused, and the line that the message says to write reads them."""
 
 import gzip
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ HEADER = ["size", "color", "kind"]
 
 
 def rows(size: Callable[[float], str] = str, **more: Sequence[Any]) -> list[list[str]]:
-    """The header and the rows, sizes as they are written, with more columns before the others."""
+    """Return the header and the rows, sizes as `size` writes them, with more columns before the others."""
     columns = [*more.values(), [size(one) for one in SIZES], COLORS, KINDS]
     return [[*more, *HEADER], *([str(one) for one in row] for row in zip(*columns, strict=True))]
 
@@ -35,19 +35,19 @@ def quoted(text: str, separator: str) -> str:
 
 
 def written(file: Path, table: Sequence[Sequence[str]], separator: str = ",", encoding: str = "utf-8") -> str:
-    """A file of these rows."""
+    """Write a file of these rows."""
     lines = [separator.join(quoted(text, separator) for text in row) for row in table]
     file.write_bytes(("\n".join(lines) + "\n").encode(encoding))
     return str(file)
 
 
 def plain(folder: Path) -> Any:
-    """The data set of the usual notation."""
+    """Return the data set of the usual notation."""
     return read(path=written(folder / "plain.csv", rows()), target="kind")
 
 
 def german(value: float) -> str:
-    """1.234,5."""
+    """Write a number as 1.234,5."""
     return f"{value:,}".translate({ord("."): ",", ord(","): "."})
 
 
@@ -74,7 +74,7 @@ NOTATIONS: dict[str, Callable[[float], str]] = {
 def test_numbers_of_another_notation_are_read_by_the_line_of_the_message(
     tmp_path: Path, notation: str, separator: str
 ) -> None:
-    """The same numbers to the last bit, by the keys that it gives; the other way keeps them as names, too many here."""
+    """The keys that the message gives read the same numbers, bit for bit; its other way keeps texts."""
     path = written(tmp_path / "own.csv", rows(NOTATIONS[notation]), separator)
     given = {"path": path, "target": "kind", "separator": separator}
     said = refused(**given)
@@ -87,7 +87,7 @@ def test_numbers_of_another_notation_are_read_by_the_line_of_the_message(
 @pytest.mark.parametrize("sign", ["−", "–", "-"])
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_signs_and_digits_that_only_look_otherwise_are_read(tmp_path: Path, sign: str, form: str) -> None:
-    """A minus of typography, blanks that do not break, digits of other scripts: there is nothing to ask."""
+    """Typographic minus signs, no-break spaces and other scripts' digits are read without a question."""
     texts = [f"\u00a0{value}".replace("-", sign).translate({ord("1"): "١"}) for value in SIZES]
     path = str(tmp_path / "own.parquet")
     if form == "csv":
@@ -98,7 +98,7 @@ def test_signs_and_digits_that_only_look_otherwise_are_read(tmp_path: Path, sign
 
 
 def test_thousands_or_fractions_are_asked_for(tmp_path: Path) -> None:
-    """1,500 is two numbers: both lines, each with what it would read."""
+    """For 1,500 the message offers both readings as lines to write, and each gives its numbers."""
     path = written(tmp_path / "own.csv", rows(lambda value: f"{abs(value) // 1 + 1000:,.0f}"))
     said = refused(path=path, target="kind")
     fraction, thousands, names = ways_out(said)
@@ -165,14 +165,14 @@ def test_other_numbers_and_times_become_no_names_by_themselves(tmp_path: Path, t
     ],
 )
 def test_names_with_digits_stay_names(tmp_path: Path, texts: list[str]) -> None:
-    """Nothing is asked where nothing is a number."""
+    """Texts with digits that are no numbers are categories without a question."""
     assert read(path=written(tmp_path / "own.csv", rows(name=texts * 20)), target="kind").x.shape[1] == 4
 
 
 @pytest.mark.parametrize("marks", [["?"], ["-", "unknown"], ["n.a."], ["missing"]])
 @pytest.mark.parametrize("share", [5, 30])
 def test_marks_of_what_is_missing_do_not_make_numbers_names(tmp_path: Path, marks: list[str], share: int) -> None:
-    """However many they are; the column is dropped, or taken for names."""
+    """Numbers among marks for missing values are refused until the user drops or keeps the column."""
     texts = [marks[place % len(marks)] if place < share else f"{place}.5" for place in range(40)]
     path = written(tmp_path / "own.csv", rows(age=texts))
     said = refused(path=path, target="kind")
@@ -218,7 +218,7 @@ INDEXES = {
 
 @pytest.mark.parametrize("name", INDEXES)
 def test_an_index_is_no_feature(tmp_path: Path, name: str) -> None:
-    """Left out by the first line of the message, kept by the second."""
+    """A column that counts the rows is refused; the message's first line drops it, the second keeps it."""
     path = written(tmp_path / "own.csv", rows(**{name: list(INDEXES[name])}))
     given = {"path": path, "target": "kind"}
     drop, keep = ways_out(refused(**given))
@@ -237,7 +237,7 @@ def test_numbers_that_do_not_count_the_rows_are_features(tmp_path: Path, values:
 @pytest.mark.parametrize("name", ["kind", "kind.1", "copy"])
 @pytest.mark.parametrize("where", ["before", "behind"])
 def test_the_target_is_no_feature(tmp_path: Path, name: str, where: str) -> None:
-    """Named twice, as pandas renames it, or under another name."""
+    """A copy of the target under its name, pandas' new name or another name is refused as a feature."""
     table = rows()
     for place, row in enumerate(table):
         row.insert(0 if where == "before" else 3, KINDS[place - 1] if place else name)
@@ -368,7 +368,7 @@ def test_a_target_cannot_be_dropped(tmp_path: Path) -> None:
     ],
 )
 def test_keys_are_checked(tmp_path: Path, key: str, value: Any, rule: str) -> None:
-    """The key, the rule, what came; an example is one that works."""
+    """The message about a wrong value names the key and the rule, and its example works."""
     given = {"path": written(tmp_path / "own.csv", rows()), "target": "kind", key: value}
     said = refused(**given)
     assert said.startswith(f"data.{key}")
@@ -398,7 +398,7 @@ def test_a_number_comes_back_from_its_notation(value: float, decimal: str, thous
     notation=st.sampled_from(sorted(NOTATIONS)),
 )
 def test_any_numbers_of_any_notation(tmp_path: Path, values: list[float], notation: str) -> None:
-    """Read to the last bit, at once or by one of the lines that the message gives: never names."""
+    """Numbers of any notation are read bit for bit, at once or by a line of the message, and never as texts."""
     values = [*(round(value, 2) + 0.0 for value in values), -12.5]  # they do not count the rows
     table = [[NOTATIONS[notation](value), str(place % 3), str(place % 2)] for place, value in enumerate(values)]
     given = {

@@ -39,7 +39,7 @@ def test_the_example_for_a_key_is_one_of_its_own_option(name: str) -> None:
 
 @given(low=st.floats(-1e12, 1e12), below=st.floats(0, 1e12))
 def test_an_interval_that_is_empty(low: float, below: float) -> None:
-    """A lower end that is below the upper one, wherever that is."""
+    """An interval whose high end is not above its low end is refused, and the interval advised works."""
     given = {"low": low, "high": low - below}
     (way,) = ways_out(refused("curve", **given))
     assert len(done(way, "curve", **given).x) == 257
@@ -57,7 +57,7 @@ def test_an_interval_that_is_empty(low: float, below: float) -> None:
 )
 @pytest.mark.parametrize("size", [10**9, 10**15, 2**63 - 1, 2**63, 10**60])
 def test_data_that_is_made_must_fit_into_memory(name: str, key: str, size: int) -> None:
-    """Said before anything is allocated."""
+    """A generated data set too large for the memory is refused before anything is allocated."""
     with peak_below(4):
         said = refused(name, **{key: size})
     rule = "must be at most" if size >= 2**63 else "the data set must fit into memory, but takes "
@@ -65,7 +65,7 @@ def test_data_that_is_made_must_fit_into_memory(name: str, key: str, size: int) 
 
 
 def labeled(*counts: int) -> Dataset:
-    """Classes of these sizes."""
+    """Return a data set with classes of these sizes."""
     y = np.repeat(np.arange(len(counts)), counts)
     return Dataset("own", np.arange(2.0 * len(y)).reshape(-1, 2), y, len(counts))
 
@@ -82,7 +82,7 @@ def split_message(dataset: Dataset, valid: float, test: float) -> str:
     [((20, 20), 0.001, 0.1), ((20, 20), 0.5, 0.499), ((2,) * 6, 0.1, 0.1), ((3,) * 5, 0.1, 0.1), ((4, 4, 4), 0.1, 0.1)],
 )
 def test_shares_that_split(counts: tuple[int, ...], valid: float, test: float) -> None:
-    """Others than were given, by which it is split."""
+    """Shares advised for a split that fails differ from those given, and can be split."""
     (way,) = ways_out(split_message(labeled(*counts), valid, test)) or [{}]
     assert way != {"split.valid": valid, "split.test": test}
     if way:
@@ -91,7 +91,7 @@ def test_shares_that_split(counts: tuple[int, ...], valid: float, test: float) -
 
 @pytest.mark.parametrize("shares", [(0.1, 0.1), (0.2, 0.3)])
 def test_a_class_that_cannot_be_split_is_named(shares: tuple[float, float]) -> None:
-    """No share is advised where none helps."""
+    """A class of one example is named, and no shares are advised, as none would help."""
     said = split_message(labeled(20, 1, 20), *shares)
     assert "class 1 of 0 to 2 has 1: add examples of it, or take it out" in said
     assert ways_out(said) == []
@@ -115,7 +115,7 @@ def test_a_limit_that_is_possible(limit: int) -> None:
 
 
 def test_numbers_beyond_float32_are_scaled() -> None:
-    """Or refused, where they are not to be."""
+    """Inputs beyond float32 are refused unless they are standardized."""
     y = np.arange(40) % 2
     data = Dataset("own", X * 1e60, y, 2)
     with pytest.raises(

@@ -142,7 +142,7 @@ def test_training_goes_on_with_the_same_records_and_tables(tmp_path: Path, stop:
 
 
 def test_the_stride_once_decided_is_gone_on_with(tmp_path: Path) -> None:
-    """Whatever the clock says afterwards."""
+    """A stride restored from a checkpoint stays, whatever later epochs take."""
     plan = replace(FULL, budget=0.05)
     trainer, writer = (
         Trainer(make_pack(blobs(60, 5, 3), [0]), 20, plan),

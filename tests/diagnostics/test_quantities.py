@@ -184,7 +184,7 @@ def test_quantities_worked_by_hand() -> None:
 
 
 def test_small_and_large_signals_are_measured_in_single_precision() -> None:
-    """Deltas of 1e-30 and activations of 1e30, whose squares float32 cannot hold."""
+    """Norms of 1e-30 and 1e30 in float32, whose squares it cannot hold, are right."""
     a, delta = torch.full((1, 4, 9), 1e30), torch.full((1, 4, 9), 1e-30)
     params = Params.zeros(Layout({"l1.W": (1, 4)}), 1, torch.empty(0))
     params["l1.W"].fill_(1e-30)
@@ -224,7 +224,7 @@ def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> Non
 
 
 def test_a_quantity_of_ones_own_needs_no_more_than_a_line() -> None:
-    """A function that any module has, under a name of its own, beside those of an option."""
+    """An override that names a function adds it as a quantity beside those of an option."""
     mine = "+diagnostics.quantities.largest._target_=tests.diagnostics.own.largest"
     plan = prepare(wb.configure(["diagnostics=full", mine, "diagnostics.quantities.act_var=null"])).diagnostics
     assert sorted(plan.quantities) == sorted({*FULL.quantities, "largest"} - {"act_var"})

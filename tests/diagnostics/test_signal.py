@@ -90,7 +90,7 @@ def test_mean_of_a_squared_error_function_is_an_arcsine() -> None:
 def test_fixed_points_worked_by_hand(
     activation: Activation, weight: float, bias: float, variance: float, chi: float, depth: float
 ) -> None:
-    """Variance, chi and depth scale -1/log chi."""
+    """Variance, chi and the depth scale -1/log chi equal values worked by hand."""
     found = fixed_point(activation, weight, bias_variance=bias)
     assert found is not None
     assert found.variance == pytest.approx(variance, abs=1e-6)
@@ -140,7 +140,7 @@ def test_square_layers_have_the_fixed_point_of_their_own_numbers() -> None:
 
 
 def test_no_depth_is_claimed_where_there_is_no_theory() -> None:
-    """Dropout, residual and normalized layers, weights made from data, and nets without a square layer."""
+    """Nets with dropout, residuals, norms, no square layer or data-made weights have no fixed point."""
     plain = Scheme(he(), constant())
     for model in (
         mlp([4, 4], 3, 2, relu(), dropout=0.2),
@@ -154,7 +154,7 @@ def test_no_depth_is_claimed_where_there_is_no_theory() -> None:
 
 
 def test_relu_under_he_keeps_the_second_moment() -> None:
-    """Exactly: q is half of the inputs' mean square times 2, in every layer, and chi is 1."""
+    """He initialization under relu keeps q at the inputs' mean square in every layer, and chi at 1."""
     x = torch.randn(2, 20, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = expected(mlp([50, 40, 30], 30, 3, relu()), [Scheme(he(), constant())] * 2, x)
     for layer in ("l1", "l2", "l3"):
@@ -233,7 +233,7 @@ def test_wide_nets_do_as_expected(net: str, activation: str) -> None:
 
 
 def test_nothing_is_claimed_where_there_is_no_theory() -> None:
-    """Normalized, highway and maxout layers; of a pack, replicas with constant, uneven or data-made weights."""
+    """Normalized, highway and maxout nets have no expected signal; replicas with other weights have NaN."""
     x = torch.ones(1, 3, 5, dtype=torch.float64)
     plain, net = Scheme(he(), constant()), mlp([4], 5, 2, relu())
     for model in (

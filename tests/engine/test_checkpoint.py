@@ -104,7 +104,7 @@ def resumed(pack: Pack, file: Path, after: int) -> tuple[Trainer, list[Record]]:
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PACKS]
 )
 def test_resumed_after_any_record_is_uninterrupted(name: str, tmp_path: Path) -> None:
-    """Final parameters, every number, and how replicas ended, bit for bit."""
+    """Training resumed after any record has the same parameters, records and endings, bit for bit."""
     trainer = Trainer(PACKS[name](), 16)
     records = list(trainer.run(EPOCHS))
     for after in range(1, len(records) + 1):
@@ -129,7 +129,7 @@ def test_the_packs_diverge_when_they_say() -> None:
 
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_replicas_that_were_given_up_stay_so(epoch: int, tmp_path: Path) -> None:
-    """A replica dropped between two records, before and after the checkpoint."""
+    """Training resumed from a checkpoint agrees if a replica is dropped before or after it."""
 
     def train(trainer: Trainer, after: int = 0) -> list[Record]:
         records = []
@@ -177,7 +177,7 @@ def test_an_interrupted_epoch_leaves_its_beginning() -> None:
 
 
 def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
-    """Other sizes, and another optimizer's state."""
+    """A checkpoint of other layer sizes or of another optimizer is refused."""
     write(tmp_path / "one.safetensors", Trainer(pack_of(), 16).snapshot(), [], {})
     found = read(tmp_path / "one.safetensors").snapshot
     for other in (pack_of(hidden=[11, 13]), pack_of(optimizer=optimizer("adam"))):
@@ -186,7 +186,7 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stops it before the renaming; the file is never half a checkpoint."""
+    """A write that fails before its renaming leaves the old checkpoint whole."""
     file = tmp_path / "here" / "one.safetensors"
     trainer = Trainer(pack_of(), 16)
     write(file, trainer.snapshot(), [], {"try": 1})
@@ -234,7 +234,7 @@ def test_checkpoints_are_due_every_so_often(clock: list[float], tmp_path: Path) 
 def test_checkpoints_take_two_percent_at_most(
     clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measured once there is one, foretold from its size before; a slow disk makes them rarer."""
+    """Checkpoints take at most 2 % of the time, foretold from the size at first and measured afterwards."""
 
     def slow(*_: Any) -> None:
         clock[0] += 3.0
@@ -254,7 +254,7 @@ def test_checkpoints_take_two_percent_at_most(
 
 
 def test_nothing_older_replaces_a_checkpoint(tmp_path: Path) -> None:
-    """An interruption's mark may be behind what is on the disk."""
+    """A checkpoint of fewer or as many records, as an interruption's mark may be, does not replace a newer one."""
     writer = CheckpointWriter(tmp_path / "one.safetensors", 0.0)
     snapshot = Trainer(pack_of(), 16).snapshot()
     for recorded in (3, 2, 3):

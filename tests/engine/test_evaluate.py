@@ -79,7 +79,7 @@ def test_r2_of_each_replica_is_measured_on_its_own_split() -> None:
 
 @pytest.mark.parametrize("loss", stems("loss"))
 def test_evaluation_leaves_parameters_alone(loss: str) -> None:
-    """Measuring is not training."""
+    """Evaluation does not change the parameters."""
     name = {"squared_error": "diabetes", "binary_nll": "breast_cancer", "perceptron": "breast_cancer"}.get(loss, "wine")
     pack = make_pack(build("data", name), [0], loss=loss, hidden=[4])
     params = pack.initial_params()

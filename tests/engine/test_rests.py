@@ -81,7 +81,7 @@ def test_stages_of_a_pretraining_have_the_same_batches() -> None:
 
 
 def test_one_example_has_no_batch_statistics() -> None:
-    """A training pass over it is refused, inside other layers too; an evaluation is not."""
+    """Batch norm refuses a training pass over one example, also inside other layers, and evaluates it."""
     layer = BatchNorm("l1", 3)
     scheme, cpu = Scheme(he(), constant()), torch.device("cpu")
     params = Params.stack([layer.init(0, scheme)], torch.float64, cpu, [layer.buffers(scheme)])
@@ -102,7 +102,7 @@ def test_a_training_part_of_one_example_is_refused() -> None:
 
 
 def test_a_merged_rest_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    """A warning, and a tag of the run."""
+    """A last batch that absorbs a rest is reported by a warning and a tag of the run."""
     spec = wb.configure(["data=wine", "norm=batch", "train.batch_size=3", "train.epochs=1", "split.limit=31"])
     sink = MemorySink()
     train_pack([Job(spec, "", "")], sink)

@@ -127,7 +127,7 @@ def _check(case: dict[str, Any]) -> None:
 @settings(max_examples=20, deadline=None)
 @given(CASES)
 def test_a_training_alone_is_that_in_a_pack(case: dict[str, Any]) -> None:
-    """Every kind of net, loss and optimizer, with what each replica has for itself; both types, any sizes."""
+    """A training has the same bits alone and in a pack, for nets, losses and optimizers of any sizes and dtype."""
     _check(case)
 
 
@@ -135,14 +135,14 @@ def test_a_training_alone_is_that_in_a_pack(case: dict[str, Any]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(CASES)
 def test_many_trainings_alone_are_those_in_a_pack(case: dict[str, Any]) -> None:
-    """The same, more of them."""
+    """Trainings of 300 random cases have the same bits alone and in a pack."""
     _check(case)
 
 
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("hidden", [[1], [5, 3]])
 def test_pretrained_layers_too(hidden: list[int], tied: bool) -> None:
-    """Stages with tied and free decoders, on batches whose rest is one example."""
+    """Pretrainings with tied and free decoders, on a last batch of one example, have the same bits in any pack."""
 
     def pack(seeds: Sequence[int]) -> Pack:
         rates = _rows(seeds, [0.1, 0.05, 0.02], torch.float32)

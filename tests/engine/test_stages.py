@@ -102,7 +102,7 @@ def test_frozen_layers_stand_still() -> None:
 
 
 def test_a_replica_depends_on_its_own_seed() -> None:
-    """Alone and beside others, which have other rates."""
+    """A pretrained replica ends the same alone and beside replicas with other rates."""
     alone, _ = trained(pack_of([7], 0.05))
     together, _ = trained(pack_of([1, 7, 2], [0.1, 0.05, 0.2]))
     torch.testing.assert_close(alone.final[0], together.final[1], rtol=1e-9, atol=1e-12)
@@ -217,5 +217,5 @@ def test_what_cannot_be_pretrained_is_refused(override: str, message: str) -> No
 
 
 def test_nothing_is_pretrained_unless_asked() -> None:
-    """The usual trainer."""
+    """A pack without pretraining gets the plain trainer."""
     assert isinstance(make_trainer(make_pack(DATA, [0]), BATCH), Trainer)

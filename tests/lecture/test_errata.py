@@ -72,7 +72,7 @@ def test_demonstration_gives_the_number_worked_by_hand(key: tuple[str, int]) -> 
 
 
 def test_slopes_at_0_of_e14() -> None:
-    """The other two numbers: 1/4 and 1."""
+    """The slopes at 0 in erratum E14 are 1/4 and 1."""
     (erratum,) = (one for one in ERRATA if one.id == "E14")
     assert [case.measure() for case in erratum.cases[2:]] == pytest.approx([1 / 4, 1], abs=1e-6)
 

@@ -333,7 +333,7 @@ def test_defaults_yield_to_the_users_overrides(arguments: list[str], expected: s
 
 
 def test_experiments_bring_their_own_settings() -> None:
-    """Nothing is added to an experiment."""
+    """Defaults are not added to an experiment's settings."""
     assert with_defaults(["experiment=activations_on_digits"]) == ["experiment=activations_on_digits"]
 
 
@@ -362,7 +362,7 @@ def test_help_needs_no_hydra(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_what_is_advised_works(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing that is set already, all at once, and what has to go with it."""
+    """Settings advised by an error work, together, without repeating what is set and with what must go."""
     assert main(["explain", *arguments]) == 2
     said = capsys.readouterr().err.strip()
     advised, _, dropped = said.rpartition("; write ")[2].partition(" without ")

@@ -47,7 +47,7 @@ def test_quoted_slides_are_slides_of_the_lecture() -> None:
 
 @pytest.mark.parametrize(("name", "part", "named", "quotes"), QUOTING, ids=[f"{one[0]} {one[1]}" for one in QUOTING])
 def test_quotes_stand_on_the_slides_of_their_part(name: str, part: str, named: list[str], quotes: list[str]) -> None:
-    """Each on one that the part names, whatever its role."""
+    """Each quote stands on a slide that its part names, whatever the part's role."""
     for quote in quotes:
         assert any(quote in TEXTS.get(title, "") for title in named), quote
 
@@ -80,7 +80,7 @@ def test_what_the_lecture_limits_itself_is_no_contradiction(name: str) -> None:
     ],
 )
 def test_remarks_print_what_the_slide_says(erratum: str, words: list[str]) -> None:
-    """The very words that make it no error."""
+    """Errata that only remark on the slides print the slide's words that qualify it."""
     (one,) = (each for each in ERRATA if each.id == erratum)
     plain = " ".join(TEXTS.values()).replace("**", "")
     assert one.remark

@@ -84,7 +84,7 @@ def test_uniform_schemes_fill_their_interval(name: str, half_width: float) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shape_is_fan_out_by_fan_in(name: str) -> None:
-    """W is [O, I], in float64 on the CPU."""
+    """Sampled weights are [fan_out, fan_in], in float64 on the CPU."""
     W = _sample(build("init", name), fan_out=3, fan_in=5)
     assert W.shape == (3, 5)
     assert W.dtype == torch.float64

@@ -52,7 +52,7 @@ def test_value_equals_torch_twin(name: str, scale: float) -> None:
 
 
 def test_twins_are_of_losses() -> None:
-    """No name of the table is out of date."""
+    """The table of torch twins names existing losses only."""
     assert set(LOSS_TWINS) <= set(NAMES)
 
 
@@ -223,7 +223,7 @@ def test_a_likelihood_of_what_has_no_logarithm_is_refused(cost: Cost, output: Ou
 
 
 def test_a_categorical_likelihood_of_logistic_outputs() -> None:
-    """-Σ y ln σ(z), whose delta is -y (1 - σ(z)) / B, by autograd."""
+    """The value is -Σ y ln σ(z) for logistic outputs, with a delta equal to autograd's."""
     loss = compose(CATEGORICAL_NLL, elementwise(sigmoid()), ("one_hot",))
     z, y = _case(loss)
     expected = -(y * torch.nn.functional.logsigmoid(z)).sum((1, 2)) / 5
@@ -266,7 +266,7 @@ def test_squared_error_of_any_output(name: str) -> None:
 
 
 def test_an_output_without_slope_is_refused() -> None:
-    """No gradient passes a unit step."""
+    """A unit step as output activation is refused, since no gradient passes it."""
     with pytest.raises(ConfigError, match=r"loss.output: must have a slope, but f' of this one is 0 everywhere"):
         squared_error(unit_step())
 
@@ -292,7 +292,7 @@ def test_perceptron_of_a_tie_says_1() -> None:
 
 
 def test_winner_is_the_largest_output_and_of_one_output_what_is_above_a_half() -> None:
-    """The first of equals; exactly ½ is class 0, for a logistic output at z = 0 and for an affine one at z = ½."""
+    """The first of equal outputs wins; exactly ½ is class 0, for logistic and affine outputs."""
     z = torch.tensor([[[-0.1], [0.0], [0.1]]], dtype=torch.float64)
     assert build("loss", "binary_nll").winner(z).tolist() == [[0, 0, 1]]
     assert build("loss", "squared_error").winner(z + 0.5).tolist() == [[0, 0, 1]]

@@ -93,7 +93,7 @@ def _ours(optimizer: Optimizer, steps: int) -> tuple[Params, dict[str, Tensor]]:
 
 
 def test_twins_are_of_optimizers() -> None:
-    """No name of the table is out of date; an option that is not in it is held against its rule written out."""
+    """The table of torch twins names existing optimizers only; others are tested by their rule written out."""
     assert set(OPTIMIZERS) <= set(stems("optimizer"))
 
 
@@ -259,7 +259,7 @@ OPTIMIZER_MISTAKES = {(name, what): wrong for name in OPTIMIZERS for what, wrong
 
 @pytest.mark.parametrize(("name", "what"), OPTIMIZER_MISTAKES, ids=[": ".join(key) for key in OPTIMIZER_MISTAKES])
 def test_each_mistake_in_an_update_is_caught(name: str, what: str) -> None:
-    """Torch's optimizer ends elsewhere, by more than 1e-4 of some parameter's norm."""
+    """Each mistake in an update ends over 1e-4 of some parameter's norm from torch's result."""
     wrong = OPTIMIZER_MISTAKES[name, what](OPTIMIZERS[name][0]())
     assert _furthest(name, _ours(wrong, STEPS)[0]) > 1e-4
 
@@ -335,7 +335,7 @@ def test_a_gradient_that_is_no_number_is_left_as_it_is_where_nothing_is_cut() ->
 
 @pytest.mark.parametrize("size", [1.0, 1e200, 1e300])
 def test_gradients_are_compared_where_their_squares_overflow(size: float) -> None:
-    """The relative error does not depend on the size."""
+    """The relative error is the same at sizes whose squares overflow."""
     hand = torch.tensor([3.0, 4.0], dtype=torch.float64) * size
     assert relative_error(hand, hand * 1.5) == pytest.approx(1 / 3)
     assert relative_error(hand, hand) == 0

@@ -70,7 +70,7 @@ def test_a_loss_has_one_value_in_all_packs(loss: str, dtype: torch.dtype, batch:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_logistic_and_softplus_are_exact_to_a_few_units(dtype: torch.dtype) -> None:
-    """Within four units in the last place of 40-digit arithmetic, at both ends too."""
+    """Logistic and softplus are within 4 units in the last place of 40-digit arithmetic, at both ends too."""
     eps, least = torch.finfo(dtype).eps, torch.finfo(dtype).tiny
     z = torch.tensor(POINTS, dtype=dtype)
     with mpmath.workdps(40):
@@ -105,7 +105,7 @@ def _turned(values: Tensor) -> Tensor:
 def test_a_product_is_the_same_alone_and_in_a_pack(
     sizes: tuple[int, int, int], replicas: int, dtype: torch.dtype, turned: tuple[bool, bool], plus: str
 ) -> None:
-    """Vectors too, in either order in memory; and it is the product."""
+    """Products of any shape and memory order equal the exact ones, and have the same bits alone and in a pack."""
     rows, inner, columns = sizes
     left, right = _numbers((replicas, rows, inner), dtype, 0), _numbers((replicas, inner, columns), dtype, 1)
     shape = {"none": (1, 1), "row": (1, columns), "column": (rows, 1)}[plus]

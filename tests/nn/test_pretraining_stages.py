@@ -44,12 +44,12 @@ def test_a_stage_for_each_hidden_layer(tied: bool) -> None:
 
 
 def test_without_corruption_there_is_no_noise() -> None:
-    """A plain auto-encoder."""
+    """A stage without corruption has no noise."""
     assert not stages(mlp([4], 5, 2, relu()), autoencoder(LR, corruption=0.0))[0].model.is_noisy
 
 
 def test_without_pretraining_there_is_no_stage() -> None:
-    """Whatever the model is."""
+    """A net without pretraining has no stages, whatever its architecture."""
     assert stages(residual_mlp(4, 2, 5, 2, relu()), NO_PRETRAINING) == ()
 
 

@@ -83,7 +83,7 @@ def _params(model: Model, replicas: int, stream: torch.Generator) -> Params:
 @settings(max_examples=1000)
 @given(data=st.data())
 def test_gradients_of_many_random_nets_equal_autograd(data: st.DataObject) -> None:
-    """More nets."""
+    """Gradients equal autograd's to 1e-10 for 1000 more random nets."""
     test_gradients_of_random_nets_equal_autograd.hypothesis.inner_test(data)
 
 

@@ -58,7 +58,7 @@ SCHEDULES: dict[str, tuple[Callable[[], Schedule], Callable[[Any, int], Any]]] =
 
 
 def test_twins_are_of_schedules() -> None:
-    """No name of the table is out of date."""
+    """The table of torch twins names existing schedules only."""
     assert {name.partition(" ")[0] for name in SCHEDULES} <= set(stems("schedule"))
 
 

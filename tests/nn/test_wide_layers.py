@@ -129,7 +129,7 @@ def test_input_gradient_is_left_out_where_nobody_needs_it(name: str) -> None:
 
 
 def test_cases_are_of_architectures() -> None:
-    """No name of the table is out of date."""
+    """The table of cases names existing architectures only."""
     named = {name.partition(",")[0].partition(" ")[0] for name in LAYERS if "," in name}
     assert named <= set(stems("architecture"))
 
@@ -317,7 +317,7 @@ def test_keys_of_steps_differ() -> None:
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9])
 def test_rate_is_the_share_of_zeros(rate: float) -> None:
-    """Within what 300,000 draws allow once in 1e9; each replica, example and unit has its share."""
+    """The share of zeros is the rate, by replica, example and unit, within a binomial interval of level 1 - 1e-9."""
     zeros = ~_mask(list(range(10)), rate, batch=100, units=300)
     low, high = stats.binom.interval(1 - 1e-9, zeros.numel(), rate)
     assert low <= int(zeros.sum()) <= high

@@ -62,7 +62,7 @@ def test_no_vector_refutes_what_has_a_solution(
     ],
 )
 def test_multipliers_that_prove_nothing_are_refused(y: tuple[Fraction, ...], why: str) -> None:
-    """u ≥ 2 and -u ≥ -1 contradict each other, but not by these; (1, 1, 0) does it."""
+    """Wrong multipliers do not refute u ≥ 2 and -u ≥ -1, while (1, 1, 0) does."""
     A, c = [[1], [-1], [1]], [2, -1, 0]
     assert refutes(Infeasible((Fraction(1), Fraction(1), Fraction(0))), A, c)
     assert not refutes(Infeasible(tuple(map(Fraction, y))), A, c), why
@@ -92,7 +92,7 @@ def test_elimination_solves_what_can_be_solved(unknowns: int, equations: int, da
 
 
 def test_elimination_says_when_equations_contradict() -> None:
-    """u + v = 1 and 2u + 2v = 3."""
+    """Elimination finds no solution of u + v = 1 and 2u + 2v = 3."""
     assert solve([[1, 1], [2, 2]], [1, 3], [0, 0]) is None
 
 

@@ -121,7 +121,7 @@ def test_xor_as_values_needs_a_kink_that_turns_round(below: Fraction, possible: 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATION_TWINS))
 def test_falls_are_found_where_the_twin_falls(name: str) -> None:
-    """Against the differences of torch's own function on a coarse grid."""
+    """Falls of an activation are found exactly where differences of torch's function on a grid fall."""
     z = torch.linspace(-8, 8, 161, dtype=torch.float64)
     drops = ACTIVATION_TWINS[name](z).diff().min().item() < -1e-9
     found = exact.falls(name, 8.0, 160)
@@ -139,7 +139,7 @@ def test_one_unit_that_is_not_monotone_computes_xor(unit: str, dtype: torch.dtyp
 
 @pytest.mark.parametrize("activation", ["unit_step", "sigmoid", "tanh", "relu", "leaky_relu", "softplus", "elu"])
 def test_two_hidden_units_compute_xor(activation: str) -> None:
-    """Against the same net written with torch's activation."""
+    """Two hidden units compute XOR, with the values of the same net in torch's activation."""
     x = torch.tensor(exact.SQUARE, dtype=torch.float64)
     z = exact.parity_units(activation, x)
     assert (z > 0).tolist() == [bool(label) for label in exact.XOR]
@@ -164,7 +164,7 @@ def test_a_hidden_unit_per_bit_computes_parity(activation: str, bits: int) -> No
 
 @pytest.mark.parametrize("bits", exact.PARITY)
 def test_no_half_space_holds_the_odd_patterns(bits: int) -> None:
-    """A certificate of multipliers; AND of as many bits has weights."""
+    """Multipliers prove that no half-space holds the odd patterns, while AND of the same bits has weights."""
     points = exact.PARITY[bits]
     assert len(points) == 2**bits
     assert isinstance(exact.separate(points, exact.parity(points)), Infeasible)

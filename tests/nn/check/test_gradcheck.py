@@ -103,7 +103,7 @@ def test_gradients_agree_with_autograd_and_differences(
 @settings(max_examples=5)
 @given(**NETS)
 def test_gradients_agree_whatever_the_sizes(activation: str, loss: str, replicas: int, **net: Any) -> None:
-    """More nets of each kind."""
+    """Gradients agree for five more random nets of each activation and loss."""
     test_gradients_agree_with_autograd_and_differences.hypothesis.inner_test(activation, loss, replicas, **net)
 
 
@@ -167,7 +167,7 @@ def test_one_unit_at_its_kink_for_one_example_is_enough() -> None:
     ("error", "tolerance"), [("autograd_error", 1e-10), ("difference_error", 1e-7), ("single_error", 1e-3)]
 )
 def test_agreement_ends_at_each_tolerance(error: str, tolerance: float) -> None:
-    """Just below it, and just above."""
+    """Errors just below each tolerance agree, and just above it they do not."""
     right = Agreement("l1.W", (2, 1), 1.0, 0.0, 0.0, 2, 0)
     assert right.agrees
     assert replace(right, **{error: 0.99 * tolerance}).agrees
