@@ -154,7 +154,7 @@ def test_signed_rank_equals_scipys(n: int) -> None:
 @pytest.mark.parametrize(("confidence", "power"), [(0.95, 0.8), (0.99, 0.9), (0.9, 0.5)])
 @pytest.mark.parametrize("n", [5, 10, 60])
 def test_detectable_shift_equals_statsmodels(n: int, confidence: float, power: float) -> None:
-    """Shifts equal statsmodels', whose power counts the wrong tail too, to a thousandth; they scale with the deviation."""
+    """Detectable shifts equal statsmodels', which count the wrong tail too, to 1e-3, and scale with the deviation."""
     expected = TTestPower().solve_power(nobs=n, alpha=1 - confidence, power=power)
     assert minimum_detectable(1, n, confidence, power) == pytest.approx(expected, rel=1e-3)
     assert minimum_detectable(2.5, n, confidence, power) == pytest.approx(2.5 * expected, rel=1e-3)

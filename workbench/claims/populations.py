@@ -1,4 +1,4 @@
-"""What an interval is for: other seeds, other tuning, other data like these, other processes."""
+"""Name what an interval is for: other seeds, other tuning, other data like these, other processes."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ OVER = {
 
 
 def populated(sample: PerSeed, part: Part, ratio: float, folds: int, fresh: bool) -> PerSeed:
-    """One number per seed, with the population of a part's intervals.
+    """Complete a sample of one number per seed with the population of a part's intervals.
 
     `ratio` is the largest n_test / n_train of the runs so far, which is taken where the sample has none; `folds` those
     of the tuning seeds. With `fresh` data each seed draws its own.

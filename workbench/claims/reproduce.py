@@ -114,7 +114,7 @@ def _identity(entry: Entry, request: Request, registration: Registration, code: 
 
 @dataclass
 class _Measurement:
-    """One claim on its way from its rule to its kept verdict, whose run is also the own run of its sweep."""
+    """Measures one claim from its rule to its kept verdict; its run is also the own run of its sweep."""
 
     entry: Entry
     module: ModuleType

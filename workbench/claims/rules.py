@@ -271,7 +271,7 @@ AnyRule = Annotated[Always | Exists | Above | Below | Within, Field(discriminato
 
 
 def _of_seeds(sample: Sample, confidence: float) -> dict[str, object]:
-    """What a judgment says of the interval's population, beside the interval for other seeds."""
+    """Say what population the interval is for, and give the interval for other seeds beside it."""
     if not isinstance(sample, PerSeed):
         return {}
     seeds = sample.of_seeds(confidence)

@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("slides.yaml")
 
 
 class Slide(BaseModel):
-    """One title of the lecture: the errata of its slides, and what to know that no run decides."""
+    """Title of the lecture, with the errata of its slides and a note on what no run decides."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -100,7 +100,7 @@ class Study:
         return self.draws(self["seeds"])
 
     def draws(self, count: int) -> range:
-        """So many seeds, counted from the offset: for what is drawn another number of times than the verdict's runs."""
+        """Count seeds from the offset: for what is drawn another number of times than the verdict's runs."""
         return range(self.offset, self.offset + count)
 
     def rng(self, name: str) -> np.random.Generator:

@@ -14,7 +14,7 @@ DECIDED = (Label.supported, Label.refuted)
 
 
 class CellVerdict(FrozenModel):
-    """One cell of the map, and whether it may decide: cells measured beyond the declared ones are shown only."""
+    """Verdict of one cell, and whether it may decide: cells measured beyond the declared ones are shown only."""
 
     at: dict[str, Coordinate]
     judgment: Judgment

@@ -88,7 +88,7 @@ def lines(one: Reproduction) -> list[Line]:
 
 
 def _where(part: PartVerdict) -> str:
-    """Where the part's label holds, in its own words or as a number of cells; empty if it holds everywhere."""
+    """Say where the part's label holds, in its own words or as a number of cells; empty if it holds everywhere."""
     labels = [cell.judgment.label for cell in part.cells if cell.decides]
     held = labels.count(part.label)
     return part.where or (f"in {held} of {len(labels)} settings" if 0 < held < len(labels) else "")
@@ -163,7 +163,7 @@ def interval(judgment: Judgment) -> str:
 
 
 def population(judgment: Judgment) -> str:
-    """What the interval is for, and the interval for other seeds on the same data; empty if unknown."""
+    """Say what the interval is for, and the interval for other seeds on the same data; empty if unknown."""
     if not judgment.ratio or judgment.seeds_low is None:
         return judgment.population
     return f"{judgment.population}; other seeds on these data: [{judgment.seeds_low:.4g}, {judgment.seeds_high:.4g}]"

@@ -243,7 +243,7 @@ def _check_name(parsed: Override) -> None:
 
 
 def _named(value: list[Any], key: str) -> str:
-    """One option in place of a list: its first, where that is a name."""
+    """Suggest one option in place of a list: its first, where that is a name."""
     return f"{key}={value[0] if value and isinstance(value[0], str) else EXAMPLES[key]}"
 
 

@@ -84,7 +84,7 @@ class SweepConfig:
 
 @dataclass
 class Config:
-    """One run: groups first, then the spine. `claim` describes what an experiment decides; training ignores it."""
+    """Configuration of one run: groups first, then the spine. Training ignores `claim`, which says what is decided."""
 
     architecture: Any = MISSING
     activation: Any = MISSING

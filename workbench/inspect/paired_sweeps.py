@@ -24,7 +24,7 @@ COLUMNS = ["arm", "metric", "first", "second", "difference", "low", "high", "n",
 def differences(
     first: Sequence[ComparedRun], second: Sequence[ComparedRun], metrics: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """One row per common arm and metric: both means, second minus first with its 95 % interval, n, whether paired.
+    """Compare by common arm and metric: both means, second minus first with its 95 % interval, n, whether paired.
 
     `n` counts pairs, or the values of both, and `disagree` runs of both whose gradients disagree with autograd.
     Raises UnknownNameError where no arm is in both.

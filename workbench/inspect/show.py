@@ -1,4 +1,4 @@
-"""One run for a terminal: description, outcome, origin, numbers with small curves, files."""
+"""Show one run in a terminal: description, outcome, origin, numbers with small curves, files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime

@@ -1,1 +1,1 @@
-"""One pack of runs from its configurations to its results: training, writing, checkpoints."""
+"""Bring one pack of runs from its configurations to its results: training, writing, checkpoints."""

@@ -1,4 +1,4 @@
-"""When a pack's checkpoint is written, where it lies, and what happens to one that cannot be resumed."""
+"""Write the checkpoint of a pack: when it is due, where it lies, and what happens to one that cannot be resumed."""
 
 import logging
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ OUTCOMES = {outcome.value for outcome in Outcome}
 
 @dataclass(frozen=True)
 class ReadRun:
-    """One run: latest `metrics`, and `history` as name -> [(step, value)].
+    """Run as read: latest `metrics`, and `history` as name -> [(step, value)].
 
     `arm` is its arm in the sweep it was read with, empty for a run by itself; `seed` is None where none was stored.
     """

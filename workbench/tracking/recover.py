@@ -43,7 +43,7 @@ class Sent:
 
     @property
     def summary(self) -> str:
-        """One line for a terminal."""
+        """Line for a terminal that says what was sent, or why nothing was."""
         if self.error:
             return f"not sent: {self.file}: {self.error}"
         refused = f"; lines that could not be sent are in {self.aside}" if self.aside else ""

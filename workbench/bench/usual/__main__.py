@@ -74,7 +74,7 @@ def train(config: DictConfig) -> None:
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
 def main(config: DictConfig) -> None:
-    """One run of MLflow."""
+    """Train and log one MLflow run."""
     torch.set_num_threads(1)
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     mlflow.set_experiment("usual")

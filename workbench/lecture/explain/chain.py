@@ -16,7 +16,7 @@ RULES = {
 
 
 def steps() -> Iterator[Step]:
-    """Both examples."""
+    """Work both examples of the lecture: functions, derivative by the chain rule, check without it."""
     for name, example in EXAMPLES.items():
         yield Heading(name.capitalize())
         yield Text(f"Slide “{example.slide}”: {RULES[name]}.")
