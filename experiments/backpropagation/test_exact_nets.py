@@ -27,7 +27,7 @@ CHAIN = ExactNet(2, {1: [[1]], 2: [[1]]}, {1: [1], 2: [0]}, [1], [0])
 
 
 def test_chain_of_three_units_worked_by_hand() -> None:
-    """δ⁽³⁾ = 16 · 2·4 = 128, δ⁽²⁾ = 1 · 128 · 2·2 = 512."""
+    """Chain of three units by hand: δ⁽³⁾ = 16 · 2·4 = 128, δ⁽²⁾ = 1 · 128 · 2·2 = 512."""
     values = CHAIN.run()
     assert (values.z, values.a, values.J) == ({2: [2], 3: [4]}, {1: [1], 2: [4], 3: [16]}, 128)
     slopes = {place: int(CHAIN.slope(place)) for place in (("z", 3, 0), ("z", 2, 0), ("a", 3, 0), ("a", 2, 0))}
@@ -38,7 +38,7 @@ def test_chain_of_three_units_worked_by_hand() -> None:
 
 @pytest.mark.parametrize("sides", SIDES, ids=range(len(SIDES)))
 def test_each_equation_holds_and_is_not_empty(sides: object) -> None:
-    """On nets of every shape; some sides differ from 0."""
+    """Each equation holds exactly on nets of every shape, and some of its sides differ from 0."""
     nets = list(exact_nets.draw(np.random.default_rng(1), 5))
     checked, wrong, example = exact_nets.unequal(nets, sides)  # type: ignore[arg-type]
     assert (wrong, example) == (0, "")
@@ -47,14 +47,14 @@ def test_each_equation_holds_and_is_not_empty(sides: object) -> None:
 
 
 def test_weights_do_move_j_where_z_is_not_held() -> None:
-    """What is checked of J's dependence is not empty: most weights matter."""
+    """Most weights change J where z is not held, so that the check of J's dependence is not empty."""
     nets = list(exact_nets.draw(np.random.default_rng(1), 5))
     moved = [net.run({("W", *at): 3}).J != net.run().J for net in nets for at in net.weights()]
     assert sum(moved) > len(moved) / 2
 
 
 def test_numbers_of_the_lectures_forms_are_exact_in_float64() -> None:
-    """In the widest and deepest nets with all signs equal, no gradient reaches 2⁵³."""
+    """Gradients of the widest and deepest nets with all signs equal stay below 2⁵³ in all forms of the lecture."""
     for degree, depths in exact_nets.DEPTHS.items():
         layers = range(1, max(depths))
         W, b = {one: [[1] * 3] * 3 for one in layers}, {one: [1] * 3 for one in layers}
@@ -64,7 +64,7 @@ def test_numbers_of_the_lectures_forms_are_exact_in_float64() -> None:
 
 
 def test_a_wrong_slope_is_noticed() -> None:
-    """f′ = 3z for f = z²."""
+    """A wrong slope f′ = 3z for f = z² is noticed."""
 
     class Wrong(ExactNet):
         def in_float64(self) -> tuple[textbook.Net, torch.Tensor, torch.Tensor]:
@@ -79,7 +79,7 @@ def test_a_wrong_slope_is_noticed() -> None:
 
 
 def test_an_index_that_is_swapped_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """a_i in place of a_j, and W_ij in place of W_ji, where widths are equal."""
+    """Swapped indices are noticed where widths are equal: a_i in place of a_j, and W_ij in place of W_ji."""
     square = ExactNet(2, {1: [[1, 0], [1, 1]], 2: [[1, -1], [0, 1]]}, {1: [0, 1], 2: [1, 0]}, [1, 0], [0, 1])
     turned = replace(square, W={layer: [list(row) for row in zip(*W, strict=True)] for layer, W in square.W.items()})
     a, slope = turned.run().a, ExactNet.slope

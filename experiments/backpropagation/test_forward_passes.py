@@ -25,7 +25,7 @@ def some(**where: object) -> list[Problem]:
 @pytest.mark.parametrize("pair", forward_passes.PAIRS)
 @pytest.mark.parametrize("loss", ["squared error of f", "softmax", "logistic"])
 def test_forms_give_the_same_outputs(pair: str, loss: str) -> None:
-    """To rounding, and of the right shape; x in place of a is off."""
+    """Paired forms agree to 1e-14, in the shape of y; x in place of a agrees where there is no hidden layer."""
     for given in some(losses=[loss], layers=[3]):
         one, other = forward_passes.PAIRS[pair]
         assert forward_passes.outputs(given, one).shape == given.y.shape
@@ -43,13 +43,13 @@ class Transposed(OneExample):
 
 
 def test_transposed_weights_are_noticed() -> None:
-    """In a net of equal widths, where no shape clashes."""
+    """Transposed weights are noticed in a net of equal widths, where no shape clashes."""
     (given,) = some(layers=[3], equal=True)
     assert float(forward_passes.apart(given, Transposed(), None).max()) > 1e-3
 
 
 def test_each_weight_leads_where_the_slide_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all weights and biases; where the engine had Wᵀ, most would be misplaced."""
+    """Every weight and bias leads where the slide says; an engine with Wᵀ in place of W is noticed."""
     for given in some():
         found = forward_passes.misplaced(given)
         sizes = given.shape.sizes
@@ -69,7 +69,7 @@ def test_each_weight_leads_where_the_slide_says(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_softmax_layer_is_compared_with_its_rows() -> None:
-    """To rounding; outputs that are no softmax do not sum to 1."""
+    """The softmax layer equals that of its rows to 1e-14; outputs that are no softmax are noticed."""
     for given in some():
         assert float(forward_passes.softmax_apart(given).max()) < 1e-14
         other = replace(given, objective=replace(given.objective, loss=squared_error()))
@@ -77,14 +77,14 @@ def test_softmax_layer_is_compared_with_its_rows() -> None:
 
 
 def test_softmax_steps_lack_the_bias_alone() -> None:
-    """All else is the gradient to rounding."""
+    """Softmax steps lack the bias alone: all else is the gradient to rounding."""
     for given in some(examples=[1]):
         assert float(printed_formulas.but_softmax_bias(given).max()) < 1e-13
         assert float(printed_formulas.printed_error(given, printed_formulas.softmax_steps).min()) == 1
 
 
 def test_two_classes_are_a_logistic_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    """J and gradient; half of δ is noticed."""
+    """J and gradient of two classes are those of a logistic output; half of δ is noticed."""
     for given in some(outputs=2):
         assert given.shape.sizes[-1] == 2
         assert float(gradient_errors.apart(given, printed_formulas.as_logistic, MATRICES).max()) < 1e-14
@@ -100,7 +100,7 @@ def test_two_classes_are_a_logistic_output(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("rule", ["univariate", "multivariate"])
 def test_chain_rules_hold_for_random_polynomials(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exactly; with a constant inner derivative lost they do not."""
+    """Chain rules hold exactly for random polynomials, and fail where a constant inner derivative is lost."""
     assert chain_rules.unequal(rule, np.random.default_rng(0), 5) == (0, "")
     made = getattr(chain_rules, rule)
     monkeypatch.setattr(chain_rules, rule, lambda rng: (made(rng)[0] + 1, made(rng)[1]))

@@ -42,7 +42,7 @@ def one_smooth_unit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_part_but_some_extensions_is_supported() -> None:
-    """With one net for each of fewer shapes; the figure draws."""
+    """Every part but some extensions is supported with one net for each of fewer shapes, and the figure draws."""
     study, parts = studied("backpropagation", {**SMALL, "layers": [2, 4], "examples": [1, 3]})
     for name, part in parts.items():
         if part.role != "extension" or name in ("two_classes", "readings", "kinks", "saturated_output"):

@@ -27,7 +27,7 @@ HARMLESS = {  # misprint -> nets on which it does no harm
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MISPRINTS)
 def test_no_net_gets_its_gradient_from_a_misprint(name: str) -> None:
-    """On all the nets it is printed for; those that run are wrong by more than a thousandth of rounding's 1e-6."""
+    """No net gets its gradient from a misprint; what can be computed is off by 100 times more than counts as right."""
     found = run(name, np.random.default_rng(3), 2)
     assert found.nets > 0
     assert found.right == 0
@@ -82,7 +82,7 @@ def test_other_failures_are_no_result() -> None:
     ],
 )
 def test_outcome_in_words(right: int, wrong: int, proof: str) -> None:
-    """What is wrong, and what cannot be computed; nothing where all are right."""
+    """An outcome's words say for how many nets it is wrong or cannot be computed, and nothing where all are right."""
     found = Outcome(1000, right, wrong, 0.25, "")
     assert found.proof == proof
     assert found.impossible == 1000 - right - wrong

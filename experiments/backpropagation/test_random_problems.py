@@ -60,7 +60,7 @@ def test_batched_formulas_equal_the_form_on_each_net(by: object) -> None:
 
 
 def test_objective_is_the_lectures_cost() -> None:
-    """What autograd and differences differentiate is the lecture's J(W, b), penalty and all."""
+    """The objective that autograd and differences differentiate is the lecture's J(W, b), penalty and all."""
     given = made(loss="squared error of f")
     J = given.objective.value(given.params, given.x, given.y)
     for net in range(3):
@@ -104,7 +104,7 @@ def test_error_of_what_is_no_number_is_infinite() -> None:
 
 
 def test_differences_set_aside_what_crosses_a_kink() -> None:
-    """With z exactly at the kink of relu, each entry that moves it is set aside, the output's entries are not."""
+    """Differences at the kink of relu set aside each entry that moves z, and none of the output's entries."""
     given = made((1, 2, 2), "relu", lam=0.0)
     given.params["l1.W"].zero_()
     given.params["l1.b"].zero_()
@@ -124,7 +124,7 @@ def test_curve_of_differences_is_a_v() -> None:
 
 
 def test_single_precision_is_single() -> None:
-    """Both gradients of the float32 problem are float32; in float64 it has the same numbers, but another gradient."""
+    """Gradients of a float32 problem are float32; in float64 it has the same numbers, but another gradient."""
     given = made().single()
     assert lecture(given).flat.dtype == given.reference().flat.dtype == torch.float32
     assert 0 < float(errors(lecture(given), given.reference()).max()) < 1e-4

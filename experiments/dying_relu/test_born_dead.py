@@ -45,7 +45,7 @@ def test_chains_of_any_angles_lie_between_the_bounds(size: tuple[int, int], data
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 10])
 def test_shallow_nets_in_closed_form(width: int) -> None:
-    """One hidden layer cannot kill both rays; of two, 2 · 4^-N + (1 - 2^(1-N)) 4^-N, which is 5/32 for N = 2."""
+    """A single hidden layer kills both rays never, two with 2 · 4^-N + (1 - 2^(1-N)) 4^-N, which is 5/32 for N = 2."""
     assert bounds(width, 1) == bounds(width, 2) == (0, 0)
     assert bounds(width, 3) == pytest.approx([2 * 4.0**-width + (1 - 2.0 ** (1 - width)) * 4.0**-width] * 2)
     assert bounds(2, 3) == (5 / 32, 5 / 32)
@@ -60,7 +60,7 @@ def test_the_upper_bound_is_below_the_plain_one(size: tuple[int, int]) -> None:
 
 @given(st.integers(1, 12))
 def test_deeper_nets_die_more(width: int) -> None:
-    """Both bounds rise with depth and fall with width."""
+    """Lower and upper bounds on dead nets rise with depth and fall with width."""
     found = [bounds(width, depth) for depth in range(1, 30)]
     assert all(one.lower <= two.lower and one.upper <= two.upper for one, two in pairwise(found))
     wider = bounds(width + 1, 20)

@@ -78,7 +78,7 @@ def test_a_bias_against_itself_makes_nothing_alive(monkeypatch: pytest.MonkeyPat
 
 
 def small(node: dict[str, Any]) -> None:
-    """One width, one size, one tuning seed, and short trainings."""
+    """Shrink the claim to one width, one size, one tuning seed, and short trainings."""
     parts_of = node["parts"]
     for name in ("collapses", "helps_narrow", "other_biases", "other_ways"):
         parts_of[name]["cells"]["width"] = [2]
@@ -119,7 +119,7 @@ def test_the_same_start_twice_does_not_help() -> None:
 
 
 def test_leaky_nets_do_not_collapse() -> None:
-    """With leaky units in the place of rectifiers no output is constant."""
+    """Leaky units in the place of rectifiers give no constant output, so that collapse is refuted."""
     leaky = ["activation=leaky_relu", "activation.slope=0.5"]
     found = judged("dying_relu", {"seeds": 14}, lambda node: two_ways(node, leaky, []), {**only("narrow"), **FEW})
     assert found["collapses"].label is Label.refuted

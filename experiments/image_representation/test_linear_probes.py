@@ -38,7 +38,7 @@ def test_all_components_keep_what_there_is_and_one_does_not() -> None:
 
 
 def test_layers_are_probed_one_by_one_for_every_replica() -> None:
-    """With |x| in the first layer the classes are told apart, with a second layer of zeros nothing is."""
+    """Each layer is probed by itself: |x| in the first tells the classes apart, a second layer of zeros does not."""
     pack = make_pack(rings(), [0, 1], activation="relu", hidden=[2, 2], loss="softmax_nll")
     params = pack.initial_params()
     params["l1.W"].copy_(torch.tensor([[1.0], [-1.0]]).double())

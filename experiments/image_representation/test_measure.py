@@ -14,7 +14,7 @@ PARTS = ("learned", "layer_by_layer", "over_pixels", "over_components", "by_labe
 
 
 def short(node: dict[str, Any]) -> None:
-    """One tuning seed, fewer images and epochs."""
+    """Shrink the claim to one tuning seed, fewer images and epochs."""
     node["tuning_seeds"] = 1
     few = ["train.epochs=10", "split.limit=400"]
     node["arms"] = {name: [*overrides, *few] for name, overrides in node["arms"].items()}
@@ -42,7 +42,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 
 def test_a_net_that_is_not_trained_has_learned_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With initial weights in place of all others nothing is gained on digits, by training or by labels."""
+    """Initial weights in place of all trained weights gain nothing on digits, by training or by labels."""
 
     def digits(node: dict[str, Any]) -> None:
         short(node)

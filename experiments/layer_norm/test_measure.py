@@ -46,7 +46,7 @@ def test_batch_normalization_is_not_simpler(norm: str, simple: bool) -> None:
 
 
 def test_layer_normalization_does_not_depend_on_others() -> None:
-    """In the place of batch normalization it refutes that an output depends on the batch."""
+    """Layer normalization in place of batch normalization refutes that an output depends on the batch."""
     skipped = {"training": lambda study: [], "BATCH": " + layer norm"}
     found = judged("layer_norm", SMALL, untrained, skipped)
     assert found["depends_on_others"].label is Label.refuted

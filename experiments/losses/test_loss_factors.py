@@ -1,4 +1,4 @@
-"""What losses pass back, against autograd; the regularizer; and what bounded outputs cannot fit."""
+"""Check what losses pass back, against autograd; the regularizer; and what bounded outputs cannot fit."""
 
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ Z = np.concatenate([-np.logspace(-6, 1.4, 40), np.logspace(-6, 1.4, 40)])
 
 
 def test_the_squared_error_behind_a_logistic_output_has_the_factor() -> None:
-    """To rounding, at most a quarter, and next to nothing where the output is saturated on the wrong side."""
+    """The squared error behind a logistic output has the factor f′ to 1e-15: at most 1/4, next to 0 where saturated."""
     found = loss_factors.logistic_factor(Z)
     assert found.off.max() < 1e-15
     assert found.share.max() <= 0.25 + 1e-12

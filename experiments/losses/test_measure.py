@@ -40,7 +40,7 @@ def nothing(study: Any) -> Any:
 
 
 def short(node: dict[str, Any]) -> None:
-    """One small data set, one tuning seed, half of the rates."""
+    """Shrink the claim to one small data set, one tuning seed, and half of the rates."""
     for name in COMPARED:
         node["parts"][name]["cells"]["data"] = ["wine"]
     node["parts"]["bad_start"]["decided_by"] = {"data": "wine", "depth": 2}
@@ -58,7 +58,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 
 def test_what_is_exact_is_supported() -> None:
-    """In every cell."""
+    """Exact parts are supported in every cell."""
     parts = exact_only()
     assert {cell.judgment.label for name in EXACT for cell in parts[name].cells} == {Label.supported}
 

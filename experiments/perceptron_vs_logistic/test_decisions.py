@@ -28,7 +28,7 @@ def _rounded(value: Decimal, dtype: torch.dtype) -> Decimal:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("share", "above"), [(0.5, False), (0.75, False), (0.75 + 1e-6, True), (1.0, True)])
 def test_the_derivation_by_correct_rounding(dtype: torch.dtype, share: float, above: bool) -> None:
-    """Each of the three operations in 60 digits, then rounded to the type: ½ up to ¾ eps, then more."""
+    """Three operations in 60 digits, each rounded to the type, give ½ for z up to ¾ eps, then more."""
     with localcontext() as digits:
         digits.prec = 60
         inner = _rounded((-Decimal(share * torch.finfo(dtype).eps)).exp(), dtype)
@@ -38,7 +38,7 @@ def test_the_derivation_by_correct_rounding(dtype: torch.dtype, share: float, ab
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_band_ends_where_the_next_number_is_above(dtype: torch.dtype) -> None:
-    """Close to ¾ eps, as far as the machine's exp is rounded correctly; alone and in a row of numbers."""
+    """The band ends close to ¾ eps, as far as exp is rounded correctly, for a number alone and in a row."""
     band, eps = exact.find_band(dtype), torch.finfo(dtype).eps
     assert eps / 4 <= band.sure <= band.most < 2 * eps
     for width in (1, 64):
@@ -49,14 +49,14 @@ def test_the_band_ends_where_the_next_number_is_above(dtype: torch.dtype) -> Non
 
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False, width=32))
 def test_every_number_is_decided_as_predicted(double: float, single: float) -> None:
-    """Infinities and subnormal numbers too."""
+    """Every number is decided as predicted, infinities and subnormal numbers too."""
     for value, dtype in ((double, torch.float64), (single, torch.float32)):
         found = exact.compare(torch.tensor([value], dtype=dtype), BANDS[dtype])
         assert (found.unexpected, found.tie, found.example) == (0, int(value == 0), None)
 
 
 def test_without_a_band_both_sets_count() -> None:
-    """-0, 0, two numbers of the band, its end and the number past it, of which five differ."""
+    """Comparing without a band counts five differences: -0, 0, two numbers of the band and its end."""
     band = BANDS[torch.float64]
     values = [-0.0, 0.0, 5e-324, 1e-20, band.sure, nextafter(band.most, inf), -1e-20, 3.0]
     z = torch.tensor(values, dtype=torch.float64)
@@ -83,7 +83,7 @@ def test_another_band_is_noticed(factor: float) -> None:
     ],
 )
 def test_another_step_or_another_sigmoid_is_noticed(name: str, f: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the band is found anew with it: no band can excuse what is not near 0."""
+    """Another step or sigmoid is noticed, also with a band found anew: no band excuses what is not near 0."""
     monkeypatch.setattr(exact, name, activations.Activation(f, lambda z, a: z, (0.0, 1.0)))  # type: ignore[arg-type]
     band = exact.find_band(torch.float32)
     numbers = exact.adversarial(torch.float32, band.sure, 1000)
@@ -91,14 +91,14 @@ def test_another_step_or_another_sigmoid_is_noticed(name: str, f: object, monkey
 
 
 def test_comparisons_add_up() -> None:
-    """Counts do, and the first example stays."""
+    """Comparisons add up their counts, and the first example stays."""
     one, two = exact.Comparison(2, 1, 0, 1, 3.0), exact.Comparison(5, 0, 2, 1, 4.0)
     assert exact.Comparison() + one + two == exact.Comparison(7, 1, 2, 2, 3.0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_random_neurons_are_weighted_sums(dtype: torch.dtype) -> None:
-    """Against numpy from the same stream; the integers tie often and exactly."""
+    """Random neurons equal numpy's weighted sums from the same stream; the integers tie often and exactly."""
     normal, integers = exact.random_neurons(np.random.default_rng(1), dtype, 30, 4)
     rng = np.random.default_rng(1)
     W, b, x = (rng.standard_normal(shape).astype(NUMPY[dtype]) for shape in ((30, 1, 4), (30, 1), (30, 4)))
@@ -111,7 +111,7 @@ def test_random_neurons_are_weighted_sums(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_adversarial_numbers_reach_both_ends(dtype: torch.dtype) -> None:
-    """Both zeros, the smallest number, the edge with its neighbors, almost the largest; all finite, both signs."""
+    """Adversarial numbers, finite and of both signs: 0, the smallest, the edge and its neighbors, almost the largest."""
     z = torch.cat(list(exact.adversarial(dtype, BANDS[dtype].sure, 1000)))
     edge = np.array(BANDS[dtype].sure, NUMPY[dtype])
     smallest = np.nextafter(NUMPY[dtype](0), NUMPY[dtype](1))
@@ -158,7 +158,7 @@ def test_no_threshold_is_cheaper_than_that_of_the_costs(zs: list[float], ratio: 
 
 @pytest.mark.parametrize("ratio", [Fraction(1, 9), Fraction(1), Fraction(3)])
 def test_costs_by_ratio_sum_to_two(ratio: Fraction) -> None:
-    """One false positive and one false negative cost 2 together, and the former `ratio` times the latter."""
+    """A false positive and a false negative cost 2 together, and the former `ratio` times the latter."""
     z, y = torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[0.0, 1.0]]).double()
     both, positive, negative = (
         2 * exact.by_ratio(z, own, torch.tensor([0.0]), ratio).item() for own in (y, y * 0, y * 0 + 1)
@@ -186,7 +186,7 @@ def test_no_threshold_is_cheaper_than_the_logarithm_of_the_ratio(zs: list[float]
 
 
 def test_the_step_is_one_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is 0 there contradicts nothing."""
+    """The unit step is 1 at 0, which contradicts the rule z > 0; a step that is 0 there contradicts nothing."""
     assert exact.tie_contradicts()
     monkeypatch.setattr(
         exact, "STEP", activations.Activation(lambda z: (z > 0).to(z.dtype), lambda z, a: z, (0.0, 1.0))
@@ -205,7 +205,7 @@ def test_rounded_sigmoid_steps_around_a_quarter(dtype: torch.dtype) -> None:
 
 
 def test_totals_are_those_of_all_tensors() -> None:
-    """Summed over chunks."""
+    """Totals summed over chunks equal the comparison of all numbers."""
     z = torch.linspace(-1, 1, 101)
     chunks = exact.total(z.split(7), BANDS[torch.float32])
     assert chunks == exact.compare(z, BANDS[torch.float32])

@@ -49,7 +49,7 @@ def test_no_band_or_another_is_refuted(factor: float | None, monkeypatch: pytest
 
 
 def test_a_step_that_agrees_with_the_rule_is_no_contradiction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With f(0) = 0 the lecture would not contradict itself, and the predicted tie would be missing."""
+    """A step with f(0) = 0 would not contradict the lecture's rule, and the predicted tie would be missing."""
     monkeypatch.setattr(decisions, "STEP", FULL_STOP)
     parts = _untrained()
     assert parts["tie"].label is not Label.supported
@@ -58,7 +58,7 @@ def test_a_step_that_agrees_with_the_rule_is_no_contradiction(monkeypatch: pytes
 
 @pytest.mark.parametrize("threshold", [lambda ratio: 0.0, lambda ratio: -log(eval(ratio))], ids=["zero", "turned"])
 def test_another_threshold_for_unequal_costs_is_refuted(threshold: Any) -> None:
-    """That the threshold stays 0, and that it moves to the other side."""
+    """A threshold that stays 0 for unequal costs, or moves to the other side, is refuted."""
     parts = judged("perceptron_vs_logistic", {"seeds": 12}, module={"best_threshold": threshold})
     cells = {cell.where: cell.judgment.label for cell in parts["equal_costs"].cells}
     assert cells.pop("ratio=1/1") is Label.supported
@@ -79,7 +79,7 @@ def test_one_rule_twice_learns_one_decision() -> None:
 
 
 def test_the_perceptron_rule_learns_one_decision_at_any_rate() -> None:
-    """From weights of 0 they are proportional to the learning rate, to the bit for a power of two."""
+    """Weights learned from 0 are proportional to the learning rate, to the bit for a power of two."""
     (entry,) = choose(["perceptron_vs_logistic"])
     study = Study(entry, {"seeds": 3})
     base = [*study.claim.arms["perceptron"], "train.epochs=10"]

@@ -14,13 +14,13 @@ EXACT = {"affine": "unit", "smooth": "unit", "output": "output", "sawtooth": ""}
 
 @pytest.fixture(scope="module")
 def verdicts() -> dict[str, Any]:
-    """Of the claim as it stands."""
+    """Verdicts of the claim as it stands."""
     return judged("piecewise_linear", SMALL)
 
 
 @pytest.mark.parametrize("part", ["affine", "output", "smooth", "sawtooth"])
 def test_what_is_exact_is_supported(verdicts: dict[str, Any], part: str) -> None:
-    """In every cell, with something checked there."""
+    """Exact parts are supported, with something checked in every cell."""
     assert verdicts[part].label is Label.supported
     assert all(cell.judgment.n > 0 for cell in verdicts[part].cells)
 
@@ -54,17 +54,17 @@ def test_a_smooth_unit_among_the_piecewise_linear_ones_is_refuted(smooth: str) -
 
 
 def test_a_piecewise_linear_unit_among_the_smooth_ones_is_refuted() -> None:
-    """Nor are all nets bent."""
+    """A piecewise linear unit in place of tanh is refuted among the smooth units: not all nets are bent."""
     assert _exact("smooth", "tanh", "absolute").label is Label.refuted
 
 
 def test_logits_are_not_bent() -> None:
-    """Without the output's activation the second primary part is false."""
+    """Logits, without the output's activation, make the second primary part false."""
     assert _exact("output", "sigmoid", "identity").label is Label.refuted
 
 
 def test_one_more_piece_is_refuted() -> None:
-    """2^L + 1 pieces."""
+    """A sawtooth said to have 2^L + 1 pieces is refuted."""
     found = _exact("sawtooth", sawtooth_pieces=lambda depth: 2**depth + 1)
     assert found.label is Label.refuted
     assert found.deciding.judgment.effect == 12

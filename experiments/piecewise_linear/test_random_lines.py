@@ -13,7 +13,7 @@ SHAPES = ([4, 4], [16, 16], [8] * 4)
 
 
 def test_deviations_are_of_every_cell() -> None:
-    """As many as there are cells; none for straight units, some for those that bend between breakpoints."""
+    """Every cell has a deviation: about 0 for straight units, more for units that bend between breakpoints."""
     cells = sum(len(pieces.values) for _, _, pieces in random_lines.random_lines("relu", range(5)))
     assert len(random_lines.deviations("relu", range(5))) == cells
     assert max(random_lines.deviations("relu", range(5))) < 1e-10
@@ -30,7 +30,7 @@ def test_nets_that_hardly_move_are_left_out() -> None:
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_sawtooth_has_two_to_the_depth_pieces(depth: int) -> None:
-    """Not one more, nor with other slopes."""
+    """The sawtooth has 2^depth pieces with slopes of ±2^depth, and not one piece more."""
     assert random_lines.is_sawtooth(depth, 2**depth)
     assert not random_lines.is_sawtooth(depth, 2**depth + 1)
 
@@ -42,7 +42,7 @@ def test_a_sawtooth_that_is_too_flat_is_none(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_initial_pieces_by_seed_and_shape() -> None:
-    """Each net's own count."""
+    """Initial pieces by seed and shape are each net's own count."""
     found = random_lines.initial_pieces(SHAPES, [3, 5])
     nets = [[regions.gaussian_relu_net(shape, seed) for shape in SHAPES] for seed in (3, 5)]
     assert found.tolist() == [[regions.regions_of_the_input(net) for net in row] for row in nets]

@@ -10,20 +10,20 @@ SEEDS = range(20)
 
 @pytest.mark.parametrize(("init", "factor"), [("uniform_fan_in", 1 / 3), ("glorot", 1), ("he", 2), ("orthogonal", 1)])
 def test_n_var_w_is_that_of_the_scheme(init: str, factor: float) -> None:
-    """U(±1/√n) has variance 1/3n, and so on."""
+    """n Var W is that of each scheme: U(±1/√n) has variance 1/3n, and so on."""
     assert initial_gradients.weight_factor(init, 64) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize("init", ["uniform_fan_in", "glorot", "he"])
 def test_linear_layers_have_the_factor_of_theory(init: str) -> None:
-    """n Var W, to the noise of 20 nets; orthogonal ones have it exactly."""
+    """Linear layers have the factor n Var W, to the noise of 20 nets; orthogonal layers have it exactly."""
     found = initial_gradients.gradient_factors("identity", init, SEEDS, 64, 4)
     assert found.mean() == pytest.approx(np.log(initial_gradients.weight_factor(init, 64)), abs=0.05)
     assert np.abs(initial_gradients.gradient_factors("identity", "orthogonal", SEEDS, 64, 4)).max() < 1e-12
 
 
 def test_gradient_factors_equal_autograd() -> None:
-    """Of one tanh net: squares of dC/dz in each hidden layer, C = δ·z of the last."""
+    """A tanh net's gradient factor equals autograd's: squares of dC/dz in each hidden layer, C = δ·z of the last."""
     width, depth, seed = 5, 3, 7
     model, params, x = initial_gradients._nets("tanh", "he", [seed], width, depth)
     delta, a, kept = initial_gradients._normal([seed], width, 1)[0], x[0], []
@@ -41,7 +41,7 @@ def test_gradient_factors_equal_autograd() -> None:
 
 
 def test_singular_values_of_orthogonal_linear_layers_are_one() -> None:
-    """And those of tanh layers are smaller, of the standard scheme smaller still."""
+    """Singular values are 1 in orthogonal linear layers, smaller in tanh layers, smallest by the standard scheme."""
     assert np.abs(initial_gradients.mean_singular_values("identity", "orthogonal", [0, 1], 16, 3) - 1).max() < 1e-12
     normalized, standard = (
         initial_gradients.mean_singular_values("tanh", init, SEEDS, 64, 4).mean()

@@ -36,7 +36,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 
 def starts_only(**module: Any) -> dict[str, Any]:
-    """The parts on untrained nets."""
+    """Verdicts of the parts on untrained nets."""
 
     def only(node: dict[str, Any]) -> None:
         node["parts"] = {name: {**node["parts"][name], "role": "primary"} for name in STARTS}
@@ -45,14 +45,14 @@ def starts_only(**module: Any) -> dict[str, Any]:
 
 
 def test_linear_layers_have_the_predicted_factor() -> None:
-    """And tanh layers from small weights, near their linear part."""
+    """Linear layers have the predicted gradient factor; tanh layers with He's weights do not."""
     cells = {tuple(cell.at.values()): cell.judgment.label for cell in starts_only()["gradient_factor"].cells}
     assert {label for (activation, _), label in cells.items() if activation == "identity"} == {Label.supported}
     assert cells["tanh", "he"] is Label.refuted
 
 
 def test_another_prediction_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice n Var W."""
+    """A gradient factor predicted as twice n Var W is refuted."""
     right = initial_gradients.weight_factor
     monkeypatch.setattr(initial_gradients, "weight_factor", lambda name, width: 2 * right(name, width))
     found = starts_only()["gradient_factor"]
@@ -60,7 +60,7 @@ def test_another_prediction_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_singular_values_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of twice the Jacobians."""
+    """Doubled singular values of the Jacobians are refuted."""
     right = initial_gradients.mean_singular_values
     monkeypatch.setattr(
         initial_gradients, "mean_singular_values", lambda *given, **named: 2 * np.asarray(right(*given, **named))

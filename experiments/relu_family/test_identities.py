@@ -8,7 +8,7 @@ from workbench.experiments.relu_family.maxout_fits import inputs_away_from_ties
 
 @pytest.mark.parametrize("name", IDENTITIES)
 def test_identities_hold(name: str) -> None:
-    """In value and derivative, for every case at every z."""
+    """Identities hold in value and derivative, for every case at every z."""
     found = deviations(name, inputs_away_from_ties(500, 2))
     assert len(found) == 500 * len(IDENTITIES[name])
     assert max(found) < 1e-12
@@ -23,7 +23,7 @@ def test_identities_hold(name: str) -> None:
     ],
 )
 def test_other_sums_differ(f: str, terms: list[Term], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong sign, a factor off by 1e-9, a term too few."""
+    """Sums with a wrong sign, a factor off by 1e-9 or a term too few are no identities."""
     monkeypatch.setitem(IDENTITIES, "wrong", [Identity(f, {}, terms)])
     assert max(deviations("wrong", inputs_away_from_ties(50, 2))) > 1e-10
 

@@ -1,4 +1,4 @@
-"""What maxout contains and how well it fits: against autograd, linear programs, closed forms and exact fractions."""
+"""Check what maxout contains and how well it fits, by autograd, linear programs, closed forms and exact fractions."""
 
 from fractions import Fraction
 from itertools import combinations, pairwise
@@ -45,7 +45,7 @@ def test_maxout_contains_every_leaky_unit(slope: float, seed: int) -> None:
 
 @pytest.mark.parametrize(("name", "scales"), [("absolute", (1,)), ("relu", (1, -1)), ("tanh", (1, 0))])
 def test_other_pieces_differ(name: str, scales: tuple[float, ...]) -> None:
-    """One piece is no |z|, |z| is no relu, and tanh has no two pieces."""
+    """Maxout of other pieces is another unit: one piece is no |z|, |z| is no relu, and tanh has no two pieces."""
     assert min(maxout_fits.containment(name, scales, 0).values()) > 0.1
 
 
@@ -80,7 +80,7 @@ def test_pieces_in_the_wrong_order_are_refused() -> None:
 @pytest.mark.parametrize("name", maxout_fits.CONVEX)
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_best_fit_is_that_of_linear_programs(name: str, k: int) -> None:
-    """For each way to cut a grid, which holds the fit's own points, the best affine function is a linear program."""
+    """The best fit is the best of all cuts of a grid, with an affine function by a linear program for each piece."""
     convex = maxout_fits.CONVEX[name]
     fit = maxout_fits.best_fit(convex, k)
     touching = np.clip([convex.touch(slope) for slope in fit.slopes], convex.low, convex.high)
@@ -138,7 +138,7 @@ def test_integrals_of_the_curvature(name: str, curvature: object) -> None:
 
 
 def test_k_pieces_need_k_weight_vectors() -> None:
-    """And give at most k regions."""
+    """A maxout unit of k pieces needs k weight vectors and gives at most k regions."""
     assert [maxout_fits.weight_vectors(k) for k in (1, 2, 5)] == [1, 2, 5]
     assert max(maxout_fits.regions_of_units(3, 200, 0)) == 3
     assert set(maxout_fits.regions_of_units(1, 20, 0)) == {1}
@@ -170,7 +170,7 @@ def test_law_of_the_best_error(name: str) -> None:
 
 
 def test_a_fit_that_is_off_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layer that misses by more than its fit says."""
+    """A layer that misses by more than its fit says is noticed."""
     monkeypatch.setattr(maxout_fits, "attained", lambda convex, fit: 1.5 * fit.error)
     law = maxout_fits.law(maxout_fits.CONVEX["x²"], (1, 2))
     assert law.off == pytest.approx([0.25, 0.0625])

@@ -27,7 +27,7 @@ def _exact(edit: Any = None, **module: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("part", ["identities", "contained", "weight_vectors", "square", "convex", "not_monotone"])
 def test_what_is_exact_is_supported(part: str) -> None:
-    """In every cell."""
+    """Exact parts are supported in every cell."""
     assert all(cell.judgment.label is Label.supported for cell in _exact()[part].cells)
 
 
@@ -40,7 +40,7 @@ def test_one_piece_is_no_absolute_value() -> None:
 
 
 def test_a_smaller_error_of_k_pieces_is_refuted() -> None:
-    """1/(3k²) instead of 1/(2k²)."""
+    """An error of 1/(3k²) instead of 1/(2k²) for k pieces is refuted."""
     assert _exact(best_error=lambda k: Fraction(1, 3 * k * k))["square"].label is Label.refuted
 
 
@@ -56,7 +56,7 @@ def test_a_wrong_sign_in_an_identity_is_refuted(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_one_weight_vector_for_k_pieces_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if maxout shared its weights."""
+    """A single weight vector for k pieces, as if maxout shared its weights, is refuted."""
     monkeypatch.setattr(maxout_fits, "weight_vectors", lambda k: Fraction(1))
     assert _exact()["weight_vectors"].label is Label.refuted
 

@@ -28,7 +28,7 @@ def short(node: dict[str, Any]) -> None:
 
 
 def even(count: int, draw: int) -> list[processor_times.Ratios]:
-    """In the place of processes: all units take as long."""
+    """Times of processes in which all units take as long, in place of measured times."""
     same = {"tanh": 0.0, "sigmoid": 0.0}
     return [{"functions": same, "64": same, "256": same}] * count
 
@@ -79,7 +79,7 @@ def test_more_work_takes_longer() -> None:
 
 @pytest.mark.slow
 def test_every_process_gives_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of functions and of both widths; a process that fails says why."""
+    """Every process times the functions and both widths; a process that fails says why."""
     (found,) = processor_times.in_processes(1, 5)
     assert set(found) == {"functions", "64", "256"}
     assert all(set(one) == {"tanh", "sigmoid"} for one in found.values())

@@ -33,7 +33,7 @@ def parts() -> dict[str, PartVerdict]:
 
 @pytest.mark.parametrize("name", [*PROVED, *MEASURED])
 def test_true_parts_are_supported(parts: dict[str, PartVerdict], name: str) -> None:
-    """What is proved, and what eight seeds show by far."""
+    """Parts that are proved, or that eight seeds show by far, are supported."""
     assert parts[name].label is Label.supported
 
 
@@ -54,7 +54,7 @@ def proofs_only(**module: Any) -> dict[str, PartVerdict]:
 
 
 def test_an_angle_that_keeps_the_quadrant_refutes_the_fold() -> None:
-    """With what atan2 keeps, a rule on (r, θ) tells y > 0, so "no rule does" is refuted."""
+    """An angle that keeps the quadrant, as atan2 does, has a rule that tells y > 0, so "no rule does" is refuted."""
     assert proofs_only(angle=lambda x, y: (x, y))["folded_angle"].label is Label.refuted
 
 
@@ -81,7 +81,7 @@ def test_a_tree_on_the_printed_angle_twice_refutes_the_gain(monkeypatch: pytest.
 
 @pytest.mark.parametrize(("both", "label"), [("polar", Label.refuted), ("cartesian", Label.never_trains)])
 def test_the_same_coordinates_twice_have_no_gain(both: str, label: Label) -> None:
-    """From polar ones both neurons learn, so "better by .3" is refuted; from Cartesian ones neither does."""
+    """Polar coordinates twice, from which both neurons learn, refute "better by .3"; from Cartesian neither learns."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)

@@ -117,7 +117,7 @@ def test_groups_of_two_halves_tell_nothing() -> None:
 
 
 def test_gains_are_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of trees by angle, and of radii by training."""
+    """Gains are differences: of a tree's accuracies by angle, and of a radius's R² by training."""
     monkeypatch.setattr(rings, "tree_accuracy", lambda seed, points, printed: 0.5 if printed else 0.75 + seed)
     assert rings.tree_gain(0, 10) == 0.25
     monkeypatch.setattr(rings, "radius_r2", lambda model, params, data: params)

@@ -63,7 +63,7 @@ def test_with_the_arms_exchanged_nothing_is_supported() -> None:
 
 
 def test_smaller_weights_grow_slower() -> None:
-    """With F of half the variance a block multiplies by 3/2, which is not the factor that is stated."""
+    """Weights that halve F's variance make a block multiply by 3/2, which is not the factor that is stated."""
 
     def only(node: dict[str, Any]) -> None:
         node["parts"] = {name: node["parts"][name] for name in ("sum_explodes", "plain_degrades")}

@@ -26,7 +26,7 @@ def short(node: dict[str, Any]) -> None:
 
 
 def line(node: dict[str, Any]) -> None:
-    """What needs no training."""
+    """Keep the parts that need no training."""
     node["parts"] = {name: node["parts"][name] for name in EXACT}
 
 

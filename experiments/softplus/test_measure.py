@@ -14,7 +14,7 @@ TRAINED = ("relu_better", "relu_sooner", "less_in_training", "dropped")
 
 
 def short(node: dict[str, Any]) -> None:
-    """One depth, one tuning seed, a third of the epochs."""
+    """Shrink the claim to one depth, one tuning seed, and a third of the epochs."""
     for name in (*TRAINED, "sharp"):
         node["parts"][name]["cells"]["depth"] = [3]
     node["tuning_seeds"] = 1

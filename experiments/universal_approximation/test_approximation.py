@@ -52,7 +52,7 @@ def test_no_lipschitz_function_exceeds_the_bound(name: str, values: list[float],
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_the_size_named_for_eps_is_the_smallest_whose_bound_is_below_it(name: str, target: Target) -> None:
-    """One interval less and the bound is eps or more."""
+    """The size named for eps has a bound below eps; with one interval less the bound is eps or more."""
     way = construction(name)
     n = way.intervals(target, 0.02)
     assert way.within(target, n) < 0.02 <= way.within(target, n - 1)
@@ -70,7 +70,7 @@ def test_constants_of_the_targets(name: str, target: Target) -> None:
 
 
 def test_relu_interpolates() -> None:
-    """At its knots the network is f; between them it is straight."""
+    """A ReLU network is f at its knots and straight between them."""
     network = construction("relu").build(np.exp, 8)
     knots = np.linspace(0, 1, 9)
     assert network(knots) == pytest.approx(np.exp(knots), abs=1e-12)
@@ -79,13 +79,13 @@ def test_relu_interpolates() -> None:
 
 @pytest.mark.parametrize("name", ["absolute", "leaky_relu"])
 def test_other_bent_units_are_the_same_interpolant(name: str) -> None:
-    """Their identities with relu hold on all of [0, 1]."""
+    """Networks of other bent units equal the ReLU network on all of [0, 1], by identities of their units."""
     same = construction("relu").build(np.cos, 13)(X)
     assert construction(name).build(np.cos, 13)(X) == pytest.approx(same, abs=1e-12)
 
 
 def test_weights_of_bump() -> None:
-    """Their sum is 1 but for the defect, and they are as near as the bound says: 0.6233 at most, not 0.6."""
+    """Weights of bump sum to 1 but for the defect, and their spread is 0.6233 at most, as bounded, not 0.6."""
     x, k = np.linspace(0, 1, 1001)[:, None], np.arange(-20, 22)
     p = np.exp(-((x - k) ** 2)) / np.sqrt(np.pi)
     assert np.abs(p.sum(1) - 1).max() <= BUMP_DEFECT
@@ -95,13 +95,13 @@ def test_weights_of_bump() -> None:
 
 @pytest.mark.parametrize(("name", "lacking"), VIOLATED.items(), ids=VIOLATED)
 def test_hypotheses(name: str, lacking: list[str]) -> None:
-    """Which of them a unit lacks."""
+    """The hypotheses of the theorem that a unit lacks are named."""
     assert violated(name) == lacking
 
 
 @pytest.mark.parametrize("name", ["monomial", "elu"])
 def test_units_without_a_construction_are_refused(name: str) -> None:
-    """By what they lack."""
+    """Units without a construction of their own are refused by name."""
     with pytest.raises(ValueError, match=f"{name}: needs a construction of its own"):
         construction(name)
 
@@ -113,7 +113,7 @@ def test_an_eps_out_of_reach_is_refused() -> None:
 
 
 def test_units_are_the_packages_own() -> None:
-    """With the constants of their defaults, in single precision too."""
+    """Units are the package's own with the constants of their defaults, in single precision too."""
     z = np.array([-2.0, 0.5], dtype=np.float32)
     assert units(make("leaky_relu"), z).tolist() == pytest.approx([-0.02, 0.5])
     assert units(make("sigmoid"), z).dtype == np.float32

@@ -22,7 +22,7 @@ from workbench.nn.activations import monomial
 
 @pytest.mark.parametrize("name", ["sigmoid", "relu", "bump"])
 def test_few_units_are_fitted_by_least_squares(name: str) -> None:
-    """As numpy fits them, up to the ridge."""
+    """Few units are fitted as numpy fits them by least squares, up to the ridge."""
     fs = [target.f for target in TARGETS.values()]
     for fitted, f in zip(network(np.random.default_rng(3), make(name), 4, fs), fs, strict=True):
         columns, y = fitted.values(GRID[FITTED]), f(GRID[FITTED])
@@ -38,7 +38,7 @@ def test_monomials_are_polynomials() -> None:
 
 
 def test_largest_error_is_over_the_grid() -> None:
-    """Of each function its own."""
+    """Largest errors are over the grid, for each function with its own network."""
     fs = [np.sin, np.cos]
     both = network(np.random.default_rng(0), make("tanh"), 8, fs)
     assert largest_errors(both, fs).tolist() == pytest.approx(
@@ -77,7 +77,7 @@ def test_random_networks_share_their_draws() -> None:
 
 @pytest.mark.parametrize("degree", [1, 3])
 def test_no_network_of_monomials_beats_the_best_polynomial(degree: int) -> None:
-    """Its error is what the proof says; half of it would be a counterexample."""
+    """Networks of monomials err by more than the best polynomial, whose error is what the proof says."""
     names = ["tanh", f"z^{degree}", "z^2"]
     networks = list(random_networks(lambda: np.random.default_rng(1), names, [16], [0, 1]))
     ratios, proof = against_polynomials(networks, degree)

@@ -46,7 +46,7 @@ def verdicts() -> Mapping[str, PartVerdict]:
 
 @pytest.mark.parametrize("part", ["density", "bound", "not_needed", "recommended", "polynomial", "barron_bound"])
 def test_what_is_proved_is_supported(verdicts: Mapping[str, PartVerdict], part: str) -> None:
-    """At any size of the profile."""
+    """Proved parts are supported at any size of the profile."""
     assert verdicts[part].label is Label.supported
 
 

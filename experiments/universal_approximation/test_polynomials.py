@@ -47,7 +47,7 @@ def linear_program(t: np.ndarray, y: np.ndarray, degree: int) -> float:
 @given(values=st.lists(st.floats(-2, 2), min_size=4, max_size=12), degree=st.integers(0, 6))
 @settings(max_examples=40, deadline=None)
 def test_agrees_with_a_linear_program(values: list[float], degree: int) -> None:
-    """On any continuous function, kinked and symmetric ones too."""
+    """The best error agrees with a linear program's on any continuous function, kinked and symmetric functions too."""
     t = np.linspace(-1, 1, 81)
     y = np.interp(t, np.linspace(-1, 1, len(values)), values)
     found = best(t, y, degree)
@@ -86,7 +86,7 @@ def test_a_polynomial_is_its_own_best() -> None:
 
 
 def test_points_are_moved_to_the_interval() -> None:
-    """On [0, 1] the error of x^3 by degree 2 is 2^-5, at cosines."""
+    """Points are moved to the interval: on [0, 1] the error of x^3 by degree 2 is 2^-5, at cosines."""
     x = (1 - np.cos(np.linspace(0, pi, 3001))) / 2
     found = best(x, x**3, 2)
     assert found.least == pytest.approx(2**-5)

@@ -10,7 +10,7 @@ from workbench.experiments.universal_approximation.several_inputs import NAMES, 
 
 
 def test_functions_of_one_input_are_those_of_the_other_parts() -> None:
-    """By name, on the interval."""
+    """Functions of one input are those of the same name in the other parts, on the interval."""
     x = several_inputs.grid(1, 101)
     expected = np.stack([TARGETS[name].f(x[:, 0]) for name in NAMES], axis=1)
     assert several_inputs.targets(x) == pytest.approx(expected, abs=1e-15)
@@ -42,7 +42,7 @@ def test_with_one_input_they_are_the_other_random_networks(monkeypatch: pytest.M
 
 
 def test_more_units_are_closer_but_polynomials_are_not() -> None:
-    """In the square; with z² a network is a quadratic whatever its size, which cannot follow four hills and valleys."""
+    """More tanh units come closer in the square; z² gives a quadratic at any size, which cannot follow the hills."""
     rng = np.random.default_rng(0)
     few, many = (max(fit.error for fit in one) for one in several_inputs.fits(rng, "tanh", 2, [16, 128], 1))
     assert many < few / 2
@@ -68,7 +68,7 @@ def test_networks_are_taken_until_one_is_close_enough() -> None:
 
 
 def test_draws_of_a_size_differ() -> None:
-    """And are numbered."""
+    """Draws of one size differ and are numbered."""
     first, second = several_inputs.fits(np.random.default_rng(0), "tanh", 2, [8], 2)
     assert [one[0].draw for one in (first, second)] == [0, 1]
     assert first[0].error != second[0].error

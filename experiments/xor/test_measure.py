@@ -94,7 +94,7 @@ def test_units_that_do_not_compute_xor_are_no_witnesses(monkeypatch: pytest.Monk
 
 
 def test_two_hidden_relus_are_not_enough_to_learn_it_from() -> None:
-    """That they can compute XOR does not mean that training finds it: said to, that is refuted."""
+    """Two hidden ReLUs can compute XOR, but training need not find it: that it is learned is refuted."""
     assert judged("xor", {"inits": 150, "hidden": [1, 2]}, _only(["relu"], [2]))["learned"].label is Label.refuted
 
 
