@@ -60,7 +60,7 @@ def test_every_architecture_agrees(net: str, norm: str) -> None:
 
 
 def test_second_forms_are_of_options() -> None:
-    """No name of the tables is out of date; a certificate says where an option has no second form."""
+    """The tables of second forms name existing options only, and a certificate says where an option has none."""
     assert set(reference_forward.ACTIVATIONS) <= set(options("activation"))
     assert set(reference_forward.LOSSES) <= set(options("loss"))
     assert set(reference_forward.ARCHITECTURES) <= set(options("architecture"))

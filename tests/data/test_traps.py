@@ -98,7 +98,7 @@ def test_signs_and_digits_that_only_look_otherwise_are_read(tmp_path: Path, sign
 
 
 def test_thousands_or_fractions_are_asked_for(tmp_path: Path) -> None:
-    """For 1,500 the message offers both readings as lines to write, and each gives its numbers."""
+    """The message about 1,500 offers both readings as lines to write, and each line gives its numbers."""
     path = written(tmp_path / "own.csv", rows(lambda value: f"{abs(value) // 1 + 1000:,.0f}"))
     said = refused(path=path, target="kind")
     fraction, thousands, names = ways_out(said)

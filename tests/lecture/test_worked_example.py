@@ -65,7 +65,7 @@ def test_worked_values(objective: Objective, params: Params) -> None:
 
 
 def test_worked_step(objective: Objective, params: Params) -> None:
-    """One step of SGD gives θ - 0.1 dJ/dθ for every parameter."""
+    """A step of SGD gives θ - 0.1 dJ/dθ for every parameter."""
     before = {name: value.clone() for name, value in params.items()}
     grads = Params.zeros(params.layout.trained, 1, params.flat)
     objective.gradients(params, grads, X, Y)
