@@ -34,7 +34,7 @@ NAMES = st.text(SIGNS, min_size=1, max_size=12).map(lambda text: f"{text}%2F") |
 @example(["~", " "])
 @example(["file:a", "?mode=ro&uri=true"])
 def test_a_path_and_its_addresses_are_inverse(names: list[str]) -> None:
-    """For people, and for SQLAlchemy."""
+    """A path of any names comes back from its address for people, and from its address for SQLAlchemy."""
     store = Store(sqlite_uri(Path("/", *names, "mlflow.db")))
     assert store.file == Path("/", *names, "mlflow.db")
     assert store_at(engine_uri(store)) == store
@@ -43,7 +43,7 @@ def test_a_path_and_its_addresses_are_inverse(names: list[str]) -> None:
 @given(NAMES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_a_path_opens_its_own_file_and_no_other(tmp_path: Path, name: str) -> None:
-    """By SQLAlchemy, in a folder of any name; nothing else is made."""
+    """SQLAlchemy opens the file of a folder of any name, and makes nothing else."""
     assume(name not in (".", ".."))
     folder = tmp_path / "one" / name
     folder.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_a_path_in_an_address_stands_as_it_is(folder: Path, name: str, file: str
     ],
 )
 def test_an_address_that_names_no_store_is_refused(cli: Cli, folder: Path, uri: str, said: str) -> None:
-    """With exit code 2 and what to write; nothing is made."""
+    """An address that names no store is refused with exit code 2 and what to write; nothing is made."""
     answer = cli("show", "--uri", uri)
     assert (answer.code, answer.out) == (2, "")
     assert said in answer.err
@@ -124,7 +124,7 @@ def test_an_address_that_names_no_store_is_refused(cli: Cli, folder: Path, uri: 
 
 @pytest.mark.slow
 def test_the_database_of_a_link_is_written_through_it(folder: Path, empty_database: Path) -> None:
-    """Also where it is not there yet: the link stays, and its file is the store."""
+    """A database named by a link, even before it exists, is written through it: the link stays."""
     (folder / "real").mkdir()
     link = folder / "mlflow.db"
     link.symlink_to("real/data.db")
@@ -189,7 +189,7 @@ def test_no_part_of_a_password_is_told(secret: str, write: Callable[[str], str],
     ],
 )
 def test_values_that_are_secret_by_name(text: str, shown: str) -> None:
-    """With quotes, in lists, in capitals; nothing else is changed."""
+    """Values of secret names are hidden with quotes, in lists, in capitals; nothing else is changed."""
     assert without_credentials(text) == shown
     assert bare({"a": [text, 1], "b": {"c": None}}) == {"a": [shown, 1], "b": {"c": None}}
 
@@ -203,7 +203,7 @@ def test_values_that_are_secret_by_name(text: str, shown: str) -> None:
     ids=["requests", "sqlalchemy"],
 )
 def test_what_an_error_quotes_is_not_in_its_chain(error: Exception) -> None:
-    """Neither in the message nor in the errors that a traceback would show."""
+    """An error's quoted password is neither in the message nor in the errors that a traceback would show."""
     with (
         pytest.raises((TrackingError, StoreAway)) as raised,
         translating_store_errors(Store("postgresql://u:S3c/r3t@h/db")),
@@ -215,7 +215,7 @@ def test_what_an_error_quotes_is_not_in_its_chain(error: Exception) -> None:
 
 
 def test_a_password_is_kept_nowhere(cli: Cli, folder: Path, store: Store) -> None:
-    """Where it is part of what a run is told: not in its note, params, config, nor in any file."""
+    """A password in what a run is told is kept in no note, params, config or file."""
     sink = MlflowSink(store, "e")
     from workbench.tracking.base import RunInfo
 

@@ -73,7 +73,7 @@ def made(folder: Path, database: Path, way: type[Bulk] | type[Calls]) -> Way:
 
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> list[Way]:
-    """Both ways, each on its own store."""
+    """Set up the bulk and the client backend, each on its own store."""
     home = tmp_path_factory.mktemp("ways")
     return [made(home / name, empty_database, way) for name, way in (("bulk", Bulk), ("calls", Calls))]
 
@@ -169,7 +169,7 @@ def a_sweep() -> list[Event]:
 def test_tables_decide_and_not_the_version(
     change: str, difference: str, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a later MLflow adds is no hindrance; a changed table is left to MLflow's calls, which is said once."""
+    """A later MLflow's additions do not hinder; a changed table is left to MLflow's calls, with a single warning."""
     monkeypatch.setattr("mlflow.__version__", "3.99.0")
     client = connect(store)
     client.search_experiments()
@@ -290,7 +290,7 @@ def test_members_are_found_both_ways(ways: list[Way]) -> None:
 
 
 def test_params_of_members_are_found_both_ways(ways: list[Way]) -> None:
-    """What differs between the members, run by run; those of other runs are not among them."""
+    """The bulk and the client backend find the params that differ between members, run by run, without other runs'."""
     for way in ways:
         rows = ({"f": "relu", "lr": "0.1"}, {"f": "relu", "lr": "0.2", "slope": "0"}, {"f": "tanh", "lr": "0.3"})
         shown = ("run", "run", "superseded")

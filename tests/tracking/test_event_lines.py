@@ -27,7 +27,7 @@ ID = "a" * 32
 
 
 def changed(place: int, **values: Any) -> str:
-    """One of the lines with other values."""
+    """Return a line of LINES with other values."""
     return json.dumps({**json.loads(LINES[place]), **values})
 
 
@@ -73,7 +73,7 @@ BAD = {
 
 @pytest.mark.parametrize("line", BAD.values(), ids=BAD.keys())
 def test_what_is_no_event_is_refused(line: str) -> None:
-    """With a reason, as one kind of error."""
+    """Every broken line raises TrackingError, the only kind of error, with a reason."""
     with pytest.raises(TrackingError):
         event_of(line)
 
@@ -106,7 +106,7 @@ def test_one_bad_line_costs_itself_alone(cli: Cli, store: Store, folder: Path) -
 
 @pytest.mark.slow
 def test_a_file_without_its_first_line_is_named_and_left(cli: Cli, store: Store) -> None:
-    """It stops nothing."""
+    """A spool file without its first line is named by `recover` and `doctor`, stays, and stops no training."""
     file = spooled(store)
     file.write_text("\n".join(file.read_text().splitlines()[1:]) + "\n")
     (file.parent / "folder.jsonl").mkdir()
@@ -171,7 +171,7 @@ def test_a_name_stays_in_its_folder(tmp_path: Path, name: str) -> None:
 
 @given(st.text(max_size=400))
 def test_any_name_makes_one_folder(name: str) -> None:
-    """Of at most 100 signs that mean nothing to a shell, a URI or a disk."""
+    """Any name gives a folder name of at most 100 signs that mean nothing to a shell, a URI or a disk."""
     made = segment(name)
     assert 0 < len(made) <= 100
     assert not set(made) & set("/\\\0%#?&'\"\n")
@@ -181,7 +181,7 @@ def test_any_name_makes_one_folder(name: str) -> None:
 
 @pytest.mark.parametrize("way", ["bulk", "calls"])
 def test_no_way_writes_outside(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """Also where an event did not come from a file."""
+    """File names outside the run's folder are refused by either backend, even in events that came from no file."""
     from workbench.tracking.mlflow_sink import MlflowSink
 
     if way == "calls":

@@ -1,4 +1,4 @@
-"""What a sweep leaves in a real sqlite store, read back with MLflow's own client."""
+"""A sweep's content in a real sqlite store, read back with MLflow's own client."""
 
 import json
 import re
@@ -176,7 +176,7 @@ def test_every_row_is_there_once(client: MlflowClient, runs: list[Run]) -> None:
 
 
 def test_rows_are_the_numbers_of_the_engine(swept: Trained, client: MlflowClient, runs: list[Run]) -> None:
-    """What MLflow returns equals, bit for bit, what a pack of the same runs leaves in memory."""
+    """MLflow returns, bit for bit, the numbers that a pack of the same runs leaves in memory."""
     for positions in ([0, 1, 2, 3], [4, 5, 6, 7]):
         specs = [swept.finished.results[position].job.spec for position in positions]
         done = train_pack([Job(spec, "", "") for spec in specs], MemorySink())
@@ -189,7 +189,7 @@ def test_rows_are_the_numbers_of_the_engine(swept: Trained, client: MlflowClient
 
 
 def test_results_hold_the_last_metrics(swept: Trained, runs: list[Run]) -> None:
-    """What `wb.train` returns is what MLflow shows."""
+    """`wb.train` returns the last metrics that MLflow shows."""
     for result, run in zip(swept.finished.results, runs, strict=True):
         assert result.metrics == {name: value for name, value in run.data.metrics.items() if name not in OF_THE_RUN}
 
@@ -226,7 +226,7 @@ def test_history_of_a_long_run_is_whole(cli: Callable[..., Answer], store: Store
 
 
 def test_a_run_that_ends_while_they_are_read_is_left_out(store: Store) -> None:
-    """Between any two questions to the tables another process may end a run: what was found is whole."""
+    """A run that another process ends between two reads is left out: the runs read are whole."""
     sink, tags = MlflowSink(store, "e"), {"kind": "run", "key": "k"}
     ended, *others = sink.open([RunInfo("r", {}, tags, "", {}, None) for _ in range(4)])
     sink.send(Rows((ended, *others), 3, 5, {"valid/loss": [0.5] * 4}))
@@ -245,7 +245,7 @@ def test_a_run_that_ends_while_they_are_read_is_left_out(store: Store) -> None:
 def test_ended_runs_are_found_in_tables_as_by_search(
     store: Store, swept: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of runs that ended, are there and are members of a sweep; both ways say the same of each."""
+    """Reading tables and searching find the same ended, undeleted runs, with the same sweep, outcome and metrics."""
     sink = MlflowSink(store, "e")
     tags = [{"kind": "run", "key": key, "sweep": "s"} for key in ("finished", "diverged", "running", "deleted")]
     tags += [{"kind": "run", "key": "failed"}, {"kind": "sweep", "key": "own"}]

@@ -1,4 +1,4 @@
-"""Who owns a run: living, dead and foreign processes, and numbers given to another process."""
+"""Ownership of a run: living, dead and foreign processes, and process numbers given to another process."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ def ended() -> int:
 
 
 def test_this_process_lives() -> None:
-    """Its tags are complete and say so."""
+    """The owner tags of this process are complete and say that it lives."""
     tags = owner_tags()
     assert tuple(tags) == OWNER
     assert (tags["host"], tags["pid"]) == (platform.node(), str(os.getpid()))
@@ -31,7 +31,7 @@ def test_this_process_lives() -> None:
 
 
 def test_an_ended_process_is_gone() -> None:
-    """By its number, with or without the rest."""
+    """An ended process is gone by its number, with or without the other tags."""
     pid = str(ended())
     assert owner_is_gone({**owner_tags(), "pid": pid})
     assert owner_is_gone({"host": platform.node(), "pid": pid})
@@ -54,7 +54,7 @@ def test_a_process_that_nobody_asked_for_its_exit_code_is_gone() -> None:
 @linux
 @pytest.mark.parametrize("started", ["1", "99999999999"])
 def test_a_number_given_to_another_process_is_not_the_owner(started: str) -> None:
-    """This process's number with another start: whoever had it is gone; without a start, it is taken for alive."""
+    """A process number with another start means that the owner is gone; without a start the owner counts as alive."""
     assert owner_is_gone({**owner_tags(), "started": started})
     assert not owner_is_gone({**owner_tags(), "started": ""})
 

@@ -71,7 +71,7 @@ def move(file: Path, folder: Path) -> None:
 
 
 def contents(store: Store) -> dict[str, Any]:
-    """What a store shows of its one sweep, without what is of the moment: by run its end, tags, params and metrics."""
+    """Read a store's only sweep without what depends on the moment: by run its end, tags, params and metrics."""
     sweep = read_sweep(store, None)
     (own,) = [run for run in all_runs(store) if run.info.run_id == sweep.run]
     runs = {
@@ -93,7 +93,7 @@ def contents(store: Store) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> dict[str, Any]:
-    """What a sweep leaves that is left alone."""
+    """Return the content of a store after an undisturbed sweep."""
     other = tmp_path_factory.mktemp("alone")
     shutil.copy(empty_database, other / "mlflow.db")
     store = Store(f"sqlite:///{other}/mlflow.db")
@@ -133,7 +133,7 @@ def test_a_database_that_goes_away(
 def test_a_database_that_comes_back(
     cli: Cli, store: Store, hurried: None, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any]
 ) -> None:
-    """While the sweep trains: nothing is to be done."""
+    """A database that is lost while the sweep trains and comes back needs no action: its content is complete."""
     assert store.file is not None
     with monkeypatch.context() as patch:
         goes_away(patch, store, store.file.parent / "away", 8, back=30)
@@ -163,7 +163,7 @@ def test_a_database_that_is_lost_for_good(
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
 def test_a_damaged_database_is_refused(cli: Cli, store: Store, place: float) -> None:
-    """What the doctor calls damaged, nobody writes to or reads from: exit code 2, and what to do."""
+    """A database that the doctor calls damaged is refused with exit code 2 and advice, and left as it is."""
     assert store.file is not None
     assert cli(*SWEEP).code == 0
     content = bytearray(store.file.read_bytes())

@@ -115,7 +115,7 @@ def test_rows_go_out_in_batches_of_a_thousand(calling: MlflowSink, monkeypatch: 
 
 
 def test_nothing_but_numbers_is_kept(sink: MlflowSink) -> None:
-    """What is not finite is no row: MLflow would draw an infinity as 1.8e308."""
+    """Values that are not finite become no rows, as MLflow would draw an infinity as 1.8e308."""
     first, second = sink.open([info("one"), info("two")])
     sink.send(Rows((first, second), 0, 5, {"a": [nan, 1.0], "b": [inf, -inf]}))
     sink.flush()
@@ -197,7 +197,7 @@ def test_error_while_opening_ends_what_is_open(
 
 
 def test_error_in_a_transaction_opens_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stops one of many runs from opening: none of them is there, and the next are opened as if nothing was."""
+    """An error while opening many runs opens none of them, and the next runs open as usual."""
     sink = MlflowSink(store, "e")
     with monkeypatch.context() as patch:
         patch.setattr(Bulk, "_keep_tags", lambda *given: 1 / 0)

@@ -1,4 +1,4 @@
-"""Where files lie: experiments of any name, databases that were moved or copied, and those that may only be read."""
+"""Places of files: experiments of any name, databases that were moved or copied, databases open to reading only."""
 
 import os
 import re
@@ -86,7 +86,7 @@ def test_names_that_no_store_takes_are_refused_before_training(cli: Cli, store: 
 
 
 def test_old_places_are_still_read(store: Store, folder: Path) -> None:
-    """Of experiments whose names were not quoted."""
+    """Files of experiments whose names were not quoted in their places are still read."""
     client = client_of(store)
     for name in ("Exp #1", "..", "a b"):
         experiment = client.create_experiment(name, artifact_location=f"file://{folder}/mlartifacts/{name}")
@@ -113,7 +113,7 @@ def files_of(folder: Path) -> set[Path]:
 def test_a_database_takes_its_files_along(
     cli: Cli, swept: Trained, folder: Path, monkeypatch: pytest.MonkeyPatch, old_is_there: bool
 ) -> None:
-    """What was kept is read, what is kept lies beside it, the old place stays as it is; the doctor mends the rest."""
+    """A moved or copied database reads old files and writes beside itself, never there; the doctor mends the rest."""
     old, new = swept_in(swept, folder / "old"), folder / "new"
     monkeypatch.chdir(old)
     assert cli("train", *SMALL, "tracking.experiment=swept", "seed=7").code == 0  # its address is the old one
@@ -137,7 +137,7 @@ def test_a_database_takes_its_files_along(
 
 @pytest.mark.slow
 def test_a_copied_database_without_its_files_reads_them_where_they_are(cli: Cli, swept: Trained, folder: Path) -> None:
-    """And writes beside itself."""
+    """A copied database without its files reads them at their old place and writes beside itself."""
     assert swept.store.file is not None
     shutil.copy(swept.store.file, folder / "mlflow.db")
     before = files_of(swept.store.file.parent)
@@ -179,7 +179,7 @@ def shared() -> Iterator[Path]:
 def test_a_database_that_may_only_be_read(
     cli: Cli, swept: Trained, shared: Path, monkeypatch: pytest.MonkeyPatch, closed: str
 ) -> None:
-    """What reads it works and leaves nothing; what would write names the permission, with exit code 2."""
+    """Reading a write-protected database works and leaves nothing; writing names the permission, with exit code 2."""
     place = swept_in(swept, shared / "store")
     out = shared / "out"
     out.mkdir()
@@ -212,7 +212,7 @@ def test_a_database_that_may_only_be_read(
 def test_a_database_that_may_not_be_read(
     cli: Cli, shared: Path, swept: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not called damaged either."""
+    """A database that may not be read is refused with the permission, and not called damaged."""
     place = swept_in(swept, shared / "store")
     monkeypatch.chdir(place)
     place.chmod(0o755)
@@ -225,7 +225,7 @@ def test_a_database_that_may_not_be_read(
 
 
 def test_a_user_without_a_name_trains(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container: the number stands for it."""
+    """A user without a name, as in a container, trains; the user's number stands for the name."""
     from workbench.sweeps import jobs
 
     def unknown() -> str:
@@ -239,7 +239,7 @@ def test_a_user_without_a_name_trains(cli: Cli, store: Store, monkeypatch: pytes
 
 
 def test_the_locks_of_one_user_do_not_lock_out_another(shared: Path) -> None:
-    """They lie beside the database, for all who may write there, whatever the mask."""
+    """Lock files lie beside the database, for all who may write there, whatever the mask."""
     shared.chmod(0o777)
     store = find_store(f"sqlite:///{shared}/mlflow.db")
     mask = os.umask(0o077)
@@ -255,7 +255,7 @@ def test_the_locks_of_one_user_do_not_lock_out_another(shared: Path) -> None:
 
 
 def test_a_lock_that_is_held_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By whom cannot be told, but where."""
+    """A wait for a held lock ends in an error that names the lock file: the holder cannot be named."""
     monkeypatch.setattr(locks, "SECONDS_TO_WAIT", 0.1)
     with (
         locked(store),
@@ -267,7 +267,7 @@ def test_a_lock_that_is_held_is_said(store: Store, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("given", [True, False], ids=["runtime folder", "temporary folder"])
 def test_locks_without_a_file_are_the_users_own(shared: Path, monkeypatch: pytest.MonkeyPatch, given: bool) -> None:
-    """In a closed folder; nothing of the address is in their names, and nothing is left."""
+    """Locks of stores without a file lie in the user's closed folder, name nothing of the address and are removed."""
     monkeypatch.setattr(locks, "gettempdir", lambda: str(shared))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared) if given else "relative")
     own = runtime_folder()

@@ -51,7 +51,7 @@ def count(file: Path, table: str) -> int:
 
 @dataclass
 class Interrupted:
-    """What a signal left of a sweep."""
+    """The answer and the store that a signal left of a sweep."""
 
     answer: Answer
     store: Store
@@ -122,7 +122,7 @@ def test_fresh_database_takes_sweeps_at_once(folder: Path, sweeps: int) -> None:
 
 @pytest.mark.slow
 def test_two_of_the_same_command_are_as_one(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """At one moment on no database at all: each run is trained once, and both sweeps are, wholly, what one alone is."""
+    """Two equal commands at once, with no database yet, train each run once; both sweeps equal a lone sweep."""
     command = ["train", "-m", *SMALL[:2], "activation=relu,tanh", "seed=range(3)", "train.epochs=100"]
     alone = tmp_path_factory.mktemp("alone")
     answers = [finish(process, 300) for process in [start(command, folder), start(command, folder)]]
@@ -149,7 +149,7 @@ def children(parent: int) -> set[int]:
 
 
 def alive(pids: set[int]) -> set[int]:
-    """Those that still run."""
+    """Return the process ids that still run."""
     listed = subprocess.run(["ps", "-eo", "pid=,stat="], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in listed.splitlines()]
     return {int(pid) for pid, state in rows if int(pid) in pids and state[0] != "Z"}
@@ -253,7 +253,7 @@ def test_training_to_a_server(
 def test_server_that_does_not_start_is_an_error(
     cli: Callable[..., Answer], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where MLflow's server ends at once, the command says how to see why."""
+    """`ui` says how to see why when MLflow's server ends at once, with exit code 2."""
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     answer = cli("ui", "--port", str(free_port()))
     assert answer.code == 2

@@ -67,7 +67,7 @@ def test_a_line_cut_off_is_no_event(store: Store, cut: int) -> None:
 
 
 def assert_sent(store: Store) -> None:
-    """What the events say is in the store, each once."""
+    """Check that the store holds what the events say, each of them a single time."""
     two, one = sorted(all_runs(store), key=lambda run: run.info.run_name, reverse=True)
     assert (one.info.status, one.data.tags["outcome"], one.info.start_time, one.info.end_time) == (
         *("FINISHED", "finished"),
@@ -86,7 +86,7 @@ def assert_sent(store: Store) -> None:
 def test_recover_sends_once(
     cli: Callable[..., Answer], store: Store, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Also where it is repeated over a file that was sent already, by either way; the file goes last."""
+    """`recover` sends each event once by either backend, even over a file sent already; the file goes last."""
     if way == "calls":
         monkeypatch.setattr("workbench.tracking.mlflow_sink.engine_of", lambda client: None)
     spooled(store)
@@ -123,7 +123,7 @@ def test_recover_goes_on_after_an_interruption(store: Store, monkeypatch: pytest
 
 @pytest.mark.slow
 def test_what_a_living_process_keeps_is_left_to_it(cli: Callable[..., Answer], store: Store) -> None:
-    """One that cannot be seen from here is sent only where it is named."""
+    """`recover` leaves the file of a process that may live elsewhere alone, and sends it only when it is named."""
     file = spooled(store)
     away = file.rename(file.with_name(f"elsewhere~{file.name.partition('~')[2]}"))
     answer = cli("recover")
@@ -164,7 +164,7 @@ def test_store_that_goes_and_comes(store: Store, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_recover_makes_no_database(cli: Callable[..., Answer], store: Store) -> None:
-    """One that is gone is put back by whoever took it, not replaced by one that knows none of the runs."""
+    """`recover` and `train` ask that a lost database be put back, and never make one that knows none of the runs."""
     spooled(store)
     assert store.file is not None
     store.file.unlink()
@@ -184,7 +184,7 @@ def test_recover_makes_no_database(cli: Callable[..., Answer], store: Store) -> 
 
 
 def test_where_the_spool_cannot_be_written_is_an_error(store: Store) -> None:
-    """Neither store nor disk: TrackingError, and no half of an event is left."""
+    """A lost store with a spool that cannot be written is a TrackingError and leaves no half event."""
     store.home.mkdir()
     (store.home / "unsent").write_text("in the way")
     with pytest.raises(TrackingError, match="cannot be written to"):
@@ -193,7 +193,7 @@ def test_where_the_spool_cannot_be_written_is_an_error(store: Store) -> None:
 
 @pytest.mark.slow
 def test_store_away_at_the_start_is_an_error(cli: Callable[..., Answer], folder: Path) -> None:
-    """Before step 0, exit code 2, and nothing is left."""
+    """A store that does not answer ends `train` before step 0 with exit code 2 and leaves nothing."""
     answer = cli("train", *SMALL, "tracking.uri=http://127.0.0.1:1")
     assert (answer.code, answer.out.count("\n")) == (2, 1)
     assert answer.err.startswith("workbench: tracking: the store http://127.0.0.1:1 does not answer (ConnectionError)")

@@ -38,7 +38,7 @@ def state_of(store: Store, experiment: str) -> dict[str, Any]:
 
 
 def test_what_varies_becomes_columns(store: Store) -> None:
-    """Not the seeds, not what a choice brings with it; numbers are told from names."""
+    """Params that vary become columns, except seeds and options that a choice brings; numbers are told from names."""
     rows = [
         {
             "seed": seed,
@@ -87,7 +87,7 @@ def test_several_numbers_get_parallel_coordinates(store: Store) -> None:
 
 
 def test_deep_nets_have_charts_of_some_layers(store: Store) -> None:
-    """Of 300 layers with all diagnostics as many as MLflow's tag holds, in order, from the first to the last."""
+    """Nets of 300 layers get as many charts as MLflow's tag holds, in order, first and last included."""
     experiment = sweep_of(store, [{"seed": "0"}])
     names = ("grad_norm", "dead_rate", "saturation", "act_norm", "act_mean", "act_var", "delta_norm", "delta_var")
     layers = range(1, 301)

@@ -1,4 +1,4 @@
-"""What each end of a sweep leaves: the rows of the table in docs/states.md, by real processes."""
+"""Ends of a sweep leave what the table in docs/states.md says, checked by real processes."""
 
 import os
 import re
@@ -36,7 +36,7 @@ SHORT = ("train", "-m", "data=wine", "seed=0,1", "train.epochs=20", "certificate
 
 @dataclass
 class Left:
-    """What is there after a command."""
+    """The answer of a command and the store that it left."""
 
     answer: Answer
     store: Store
@@ -69,7 +69,7 @@ def has_rows(store: Store) -> bool:
 
 
 def last_step(store: Store) -> int:
-    """Of the first run's training loss; no step is there twice."""
+    """Return the last step of the first run's training loss, and check that no step is there twice."""
     rows = connect(store).get_metric_history(runs_of(store)[0].info.run_id, "train/loss")
     steps = [one.step for one in rows]
     assert len(steps) == len(set(steps))
@@ -85,7 +85,7 @@ def last_step(store: Store) -> int:
     ],
 )
 def test_signals(store: Store, number: signal.Signals, what: str, ends: tuple[str, str]) -> None:
-    """Their outcome, status, exit code, rows and checkpoint; then the same runs go on from there."""
+    """Signals leave the table's outcome, status, exit code and checkpoint; then the same runs go on from their rows."""
     process = commanded(ENDLESS, store.home.parent)
     try:
         wait_for(lambda: has_rows(store))

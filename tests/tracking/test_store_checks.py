@@ -1,4 +1,4 @@
-"""What the doctor finds, what it ends, what it leaves alone, and what it says to do."""
+"""The doctor's checks of a store: what they find, end and leave alone, and what they say to do."""
 
 import os
 import re
@@ -59,7 +59,7 @@ def test_healthy_store(cli: Cli, store: Store) -> None:
 
 @pytest.mark.slow
 def test_doctor_ends_what_is_gone_and_nothing_else(cli: Cli, store: Store) -> None:
-    """In all experiments: runs of dead processes only; a rehearsal changes nothing."""
+    """The doctor ends only runs of dead processes, in all experiments; a rehearsal changes nothing."""
     number = dead()
     opened(store, "gone", pid=number)
     opened(store, "gone too", "another", pid=number)
@@ -112,7 +112,7 @@ def test_an_end_that_was_said_is_kept(cli: Cli, store: Store) -> None:
 
 @pytest.mark.slow
 def test_checkpoints_are_shown_with_their_command(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was left of a sweep by a process that is gone, and what goes on with it."""
+    """The doctor shows checkpoints that a dead process left of a sweep, with the command that resumes it."""
     from workbench.sweeps import sweep
 
     epochs = iter(range(6))
@@ -149,7 +149,7 @@ def test_unsent_is_shown(cli: Cli, store: Store) -> None:
 
 
 def test_damaged_database(cli: Cli, store: Store) -> None:
-    """What sqlite finds, and how to save what can be read."""
+    """The doctor reports what sqlite finds in a damaged database, and how to save what can be read."""
     assert store.file is not None
     with store.file.open("r+b") as file:
         file.seek(4096)
@@ -168,7 +168,7 @@ def test_damaged_database(cli: Cli, store: Store) -> None:
     ],
 )
 def test_tables_of_another_mlflow(cli: Cli, store: Store, version: str, says: str, todo: str) -> None:
-    """Its version, and what makes them one."""
+    """The doctor says that tables are of a newer or older MLflow, and how to make them match."""
     assert store.file is not None
     with closing(sqlite3.connect(store.file)) as database:
         database.execute("UPDATE alembic_version SET version_num = ?", (version,))
@@ -180,7 +180,7 @@ def test_tables_of_another_mlflow(cli: Cli, store: Store, version: str, says: st
 
 
 def test_missing_database_and_server(cli: Cli, folder: Path) -> None:
-    """What is not there is said with what to do; nothing is made."""
+    """A missing database or server is reported with what to do; nothing is made."""
     answer = cli("doctor")
     assert answer.code == 1
     assert f"there is no database {folder}/mlflow.db\n  -> put it back, or train something\n" in answer.out
@@ -193,7 +193,7 @@ def test_missing_database_and_server(cli: Cli, folder: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "network"), [("ext4", False), ("nfs4", True), ("cifs", True), ("tmpfs", False)])
 def test_network_disks_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, network: bool) -> None:
-    """By the mount that is nearest around a file."""
+    """A file is on a network disk by the kind of the nearest mount around it."""
     mounts = tmp_path / "mounts"
     mounts.write_text(f"root / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\n")
     monkeypatch.setattr("workbench.tracking.sqlite._MOUNTS", mounts)
@@ -235,7 +235,7 @@ def test_tables_of_an_older_mlflow_are_brought_up_to_date(cli: Cli, folder: Path
 
 @pytest.mark.slow
 def test_disk_that_does_not_lock_is_an_error(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As some network disks: what must hold and what to do, exit code 2, no database."""
+    """A disk that takes no locks ends `train` with exit code 2, what must hold and what to do; a server works there."""
 
     def refuse(self: object, *arguments: object, **named: object) -> None:
         raise OSError(37, "No locks available")

@@ -34,7 +34,7 @@ Value = st.floats(-1e6, 1e6) | st.sampled_from([nan, inf, 0.0, 1.0])
 @configured(max_examples=40)
 @given(data=st.data(), total=st.integers(1, 3 * MOST))
 def test_thinned_series_keep_what_matters(data: st.DataObject, total: int) -> None:
-    """At most MOST rows, all rows that there are, each once and in order; both extremes, the first rows, the last."""
+    """A thinned series keeps at most MOST rows, each once and in order: both extremes, the first rows, the last."""
     seed = data.draw(st.lists(Value, min_size=1, max_size=40))
     series = [seed[(index * index + index // 7) % len(seed)] for index in range(total)]
     whole = [(index, value) for index, value in enumerate(series) if isfinite(value)]

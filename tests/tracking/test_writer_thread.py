@@ -78,7 +78,7 @@ def test_what_waits_is_written_without_another_call(monkeypatch: pytest.MonkeyPa
 
 
 def test_training_does_not_wait_for_the_store() -> None:
-    """While the store is busy events are taken, and are written together when it is done."""
+    """Events are taken while the store is busy, and are written together when it is done."""
     store = Store()
     store.free.clear()
     writer = Writer(store.write)
@@ -119,7 +119,7 @@ def test_failure_is_raised_and_the_events_are_tried_again(at_once: None) -> None
 
 
 def test_what_fails_twice_is_lost(at_once: None) -> None:
-    """Both failures were raised; what comes later is written as if nothing was."""
+    """An event that fails twice raises both times and is lost; later events are written as usual."""
     store = Store(fails=[1, 2])
     writer = Writer(store.write)
     writer.put(event(0))

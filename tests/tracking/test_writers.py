@@ -81,7 +81,7 @@ def database() -> Iterator[Postgres]:
 
 @pytest.mark.postgres
 def test_many_processes_begin_one_postgres_database(database: Postgres, tmp_path: Path) -> None:
-    """One new database, whose tables would be made several times at once."""
+    """Many processes at once begin one new PostgreSQL database, whose tables each would make."""
     uri = database.uri("many")
     answers = write_at_once(uri, tmp_path)
     assert_all_is_there(find_store(uri), answers)
