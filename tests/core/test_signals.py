@@ -122,9 +122,19 @@ def in_training(store: Store) -> bool:
     return bool(runs_of(store))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pool", [(), POOL], ids=["here", "workers"])
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize(
+    ("number", "pool"),
+    [
+        pytest.param(
+            number,
+            pool,
+            id=f"{number}-{'workers' if pool else 'here'}",
+            marks=pytest.mark.slow if (number == signal.SIGINT) == bool(pool) else pytest.mark.exhaustive,
+        )
+        for number in CODES
+        for pool in ((), POOL)
+    ],
+)
 def test_signals_in_training(store: Store, number: signal.Signals, pool: tuple[str, ...]) -> None:
     """Signals to the whole group, as a terminal sends them, again within a moment, end all runs without a traceback."""
     process = start([*SWEEP, *pool, "sweep.checkpoint_seconds=0.2"], store.home.parent, group=True)

@@ -163,8 +163,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
         yield made
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("away", "back"), SOME)
+@pytest.mark.parametrize(
+    ("away", "back"),
+    [pytest.param(*case, marks=pytest.mark.slow if case in SOME[:2] else pytest.mark.exhaustive) for case in SOME],
+)
 def test_server_is_away(
     cli: Callable[..., Answer], server: MlflowServer, folder: Path, alone: ShownSweep, away: str, back: str
 ) -> None:

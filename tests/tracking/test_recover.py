@@ -228,8 +228,13 @@ def code_of(what: str) -> int:
     return int(line.strip("|").split("|")[5])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("for_good", [False, True], ids=["for a while", "for good"])
+@pytest.mark.parametrize(
+    "for_good",
+    [
+        pytest.param(False, id="for a while", marks=pytest.mark.exhaustive),
+        pytest.param(True, id="for good", marks=pytest.mark.slow),
+    ],
+)
 def test_server_killed_in_a_sweep(server: MlflowServer, tmp_path: Path, for_good: bool) -> None:
     """Nothing is lost and nothing doubled: the sweep is one that was left alone; no password is told."""
     secret = server.uri.replace("//", f"//me:{PASSWORD}@")
