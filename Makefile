@@ -2,7 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-unexport PYTHONDONTWRITEBYTECODE # each test process would compile all modules anew
+# Each test process would compile all modules anew; and each core has a process of its own already.
+unexport PYTHONDONTWRITEBYTECODE
+test test-slow test-exhaustive: export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo report test test-cuda test-slow test-exhaustive test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
