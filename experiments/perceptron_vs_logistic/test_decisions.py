@@ -111,7 +111,7 @@ def test_random_neurons_are_weighted_sums(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_adversarial_numbers_reach_both_ends(dtype: torch.dtype) -> None:
-    """Adversarial numbers are finite, of both signs: 0, the smallest, the edge with its neighbors, almost the largest."""
+    """Numbers of both signs: 0, the smallest, the edge with its neighbors, almost the largest; all finite."""
     z = torch.cat(list(exact.adversarial(dtype, BANDS[dtype].sure, 1000)))
     edge = np.array(BANDS[dtype].sure, NUMPY[dtype])
     smallest = np.nextafter(NUMPY[dtype](0), NUMPY[dtype](1))
