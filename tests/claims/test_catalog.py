@@ -13,7 +13,7 @@ from workbench.core.errors import ConfigError, UnknownNameError
 
 
 def test_shipped_claims_have_code_that_measures_and_draws() -> None:
-    """Every yaml with a claim, none without."""
+    """The catalog lists every shipped yaml with a claim, no other, and its code has `measure` and `draw`."""
     shipped = catalog()
     assert "xor" in shipped
     assert "activations_on_digits" not in shipped
@@ -53,7 +53,7 @@ def test_a_name_of_the_workbenchs_own_is_taken(tmp_path: Path) -> None:
 
 
 def test_folder_without_claims(tmp_path: Path) -> None:
-    """Says how to make the first; experiments without a claim do not count."""
+    """A folder without claims is refused with how to make the first; experiments without a claim do not count."""
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "experiment.yaml").write_text("# @package _global_\ntrain: {epochs: 1}\n")
     with pytest.raises(ConfigError) as error:
@@ -66,7 +66,7 @@ def test_folder_without_claims(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("file", "function"), [("measure.py", "measure"), ("figure.py", "draw")])
 def test_yaml_without_its_code(tmp_path: Path, file: str, function: str) -> None:
-    """Names both files."""
+    """A yaml without its code is refused; the error names both files and the missing function."""
     write(tmp_path)
     yaml, code = tmp_path / "small" / "experiment.yaml", tmp_path / "small" / file
     code.unlink()
@@ -85,7 +85,7 @@ def test_yaml_without_its_code(tmp_path: Path, file: str, function: str) -> None
     ],
 )
 def test_code_that_is_none(tmp_path: Path, code: str, message: str) -> None:
-    """File and what is wrong with it."""
+    """Code that is no module, or lacks `measure`, is refused with the file and what is wrong with it."""
     with pytest.raises(ConfigError) as error:
         entry(tmp_path, code).load()
     assert str(error.value).startswith(f"{tmp_path / 'small' / 'measure.py'}: {message}")

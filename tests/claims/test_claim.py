@@ -101,7 +101,7 @@ def edited(path: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_what_is_no_claim_is_refused(path: str, value: Any, message: str) -> None:
-    """File, key, rule, value."""
+    """An invalid value in a claim is refused in under 300 signs, with file, key, rule and value."""
     with pytest.raises(ConfigError) as error:
         parse_claim(FILE, edited(path, value))
     assert str(error.value).startswith(f"{FILE}: {message}")
@@ -150,13 +150,13 @@ def rule_hash(node: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(("path", "value"), DECIDING)
 def test_what_decides_changes_the_rule(path: str, value: Any) -> None:
-    """All that is fixed before the first run."""
+    """Each change of a value that is fixed before the first run changes the rule hash."""
     assert rule_hash(edited(path, value)) != rule_hash(FULL)
 
 
 @pytest.mark.parametrize(("path", "value"), SHOWN)
 def test_what_is_only_shown_does_not(path: str, value: Any) -> None:
-    """Titles, sources and figures may be improved."""
+    """Changes of titles, sources, figures and other shown values keep the rule hash."""
     assert rule_hash(edited(path, value)) == rule_hash(FULL)
 
 

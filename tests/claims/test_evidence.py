@@ -84,7 +84,7 @@ def test_rates_level_equals_brute_force(counts: tuple[int, int, int, int], bound
 
 
 def test_rates_with_a_certain_difference() -> None:
-    """Beyond the smallest level that is looked at."""
+    """A difference of rates beyond doubt has p = 1e-12, the smallest level looked at, and p = 1 below the bound."""
     evidence = Rates(4000, 4000, 0, 4000)
     assert evidence.p_above(0) == 1e-12
     assert evidence.p_below(0) == 1.0
@@ -145,11 +145,11 @@ def test_deviations_within_a_tolerance() -> None:
 
 @given(st.lists(st.booleans(), min_size=1))
 def test_rates_of_tries(tries: list[bool]) -> None:
-    """Two groups, counted one by one."""
+    """`Rates.of` counts the successes and tries of two groups."""
     assert Rates.of(tries, [True], ("relu",)) == Rates(sum(tries), len(tries), 1, 1, ("relu",))
 
 
 @given(st.lists(st.booleans(), min_size=1))
 def test_rate_of_tries(tries: list[bool]) -> None:
-    """Counted one by one, or from an array."""
+    """`Rate.of` counts successes and tries of a list, and of an array alike."""
     assert Rate.of(tries) == Rate.of(np.array(tries)) == Rate(sum(tries), len(tries))

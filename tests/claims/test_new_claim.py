@@ -32,7 +32,7 @@ def test_all_files_are_written(cli: Cli, folder: Path, arguments: tuple[str, ...
 
 @pytest.mark.parametrize("name", ["1st", "a-b", "a b", "", "../up", "a.b"])
 def test_bad_names_are_refused(cli: Cli, folder: Path, name: str) -> None:
-    """Nothing is written."""
+    """A name that is no Python identifier is refused with exit code 2, and nothing is written."""
     answer = cli("new", "claim", name)
     assert answer.code == 2
     assert answer.err == (
@@ -45,7 +45,7 @@ def test_bad_names_are_refused(cli: Cli, folder: Path, name: str) -> None:
     "existing", [f"claims/faster/{name}" for name in ("measure.py", "figure.py", "experiment.yaml")]
 )
 def test_existing_files_are_spared(cli: Cli, folder: Path, existing: str) -> None:
-    """Any of the three."""
+    """An existing file, any of the three, stops `new claim`, stays as it is, and nothing is written beside it."""
     file = folder / existing
     file.parent.mkdir(parents=True)
     file.write_text("mine")
@@ -58,7 +58,7 @@ def test_existing_files_are_spared(cli: Cli, folder: Path, existing: str) -> Non
 
 @pytest.mark.parametrize("name", ["xor", "all"])
 def test_names_of_the_workbenchs_own_are_taken(cli: Cli, folder: Path, name: str) -> None:
-    """Such a claim could not be reproduced."""
+    """Names of the workbench's own are refused, as such a claim could not be reproduced; nothing is written."""
     answer = cli("new", "claim", name)
     assert answer.code == 2
     assert answer.err == f"workbench: new claim: {name} is a name of the workbench's own; choose another name\n"

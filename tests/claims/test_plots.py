@@ -34,7 +34,7 @@ def lines_of(axes: Axes) -> list[Any]:
 
 
 def test_a_line_has_the_interval_of_its_mean() -> None:
-    """Student's, at every x; the arms' values are equal here."""
+    """Lines have the mean and Student's interval of the seeds at every x, for arms with equal values."""
     axes = blank().subplots()
     plots.lines(axes, RUNS, "arm", "depth", "loss")
     containers: list[Any] = list(axes.containers)
@@ -59,7 +59,7 @@ def test_no_arm_hides_another() -> None:
 
 
 def test_panels_stand_above_each_other_on_a_narrow_figure() -> None:
-    """Side by side with the asked widths on a wide one."""
+    """Panels stand side by side with the asked widths on a wide figure, and above each other on a narrow one."""
     wide, narrow = blank(), blank(NARROW)
     for figure in (wide, narrow):
         plots.panels(figure, 2, ratios=[1, 3])
@@ -73,7 +73,7 @@ def test_panels_stand_above_each_other_on_a_narrow_figure() -> None:
 
 
 def test_dots_show_every_seed_and_the_mean() -> None:
-    """A row per arm, the first on top."""
+    """Dots give each arm a row, the first on top, with every seed and the mean."""
     axes = blank().subplots()
     plots.dots(axes, RUNS, "arm", "loss", {"a": "first"})
     assert [label.get_text() for label in axes.get_yticklabels()] == ["first", *"bcdefgh"]

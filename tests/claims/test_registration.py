@@ -76,7 +76,7 @@ def test_no_change_passes_under_the_same_version(
     code: tuple[str, str] | None,
     reason: str,
 ) -> None:
-    """Budget, batch, split, width, grid, tuning metric, code, threshold, and more: refused, with the reason."""
+    """A change of budget, batch, split, width, grid, metric, code, threshold or more is refused with its reason."""
     source = TUNES.replace(*code) if code else TUNES
     one = entry(tmp_path, source, edits)
     said = refusal(one, kept[1])
@@ -94,7 +94,7 @@ def test_no_change_passes_under_the_same_version(
     ],
 )
 def test_what_only_shows_may_change(tmp_path: Path, small: Registration, same: Callable[[str], str]) -> None:
-    """Comments, docstrings, what draws."""
+    """Changes of comments, docstrings, title, notes, pilots or figure leave the registration as it is."""
     shown = {
         "claim.title": "Another",
         "claim.pilots": [{"ran": "x", "seeds": "y", "changed": "z"}],
@@ -159,7 +159,7 @@ def digest(one: Entry) -> str:
 def test_the_digest_changes_with_what_a_verdict_depends_on(
     tmp_path: Path, path: str, text: str | None, changed: bool
 ) -> None:
-    """The claim's files, its own modules and options; not another claim's, nor what none imports."""
+    """The digest changes with the claim's files, modules and options, not with another claim or unused files."""
     write(tmp_path, "other")
     (tmp_path / "helper.py").write_text("X = 1\n")
     code = "import helper\nfrom . import proof\n" + TUNES

@@ -273,7 +273,7 @@ def shown(token: Token) -> str:
 
 @pytest.mark.parametrize("one", EVERYTHING, ids=lambda one: one.name)
 def test_markdown_says_everything_as_text(one: Reproduction) -> None:
-    """The same demands as on the page; the command is a code block."""
+    """The Markdown report holds every text about a claim as text, and its command as a code block."""
     tokens = markdown_tokens(markdown_report([one], {one.name: ADDRESSES}))
     text = dense("".join(shown(token) for token in tokens if token.type == "inline")).replace("rule:", "rule")
     left = [expected for expected in claim_texts(one) if dense(expected) not in text]
@@ -304,7 +304,7 @@ def test_markdown_has_only_the_markup_of_its_template() -> None:
 
 
 def test_markdown_map_is_a_table() -> None:
-    """Rows of the map as they are measured."""
+    """A map in Markdown is a table with the rows as they are measured."""
     text = markdown_report([made_up.mapped()], {})
     assert "| depth by width | 16 | 64 | 256 |\n|---|:---:|:---:|:---:|\n| 2 | ? 0.05" in text
     rows = [[cell.split("[")[0].strip() for cell in line.split(" | ")] for line in text.splitlines()]

@@ -59,7 +59,7 @@ def record(store: Store, run: Run) -> Reproduction:
 
 @pytest.mark.slow
 def test_reproduce_again_and_changed(cli: Cli, own: Path, store: Store) -> None:
-    """Trained once; the verdict is kept, measured anew where asked for or as another version."""
+    """Runs are trained once; a verdict is kept, and is measured anew with `--again` or for another version."""
     first = cli("reproduce", "small", *OWN)
     assert (first.code, first.err) == (0, "")
     (verdict,), trained = verdicts(store), runs_of(store)
@@ -105,7 +105,7 @@ def test_other_seeds_are_another_study(cli: Cli, own: Path, store: Store) -> Non
 
 @pytest.mark.slow
 def test_verdict_holds_rule_tables_figure_and_links(cli: Cli, own: Path, store: Store) -> None:
-    """Everything to read and repeat it, under the run whose address is printed."""
+    """A verdict's run, whose address is printed, keeps all that is needed to read and repeat it."""
     answer = cli("reproduce", "small", *OWN)
     (run,) = verdicts(store)
     files = {file.path for file in client_of(store).list_artifacts(run.info.run_id)}
@@ -162,7 +162,7 @@ def test_claims_and_compare_know_what_was_reproduced(cli: Cli, own: Path, store:
 
 @pytest.mark.slow
 def test_rule_is_kept_before_anything_is_trained(cli: Cli, own: Path, store: Store) -> None:
-    """Even where measuring fails: the verdict's run is older than all others, failed, and holds the rule."""
+    """A verdict's run begins before all others and holds the rule, even where measuring fails."""
     write(own, code=FAILS)
     answer = cli("reproduce", "small", *OWN)
     assert answer.code == 1
@@ -188,7 +188,7 @@ def test_rule_is_kept_before_anything_is_trained(cli: Cli, own: Path, store: Sto
 
 @pytest.mark.slow
 def test_changed_rule_must_be_a_new_version(cli: Cli, own: Path, store: Store) -> None:
-    """Refused before anything is written, with the number to write; a new version is measured."""
+    """A changed rule is refused before anything is written, with the version to write; a new version is measured."""
     write(own, code=PROVES, changes=EXACT)
     assert cli("reproduce", "small", *OWN).code == 0
     before = [run.info.run_id for run in all_runs(store)]
@@ -216,7 +216,7 @@ def test_changed_rule_must_be_a_new_version(cli: Cli, own: Path, store: Store) -
 @pytest.mark.slow
 @pytest.mark.parametrize("of", [("other",), ("small", "other")])
 def test_one_failure_spares_the_others(cli: Cli, own: Path, store: Store, of: tuple[str, ...]) -> None:
-    """Exit code 1 and the name of the one; two verdicts come with a table."""
+    """A claim that fails is named with exit code 1, and the other claim still has its verdict."""
     write(own, code=FAILS)
     write(own, "other", PROVES, EXACT)
     answer = cli("reproduce", *of, *OWN)
@@ -237,7 +237,7 @@ def test_one_failure_spares_the_others(cli: Cli, own: Path, store: Store, of: tu
 def test_bad_requests_write_nothing(
     cli: Cli, own: Path, store: Store, arguments: tuple[str, ...], message: str
 ) -> None:
-    """Exit code 2, one line, no run and no experiment."""
+    """A wrong name, profile or folder ends with exit code 2, one line, no run and no experiment."""
     Path("figures").mkdir()
     answer = cli("reproduce", *(() if "--claims" in arguments else OWN), *arguments)
     assert answer.code == 2
@@ -257,7 +257,7 @@ def test_bad_requests_write_nothing(
     ],
 )
 def test_bad_files_are_named(cli: Cli, own: Path, store: Store, changes: dict[str, object], message: str) -> None:
-    """No traceback, nothing trained."""
+    """A wrong claim file is named without a traceback, and nothing is trained."""
     write(own, changes=changes)
     answer = cli("reproduce", "small", *OWN)
     assert answer.code in (1, 2)
@@ -359,7 +359,7 @@ def test_own_activation_in_own_claim(cli: Cli, own: Path, store: Store) -> None:
 
 @pytest.mark.slow
 def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    """The records, the same alone and with others; a report beside them; errors are raised."""
+    """`wb.reproduce` returns records, equal alone and with others, writes the report and raises errors."""
     write(own, code=PROVES, changes=EXACT)
     write(own, "other", PROVES, EXACT)
     (alone,) = wb.reproduce("small", claims="own")

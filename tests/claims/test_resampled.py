@@ -57,7 +57,7 @@ def test_tests_and_interval_agree(bound: float, ratio: float, folds: int) -> Non
 
 @pytest.mark.parametrize("ratio", [-0.1, float("inf"), float("nan")])
 def test_a_ratio_that_is_none(ratio: float) -> None:
-    """Is refused."""
+    """A ratio of test to training examples that is negative, infinite or NaN raises ValueError."""
     with pytest.raises(ValueError, match="ratio must be test over training examples"):
         PerSeed(VALUES, ratio=ratio)
 

@@ -37,7 +37,7 @@ OLD = {"xor": {"version": 1, "registration": "a"}, "gone": {"version": 1, "regis
     ],
 )
 def test_changed_rules_are_found(now: golden_rules.Rules, names: list[str]) -> None:
-    """Only under the same version."""
+    """A changed rule is found only under the same version, not for a new version or a new claim."""
     assert changed(OLD, now) == names
 
 

@@ -41,7 +41,7 @@ def test_always(evidence: Exact, label: Label, found: str, reason: str) -> None:
     ("found", "exhaustive", "label"), [(True, False, S), (True, True, S), (False, False, OPEN), (False, True, R)]
 )
 def test_exists(found: bool, exhaustive: bool, label: Label) -> None:
-    """Only a search of everything refutes."""
+    """`exists` is supported by a witness, and refuted only by an exhaustive search without one."""
     judgment = Exists().judge(Witness(found, "weights", exhaustive, 0.5))
     assert judgment == Judgment(
         label=label, found="found" if found else "not found", effect=0.5, reason="weights", p=None
@@ -82,7 +82,7 @@ def test_exists(found: bool, exhaustive: bool, label: Label) -> None:
     ],
 )
 def test_interval_decides(rule: Rule, value: float, half: float, label: Label) -> None:
-    """Just inside and just outside of every bound."""
+    """Each bound of each rule is decided just inside the interval's end and open just outside."""
     judgment = rule.judge(estimate(value, half))
     assert judgment.label is label
     assert [judgment.effect, judgment.low, judgment.high] == pytest.approx(
@@ -158,7 +158,7 @@ def test_confidence_is_the_rules(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", SAMPLE_RULES)
 def test_one_seed_is_inconclusive(rule: Rule) -> None:
-    """Whatever it says, and even at an edge: there is no interval."""
+    """A single seed is inconclusive whatever its value, even at the edge of the grid, as it has no interval."""
     for at_edge in ((), ("relu",)):
         judgment = rule.judge(PerSeed((7.0,), at_edge))
         assert (judgment.label, judgment.found, judgment.n, judgment.low) == (OPEN, "7", 1, None)
@@ -218,7 +218,7 @@ def test_arms_say_how_many_runs_failed() -> None:
 
 
 def test_a_floor_needs_accuracies() -> None:
-    """Whoever measures must give them; says so."""
+    """A floor without the accuracies of the arms raises TypeError, and the rule's words name the floor."""
     with pytest.raises(TypeError, match="rule above: a floor needs evidence with the accuracies of its arms"):
         Above(than=1, floor=0.1).judge(PerSeed(TEN))
     assert "never trains if no arm is 10% above chance" in Above(than=1, floor=0.1).says
@@ -331,7 +331,7 @@ def test_a_p_value_that_is_the_level_decides(rule: OfASample, label: Label) -> N
 
 @pytest.mark.parametrize("evidence", [Rate(50, 50), Rates(50, 50, 0, 50)])
 def test_rates_are_samples(evidence: Evidence) -> None:
-    """Shares are judged by the same rules."""
+    """Shares of successes are judged by the same rules as samples."""
     assert Above(than=0.5).judge(evidence).label is S
     assert Below(than=0.2, absent=0.5).judge(evidence).label is R
 
@@ -349,7 +349,7 @@ def test_rates_are_samples(evidence: Evidence) -> None:
     ],
 )
 def test_evidence_of_another_form_is_refused(rule: Rule, evidence: Evidence, message: str) -> None:
-    """Names the rule, what it needs and what came."""
+    """Evidence of another form raises TypeError with the rule, the form it needs and the form that came."""
     with pytest.raises(TypeError) as error:
         rule.judge(evidence)
     assert str(error.value) == message
@@ -386,6 +386,6 @@ def test_rules_say_what_they_do(rule: Rule, words: list[str]) -> None:
     ],
 )
 def test_rules_that_are_none(node: dict[str, object]) -> None:
-    """Unknown kinds and keys, missing and impossible numbers."""
+    """Rules with unknown kinds or keys, missing or impossible numbers are refused."""
     with pytest.raises(ValidationError):
         TypeAdapter(AnyRule).validate_python(node)

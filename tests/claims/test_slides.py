@@ -17,7 +17,7 @@ SLIDE = "Perceptron vs. Logistic Neuron"
 
 
 def test_titles_are_there_once() -> None:
-    """A claim's slide is one row."""
+    """Each title of a slide is listed once, so that a claim's slide is one row."""
     assert len(TITLES) == len(set(TITLES))
 
 
@@ -42,7 +42,7 @@ def test_every_slide_is_checked_by_a_part_of_a_claim(title: str) -> None:
 
 
 def test_every_erratum_stands_with_a_slide() -> None:
-    """None is left out, none is unknown."""
+    """Slides name exactly the known errata: none is left out, none is unknown."""
     assert {name for slide in slides() for name in slide.errata} == {erratum.id for erratum in ERRATA}
 
 
@@ -51,7 +51,7 @@ def _part(role: str, **more: object) -> dict[str, object]:
 
 
 def test_what_is_against_a_slide() -> None:
-    """A refuted part, a contradiction that is supported; not an extension, nor what holds."""
+    """Refuted parts and supported contradictions stand against a slide; extensions and what holds do not."""
     parts = {
         "holds": _part("primary"),
         "fails": _part("secondary"),

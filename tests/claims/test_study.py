@@ -197,18 +197,18 @@ def test_diverged_runs_are_the_worst_in_tuning(tmp_path: Path) -> None:
     ],
 )
 def test_best_rate(scores: dict[float, list[float]], metric: str, best: float) -> None:
-    """Mean over the seeds; of equal ones the smaller rate."""
+    """The best rate has the best mean over the seeds; of equal means, the smaller rate."""
     assert best_rate(scores, metric) == best
 
 
 @pytest.mark.parametrize(("best", "expected"), [(1.0, 0.5), (2.0, None), (8.0, 32.0)])
 def test_beyond_the_grid(best: float, expected: float | None) -> None:
-    """The ratio of the two rates at that end."""
+    """The next rate beyond the grid keeps the ratio of the last two rates at that end; inner rates have none."""
     assert beyond([1.0, 2.0, 8.0], best) == expected
 
 
 def test_seeds_of_tuning_are_refused(tmp_path: Path) -> None:
-    """The verdict's own seeds count from 0."""
+    """Seeds reserved for tuning are refused in training, and the verdict's own seeds count from 0."""
     made, fake = study(tmp_path, bowl({"relu": 0.1, "tanh": 0.1}))
     with pytest.raises(ConfigError, match=r"claim small: seeds from 1000000 are for tuning, got 1000002"):
         made.train(seeds=[0, 1_000_002])
@@ -218,7 +218,7 @@ def test_seeds_of_tuning_are_refused(tmp_path: Path) -> None:
 
 
 def test_tuning_needs_rates(tmp_path: Path) -> None:
-    """Names the claim and the key."""
+    """Tuning without learning rates is refused with the claim and the key."""
     made, _ = study(tmp_path, learning_rates=[])
     with pytest.raises(ConfigError, match="claim small: learning_rates must be given to tune arms"):
         made.tune()
@@ -236,7 +236,7 @@ TRAINED = Trained({"a": [{"m": 1.0}, {"m": 2.5}], "b": [{"m": 0.5}, {"other": 1.
 
 
 def test_values_and_differences() -> None:
-    """Seed by seed, first minus second; a diverged run has the value it is given; edges are those of the two arms."""
+    """Differences are first minus second by seed, with the given value for diverged runs and the two arms' edges."""
     assert TRAINED.values("a", "m") == [1.0, 2.5]
     assert TRAINED.values("b", "m", diverged=9.0) == [0.5, 9.0]
     differences = TRAINED.differences("m", "a", "b", diverged=9.0)
@@ -245,7 +245,7 @@ def test_values_and_differences() -> None:
 
 
 def test_missing_metrics_are_refused() -> None:
-    """Says how many runs have none and which metrics there are."""
+    """A missing metric is refused with how many runs lack it and which metrics there are."""
     with pytest.raises(NumericsError) as error:
         TRAINED.values("b", "m")
     assert str(error.value) == (
@@ -301,7 +301,7 @@ def test_descend_is_training_on_all_examples_at_once(tmp_path: Path, optimizer: 
 
 
 def test_pack_is_untrained_with_a_replica_per_seed(tmp_path: Path) -> None:
-    """The nets that training would begin with."""
+    """`Study.pack` gives the nets that training would begin with, a replica per seed."""
     made, _ = study(tmp_path)
     pack = made.pack("activation=tanh", seeds=[5, 1])
     again = build_pack(made.specs("activation=tanh", seeds=[5, 1]))
@@ -381,7 +381,7 @@ def test_an_arm_that_comes_above_chance_at_no_rate_never_trains(tmp_path: Path) 
 
 
 def test_arms_know_what_they_are_made_of() -> None:
-    """A name like any other, with its parts."""
+    """An arm is a name like any other, and knows the parts that it is made of."""
     arm = Arm("b=0.1 on digits", depth=3, lr=0.5)
     assert arm == "b=0.1 on digits depth=3 lr=0.5"
     assert (arm.name, arm.at) == ("b=0.1 on digits", {"depth": 3, "lr": 0.5})

@@ -174,7 +174,7 @@ def test_part_carries_what_is_shown() -> None:
     ],
 )
 def test_cells_must_be_the_declared_ones(cells: list[dict[str, Any]], message: str) -> None:
-    """None missing, none twice, whatever the order of the coordinates."""
+    """A missing or repeated cell is refused and named, whatever the order of its coordinates."""
     made = claim(parts={"p": part("Says.", cells=GRID)})
     with pytest.raises(ConfigError) as error:
         judge(made, [Cell("p", Exact(1), at) for at in cells])
@@ -189,7 +189,7 @@ def test_unknown_part_lists_the_parts() -> None:
 
 @pytest.mark.parametrize("role", ["secondary", "extension"])
 def test_only_primary_parts_decide_the_claim(role: str) -> None:
-    """Whatever the others say."""
+    """Secondary parts and extensions of any label do not change the claim's label."""
     for label in Label:
         other = judged([of(R)], role=role).model_copy(update={"label": label})
         assert overall([judged([of(S)]), other]) is S
@@ -216,7 +216,7 @@ def test_claim_has_the_label_that_its_primary_parts_share(labels: tuple[Label, .
 
 
 def test_headline_and_contradictions() -> None:
-    """The first primary part with the claim's label; contradictions count where they are supported."""
+    """The headline is the first primary part with the claim's label; supported contradictions are listed."""
     parts = {
         "p": part("One.", "above", than=0),
         "q": part("Two.", "above", than=0),
@@ -242,7 +242,7 @@ def test_record_comes_back_from_json(record: Reproduction) -> None:
 
 @pytest.mark.parametrize("evidence", [PerSeed((1.0, 2.0, 4.0)), PerSeed((1.0,)), Rate(3, 4), Rates(3, 4, 0, 5), of(S)])
 def test_judgments_of_all_samples_come_back_from_json(evidence: Evidence) -> None:
-    """A cell without an interval too."""
+    """Judgments of every kind of sample come back from JSON equal, also without an interval."""
     record = reproduced([Cell("p", evidence)], parts={"p": part("Says.", "above", than=0)})
     assert Reproduction.model_validate_json(record.model_dump_json()) == record
 

@@ -108,7 +108,7 @@ def test_arms_are_named_for_what_differs(texts: Any, names: list[str]) -> None:
 
 
 def test_choices_come_first() -> None:
-    """Whatever the order of a command, or of a store's tables."""
+    """Choices come before values in the varying keys, whatever the order of a command or a store's tables."""
     rows = rows_of(
         "train.epochs=1 optimizer.lr=1 init=he activation=relu", "train.epochs=2 optimizer.lr=2 init=a activation=b"
     )

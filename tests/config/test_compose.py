@@ -102,7 +102,7 @@ def both(hydra_context: Any, lines: Sequence[str]) -> tuple[Any, Any]:
 @settings(max_examples=8, deadline=None)
 @given(lines=override_lists)
 def test_a_run_is_what_hydra_composes(hydra_context: Any, lines: list[str]) -> None:
-    """Choices, values, interpolations, added and deleted keys: equal configuration or equal error."""
+    """Choices, values, interpolations, added and deleted keys give Hydra's configuration, or its error."""
     ours, hydras = both(hydra_context, lines)
     assert ours == hydras
 
@@ -111,13 +111,13 @@ def test_a_run_is_what_hydra_composes(hydra_context: Any, lines: list[str]) -> N
 @settings(max_examples=50, deadline=None)
 @given(lines=override_lists)
 def test_many_runs_are_what_hydra_composes(hydra_context: Any, lines: list[str]) -> None:
-    """More lists of overrides."""
+    """Many random lists of overrides give Hydra's configuration, or its error."""
     test_a_run_is_what_hydra_composes.hypothesis.inner_test(hydra_context, lines)
 
 
 @pytest.mark.parametrize("line", [*GROUP_CHOICES, *VALUES])
 def test_each_override_alone(hydra_context: Any, line: str) -> None:
-    """The same for every override of the lists above by itself."""
+    """Each override of GROUP_CHOICES and VALUES by itself gives Hydra's configuration, or its error."""
     ours, hydras = both(hydra_context, [line])
     assert ours == hydras
 

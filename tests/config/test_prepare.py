@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_refused(overrides: str, message: str) -> None:
 
 
 def test_an_autoencoder_of_labels_is_refused() -> None:
-    """Three classes are no eight inputs."""
+    """An autoencoder with labels as target is refused: three classes are not its 13 inputs."""
     spec = wb.configure(["data=wine", "architecture=autoencoder", "target=label", "loss=softmax_nll"])
     with pytest.raises(ConfigError, match="an autoencoder must give back its 13 inputs, got 3 outputs to learn; write"):
         validate(spec)
@@ -174,7 +174,7 @@ def test_splits_are_those_that_are_asked_for() -> None:
 
 
 def test_only_programs_asked_for_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long search does not gather models."""
+    """The last PREPARED programs asked for are kept and older ones dropped, so that a long search gathers no models."""
     monkeypatch.setattr(prepare_module, "PREPARED", 2)
     nets = [wb.configure(["data=wine", f"architecture.hidden=[{width}]"]) for width in (3, 4, 5)]
     first, second, _ = (prepare(spec) for spec in nets)

@@ -36,7 +36,7 @@ def run(
 
 
 def test_arms_by_a_parameter() -> None:
-    """Values of a number in its order, two parameters in the order asked for."""
+    """Arms by a param are in the order of its numbers; arms by two params are in the order asked for."""
     runs = [
         run("a", seed, params={"activation": act, "optimizer.lr": lr}, loss=1.0)
         for seed in (0, 1)

@@ -189,13 +189,13 @@ def test_what_helped_is_named_with_its_numbers() -> None:
 
 
 def test_what_a_run_has_is_not_proposed() -> None:
-    """Only what is left to try is said."""
+    """Advice on saturation names only what the run does not have yet."""
     run = made_up({"saturation/l1": [0.9]}, activation="tanh", init="glorot", norm="batch")
     assert diagnose("arm", [run]).lines[1:] == ["  try: activation=relu"]
 
 
 def test_an_outlying_learning_rate_is_said() -> None:
-    """Eight times the median of the sweep's rates."""
+    """A learning rate of eight times the sweep's median is named with the median."""
     series = {"train/loss": [1.0, 2.0]}
     runs = [made_up(series, optimizer__lr=lr) for lr in ("0.1", "0.05", "0.8")]
     lines = diagnose("arm", [runs[2]], runs).lines

@@ -75,7 +75,7 @@ def test_saturation_and_activations_are_drawn_over_time() -> None:
 
 
 def test_fates_of_units_by_hand() -> None:
-    """Born dead and never alive; died and dead in the end; dead for a while; always alive."""
+    """Units are counted by fate: born dead and never alive, dead in the end, dead for a while, always alive."""
     series = RunSeries(made_up({"dead_rate/l2": [0.0, 0.5], "dead_rate/l9": [0.0, 1.0]}, {"steps_per_epoch": "5"}))
     curves, axes = dict(logged_figures(series, {"unit_life": LIFE}, "t"))["unit_life"].axes
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
@@ -121,7 +121,7 @@ def test_signals_are_drawn_beside_theory_where_there_is_one() -> None:
     ],
 )
 def test_what_deep_nets_do_is_said(point: FixedPoint | None, said: str) -> None:
-    """Growth, chaos and criticality, each in words."""
+    """The figure says in words whether signals of deep nets grow, are chaotic or critical."""
     signal = pd.DataFrame({"layer": ["l1"], **{name: [1.0] for name in SIGNAL}})
     figure = dict(logged_figures(RunSeries(made_up({})), {"signal": signal}, "t", {"l1": point}))["signal_propagation"]
     assert figure.get_supxlabel() == f"deep nets of layers like l1: {said}"

@@ -188,7 +188,7 @@ def test_readers_refuse_yaml_that_is_none(cli: Cli, planted: Any, kept: Store, c
 
 
 def test_an_alias_bomb_costs_nothing() -> None:
-    """Nine to the fortieth values are counted, not made."""
+    """YAML aliases for 9⁴⁰ values are counted, not made, and refused."""
     text = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
     with pytest.raises(ConfigError, match=r"bomb, line \d+: must hold at most 100000 values, aliases followed"):
         parse_yaml(text.encode(), "bomb")
@@ -212,7 +212,7 @@ def test_what_was_kept_is_not_resolved(text: str) -> None:
     ],
 )
 def test_a_list_of_runs_names_no_functions(cli: Cli, folder: Path, row: str) -> None:
-    """A file of rows gives values to keys."""
+    """A file of runs gives values to keys; naming a function there is refused with exit code 2."""
     Path("runs.yaml").write_text(f"- {row}\n")
     answer = cli("train", "-m", *SMALL, "hydra/sweeper=listed", "hydra.sweeper.file=runs.yaml")
     assert (answer.code, answer.out) == (2, "")

@@ -95,7 +95,7 @@ def test_charts_group_runs_by_what_differs(store: Store) -> None:
 
 @pytest.mark.slow
 def test_each_arm_has_a_color_of_its_own(store: Store) -> None:
-    """Whatever colors the runs were given by the sweeps that trained them, which may be the same."""
+    """Figures give each arm of a sweep a color of its own, though its reused runs carry the same color tag."""
     sweep("activation=relu", "seed=0,1")
     sweep("activation=tanh", "seed=0,1")
     both = sweep("activation=relu,tanh", "seed=0,1")
@@ -108,7 +108,7 @@ def test_each_arm_has_a_color_of_its_own(store: Store) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("sweeper", ["zip", "listed"])
 def test_rows_of_a_list_are_arms(store: Store, folder: Path, sweeper: str) -> None:
-    """Pairs of values, with every seed; a run of them was trained alone before."""
+    """Pairs of values become arms with every seed, though a run of them was trained alone before."""
     wb.train(*SMALL, "activation=tanh", "init=glorot", "seed=1")
     if sweeper == "zip":
         given = ["hydra/sweeper=zip", "activation=relu,tanh", "init=he,glorot"]

@@ -157,7 +157,7 @@ def test_verify_finds_other_weights(cli: Cli, kept: Store, tagged: Callable[[str
 
 
 def test_verify_finds_other_numbers(place: Store) -> None:
-    """Equal weights with a metric that is not theirs."""
+    """`verify` finds a kept metric that its equal weights do not give."""
     found = find_run(place, "lr=0.02 seed=0")
     object.__setattr__(found.run, "metrics", {**found.run.metrics, "test/loss": 0.125})
     answer = verify(place, found)

@@ -62,7 +62,7 @@ def test_a_path_opens_its_own_file_and_no_other(tmp_path: Path, name: str) -> No
 def test_odd_folders_keep_their_own_runs(
     cli: Cli, folder: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Trained, shown and examined there; the folder around stays as it is."""
+    """A folder with an odd name is trained in, shown and examined, and a folder of a similar name keeps no run."""
     odd, other = folder / name, folder / f"{name}b"
     for place in (odd, other):
         place.mkdir()
@@ -84,7 +84,7 @@ def test_odd_folders_keep_their_own_runs(
     [("a%20b.db", "a%20b.db"), ("a b.db", "a b.db"), ("x#1.db", "x#1.db"), (".//s/../m.db", "m.db")],
 )
 def test_a_path_in_an_address_stands_as_it_is(folder: Path, name: str, file: str) -> None:
-    """Nothing is unquoted; the same file has one address."""
+    """A path in an address is not unquoted, and a file has the same address by any path."""
     (folder / "s").mkdir()
     assert find_store(f"sqlite:///{name}").file == folder / file
     assert find_store(f"sqlite:///{folder}/{name}") == find_store(f"sqlite:///{name}")
@@ -163,7 +163,7 @@ def quoted(text: str) -> str:
 @example("S3c/r3t", str, "postgresql://u:{}@h/db", "{}")
 @example("S3c r3t", str, "postgresql://h/db?sslpassword={}", "{}")
 def test_no_part_of_a_password_is_told(secret: str, write: Callable[[str], str], form: str, around: str) -> None:
-    """However it is written, where it may stand; what is shown is shown alike again."""
+    """A password is hidden however and wherever it is written; a text already hidden is left as it is."""
     assume("//" not in secret)
     address = form.format(write(secret))
     shown = without_credentials(around.format(address))
@@ -229,7 +229,7 @@ def test_a_password_is_kept_nowhere(cli: Cli, folder: Path, store: Store) -> Non
 
 
 def test_a_folder_that_takes_no_files_is_refused_at_once(cli: Callable[..., Answer]) -> None:
-    """Even where its permissions say that it does: no lock is waited for."""
+    """A folder that takes no files is refused without a wait for a lock, even if its permissions allow writing."""
     answer = cli("train", *SMALL, "tracking.uri=sqlite:////proc/y.db")
     assert answer.code == 2
     assert "tracking: /proc must be writable for user" in answer.err

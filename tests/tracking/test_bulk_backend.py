@@ -183,7 +183,7 @@ def test_tables_decide_and_not_the_version(
 
 
 def test_both_ways_leave_the_same(ways: list[Way]) -> None:
-    """Info, params, tags, histories, latest rows, inputs, artifacts and their places are equal."""
+    """Info, params, tags, histories, latest rows, inputs and artifacts are equal in the bulk and the client backend."""
     for way in ways:
         way.backend.write(a_sweep())
     one, other = (seen(way, (ONE, TWO, THREE)) for way in ways)
@@ -272,7 +272,7 @@ def test_deleted_experiment_takes_no_runs(tmp_path: Path, empty_database: Path) 
 
 
 def test_servers_are_called(ways: list[Way]) -> None:
-    """A server is not written to in bulk."""
+    """A server's store has no engine for bulk writing, a sqlite file has."""
     assert stored.engine_of(ways[0].client) is not None
     assert stored.engine_of(MlflowClient("http://127.0.0.1:1")) is None
 

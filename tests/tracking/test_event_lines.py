@@ -162,7 +162,7 @@ def test_edited_files_have_documented_ends(
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "", "..", "a\0", "..\\x"])
 def test_a_name_stays_in_its_folder(tmp_path: Path, name: str) -> None:
-    """Whoever wrote it."""
+    """A name that leads out of its folder is refused, whoever wrote it."""
     with pytest.raises(TrackingError, match="must have a name"):
         within(tmp_path, name)
     with pytest.raises(TrackingError, match="must have a name"):

@@ -69,7 +69,7 @@ def test_runs_are_finished_with_true_times(runs: list[Run]) -> None:
 
 
 def test_tags_say_where_a_run_belongs(swept: Trained, runs: list[Run]) -> None:
-    """Sweep, kind, key, number, outcome, device, steps per epoch and versions."""
+    """Tags of a run name its sweep, kind, key, number, outcome, device, steps per epoch and versions."""
     for number, run in enumerate(runs):
         tags = run.data.tags
         assert tags["sweep"] == swept.finished.sweep
@@ -208,7 +208,7 @@ def test_link_opens_the_sweep_s_charts(swept: Trained, client: MlflowClient) -> 
 
 
 def test_keys_count_the_same_configuration_once(runs: list[Run]) -> None:
-    """The key tag separates the runs of a sweep."""
+    """Key tags are different in all runs of a sweep."""
     assert max(Counter(run.data.tags["key"] for run in runs).values()) == 1
 
 

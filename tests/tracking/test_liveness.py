@@ -39,7 +39,7 @@ def test_an_ended_process_is_gone() -> None:
 
 @linux
 def test_a_process_that_nobody_asked_for_its_exit_code_is_gone() -> None:
-    """A zombie: its number is still taken."""
+    """A zombie, whose process number is still taken, counts as gone."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     tags = {**owner_tags(), "pid": str(process.pid), "started": liveness._state(process.pid)[1]}
     try:
@@ -61,14 +61,14 @@ def test_a_number_given_to_another_process_is_not_the_owner(started: str) -> Non
 
 @linux
 def test_another_boot_of_this_host_is_gone() -> None:
-    """Nothing survives a boot; another namespace of process numbers in the same one cannot be judged."""
+    """Processes of another boot are gone; in another namespace of process numbers they cannot be judged and live."""
     boot, namespace = owner_tags()["boot"].split(".")
     assert owner_is_gone({**owner_tags(), "boot": f"0{boot[1:-1]}x.{namespace}"})
     assert not owner_is_gone({**owner_tags(), "boot": f"{boot}.{namespace}1", "pid": str(ended())})
 
 
 def test_what_cannot_be_seen_counts_as_living() -> None:
-    """Another host, and tags that name nobody."""
+    """Owners on another host, and tags that name nobody, count as living."""
     dead = str(ended())
     assert not owner_is_gone({**owner_tags(), **ELSEWHERE, "pid": dead})
     assert not owner_is_gone({"pid": dead})
@@ -88,7 +88,7 @@ def test_another_users_process_lives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_proc_the_number_alone_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Systems without /proc: no boot and no start, and still a dead process is gone."""
+    """Systems without /proc give no boot and no start, and the number alone tells that a process is gone."""
     monkeypatch.setattr(liveness, "_PROC", tmp_path)
     monkeypatch.setattr(liveness, "_boot", lambda: "")
     tags = owner_tags()

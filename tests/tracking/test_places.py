@@ -59,7 +59,7 @@ def one_run(store: Store, experiment: str) -> str:
 def test_files_of_any_experiment_stay_beside_the_database(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Each in a folder of its own name or of its own, and they are read back."""
+    """Each experiment, whatever its name, keeps its files in a folder beside the database, and they are read back."""
     if way == "calls":
         monkeypatch.setattr("workbench.tracking.mlflow_sink.engine_of", lambda client: None)
     runs = {name: one_run(store, name) for name in ODD}
@@ -77,7 +77,7 @@ def test_files_of_any_experiment_stay_beside_the_database(
 
 @pytest.mark.parametrize("name", ["x" * 251, "a\nb", "\x1b[31m"])
 def test_names_that_no_store_takes_are_refused_before_training(cli: Cli, store: Store, folder: Path, name: str) -> None:
-    """Exit code 2, and nothing is left of it."""
+    """Names of experiments that no store takes are refused with exit code 2, and nothing is left of them."""
     answer = cli("train", *SMALL, f"tracking.experiment='{name}'")
     assert (answer.code, answer.out.count("\n")) == (2, 1)
     assert "tracking.experiment: must have 1 to 250 printable characters" in answer.err

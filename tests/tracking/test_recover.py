@@ -236,7 +236,7 @@ def code_of(what: str) -> int:
     ],
 )
 def test_server_killed_in_a_sweep(server: MlflowServer, tmp_path: Path, for_good: bool) -> None:
-    """Nothing is lost and nothing doubled: the sweep is one that was left alone; no password is told."""
+    """A server killed in a sweep loses and doubles nothing, as in an undisturbed sweep; no password is told."""
     secret = server.uri.replace("//", f"//me:{PASSWORD}@")
     process = start(["-c", QUICK, *LONG], tmp_path, module=False, MLFLOW_TRACKING_URI=secret)
     try:

@@ -78,7 +78,7 @@ def test_sections_and_axes(store: Store) -> None:
 
 
 def test_several_numbers_get_parallel_coordinates(store: Store) -> None:
-    """Two numbers that vary, and a score: one line for each arm."""
+    """Two varying numbers and a score get a chart of parallel coordinates, with a line for each arm."""
     rows = [{"seed": "0", "optimizer.lr": lr, "optimizer.momentum": m} for lr, m in (("0.1", "0"), ("0.2", "0.9"))]
     experiment = sweep_of(store, rows)
     (chart,) = [chart for chart in state_of(store, experiment)["compareRunCharts"] if chart["type"] == "PARALLEL"]
@@ -108,7 +108,7 @@ def test_deep_nets_have_charts_of_some_layers(store: Store) -> None:
 
 
 def test_other_versions_save_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The form is that of the versions it was seen in."""
+    """No view is saved for an MLflow version in which its form was not seen working."""
     monkeypatch.setattr("mlflow.__version__", "4.0.0")
     experiment = sweep_of(store, [{"seed": "0"}])
     assert f"{TAG}s" not in client_of(store).get_experiment(experiment).tags

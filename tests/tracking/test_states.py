@@ -114,7 +114,7 @@ def test_signals(store: Store, number: signal.Signals, what: str, ends: tuple[st
 
 
 def test_error_in_training(store: Store) -> None:
-    """The pack fails and says why; its rows are kept, a checkpoint is not."""
+    """An error in training ends the runs as FAILED with the reason, keeps their rows and leaves no checkpoint."""
     more = """
 import workbench.engine.train as train
 right, steps = train.step, iter(range(30))
@@ -134,7 +134,7 @@ train.step = step
 
 
 def test_divergence(store: Store) -> None:
-    """A result like another."""
+    """A diverged run ends FINISHED like any other result, with the table's exit code and no checkpoint."""
     left = Left(finish(start([*SHORT, "optimizer.lr=1e30"], store.home.parent)), store)
     assert left.ends == {("diverged", "FINISHED")}
     assert (left.answer.code, left.checkpoints) == (int(row("divergence")[5]), 0)
@@ -158,7 +158,7 @@ def remount(folder: Path, option: str) -> None:
 
 
 def test_disk_full(disk: Path) -> None:
-    """Training ends with the reason; with more room, the same command makes what is missing."""
+    """A full disk ends training with the reason; with more room, the same command makes what is missing."""
     sweep = (*SHORT[:4], "train.epochs=6000", *SHORT[5:], "activation=relu,tanh")
     left = Left(finish(commanded(sweep, disk), 300), Store(f"sqlite:///{disk}/mlflow.db"))
     assert str(left.answer.code) in row("disk full")[5].split(" or "), left.answer
@@ -182,7 +182,7 @@ def sweep_of(store: Store) -> str:
 
 
 def test_folder_that_cannot_be_written(disk: Path) -> None:
-    """Refused before step 0: exit code 2, one line."""
+    """A folder that cannot be written is refused before step 0 with the table's exit code and one line."""
     remount(disk, "ro")
     answer = finish(start(SHORT, disk))
     assert answer.code == int(row("folder that cannot be written")[5])
@@ -193,7 +193,7 @@ def test_folder_that_cannot_be_written(disk: Path) -> None:
 
 
 def test_pruned_is_an_end(store: Store) -> None:
-    """A search's word: MLflow shows a run that finished."""
+    """A pruned run has the status in MLflow that the table names."""
     from tests.tracking.test_store_checks import opened
 
     run = opened(store, "given up")

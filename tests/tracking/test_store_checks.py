@@ -49,7 +49,7 @@ def ends(store: Store) -> dict[str, tuple[str, str]]:
 
 
 def test_healthy_store(cli: Cli, store: Store) -> None:
-    """Nothing to do: exit code 0."""
+    """The doctor finds nothing to do in a healthy store and ends with exit code 0."""
     answer = cli("doctor")
     assert (answer.code, answer.err) == (0, "")
     assert "is whole, with the tables of MLflow" in answer.out
@@ -87,7 +87,7 @@ def test_doctor_ends_what_is_gone_and_nothing_else(cli: Cli, store: Store) -> No
 
 @pytest.mark.slow
 def test_runs_that_a_user_knows_to_be_dead(cli: Cli, store: Store) -> None:
-    """``--end`` ends them; not one that is trained here, has ended or is not there, and then none."""
+    """``--end`` ends the named run, but none of them if a named run trains here, has ended or is not there."""
     far, here = opened(store, "far", host="elsewhere", pid="12"), opened(store, "here")
     for name, said in ((here, "trains"), ("0" * 32, "by its whole id")):
         answer = cli("doctor", "--end", far, name)
@@ -103,7 +103,7 @@ def test_runs_that_a_user_knows_to_be_dead(cli: Cli, store: Store) -> None:
 
 @pytest.mark.slow
 def test_an_end_that_was_said_is_kept(cli: Cli, store: Store) -> None:
-    """A process killed between the last tag and the status: the run is finished."""
+    """A process killed between the last tag and the status leaves a run that the doctor ends as finished."""
     run = opened(store, "said", pid=dead())
     MlflowSink(store, "e").tag([run], "outcome", Outcome.finished.value)
     assert cli("doctor").code == 0
@@ -134,7 +134,7 @@ def test_checkpoints_are_shown_with_their_command(cli: Cli, store: Store, monkey
 
 
 def test_unsent_is_shown(cli: Cli, store: Store) -> None:
-    """A file that ``recover`` sends, and one of a process that may live."""
+    """The doctor shows unsent files with the command to send them: of a dead process, and of one that may live."""
     folder = store.home / "unsent"
     folder.mkdir(parents=True)
     head = f'{{"store": "{store.name}", "experiment": "e", "experiment_id": "1"}}\n'

@@ -56,7 +56,7 @@ def until(store: Store, count: int) -> None:
 
 
 def test_all_is_written_once_and_in_order(at_once: None) -> None:
-    """Whatever the pace of both sides; by one other thread."""
+    """All events are written once and in order by another thread."""
     store = Store()
     writer = Writer(store.write)
     for number in range(2000):

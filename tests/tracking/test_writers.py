@@ -59,7 +59,7 @@ def assert_all_is_there(store: Store, answers: list[Answer]) -> None:
 
 @pytest.mark.slow
 def test_many_processes_begin_one_sqlite_file(tmp_path: Path) -> None:
-    """MLflow itself crashes in its migrations there."""
+    """Many processes at once begin one new sqlite file, where MLflow itself crashes in its migrations."""
     uri = f"sqlite:///{tmp_path}/new.db"
     assert_all_is_there(Store(uri), write_at_once(uri, tmp_path))
 
@@ -89,7 +89,7 @@ def test_many_processes_begin_one_postgres_database(database: Postgres, tmp_path
 
 @pytest.mark.postgres
 def test_password_of_a_database_stays_secret(database: Postgres, tmp_path: Path) -> None:
-    """A sweep with worker processes: not in what it says, keeps or writes, nor in the arguments of any process."""
+    """A sweep with worker processes says, keeps and writes no password, nor passes it as a process's argument."""
     uri = database.uri("secret")
     sweep = ["train", "-m", "data=wine", "train.epochs=300", "activation=relu,tanh", "seed=0,1"]
     process = start([*sweep, "hydra/launcher=packed_processes"], tmp_path, MLFLOW_TRACKING_URI=uri)
