@@ -26,7 +26,7 @@ def test_each_text_has_a_case() -> None:
 
 @pytest.mark.parametrize("site", ELSEWHERE)
 def test_other_texts_are_held_by_a_test(site: str) -> None:
-    """A part of the text stands in the test that is named."""
+    """Every text without a case stands in part in the test that is named for it."""
     file, part = ELSEWHERE[site]
     assert part in site
     assert part in (ROOT / "tests" / file).read_text()
@@ -68,6 +68,6 @@ def test_advice_is_followed(cli: Cli, folder: Path, site: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", MORE)
 def test_advice_is_followed_in_other_cases(cli: Cli, folder: Path, command: str) -> None:
-    """Other ways to come by the same texts."""
+    """Advice is followed in other cases that lead to the same texts."""
     words, said = _refused(cli, folder, command)
     assert_advice_works(cli, words, said, command.endswith("gap_target.csv"))

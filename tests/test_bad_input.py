@@ -210,7 +210,7 @@ def test_wrong_request_is_refused_before_it_starts(cli: Cli, folder: Path, overr
 @pytest.mark.slow
 @pytest.mark.parametrize("overrides", [overrides for overrides, _ in WRONG])
 def test_what_the_message_of_a_wrong_request_advises_works(cli: Cli, folder: Path, overrides: str) -> None:
-    """Each way out is taken, where there is one that others than the user know."""
+    """Each way out that a message offers works, unless only the user knows it."""
     words = ["train", *overrides.split(" ")]
     assert_advice_works(cli, words, cli(*words).err, overrides in ONLY_THE_USER_KNOWS)
 
@@ -228,7 +228,7 @@ def test_cuda_without_a_device_is_refused(cli: Cli, folder: Path) -> None:
 
 @pytest.mark.parametrize("command", ["train", "check"])
 def test_check_refuses_as_train_does(cli: Cli, folder: Path, command: str) -> None:
-    """The two commands that compose answer alike."""
+    """`check` and `train` refuse a wrong value with the same message."""
     answer = cli(command, "optimizer.lr=-1")
     assert answer.code == 2
     assert answer.err == "workbench: optimizer.lr: must be greater than 0, got -1; write for example optimizer.lr=0.1\n"

@@ -73,7 +73,7 @@ TEXTS = (
 
 @pytest.mark.parametrize("words", WRONG, ids=[words[:40] for words in WRONG])
 def test_wrong_request_is_one_message(cli: Cli, folder: Path, words: str) -> None:
-    """Exit code 2, one message with a way out, no traceback, nothing of Hydra's advice, nothing written."""
+    """A wrong request gives exit code 2 and one message with a way out, no traceback or Hydra's advice, and no file."""
     options = [word for word in words.split(" ") if word in ("-m", "-sc")]
     rest = [word for word in words.split(" ") if word not in options]
     answer = cli("train", *options, *SMALL, "sweep.dry_run=true", *rest)
@@ -148,7 +148,7 @@ def test_hydras_own_values_may_be_referred_to(cli: Cli, folder: Path) -> None:
 
 @pytest.mark.parametrize("port", [0, -1, 65536, 99999])
 def test_ports_are_checked(cli: Cli, folder: Path, store: object, port: int) -> None:
-    """Port 0 would be another one than the one that is asked for health."""
+    """Ports out of range are refused; port 0 would be another port than the port that is asked for health."""
     answer = cli("ui", "--port", str(port))
     assert answer.code == 2
     assert "write for example --port 5000" in answer.err

@@ -188,7 +188,7 @@ def test_table_and_file(cli: Callable[..., Answer], folder: object) -> None:
 
 
 def test_cases_are_those_that_are_reported() -> None:
-    """A small and a large mlp, alone and packed; each other kind of net, small."""
+    """Cases are a small and a large mlp, alone and packed, and small nets of each other kind."""
     plain = [(case.batch, case.replicas) for case in bench.CASES if case.kind == "mlp"]
     assert plain == [(32, 1), (32, 32), (256, 1), (256, 4)]
     others = [(case.kind, case.batch, case.replicas) for case in bench.CASES if case.kind != "mlp"]
@@ -229,7 +229,7 @@ def test_sections_are_chosen(cli: Callable[..., Answer], folder: object, monkeyp
 
 
 def test_failing_sweep_is_an_error() -> None:
-    """A command that does not end well has no time; what it said is shown."""
+    """A command that does not end well is an error that shows what it said, not a time."""
     with pytest.raises(WorkbenchError, match=r"must end well, but it said: .*No module named"):
         sweeps.take(("workbench.bench.nothing",), 1)
 

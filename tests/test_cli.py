@@ -99,7 +99,7 @@ def test_one_run_of_a_sweep_is_said(cli: Cli, store: Store, caplog: pytest.LogCa
 
 @pytest.mark.parametrize("arguments", [(), ("--help",)])
 def test_help_names_every_command(cli: Cli, arguments: tuple[str, ...]) -> None:
-    """No arguments and `--help` show the commands with examples, exit code 0."""
+    """No arguments and `--help` show the commands with examples and give exit code 0."""
     answer = cli(*arguments)
     assert answer.code == 0
     for command in ("train", "check", "compare", "ui", "bench", "demo"):
@@ -144,7 +144,7 @@ def test_unknown_commands_and_options(cli: Cli, folder: Path, arguments: tuple[s
 
 
 def test_unknown_demo_lists_the_demos(cli: Cli) -> None:
-    """A demo's name is looked up like any other name."""
+    """An unknown demo is answered with the demos there are, like any other unknown name."""
     answer = cli("demo", "activations_on_digit")
     assert answer.code == 2
     assert "unknown name 'activations_on_digit'; did you mean 'activations_on_digits'? options:" in answer.err
@@ -216,7 +216,7 @@ def completions(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[st
     ],
 )
 def test_completion_offers(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str, offered: list[str]) -> None:
-    """Commands first, then Hydra's groups, options and keys."""
+    """Completion offers commands first, then Hydra's groups, options and keys."""
     assert sorted(completions(cli, monkeypatch, line)) == sorted(offered)
 
 

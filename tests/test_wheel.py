@@ -59,7 +59,7 @@ def runs(installed: Path, folder: Path, *commands: list[str]) -> list[Answer]:
 
 
 def test_wheel_holds_code_conf_and_experiments(wheel: Path) -> None:
-    """Every module, option and experiment of the checkout is inside, and no test."""
+    """The wheel holds every module, option and experiment of the checkout, and no test."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     packages = ("workbench", "hydra_plugins")
     files = [file for package in packages for file in (ROOT / package).rglob("*") if file.is_file()]

@@ -24,7 +24,7 @@ def doubled(given: Problem) -> Params:
 
 
 def test_a_batch_for_each_shape() -> None:
-    """Two depths, two nets each, by one stream."""
+    """Each shape has a batch: two depths, two nets each, by one stream."""
     found = some()
     assert [len(one.shape.sizes) for one in found] == [3, 4]
     assert all(len(one.x) == 2 for one in found)
@@ -33,14 +33,14 @@ def test_a_batch_for_each_shape() -> None:
 
 @pytest.mark.parametrize("against", [gradient_errors.from_autograd, gradient_errors.from_differences])
 def test_the_lecture_is_right_and_twice_the_gradient_is_not(against: object) -> None:
-    """Half of the larger one is missing."""
+    """The lecture's gradient has no error, and twice the gradient has error 1/2: half of the larger is missing."""
     for one in some():
         assert float(against(one, lecture).max()) < 1e-7  # type: ignore[operator]
         assert against(one, doubled).tolist() == pytest.approx([0.5, 0.5], abs=1e-6)  # type: ignore[operator]
 
 
 def test_differences_at_a_kink_are_set_aside() -> None:
-    """Relu with z at 0 throughout: what cannot be told counts as equal."""
+    """Differences at the kink of relu, with z at 0 throughout, are set aside and count as equal."""
     (one,) = some(1, activations=["relu"], layers=[3])
     one.params["l1.W"].zero_()
     one.params["l1.b"].zero_()
@@ -48,7 +48,7 @@ def test_differences_at_a_kink_are_set_aside() -> None:
 
 
 def test_forms_are_apart_by_rounding_only() -> None:
-    """Relative to 1 where the gradient is smaller."""
+    """Forms are apart by rounding only, relative to 1 where the gradient is smaller; another λ is noticed."""
     (one, _) = some()
     assert float(gradient_errors.apart(one, SUMS, VECTORS).max()) < 1e-13
     wrong = gradient_errors.apart(one, MATRICES, lambda net, x, y, lam: MATRICES(net, x, y, lam + 1e-3))
@@ -56,7 +56,7 @@ def test_forms_are_apart_by_rounding_only() -> None:
 
 
 def test_errors_name_the_worst_shape() -> None:
-    """All nets of all batches, in order."""
+    """Errors come for all nets of all batches, in order, with the shape of the largest."""
     batches = some()
     values = {id(batches[0]): torch.tensor([0.1, 0.4]), id(batches[1]): torch.tensor([0.3, 0.2])}
     found, example = gradient_errors.errors(batches, lambda one, factor: factor * values[id(one)], 10)
@@ -79,7 +79,7 @@ def test_numbers_of_a_v_that_is_known() -> None:
 
 
 def test_curves_are_those_of_each_batch() -> None:
-    """Logarithms of `difference_curve`."""
+    """Curves are the logarithms of each batch's `difference_curve`."""
     batches = some(layers=[3])
     (expected,) = [random_problems.difference_curve(one, lecture(one), gradient_errors.STEPS) for one in batches]
     assert gradient_errors.curves(batches, lecture).logs[0] == pytest.approx(np.log10(expected.numpy()))
@@ -87,7 +87,7 @@ def test_curves_are_those_of_each_batch() -> None:
 
 @pytest.mark.parametrize(("dtype", "least", "most"), [("float32", 15.9, 17.4), ("float64", 35, 37.5)])
 def test_saturated_outputs_lose_the_error(dtype: str, least: float, most: float) -> None:
-    """Near ln(2/eps): 16.6 and 36.7; a tenth before, a - y is still there."""
+    """The output's error is lost near z = ln(2/eps), 16.6 and 36.7; a tenth before, a - y is still there."""
     z, error = gradient_errors.first_lost_output(dtype)
     before = torch.tensor(z - 0.1, dtype=getattr(torch, dtype))
     assert least < z < most
@@ -96,7 +96,7 @@ def test_saturated_outputs_lose_the_error(dtype: str, least: float, most: float)
 
 
 def test_where_no_error_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A unit that never reaches 1."""
+    """A unit that never reaches 1 loses no error."""
     halved = random_problems.activation("sigmoid")
     monkeypatch.setattr(
         gradient_errors, "sigmoid", lambda: type(halved)(lambda z: halved.forward(z) / 2, lambda z, a: a, (0.0, 1.0))

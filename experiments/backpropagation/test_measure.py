@@ -109,13 +109,13 @@ def test_a_planted_mistake_refutes(wrong: Any) -> None:
 
 
 def test_forms_that_differ_refute_vectorized(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sum over examples is not their mean."""
+    """A sum over examples in place of their mean refutes that the forms agree."""
     monkeypatch.setattr("workbench.experiments.backpropagation.random_problems.MATRICES", formula(Sum()))
     assert only("forms")["vectorized"].label is Label.refuted
 
 
 def test_a_false_rule_refutes_what_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An inner derivative that is 1, and δ without f′ at the output."""
+    """An inner derivative of 1 refutes the chain rule, and δ without f′ at the output refutes the recursion."""
     monkeypatch.setattr("workbench.lecture.chain_rule.Composition.slope", lambda self, g: 1)
     assert only("chain_rule")["chain_rule"].label is Label.refuted
     right = textbook.regression

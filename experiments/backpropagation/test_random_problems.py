@@ -39,7 +39,7 @@ def made(sizes: tuple[int, ...] = (3, 4, 2), f: str = "tanh", loss: str = "softm
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("f", ACTIVATIONS)
 def test_lecture_equals_autograd_and_the_engine(f: str, loss: str) -> None:
-    """Three derivations of one gradient, for every unit and loss."""
+    """The lecture, autograd and the engine give one gradient, for every unit and loss."""
     given = made((3, 4, 5, 1 if loss == "logistic" else 2), f, loss)
     assert float(errors(lecture(given), given.reference()).max()) < 1e-12
     assert float(errors(lecture(given), given.engine()).max()) < 1e-12
@@ -74,7 +74,7 @@ def test_objective_is_the_lectures_cost() -> None:
 @pytest.mark.slow
 @given(st.integers(0, 2**31), st.booleans())
 def test_shapes_are_what_was_asked_for(seed: int, equal: bool) -> None:
-    """Every combination once; neighbors differ in width, or all layers are equally wide."""
+    """Shapes have every combination once, and widths whose neighbors differ, or equal widths where asked."""
     found = list(shapes(np.random.default_rng(seed), examples=[2], penalties=[0.0], equal=equal))
     assert len({(one.activation, one.loss, len(one.sizes)) for one in found}) == len(found) == 5 * 4 * 6
     for one in found:
@@ -95,7 +95,7 @@ def test_error_is_that_of_the_worst_parameter() -> None:
 
 
 def test_error_of_what_is_no_number_is_infinite() -> None:
-    """NaN counts as wrong, equal gradients as right."""
+    """The error of NaN is infinite, and that of equal gradients 0."""
     want = lecture(made())
     got = want.with_flat(want.flat.clone())
     assert errors(got, want).tolist() == [0, 0, 0]
@@ -116,7 +116,7 @@ def test_differences_set_aside_what_crosses_a_kink() -> None:
 
 
 def test_curve_of_differences_is_a_v() -> None:
-    """Error h² for large steps, 1/h for small ones."""
+    """The error of differences goes as h² for large steps and as 1/h for small steps."""
     given = made((3, 4, 4, 2))
     curve = difference_curve(given, lecture(given), [1e-2, 1e-3, 1e-9, 1e-10]).log10()
     assert (curve[:, 0] - curve[:, 1]).tolist() == pytest.approx([2] * 3, abs=0.1)
@@ -149,6 +149,6 @@ def test_a_planted_sign_is_found() -> None:
 
 
 def test_unknown_loss_is_named() -> None:
-    """A shape of a loss that is none."""
+    """A shape with an unknown loss is refused by name."""
     with pytest.raises(ValueError, match="loss: must be one of"):
         problem(np.random.default_rng(0), replace(made().shape, loss="hinge"), 1)

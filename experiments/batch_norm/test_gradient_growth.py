@@ -20,13 +20,13 @@ SMOOTH = [name for name in stems("activation") if name not in ("unit_step", "mon
     ("name", "factor"), [("identity", 1.0), ("relu", pi / (pi - 1)), ("absolute", pi / (pi - 2)), ("tanh", 1.178)]
 )
 def test_closed_forms(name: str, factor: float) -> None:
-    """Var max(0, n) = 1/2 − 1/2π and Var |n| = 1 − 2/π; for tanh as computed by Monte Carlo below."""
+    """Growth has closed forms by Var max(0, n) = 1/2 − 1/2π and Var |n| = 1 − 2/π; tanh's is from Monte Carlo below."""
     assert growth(getattr(activations, name)()) == pytest.approx(factor, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_against_samples_and_never_below_one(name: str) -> None:
-    """The Gaussian Poincaré inequality, and a million samples."""
+    """Growth equals that of a million samples and is never below 1, by the Gaussian Poincaré inequality."""
     activation = getattr(activations, name)()
     n = torch.randn(1, 1, 1_000_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     constants = [torch.tensor(value, dtype=n.dtype) for value in activation.constants.values()]

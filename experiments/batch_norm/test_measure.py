@@ -37,7 +37,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 
 def test_nets_with_it_in_both_arms_differ_in_nothing() -> None:
-    """Were both arms normalized, no depth would be gained: refuted."""
+    """Batch normalization in both arms gains no depth, so that the gain is refuted."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)

@@ -26,7 +26,7 @@ def chain(width: int, chances: list[float]) -> float:
 
 @given(SIZES)
 def test_the_lower_bound_is_the_chain_at_right_angles(size: tuple[int, int]) -> None:
-    """Three states, stepped forward here, backward there."""
+    """The lower bound, stepped backward, is the chain of three states at right angles, stepped forward."""
     width, depth = size
     hidden = depth - 1
     assert bounds(width, depth).lower == pytest.approx(chain(width, [4.0**-width] * (hidden - 1)) if hidden else 0)
@@ -34,7 +34,7 @@ def test_the_lower_bound_is_the_chain_at_right_angles(size: tuple[int, int]) -> 
 
 @given(SIZES, st.data())
 def test_chains_of_any_angles_lie_between_the_bounds(size: tuple[int, int], data: st.DataObject) -> None:
-    """Angles θ from 0 to π/2 in every layer, as rectified vectors may have."""
+    """Chains with any angles from 0 to π/2 in every layer, as rectified vectors have, lie between the bounds."""
     width, depth = size
     shares = data.draw(st.lists(st.floats(0.25, 0.5), min_size=max(0, depth - 2), max_size=max(0, depth - 2)))
     lower, upper = bounds(width, depth)
@@ -53,7 +53,7 @@ def test_shallow_nets_in_closed_form(width: int) -> None:
 
 @given(SIZES)
 def test_the_upper_bound_is_below_the_plain_one(size: tuple[int, int]) -> None:
-    """The plain bound is the probability that one given ray dies."""
+    """The upper bound is below the plain bound, the probability that a given ray dies."""
     width, depth = size
     assert bounds(width, depth).upper <= 1 - (1 - 0.5**width) ** (depth - 1) + 1e-12
 
@@ -107,7 +107,7 @@ def test_live_shares_without_biases_are_whole_rays() -> None:
 
 
 def test_live_shares_are_where_outputs_change() -> None:
-    """Against differences of the same net's outputs, written out layer by layer."""
+    """Live shares equal those by differences of the same net's outputs, written out layer by layer."""
     stream, biases = torch.Generator().manual_seed(3), [0.0, 0.1, 1.0]
     shares = live_shares(2, 4, biases, 200, stream)
     stream.manual_seed(3)

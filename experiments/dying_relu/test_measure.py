@@ -36,7 +36,7 @@ def born(module: dict[str, Any] | None = None, **settings: int) -> dict[str, Any
 
 
 def test_random_nets_lie_within_the_bounds() -> None:
-    """Every cell; and narrow deep nets are mostly constant."""
+    """Random nets lie within the bounds in every cell, and narrow deep nets are mostly constant."""
     found = born()
     assert len(found["in_bounds"].cells) == 25
     assert {cell.judgment.label for cell in found["in_bounds"].cells} == {Label.supported}
@@ -64,7 +64,7 @@ def test_nets_with_leaky_units_are_not_born_dead(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(("first", "label"), [(0, Label.supported), (2, Label.refuted)])
 def test_a_bias_against_itself_makes_nothing_alive(monkeypatch: pytest.MonkeyPatch, first: int, label: Label) -> None:
-    """The same nets with the same b twice have equal shares."""
+    """Shares of the same nets with the same b twice are equal, which refutes that more is alive."""
     right = born_dead.live_shares
 
     def shares(width: int, depth: int, biases: Any, nets: int, stream: Any) -> Any:

@@ -40,7 +40,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 @pytest.mark.parametrize(("norm", "simple"), [("layer", True), ("batch", False)])
 def test_batch_normalization_is_not_simpler(norm: str, simple: bool) -> None:
-    """Batch normalization has running statistics and evaluates with them."""
+    """Batch normalization is not simpler: it has running statistics and evaluates with them."""
     skipped = {"training": lambda study: [], "LAYER": f" + {norm} norm"}
     assert (judged("layer_norm", SMALL, untrained, skipped)["simpler"].label is Label.supported) is simple
 
@@ -53,7 +53,7 @@ def test_layer_normalization_does_not_depend_on_others() -> None:
 
 
 def test_one_norm_in_both_arms_can_be_replaced_and_gains_nothing() -> None:
-    """Were layer normalization batch normalization, nothing would be lost or gained."""
+    """The same norm in all arms can be replaced by itself, and refutes that anything is lost or gained."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)

@@ -41,7 +41,7 @@ def test_the_squared_error_behind_a_softmax_has_its_jacobian() -> None:
 
 @pytest.mark.parametrize("weight_decay", [0.01, 1.0])
 def test_the_penalty_reaches_weights_alone(weight_decay: float) -> None:
-    """J, weights and biases as the lecture prints them."""
+    """The penalty in J, and its gradients of weights and biases, are as the lecture prints them."""
     assert max(loss_factors.penalty(weight_decay, 3)) < 1e-13
 
 

@@ -64,14 +64,14 @@ def test_what_is_exact_is_supported() -> None:
 
 
 def test_likelihood_in_the_place_of_squares_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The δ of the likelihood has no factor f′."""
+    """The likelihood in place of squares is refuted, because its δ has no factor f′."""
     monkeypatch.setattr(loss_factors, "squared_error", lambda output=None: binary_nll())
     found = exact_only()["factor"]
     assert [cell.at["output"] for cell in found.cells if cell.judgment.label is Label.refuted] == ["sigmoid"]
 
 
 def test_biases_that_decay_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sum of squares runs over all parameters here, biases too."""
+    """A penalty whose sum of squares runs over biases too is refuted."""
 
     def everything(grads: Params, params: Params, weight_decay: Any) -> None:
         grads.trained.add_(weight_decay.unsqueeze(1) * params.trained)
@@ -81,12 +81,12 @@ def test_biases_that_decay_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_output_that_reaches_every_target_is_no_contradiction() -> None:
-    """The identity reaches every target."""
+    """An output that reaches every target fits it, so that the contradiction is refuted."""
     assert exact_only(RANGES={"sigmoid": (25, 346), "tanh": (-1, 1)})["bounded_output"].label is Label.refuted
 
 
 def test_the_same_loss_twice_is_not_better() -> None:
-    """No difference: refuted, and as good as itself."""
+    """The same loss in both arms is refuted as better and supported as good as itself."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)

@@ -140,7 +140,7 @@ def test_every_float32_counts_up() -> None:
 def test_costs_are_those_of_a_loop(
     examples: list[tuple[float, float]], thresholds: list[float], cost_fp: float, cost_fn: float
 ) -> None:
-    """Deciding 1 costs where the example is 0, deciding 0 where it is 1."""
+    """Costs equal a loop's: deciding 1 costs where the example is 0, deciding 0 where it is 1."""
     z, ones = (torch.tensor([column], dtype=torch.float64) for column in zip(*examples, strict=True))
     found = exact.costs(z, ones, torch.tensor(thresholds, dtype=torch.float64), cost_fp, cost_fn)
     for threshold, cost in zip(thresholds, found[0].tolist(), strict=True):
@@ -150,7 +150,7 @@ def test_costs_are_those_of_a_loop(
 
 @given(st.lists(st.floats(-6, 6), min_size=1, max_size=12), st.floats(0.05, 20), st.floats(-8, 8))
 def test_no_threshold_is_cheaper_than_that_of_the_costs(zs: list[float], ratio: float, other: float) -> None:
-    """The probabilities σ(z) themselves give the expected cost of every threshold."""
+    """No threshold has a lower expected cost, by the probabilities σ(z), than the logarithm of the costs' ratio."""
     z = torch.tensor([zs], dtype=torch.float64)
     best, another = exact.costs(z, z.sigmoid(), torch.tensor([log(ratio), other]).double(), ratio, 1.0)[0].tolist()
     assert best <= another + 1e-9
@@ -179,7 +179,7 @@ def test_thresholds_make_every_decision(zs: list[float]) -> None:
 
 @given(st.lists(st.floats(-6, 6), min_size=2, max_size=9), st.sampled_from([Fraction(1, 9), Fraction(1), Fraction(9)]))
 def test_no_threshold_is_cheaper_than_the_logarithm_of_the_ratio(zs: list[float], ratio: Fraction) -> None:
-    """Every possible decision is looked at; where the wrong side of all z is chosen, cheaper ones are found."""
+    """No possible decision is cheaper than by log(ratio); some are where all z are on a threshold's wrong side."""
     z = torch.tensor([zs], dtype=torch.float64)
     assert exact.cheaper(z, log(ratio), ratio) == (len(zs) + 1, 0)
     assert exact.cheaper(z.abs() + 3, 20.0, ratio)[1] > 0
@@ -196,7 +196,7 @@ def test_the_step_is_one_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rounded_sigmoid_steps_around_a_quarter(dtype: torch.dtype) -> None:
-    """Half an eps of steps, never more than that away from z/4; 0 in the band."""
+    """The rounded sigmoid exceeds ½ in steps of half an eps, never further from z/4, and not at all in the band."""
     units = torch.linspace(-3, 4, 141, dtype=torch.float64)
     found = exact.rounded_excess(units, dtype)
     assert (found - units / 4).abs().max() < 1

@@ -28,7 +28,7 @@ def _untrained() -> dict[str, PartVerdict]:
 
 
 def test_what_is_deterministic_comes_out_as_proved() -> None:
-    """Equal decisions but for the two sets, the tie, the band, and the threshold of unequal costs."""
+    """Deterministic parts come out as proved: equal decisions but for two sets, tie, band, threshold by costs."""
     parts = judged("perceptron_vs_logistic", SMALL)
     proved = ("decisions", "tie", "rounding", "equal_costs")
     assert {parts[name].label for name in proved} == {Label.supported}
@@ -38,7 +38,7 @@ def test_what_is_deterministic_comes_out_as_proved() -> None:
 
 @pytest.mark.parametrize("factor", [None, 0.0, 0.5, 1.5])
 def test_no_band_or_another_is_refuted(factor: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """σ(z) > ½ said to be z ≥ 0 without exceptions, or with a band that is empty, too short or too long."""
+    """σ(z) > ½ said to be z ≥ 0 without exceptions, or with a band empty, too short or too long, is refuted."""
     compare = decisions.compare
 
     def claimed(z: torch.Tensor, band: decisions.Band) -> decisions.Comparison:
@@ -67,7 +67,7 @@ def test_another_threshold_for_unequal_costs_is_refuted(threshold: Any) -> None:
 
 
 def test_one_rule_twice_learns_one_decision() -> None:
-    """Two logistic neurons said to decide differently do not."""
+    """Two logistic neurons said to decide differently are refuted: they do not."""
 
     def edit(node: dict[str, Any]) -> None:
         node["arms"] = {"logistic": [], "perceptron": ["optimizer.lr=0.3"]}

@@ -26,7 +26,7 @@ def test_what_is_exact_is_supported(verdicts: dict[str, Any], part: str) -> None
 
 
 def test_counts_are_near_one_per_unit(verdicts: dict[str, Any]) -> None:
-    """Few seeds need not decide, but the numbers are near those of wide nets."""
+    """Counts of pieces are near 1 per unit, and do not depend on depth, as in wide nets; few seeds need not decide."""
     assert verdicts["pieces_per_unit"].deciding.judgment.effect == pytest.approx(1, abs=0.1)
     assert verdicts["pieces_by_depth"].deciding.judgment.effect == pytest.approx(0, abs=0.03)
     assert 0 < verdicts["typical"].deciding.judgment.effect < 2
@@ -47,7 +47,7 @@ def _exact(part: str, *values: str, **module: Any) -> Any:
 
 @pytest.mark.parametrize("smooth", ["softplus", "tanh", "gelu"])
 def test_a_smooth_unit_among_the_piecewise_linear_ones_is_refuted(smooth: str) -> None:
-    """The test of straightness is able to fail."""
+    """A smooth unit among the piecewise linear units is refuted: the test of straightness is able to fail."""
     found = _exact("affine", "relu", smooth)
     assert found.label is Label.refuted
     assert {cell.at["unit"] for cell in found.cells if cell.judgment.label is Label.refuted} == {smooth}
@@ -71,7 +71,7 @@ def test_one_more_piece_is_refuted() -> None:
 
 
 def test_two_pieces_per_unit_are_refuted() -> None:
-    """The equivalence is able to fail."""
+    """Equivalence to two pieces per unit is refuted: the test of equivalence is able to fail."""
 
     def two(node: dict[str, Any]) -> None:
         node["parts"] = {name: node["parts"][name] for name in ("pieces_per_unit", "pieces_by_depth")}

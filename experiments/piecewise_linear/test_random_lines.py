@@ -21,7 +21,7 @@ def test_deviations_are_of_every_cell() -> None:
 
 
 def test_nets_that_hardly_move_are_left_out() -> None:
-    """The others bend where their unit or their output does."""
+    """Nets whose output hardly moves are left out; the others bend where their unit or their output does."""
     assert len(random_lines.bends("tanh", "identity", range(6), 0.0)) == 6
     assert random_lines.bends("tanh", "identity", range(6), 1e9) == []
     assert min(random_lines.bends("relu", "softmax", range(6), 0.1)) > 1e-6
@@ -36,7 +36,7 @@ def test_sawtooth_has_two_to_the_depth_pieces(depth: int) -> None:
 
 
 def test_a_sawtooth_that_is_too_flat_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight pieces with the slopes of sixteen."""
+    """A net with the number of pieces asked for, but the slopes of another depth, is no sawtooth."""
     monkeypatch.setattr(regions, "sawtooth", lambda depth, made=regions.sawtooth: made(depth + 1))
     assert not random_lines.is_sawtooth(3, 16)
 

@@ -69,7 +69,7 @@ def test_other_singular_values_are_refuted(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_arm_against_itself_gains_nothing() -> None:
-    """Were nothing pretrained, nothing would be better by 5 points."""
+    """Arms without pretraining gain nothing: better by 5 points is refuted."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)

@@ -17,7 +17,7 @@ SLOPES = st.floats(-1, 1)
 
 @pytest.mark.parametrize("name", ["relu", "absolute", "leaky_relu", "hard_tanh"])
 def test_unit_gives_value_and_slope(name: str) -> None:
-    """The derivative is that of autograd, away from ties."""
+    """The slope of a unit is autograd's derivative, away from ties."""
     z = maxout_fits.inputs_away_from_ties(200, 1).requires_grad_()
     a, slope = maxout_fits.unit(name, z)
     (expected,) = torch.autograd.grad(a.sum(), z)
@@ -25,7 +25,7 @@ def test_unit_gives_value_and_slope(name: str) -> None:
 
 
 def test_inputs_have_both_signs_and_all_magnitudes() -> None:
-    """Sixteen decades, none of them zero."""
+    """Inputs span sixteen decades with both signs, and none is zero."""
     z = maxout_fits.inputs_away_from_ties(2000, 0)
     assert (z != 0).all()
     for sign in (-1, 1):
@@ -37,7 +37,7 @@ def test_inputs_have_both_signs_and_all_magnitudes() -> None:
 @pytest.mark.slow
 @given(SLOPES, st.integers(0, 100))
 def test_maxout_contains_every_leaky_unit(slope: float, seed: int) -> None:
-    """max(z, slope z) for slopes up to 1: relu at 0, abs z at -1."""
+    """Maxout contains max(z, slope z) for slopes up to 1: relu at 0, abs z at -1."""
     apart = maxout_fits.containment("leaky_relu", (1.0, slope), seed, slope=slope)
     assert set(apart) == {"output", "grad_in", "l1.W", "l1.b"}
     assert max(apart.values()) < 1e-12
@@ -71,7 +71,7 @@ def test_no_other_pieces_do_better(offsets: list[Fraction]) -> None:
 
 
 def test_pieces_in_the_wrong_order_are_refused() -> None:
-    """A piece below the others has no interval."""
+    """Pieces in the wrong order are refused: a piece below the others has no interval."""
     with pytest.raises(ValueError, match="each must be the largest"):
         maxout_fits.square_error([(Fraction(-1), Fraction(0)), (Fraction(0), Fraction(-5)), (Fraction(1), Fraction(0))])
 
@@ -131,7 +131,7 @@ def test_one_piece_for_exp_by_hand() -> None:
     ],
 )
 def test_integrals_of_the_curvature(name: str, curvature: object) -> None:
-    """∫ √f'' by quadrature."""
+    """Integrals of the curvature, ∫ √f'', equal quadrature."""
     convex = maxout_fits.CONVEX[name]
     integral, _ = quad(lambda x: np.sqrt(curvature(x)), convex.low, convex.high, points=[0])  # type: ignore[operator]
     assert convex.curvature == pytest.approx(integral)
@@ -146,7 +146,7 @@ def test_k_pieces_need_k_weight_vectors() -> None:
 
 @pytest.mark.parametrize("k", [1, 4])
 def test_constructed_units_have_k_pieces_and_random_ones_no_more(k: int) -> None:
-    """The lifted tangents make all of them."""
+    """Constructed units have k pieces, as the lifted tangents make all of them; random units have no more."""
     made, found = maxout_fits.pieces_made(k, 30, k)
     assert made == k
     assert len(found) == 30
@@ -155,13 +155,13 @@ def test_constructed_units_have_k_pieces_and_random_ones_no_more(k: int) -> None
 
 @pytest.mark.parametrize(("name", "expected"), [("absolute", [2, 0, 3]), ("maxout", [2, 0, 3]), ("relu", [0, 0, 3])])
 def test_values_of_units(name: str, expected: list[float]) -> None:
-    """Maxout is max(z, -z)."""
+    """Values of units are as by hand; maxout is max(z, -z)."""
     assert maxout_fits.values(name, (-2.0, 0.0, 3.0)) == expected
 
 
 @pytest.mark.parametrize("name", maxout_fits.CONVEX)
 def test_law_of_the_best_error(name: str) -> None:
-    """16 k² E nears its limit, and layers have the error of their fit."""
+    """Scaled errors 16 k² E near their limit, and layers have the error of their fit."""
     coarse, fine = (maxout_fits.law(maxout_fits.CONVEX[name], ks) for ks in ((1, 4), (2, 8, 32)))
     assert max(*coarse.off, *fine.off) < 1e-9
     assert (len(coarse.off), len(fine.off)) == (2, 3)

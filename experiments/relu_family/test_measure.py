@@ -32,7 +32,7 @@ def test_what_is_exact_is_supported(part: str) -> None:
 
 
 def test_one_piece_is_no_absolute_value() -> None:
-    """Maxout with k = 1 is affine."""
+    """Maxout with k = 1 is affine, so that it does not contain |z|."""
     pieces = {"relu": (1, 0), "absolute": (1,), "leaky_relu": (1, 0.01)}
     found = _exact(PIECES=pieces)["contained"]
     assert found.label is Label.refuted
@@ -45,7 +45,7 @@ def test_a_smaller_error_of_k_pieces_is_refuted() -> None:
 
 
 def test_a_wrong_sign_in_an_identity_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaky ReLU is not α z + (1 + α) relu z."""
+    """A wrong sign is refuted: leaky ReLU is not α z + (1 + α) relu z."""
     wrong = identities.Identity(
         "leaky_relu", {"slope": 0.3}, [identities.Term(0.3, "identity"), identities.Term(1.3, "relu")]
     )
@@ -62,14 +62,14 @@ def test_one_weight_vector_for_k_pieces_is_refuted(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_wrong_law_of_errors_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten percent more curvature than exp x has."""
+    """A law of errors with ten percent more curvature than exp x has is refuted."""
     wrong = replace(maxout_fits.CONVEX["exp x"], curvature=1.1 * maxout_fits.CONVEX["exp x"].curvature)
     monkeypatch.setitem(maxout_fits.CONVEX, "exp x", wrong)
     assert _exact()["convex"].label is Label.refuted
 
 
 def test_a_monotone_unit_does_not_fall_and_rise() -> None:
-    """Nothing is found for relu."""
+    """ReLU is not found to fall and rise."""
 
     def relu(node: dict[str, Any]) -> None:
         node["parts"]["not_monotone"]["cells"]["unit"] = ["relu"]

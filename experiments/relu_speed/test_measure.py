@@ -46,7 +46,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 
 def test_one_unit_in_all_arms_learns_no_sooner() -> None:
-    """Were tanh and sigmoid ReLU, nothing would be gained: refuted."""
+    """ReLU in all arms learns no sooner, so that the gain is refuted."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)
@@ -64,13 +64,13 @@ def test_one_unit_in_all_arms_learns_no_sooner() -> None:
     [([0.9, 0.5, 0.1], 1.625), ([0.9, 0.25], 1.0), ([0.2, 0.1], 0.0), ([0.9, 0.5], 21), ([0.9, 0.2, 0.5], 13 / 14)],
 )
 def test_epochs_between_records(errors: list[float], epoch: float) -> None:
-    """Interpolated by hand; never is as it is said."""
+    """Epochs between records are interpolated as by hand, and never reached is as it is said."""
     (entry,) = choose(["relu_speed"])
     assert entry.load().reached(errors, 0.25, 21) == pytest.approx(epoch)
 
 
 def test_more_work_takes_longer() -> None:
-    """A hundred times the work, in calls that take turns."""
+    """A hundred times the work takes longer, in calls that take turns."""
     z = torch.zeros(200_000)
     found = processor_times.compared({"one": lambda: z + 1, "many": lambda: [z + 1 for _ in range(100)]}, 3)
     assert list(found) == ["many"]

@@ -38,7 +38,7 @@ def test_true_parts_are_supported(parts: dict[str, PartVerdict], name: str) -> N
 
 
 def test_one_and_two_units_are_shown_and_decide_nothing(parts: dict[str, PartVerdict]) -> None:
-    """The map of `learned` has cells beyond the declared ones."""
+    """Cells of `learned` beyond the declared are shown and decide nothing."""
     shown = [cell.at["hidden"] for cell in parts["learned"].cells if not cell.decides]
     assert shown == [1, 2, 3]
 
@@ -59,21 +59,21 @@ def test_an_angle_that_keeps_the_quadrant_refutes_the_fold() -> None:
 
 
 def test_separable_points_refute_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were the Cartesian samples the polar ones, a line would separate them."""
+    """Polar samples in place of the Cartesian, which a line separates, refute that no line does."""
     sample = rings.sample
     monkeypatch.setattr(rings, "sample", lambda _, seed, points: sample("polar", seed, points))
     assert proofs_only()["no_line"].label is Label.refuted
 
 
 def test_cartesian_points_refute_the_polar_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """x = 3/2 does not separate the rings in (x, y)."""
+    """Cartesian samples refute the polar line: x = 3/2 does not separate the rings in (x, y)."""
     sample = rings.sample
     monkeypatch.setattr(rings, "sample", lambda _, seed, points: sample("cartesian", seed, points))
     assert proofs_only()["polar_line"].label is Label.refuted
 
 
 def test_a_tree_on_the_printed_angle_twice_refutes_the_gain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were atan2 as blind as the printed angle, its tree would gain nothing."""
+    """The printed angle in place of atan2 gains nothing for a tree, so that the gain is refuted."""
     tree = rings.tree_accuracy
     monkeypatch.setattr(rings, "tree_accuracy", lambda seed, points, printed: tree(seed, points, True))
     assert proofs_only()["folded_tree"].label is Label.refuted

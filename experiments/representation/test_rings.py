@@ -22,7 +22,7 @@ from workbench.proofs.separation import separate
 
 
 def test_rational_points_lie_on_the_circle() -> None:
-    """x² + y² = 1 exactly, in the open first quadrant; (3/5, 4/5) comes first."""
+    """Rational points have x² + y² = 1 exactly, in the open first quadrant; (3/5, 4/5) comes first."""
     points = list(rings.rational_circle(50))
     assert points[0] == (Fraction(3, 5), Fraction(4, 5))
     assert all(x * x + y * y == 1 and x > 0 and y > 0 for x, y in points)
@@ -30,7 +30,7 @@ def test_rational_points_lie_on_the_circle() -> None:
 
 
 def test_circles_are_no_half_planes_but_polar_points_are() -> None:
-    """Farkas excludes a line for (x, y); for (r, any θ) there is one."""
+    """Farkas excludes a line for circles in (x, y); for (r, any θ) a line separates."""
     points, labels = rings.circles(3)
     assert isinstance(separate(points, labels), Infeasible)
     polar = [(1 + label, Fraction(number, 7)) for number, label in enumerate(labels)]
@@ -39,13 +39,13 @@ def test_circles_are_no_half_planes_but_polar_points_are() -> None:
 
 
 def test_wrong_side_of_the_radius_is_counted() -> None:
-    """A point of ring 2 at r = 1.4 and one of ring 1 at r = 1.6 are wrong."""
+    """Points on the wrong side of the radius are counted: of ring 2 at r = 1.4, of ring 1 at r = 1.6."""
     assert rings.wrong_by_radius([(1.4, 0), (1.6, 1), (1.0, 2)], [1, 0, 0]) == (2, pytest.approx(0.1))
 
 
 @given(st.floats(0, 4), st.floats(-np.pi, np.pi))
 def test_accuracy_of_a_line_is_that_counted_on_the_circles(distance: float, turn: float) -> None:
-    """The closed form against 20,000 points, whatever the line's direction."""
+    """A line's accuracy in closed form equals a count of 20,000 points, whatever the line's direction."""
     angles = (np.arange(10_000) + 0.5) / 10_000 * 2 * np.pi
     inner, outer = (radius * np.cos(angles - turn) > distance for radius in (1, 2))
     assert rings.line_accuracy(distance) == pytest.approx(((~inner).mean() + outer.mean()) / 2, abs=3e-4)
@@ -63,7 +63,7 @@ def test_printed_angle_groups_the_quadrants_and_atan2_does_not() -> None:
 
 @pytest.mark.parametrize(("printed", "expected"), [(True, 0.5), (False, 1.0)])
 def test_tree_reproduces_the_catalogued_accuracies(printed: bool, expected: float) -> None:
-    """0.500 and 0.999."""
+    """The tree's accuracies are the catalogued 0.500 and 0.999."""
     assert rings.tree_accuracy(0, 8000, printed) == pytest.approx(expected, abs=0.03)
 
 
@@ -98,20 +98,20 @@ def test_random_relu_units_beat_a_line() -> None:
 
 
 def test_samples_are_drawn_anew_for_every_seed() -> None:
-    """Points and labels as lists of the data set's numbers."""
+    """Samples are drawn anew for every seed, as lists of points and labels."""
     (points, labels), (other, _) = (rings.sample("polar", seed, 10) for seed in (0, 1))
     assert len(points) == len(labels) == 10
     assert all(first != second for first, second in islice(zip(points, other, strict=True), 10))
 
 
 def test_radius_errors_of_several_samples() -> None:
-    """Points, wrong ones and the least distance over all of them."""
+    """Radius errors count points, wrong points and the least distance over all samples."""
     samples = [([(1.4, 0), (1.6, 1)], [1, 0]), ([(1.0, 2)], [0])]
     assert rings.radius_errors(samples) == (3, 2, pytest.approx(0.1))
 
 
 def test_groups_of_two_halves_tell_nothing() -> None:
-    """A rule that says the opposite counts too."""
+    """Groups of two halves tell nothing; a rule that says the opposite counts too."""
     halves = {"even": [True, False], "above": [True, True], "below": [False, False, True]}
     assert rings.told_apart(halves) == [halves["above"], halves["below"]]
 

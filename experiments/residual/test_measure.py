@@ -34,19 +34,19 @@ def parts() -> dict[str, PartVerdict]:
 
 
 def test_every_cell_is_measured(parts: dict[str, PartVerdict]) -> None:
-    """All seeds, and cells by depth."""
+    """Every cell has all seeds, and the cells are by depth."""
     assert all(cell.judgment.n == 5 for part in parts.values() for cell in part.cells)
     assert [cell.at["depth"] for cell in parts["better"].cells] == [3, 10, 30]
 
 
 def test_a_bare_sum_doubles_the_variance(parts: dict[str, PartVerdict]) -> None:
-    """E F(x)² = E x² for He's weights on ReLU, and F has mean 0: ln 2 per block."""
+    """A bare sum grows by ln 2 per block: E F(x)² = E x² for He's weights on ReLU, and F has mean 0."""
     judgment = parts["sum_explodes"].deciding.judgment
     assert judgment.effect == pytest.approx(log(2), abs=0.05)
 
 
 def test_with_the_arms_exchanged_nothing_is_supported() -> None:
-    """Were the residual nets the plain ones and the plain net a residual one."""
+    """Exchanged arms, residual for plain and plain for residual, support nothing."""
 
     def exchanged(node: dict[str, Any]) -> None:
         short(node)

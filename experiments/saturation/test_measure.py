@@ -44,7 +44,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 @pytest.mark.parametrize("unit", ["softsign", "softplus", "relu"])
 def test_units_that_saturate_slower_or_not_refute_the_bound(unit: str) -> None:
-    """Softsign falls as 1/z², softplus rises to 1, and ReLU does not fall."""
+    """The bound on saturation is refuted by softsign, which falls as 1/z², softplus, which rises to 1, and ReLU."""
     (entry,) = choose(["saturation"])
     slope = entry.load().slope
 
@@ -58,7 +58,7 @@ def test_units_that_saturate_slower_or_not_refute_the_bound(unit: str) -> None:
 
 
 def test_a_unit_in_the_place_of_relu_saturates() -> None:
-    """tanh' is not 1 for z > 0."""
+    """Tanh in the place of ReLU saturates: tanh' is not 1 for z > 0."""
     (entry,) = choose(["saturation"])
     slope = entry.load().slope
 
@@ -70,7 +70,7 @@ def test_a_unit_in_the_place_of_relu_saturates() -> None:
 
 
 def test_without_saturation_or_slope_nothing_is_lost_or_gained() -> None:
-    """Every arm the plain tanh net: nothing hurts, nothing fails, no slope is lacking."""
+    """The plain tanh net in every arm hurts nothing, fails nothing and lacks no slope."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)

@@ -43,7 +43,7 @@ def zigzag(values: list[float]) -> Target:
 @given(values=st.lists(st.floats(-3, 3), min_size=2, max_size=9), n=st.integers(1, 60))
 @settings(max_examples=40, deadline=None)
 def test_no_lipschitz_function_exceeds_the_bound(name: str, values: list[float], n: int) -> None:
-    """The bound is about every function, not about the three targets."""
+    """The bound holds for every Lipschitz function, not for the three targets alone."""
     target, way = zigzag(values), construction(name)
     error = np.abs(way.build(target.f, n)(X) - target.f(X)).max()
     assert error <= way.within(target, n) + 1e-7 * (1 + target.size)
@@ -107,7 +107,7 @@ def test_units_without_a_construction_are_refused(name: str) -> None:
 
 
 def test_an_eps_out_of_reach_is_refused() -> None:
-    """The weights of bump never sum to 1 exactly."""
+    """An eps below what bump reaches is refused, as its weights never sum to 1 exactly."""
     with pytest.raises(ValueError, match=r"eps must be above 0\.00011, got 0\.0001"):
         construction("bump").intervals(TARGETS["sine"], 1e-4)
 
@@ -121,5 +121,5 @@ def test_units_are_the_packages_own() -> None:
 
 @pytest.mark.parametrize("degree", [1, 3, 5])
 def test_monomials_are_made_by_name(degree: int) -> None:
-    """z^p, beside the package's names."""
+    """Monomials z^p are made by name, beside the package's names."""
     assert units(make(f"z^{degree}"), np.array([-2.0, 3.0])).tolist() == [(-2.0) ** degree, 3.0**degree]

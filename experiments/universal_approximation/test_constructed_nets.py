@@ -8,7 +8,7 @@ from workbench.experiments.universal_approximation.least_squares_nets import GRI
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "bump"])
 def test_named_sizes_suffice(activation: str) -> None:
-    """Errors are those on the grid, all below eps; the proof names the sizes."""
+    """The sizes named in the proof have errors on the grid below eps."""
     errors, proof = constructed_nets.named(activation, 0.05)
     way = approximation.construction(activation)
     for name, target in approximation.TARGETS.items():

@@ -64,7 +64,7 @@ def test_candidates_lie_as_told() -> None:
 
 
 def test_slope_of_a_power() -> None:
-    """N^-1.5 has slope -1.5."""
+    """The slope of N^-1.5 is -1.5."""
     assert slope(3 * np.arange(1.0, 129) ** -1.5, [4, 8, 16, 128]) == pytest.approx(-1.5)
 
 

@@ -51,12 +51,12 @@ def test_what_is_proved_is_supported(verdicts: Mapping[str, PartVerdict], part: 
 
 
 def test_untrained_nets_are_not_within_eps(verdicts: Mapping[str, PartVerdict]) -> None:
-    """Two steps are no training."""
+    """Nets trained for two steps are not within eps."""
     assert all(cell.judgment.effect == 0 for cell in verdicts["trained"].cells)
 
 
 def test_a_polynomial_said_to_approximate_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The interpolant of |z| built of z² instead is far off."""
+    """A polynomial said to approximate is refuted: the interpolant of |z| built of z² is far off."""
     way = approximation.construction("absolute")
     square = approximation.make("monomial")
 
@@ -81,7 +81,7 @@ def test_a_bound_that_is_too_small_is_refuted(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_unit_that_meets_the_hypotheses_is_no_contradiction() -> None:
-    """The lecture's theorem is about sigmoid."""
+    """Sigmoid, which meets the theorem's hypotheses, refutes the contradiction."""
     found = judged("constructed", changed("recommended", activation=["relu", "sigmoid"]))
     assert found["recommended"].label is Label.refuted
     assert found["recommended"].deciding.at == {"activation": "sigmoid"}
@@ -96,21 +96,21 @@ def test_a_polynomial_error_that_is_too_large_is_refuted(monkeypatch: pytest.Mon
 
 
 def test_barrons_bound_with_too_small_a_constant_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousandth of (2C)²."""
+    """Barron's bound with a thousandth of (2C)² is refuted."""
     bound = greedy_nets.Wave.bound
     monkeypatch.setattr(greedy_nets.Wave, "bound", lambda wave, n: bound(wave, n) / 1000)
     assert judged("rates")["barron_bound"].label is Label.refuted
 
 
 def test_no_network_of_several_inputs_is_no_witness(verdicts: Mapping[str, PartVerdict]) -> None:
-    """64 units are too few for 0.01; nothing is refuted by that."""
+    """No network of up to 64 units is within 0.01, which leaves the part open and refutes nothing."""
     for part in ("two_inputs", "three_inputs"):
         assert verdicts[part].label is Label.inconclusive
         assert "no N up to 64" in verdicts[part].deciding.judgment.reason
 
 
 def test_a_network_of_two_inputs_is_a_witness() -> None:
-    """256 sigmoids are within 0.1, of the first size that is."""
+    """Sigmoids are within 0.1 from 256 units on, which is the first size, so that the part is supported."""
 
     def edit(node: dict[str, Any]) -> None:
         node["parts"]["two_inputs"]["cells"] = {"activation": ["sigmoid"], "eps": [0.1]}
@@ -120,7 +120,7 @@ def test_a_network_of_two_inputs_is_a_witness() -> None:
 
 
 def test_a_slope_that_is_too_flat_is_refuted() -> None:
-    """No slope in ten dimensions is above 30."""
+    """A threshold of 30 for the slope in ten dimensions is refuted, as no slope is above."""
 
     def edit(node: dict[str, Any]) -> None:
         node["parts"]["random_directions"]["rule"].update(than=30, absent=20)

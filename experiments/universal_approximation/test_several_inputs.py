@@ -17,13 +17,13 @@ def test_functions_of_one_input_are_those_of_the_other_parts() -> None:
 
 
 def test_functions_of_two_inputs_by_hand() -> None:
-    """sin(π/2) sin(3π/2) = -1; max(0.05, 0.45); 1/(1 + 25 (1/4 + 1/4))."""
+    """Functions of two inputs by hand: sin(π/2) sin(3π/2) = -1; max(0.05, 0.45); 1/(1 + 25 (1/4 + 1/4))."""
     assert several_inputs.targets(np.array([[0.25, 0.75]]))[0] == pytest.approx([-1, 0.45, 1 / 13.5])
 
 
 @pytest.mark.parametrize(("inputs", "points"), [(1, 5), (2, 3), (3, 3)])
 def test_grid_holds_corners_and_center(inputs: int, points: int) -> None:
-    """Each point once; a grid of half the points lies in it."""
+    """The grid holds each point once, corners and center included; a grid of half the points lies in it."""
     found = several_inputs.grid(inputs, points)
     assert len({tuple(point) for point in found.tolist()}) == points**inputs
     assert {(0.0,) * inputs, (0.5,) * inputs, (1.0,) * inputs} <= {tuple(point) for point in found.tolist()}
@@ -32,7 +32,7 @@ def test_grid_holds_corners_and_center(inputs: int, points: int) -> None:
 
 
 def test_with_one_input_they_are_the_other_random_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same draws, fitted on the same points, have the same errors."""
+    """Networks of one input, with the same draws on the same points, have the errors of the other random networks."""
     fs = [TARGETS[name].f for name in NAMES]
     monkeypatch.setattr(least_squares_nets, "FITTED", slice(None, None, 2))
     networks = least_squares_nets.network(np.random.default_rng(0), make("tanh"), 32, fs)

@@ -50,7 +50,7 @@ def test_proofs_and_examples_come_out_whatever_is_trained() -> None:
 
 
 def test_training_finds_what_a_layer_can_compute() -> None:
-    """Eight hidden units of some monotone activation, from 150 starts."""
+    """Training from 150 starts finds XOR with eight hidden units of tanh or relu, and not with one hidden unit."""
     parts = judged("xor", {"inits": 150, "hidden": [1, 8]}, _only(["tanh", "relu"], [8]))
     assert {parts[name].label for name in ("learned", "one_hidden_unit")} == {Label.supported}
 
@@ -70,7 +70,7 @@ def test_one_hidden_unit_that_is_not_monotone_refutes_that_none_succeeds() -> No
 
 
 def test_a_parity_that_a_line_separates_refutes_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All bits set, in place of an odd number of them."""
+    """A parity that is 1 where all bits are set, not an odd number, is separable and refutes the limit."""
     monkeypatch.setattr(separation, "parity", lambda points: tuple(int(all(point)) for point in points))
     assert _proved()["parity_limit"].label is Label.refuted
 
@@ -83,7 +83,7 @@ def test_a_labeling_that_a_line_separates_refutes_the_limit(part: str, monkeypat
 
 
 def test_units_that_do_not_compute_xor_are_no_witnesses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """x₁ + x₂ - 1 in place of |x₁ - x₂|, and two hidden units that are off by one input."""
+    """Units off from XOR are no witnesses: x₁ + x₂ - 1 in place of |x₁ - x₂|, two hidden units off by one input."""
     monkeypatch.setitem(separation.SINGLE_UNITS, "absolute", lambda x: x.sum(1) - 1)
     compute = separation.parity_units
     monkeypatch.setattr(separation, "parity_units", lambda name, x: compute(name, x.roll(1, 0)))
@@ -99,7 +99,7 @@ def test_two_hidden_relus_are_not_enough_to_learn_it_from() -> None:
 
 
 def test_every_initial_weight_is_that_of_its_own_seed() -> None:
-    """The nets that are counted start where single runs of these seeds start."""
+    """Counted nets start with the initial weights of single runs with the same seeds."""
     (entry,) = choose(["xor"])
     study = Study(entry, SMALL)
     overrides = ["activation=relu", "bias=small_positive", "architecture.hidden=[3]"]

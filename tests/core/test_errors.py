@@ -7,7 +7,7 @@ from workbench.core.errors import closest, unknown_name
 
 
 def test_unknown_name_lists_the_options_and_the_closest() -> None:
-    """The whole sentence, options in order."""
+    """An unknown name gives a sentence with the closest option and all options in order."""
     error = unknown_name("activation", "rellu", ["tanh", "relu", "sigmoid"])
     assert type(error) is errors.UnknownNameError
     assert str(error) == ("activation: unknown name 'rellu'; did you mean 'relu'? options: relu, sigmoid, tanh")

@@ -9,7 +9,7 @@ from workbench.core.memory import GIB, available, gib
 
 
 def test_it_is_that_of_this_machine() -> None:
-    """More than nothing, and no more than there is."""
+    """Available memory is more than nothing, and no more than this machine has."""
     total = next(
         int(line.split()[1]) * 1024
         for line in Path("/proc/meminfo").read_text().splitlines()
@@ -20,7 +20,7 @@ def test_it_is_that_of_this_machine() -> None:
 
 @pytest.mark.parametrize(("limit", "free"), [("1000000", 1000000 - 400000 + 50000), ("300000", 0)])
 def test_a_control_group_bounds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, free: int) -> None:
-    """Limit less use, the cache of files not counted; of the group above too."""
+    """A control group bounds free memory by its limit less its use, the cache of files not counted."""
     monkeypatch.setattr(memory, "CGROUPS", tmp_path)
     for name, text in (("max", limit), ("current", "400000"), ("stat", "anon 1\ninactive_file 50000\n")):
         (tmp_path / f"memory.{name}").write_text(text)
@@ -36,5 +36,5 @@ def test_the_process_own_limit_bounds_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_bytes_for_a_message() -> None:
-    """Two digits of what is small."""
+    """Bytes in a message are GiB, with two digits where small."""
     assert (gib(GIB / 8), gib(1.5 * GIB), gib(100 * GIB)) == ("0.12 GiB", "1.5 GiB", "100 GiB")

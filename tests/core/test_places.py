@@ -64,7 +64,7 @@ def strewn(folder: Path) -> Iterator[Path]:
 
 
 def test_every_option_that_names_a_place_is_tried_here() -> None:
-    """A new one must say whether it writes."""
+    """Every option that names a place is listed here: a new option must say whether it writes."""
     found = {*places_in(make_parser()), *places_in(explain_parser(), "explain")}
     assert found == WRITES.keys() | READS
 

@@ -22,7 +22,7 @@ TEXTS = st.text(st.one_of(SIGNS, st.characters(exclude_categories=["Cs", "Cc"]))
 @example(value="1")
 @example(value=["Unnamed: 0", "it's"])
 def test_an_override_comes_back(value: Any) -> None:
-    """Blanks, quotes, backslashes, interpolations, words that mean something: all are read as they were."""
+    """Blanks, quotes, backslashes, interpolations and words with a meaning come back from shell and Hydra unchanged."""
     (word,) = shlex.split(override("data.key", value))
     parsed = OverridesParser.create().parse_override(word)
     config = OmegaConf.create({"key": parsed.value()})
@@ -35,5 +35,5 @@ def test_an_override_comes_back(value: Any) -> None:
     [("price", "data.key=price"), (["a", "b c"], """'data.key=[a,"b c"]'"""), (None, "data.key=null")],
 )
 def test_what_is_plain_stays_plain(value: Any, text: str) -> None:
-    """Quotes only where they are needed."""
+    """Overrides are quoted only where that is needed."""
     assert override("data.key", value) == text

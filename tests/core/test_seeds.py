@@ -46,6 +46,6 @@ def test_stream_seed_has_the_bits_asked_for() -> None:
 
 
 def test_unknown_purpose_is_refused() -> None:
-    """A misspelt purpose would be one more stream that nobody else uses."""
+    """An unknown purpose is refused: a misspelt purpose would be a stream that nobody else uses."""
     with pytest.raises(ValueError, match=r"purpose must be one of .*'weights'.*, got 'weight'"):
         stream_seed(0, "weight")

@@ -77,7 +77,7 @@ def test_what_a_library_makes_of_a_signal(cli: Cli, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_signal_that_is_lost_in_a_finalizer_comes_again(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python lets no exception leave one."""
+    """A signal that arrives in a finalizer, which lets no exception out, comes again."""
 
     class Closing:
         def __del__(self) -> None:

@@ -46,7 +46,7 @@ def test_interval_worked_by_hand() -> None:
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
 @pytest.mark.parametrize("n", [2, 3, 30])
 def test_interval_equals_scipys(n: int, confidence: float) -> None:
-    """The interval that belongs to the one-sample t test."""
+    """The interval of a mean is scipy's, which belongs to the one-sample t test."""
     values = np.random.default_rng(n).normal(3, 2, n)
     expected = stats.ttest_1samp(values, 0).confidence_interval(confidence)
     interval = mean_interval(values.tolist(), confidence)
@@ -71,14 +71,14 @@ def test_interval_of_one_value_has_no_ends() -> None:
 
 
 def test_interval_of_nothing() -> None:
-    """No value, no mean, and no warning from numpy."""
+    """An interval of no values has no mean, and numpy does not warn."""
     interval = mean_interval([])
     assert interval.n == 0
     assert math.isnan(interval.mean)
 
 
 def test_interval_of_equal_values_is_a_point() -> None:
-    """No spread, no width."""
+    """An interval of equal values is a point: no spread, no width."""
     assert mean_interval([4.0, 4.0, 4.0])[:3] == (4, 4, 4)
 
 
@@ -115,7 +115,7 @@ def test_middle_worked_by_hand() -> None:
 
 
 def test_middle_without_spread() -> None:
-    """A point, of which the t test has no doubt; one value has no interval."""
+    """The middle of equal values is a point, of which the t test has no doubt; a single value has no interval."""
     assert middle_interval([2.0, 2.0, 2.0, 9.0])[:3] == (2, 2, 2)
     assert [middle_t([2.0] * 3, than) for than in (1.0, 2.0, 3.0)] == [0, 1, 1]
     alone = middle_interval([2.5])
@@ -144,7 +144,7 @@ def test_signed_rank_equals_brute_force(values: list[int], than: int) -> None:
 
 @pytest.mark.parametrize("n", [12, 40, 501])
 def test_signed_rank_equals_scipys(n: int) -> None:
-    """Exact without ties, by the normal distribution for more than 500 values."""
+    """Signed-rank p-values equal scipy's: exact without ties, by the normal distribution for more than 500 values."""
     values = np.random.default_rng(n).normal(0.2, size=n)
     method = "exact" if n <= 500 else "asymptotic"
     expected = stats.wilcoxon(values - 0.1, alternative="greater", method=method).pvalue
@@ -182,7 +182,7 @@ def test_detectable_shift_at_the_ends() -> None:
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson_as_printed(successes: int, n: int, low: float, high: float) -> None:
-    """Newcombe 1998, Interval estimation for the single proportion, table I, method 3."""
+    """Wilson's interval as in Newcombe 1998, Interval estimation for the single proportion, table I, method 3."""
     interval = wilson(successes, n)
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
     assert (interval.mean, interval.n) == (successes / n, n)

@@ -88,7 +88,7 @@ def test_signs_are_spelled_readably(text: str, told: str) -> None:
 
 
 def test_columns_stay_straight_where_a_sign_takes_more_room() -> None:
-    """Spelled before the table is laid out."""
+    """Signs that take more room are spelled before a table is laid out, so that its columns stay straight."""
     table = Table("a", "b")
     table.add_row("1 ± 2", "x")
     table.add_row("1 + 2", "x")
@@ -118,7 +118,7 @@ def test_columns_stay_straight_where_a_sign_takes_more_room() -> None:
 def test_commands_speak_to_a_terminal_without_these_signs(
     monkeypatch: pytest.MonkeyPatch, folder: Path, swept: Trained, command: tuple[str, ...], encoding: str
 ) -> None:
-    """Output, help and errors, of every command that has any."""
+    """Output, help and errors of every command can be written to a terminal without our signs."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", swept.store.uri)
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
     monkeypatch.setattr(sys, "stdout", streams[0])
@@ -139,7 +139,7 @@ def test_commands_speak_to_a_terminal_without_these_signs(
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["compare"], ["explain"], ["--help"]])
 def test_an_output_that_nobody_reads_is_no_error(folder: Path, swept: Trained, command: list[str]) -> None:
-    """The pipe is closed before anything is written: no traceback, and what the command does is done."""
+    """A pipe that is closed before anything is written gives no traceback, and what the command does is done."""
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench", *command],
         cwd=folder,

@@ -170,7 +170,7 @@ def test_all_waits_for_what_is_trained_now(
 def test_interrupted_while_waiting(
     cli: Cli, store: Store, living: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C ends this command alone."""
+    """Ctrl-C while waiting ends this command alone, not the process that trains."""
     _, runs = held_by(store, living, 0)
 
     def interrupt() -> None:
@@ -207,7 +207,7 @@ _waiting_line = concurrent_runs._waiting_line
 
 @pytest.mark.slow
 def test_a_seed_that_is_named_twice_is_trained_once(cli: Cli, store: Store) -> None:
-    """Two runs of a sweep that are one and the same."""
+    """A seed that a sweep names twice is a single run, trained once."""
     answer = cli("train", "-m", *SMALL, "seed=1,1,2")
     assert answer.code == 0
     assert "3 finished" in answer.out
@@ -309,14 +309,14 @@ def at_once(folder: Path, seeds: list[set[int]], **environment: str) -> list[Ans
     ids=["two", "four", "overlap", "ring"],
 )
 def test_commands_at_one_moment_train_each_run_once(store: Store, seeds: list[set[int]]) -> None:
-    """Real processes: the same command, and such as overlap, in opposite orders."""
+    """Processes that begin together train each run once: the same command, and overlapping ones in opposite orders."""
     assert_once(store, at_once(store.home.parent, seeds), seeds)
     assert not (store.home / "checkpoints").exists()
 
 
 @pytest.mark.slow
 def test_commands_at_one_moment_on_a_server(tmp_path: Path) -> None:
-    """The same with MLflow's server, which knows no transactions."""
+    """Processes that begin together on MLflow's server, which knows no transactions, train each run once."""
     with mlflow_server(tmp_path) as server:
         server.wait()
         seeds = [{0, 1, 2}, {0, 1, 2}, {2, 3}]
@@ -332,7 +332,7 @@ def database() -> Iterator[Postgres]:
 
 @pytest.mark.postgres
 def test_commands_at_one_moment_on_postgres(database: Postgres, tmp_path: Path) -> None:
-    """The same with PostgreSQL."""
+    """Processes that begin together on PostgreSQL train each run once."""
     uri = database.uri("once")
     seeds = [{0, 1, 2}, {0, 1, 2}, {2, 3}]
     assert_once(find_store(uri), at_once(tmp_path, seeds, MLFLOW_TRACKING_URI=uri), seeds)
@@ -353,7 +353,7 @@ def stop_between_writes(process: "subprocess.Popen[str]", store: Store) -> None:
 
 @pytest.mark.slow
 def test_a_command_takes_over_from_one_that_is_killed(store: Store) -> None:
-    """SIGKILL to the first: the second goes on from its checkpoint, in its runs."""
+    """A command that waits goes on from the checkpoint of a killed command, in its runs."""
     command = [*COMMAND[:4], "train.epochs=800", COMMAND[5], "seed=0,1"]
     first = start(command, store.home.parent)
     try:

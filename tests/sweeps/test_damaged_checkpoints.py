@@ -102,7 +102,7 @@ def copied(left: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_what_was_left_is_gone_on_with(copied: Path, tmp_path: Path, uninterrupted: str) -> None:
-    """An unchanged checkpoint, to the same numbers; the rows before it are in the store already."""
+    """An unchanged checkpoint leads to the same numbers; the rows before it are in the store already."""
     assert gone_on(tmp_path) == (uninterrupted, [])
 
 
@@ -143,7 +143,7 @@ def content(left: Path) -> bytes:
 def test_edited_bytes_are_told(
     content: bytes, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, float, int]]
 ) -> None:
-    """Whatever was changed: what is read is what was written, or it is refused as damaged."""
+    """A checkpoint with edited bytes is read as it was written, or refused as damaged."""
     file = tmp_path_factory.getbasetemp() / "edited.safetensors"
     file.write_bytes(content)
     expected = read(file)
@@ -224,7 +224,7 @@ def test_a_changed_checkpoint_is_set_aside(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["empty", "cut", "text"])
 def test_what_is_no_checkpoint_is_set_aside(copied: Path, tmp_path: Path, uninterrupted: str, name: str) -> None:
-    """A file that was cut off, and text."""
+    """Files that are empty, cut off or text are set aside, and the pack trains to the same numbers."""
     changed = {"empty": b"", "cut": copied.read_bytes()[:5000], "text": b"{}" * 5000}
     copied.write_bytes(changed[name])
     found, aside = gone_on(tmp_path)
@@ -233,14 +233,14 @@ def test_what_is_no_checkpoint_is_set_aside(copied: Path, tmp_path: Path, uninte
 
 @pytest.mark.slow
 def test_another_name_changes_nothing(copied: Path, tmp_path: Path, uninterrupted: str) -> None:
-    """A checkpoint says itself whose it is."""
+    """A checkpoint under another file name is used: it says itself whose it is."""
     copied.rename(copied.with_name("0123456789abcdef-00000000.safetensors"))
     assert gone_on(tmp_path) == (uninterrupted, [])
 
 
 @pytest.mark.parametrize("name", ["~", "a~b~²~1", "a~b~99999999999999999999~1", "host~boot~12", "~~~"])
 def test_folders_of_no_process_are_left_alone(tmp_path: Path, name: str) -> None:
-    """Whatever lies beside the checkpoints: nothing is raised."""
+    """Foreign files and folders beside the checkpoints are left alone and raise nothing."""
     place = tmp_path / ".workbench" / "checkpoints" / name
     place.mkdir(parents=True)
     (place / "one.safetensors").write_text("no checkpoint")
@@ -255,7 +255,7 @@ def test_folders_of_no_process_are_left_alone(tmp_path: Path, name: str) -> None
 
 @pytest.mark.slow
 def test_damaged_checkpoints_in_the_store(cli: Cli, store: Store, folder: Path) -> None:
-    """The whole command: new runs with all rows once, the old ones out of the sweep; the doctor names the file."""
+    """A damaged checkpoint gives new runs with all rows once; old runs leave the sweep; the doctor names the file."""
     command = (*ONE_PACK, "seed=0,1")
     with pytest.MonkeyPatch.context() as patch:
         Stop(7, KeyboardInterrupt()).install(patch)

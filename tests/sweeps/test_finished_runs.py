@@ -37,7 +37,7 @@ def jobs_of(seeds: int) -> list[Job]:
     [("missing", (3,), ()), ("failed", (2, 3), ("id-2",)), ("all", (0, 1, 2, 3), ())],
 )
 def test_ledger_sorts_jobs_by_what_is_kept(rerun: str, to_train: tuple[int, ...], superseded: tuple[str, ...]) -> None:
-    """A finished, a diverged, a failed and a missing run under each setting."""
+    """The ledger sorts finished, diverged, failed and missing runs under each setting of sweep.rerun."""
     jobs = jobs_of(4)
     ends = (Outcome.finished, Outcome.diverged, Outcome.failed)
     kept = {
@@ -54,7 +54,7 @@ def test_ledger_sorts_jobs_by_what_is_kept(rerun: str, to_train: tuple[int, ...]
 
 
 def test_sweep_key_stands_for_the_set_of_runs() -> None:
-    """The order of the runs is no part of it, each run is."""
+    """A sweep's key depends on each of its runs and not on their order."""
     jobs = jobs_of(3)
     assert sweep_key(jobs) == sweep_key(jobs[::-1])
     assert len({sweep_key(jobs), sweep_key(jobs[:2]), sweep_key(jobs[1:])}) == 3
@@ -62,7 +62,7 @@ def test_sweep_key_stands_for_the_set_of_runs() -> None:
 
 @pytest.mark.slow
 def test_repeated_command_trains_nothing_and_goes_on_with_its_sweep(cli: Cli, store: Store) -> None:
-    """Same sweep, same runs, same link, one run of the sweep's own."""
+    """A repeated command trains nothing and shows the same sweep with the same runs and link."""
     first, second = (cli(*SWEEP, "seed=range(2)") for _ in range(2))
     assert "4 of them done before" not in first.out
     assert "4 runs of 2 arms, 4 of them done before" in second.out
@@ -73,7 +73,7 @@ def test_repeated_command_trains_nothing_and_goes_on_with_its_sweep(cli: Cli, st
 
 @pytest.mark.slow
 def test_wider_command_trains_the_rest_and_shows_all(cli: Cli, store: Store) -> None:
-    """A new sweep with the runs of the old one in it; the old one is as it was."""
+    """A wider command trains the missing runs in a new sweep that shows all; the old sweep is as it was."""
     cli(*SWEEP, "seed=range(2)")
     old = read_sweep(store, None)
     cli(*SWEEP, "seed=range(3)")
@@ -86,7 +86,7 @@ def test_wider_command_trains_the_rest_and_shows_all(cli: Cli, store: Store) -> 
 
 @pytest.mark.slow
 def test_all_trains_again_in_a_sweep_of_its_own(cli: Cli, store: Store) -> None:
-    """`sweep.rerun=all` reuses nothing."""
+    """`sweep.rerun=all` reuses nothing: all runs are trained again in a new sweep."""
     cli(*SWEEP, "seed=0,1")
     cli(*SWEEP, "seed=0,1", "sweep.rerun=all")
     assert (len(runs_of(store)), len(runs_of(store, "sweep"))) == (8, 2)
@@ -130,7 +130,7 @@ def test_failed_runs_are_tried_again_and_superseded(cli: Cli, store: Store, monk
 
 @pytest.mark.slow
 def test_processes_train_what_this_process_would(cli: Cli, store: Store) -> None:
-    """Two workers: the same metrics under the same keys, each run once."""
+    """Two worker processes store the same metrics under the same keys as this process, each run once."""
     inline = cli(*SWEEP, "seed=range(2)", "tracking.experiment=inline")
     pooled = cli(*SWEEP, "seed=range(2)", "tracking.experiment=pooled", "hydra/launcher=packed_processes")
     assert (inline.code, pooled.code) == (0, 0), pooled.err
@@ -175,6 +175,6 @@ def worker_kill(pid: int) -> None:
 
 
 def test_workers_are_at_least_one() -> None:
-    """Refused with the key to change."""
+    """Zero workers are refused with the key to change."""
     with pytest.raises(WorkbenchError, match=r"executor\.workers: must be at least 1, or null for one per core, got 0"):
         Processes(0)

@@ -79,7 +79,7 @@ def test_a_process_takes_what_is_said_above_a_small_nets(store: Store, replicas:
 
 
 def test_packs_fit_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much `pack_gib` allows; where several are trained at once, all of them together."""
+    """Packs fit the free memory whatever `pack_gib` allows; where several are trained at once, all of them together."""
     specs = configure_each(["architecture.hidden=[200,200]", "sweep.pack_gib=100"], [{"seed": n} for n in range(8)])
     assert len(group(specs)) == 1
     whole = pack_bytes(specs, range(8))
@@ -103,7 +103,7 @@ def test_a_run_that_needs_more_than_there_is_is_refused(monkeypatch: pytest.Monk
 
 
 def test_data_that_need_more_than_there_is_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless there are fewer examples, as the message says."""
+    """Data that need more memory than there is are refused, and fewer examples, as advised, are accepted."""
     few = ["data=curve", "loss=squared_error", "architecture.hidden=[2]", "certificate=false", "train.epochs=1"]
     many = [*few, "data.points=5000000"]
     monkeypatch.setattr("workbench.config.prepare.available", lambda: 36 * MIB)

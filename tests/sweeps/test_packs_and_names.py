@@ -239,12 +239,12 @@ def named(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
     ],
 )
 def test_runs_are_named_for_what_differs(variants: tuple[str, ...], expected: list[tuple[str, str]]) -> None:
-    """Choices by name, values by the last part of their key, what is equal left out; an arm is all but the seed."""
+    """Names give choices, and values by the last part of their key, where runs differ; an arm is all but the seed."""
     assert named(specs_of(*variants)) == expected
 
 
 def test_single_run_is_named_for_what_was_asked() -> None:
-    """A run alone: every override that is not about tracking."""
+    """A single run is named by every override that is not about tracking."""
     spec = wb.configure(["activation=tanh", "optimizer.lr=0.5", "seed=4", "tracking.experiment=x", "sweep.pack_gib=1"])
     assert named([spec]) == [("tanh lr=0.5 seed=4", "tanh")]
     assert make_jobs([spec])[0].name == "tanh lr=0.5 seed=4"
@@ -282,7 +282,7 @@ def test_key_differs_where_results_may(pair: tuple[str, str]) -> None:
 
 
 def test_key_holds_the_data_and_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other data under the same name, or another engine, is another run."""
+    """The key changes with other data under the same name, or with another version of the engine."""
     spec = specs_of("")[0]
     one = run_key(spec, "0")
     assert run_key(spec, "0") == one
@@ -305,7 +305,7 @@ def test_key_holds_the_code_of_an_own_function(tmp_path: Path, monkeypatch: pyte
 
 
 def test_comments_and_docstrings_of_a_function_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs are trained again where code changed, not where words did."""
+    """The key ignores comments and docstrings: runs are trained again where code changed only."""
     digests = []
     for source in (
         '    def f(z):\n        """One."""\n        return z  # why\n',
@@ -329,7 +329,7 @@ def test_key_holds_the_source_of_the_functions_chosen(monkeypatch: pytest.Monkey
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Share done and seconds left, at most one line in ten seconds, no control characters."""
+    """Progress without a terminal is plain lines: share done and seconds left, at most one in ten seconds."""
     clock = iter([0.0, 5.0, 12.0, 12.0, 15.0, 24.0])
     monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
     out = io.StringIO()

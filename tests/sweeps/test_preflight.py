@@ -41,7 +41,7 @@ def test_rows_are_those_that_are_kept(store: Store, more: tuple[str, ...]) -> No
 
 
 def test_programs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two programs of two runs each in packs of one; several at once take less."""
+    """A forecast of two programs of two runs each, in packs of one, counts four runs and four packs."""
     settings = [{"seed": seed, "train.batch_size": size, "sweep.pack_gib": 1e-9} for size in (8, 16) for seed in (0, 1)]
     found = forecast(configure_each(SMALL, settings))
     assert isinstance(found, Forecast)
@@ -79,7 +79,7 @@ def test_dry_run_counts_what_is_done(cli: Callable[..., Answer], store: Store) -
 
 @pytest.mark.slow
 def test_large_sweeps_are_announced(cli: Callable[..., Answer], store: Store) -> None:
-    """More than twenty runs: the same lines, and then they are trained."""
+    """A sweep of more than twenty runs is announced with the lines of a dry run and then trained."""
     answer = cli(
         "train", "-m", "data=xor", "architecture.hidden=[2]", "loss=binary_nll", "train.epochs=1", "seed=range(21)"
     )

@@ -54,7 +54,7 @@ def members(runs: list[Run]) -> list[Run]:
 
 @pytest.mark.ray
 def test_cluster_trains_what_this_process_would(two_nodes: Cluster, cli: Cli, store: Store, folder: Path) -> None:
-    """A pack on each node: the same metrics under the same keys, each run once."""
+    """A pack on each node stores the same metrics under the same keys as this process, each run once."""
     sweep = (*SMALL, "activation=relu,tanh", "seed=range(2)")
     process = driver(two_nodes, folder, *sweep, "tracking.experiment=far")
     answer = finish(process)
@@ -105,7 +105,7 @@ def test_worker_that_dies_is_tried_again_as_often_as_allowed(
 def test_signal_closes_the_runs_and_leaves_the_cluster(
     two_nodes: Cluster, folder: Path, store: Store, number: signal.Signals, code: int
 ) -> None:
-    """Ctrl-C and SIGTERM to the driver: runs on the nodes end as KILLED, the nodes live on for the next sweep."""
+    """Ctrl-C or SIGTERM to the driver ends runs on the nodes as KILLED and leaves the nodes for the next sweep."""
     process = driver(two_nodes, folder, "data=wine", "train.epochs=1000000", "activation=relu,tanh,elu", "seed=0,1")
     try:
         wait_for(lambda: len(runs_of(store)) == 4)
@@ -125,7 +125,7 @@ def test_signal_closes_the_runs_and_leaves_the_cluster(
 
 @pytest.mark.ray
 def test_bad_requests_of_a_cluster_are_refused_before_anything_is_written(two_nodes: Cluster, folder: Path) -> None:
-    """More than a node has: exit code 2, the key, no store."""
+    """More cores than a node has are refused with exit code 2, the key and a way out, and no store is made."""
     answer = finish(driver(two_nodes, folder, *SMALL, "seed=0,1", f"{EXECUTOR}.cpus=64"))
     assert (answer.code, answer.out) == (2, "")
     assert f"{EXECUTOR}: some node must have cpus=64 and gpus=0, got nodes with at most 1 and 0" in answer.err
@@ -137,7 +137,7 @@ def test_bad_requests_of_a_cluster_are_refused_before_anything_is_written(two_no
 
 @pytest.mark.ray
 def test_node_that_dies_costs_nothing_but_time(two_nodes: Cluster, folder: Path, store: Store) -> None:
-    """SIGKILL to a node in the middle: each run is there once, none is open, what was finished is as it was."""
+    """A node killed in the middle costs time alone: each run is there once, none open, finished runs as they were."""
     process = driver(two_nodes, folder, *LONG, "seed=range(160)", "sweep.checkpoint_seconds=null")
     doomed = two_nodes.nodes[1]
     try:
@@ -167,7 +167,7 @@ def in_the_middle(store: Store) -> bool:
 
 @pytest.mark.ray
 def test_local_cluster_ends_with_its_sweep(folder: Path, store: Store) -> None:
-    """Without an address, a quiet local cluster trains the sweep, and none of its processes is left."""
+    """A sweep without an address trains quietly on a local cluster, and none of the cluster's processes is left."""
     answer = finish(start(["train", "-m", *SMALL, "seed=0,1", LAUNCHER], folder))
     assert (answer.code, answer.err) == (0, "")
     assert "ray" not in answer.out.lower()
@@ -176,7 +176,7 @@ def test_local_cluster_ends_with_its_sweep(folder: Path, store: Store) -> None:
 
 @pytest.mark.ray
 def test_address_without_a_cluster_is_refused(folder: Path) -> None:
-    """Nobody listens there: exit code 2, and how to start one."""
+    """An address at which nobody listens gives exit code 2 and says how to start a cluster."""
     answer = finish(start(["train", "-m", *SMALL, "seed=0,1", LAUNCHER, f"{EXECUTOR}.address=127.0.0.1:9"], folder))
     assert (answer.code, answer.out) == (2, "")
     assert f"{EXECUTOR}.address: must be that of a running cluster, got '127.0.0.1:9': [Errno 111]" in answer.err
@@ -186,7 +186,7 @@ def test_address_without_a_cluster_is_refused(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_without_ray_the_extra_is_named(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 2 before anything is written."""
+    """A missing Ray gives exit code 2 and the extra to install before anything is written."""
     monkeypatch.setitem(sys.modules, "ray", None)
     answer = cli("train", "-m", *SMALL, "seed=0,1", LAUNCHER)
     assert answer.code == 2
@@ -198,7 +198,7 @@ def test_without_ray_the_extra_is_named(cli: Cli, folder: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(("key", "value"), [("cpus", 0), ("gpus", -1), ("max_retries", -1)])
 def test_numbers_out_of_range_are_refused(cli: Cli, folder: Path, key: str, value: int) -> None:
-    """The key, the rule and the value, whether Ray is installed or not."""
+    """Numbers out of range are refused with key, rule and value, whether Ray is installed or not."""
     answer = cli("train", "-m", *SMALL, "seed=0,1", LAUNCHER, f"{EXECUTOR}.{key}={value}")
     assert answer.code == 2
     assert f"{EXECUTOR}.{key}: must be at least" in answer.err
@@ -218,7 +218,7 @@ def test_numbers_out_of_range_are_refused(cli: Cli, folder: Path, key: str, valu
 def test_room_is_counted_by_the_scarcest_resource(
     cpus: int, gpus: float, nodes: list[dict[str, float]], room: int
 ) -> None:
-    """Packs that all nodes together train at once; dead nodes have no room."""
+    """Room is the packs that all living nodes train at once, counted by the scarcest resource."""
     executor = Ray.__new__(Ray)
     executor.cpus, executor.gpus = cpus, gpus
     listed = [{"Alive": True, "Resources": node} for node in nodes] + [{"Alive": False, "Resources": {"CPU": 9.0}}]
@@ -240,7 +240,7 @@ def test_room_is_counted_by_the_scarcest_resource(
 def test_store_must_be_in_reach_of_all_workers(
     monkeypatch: pytest.MonkeyPatch, uri: str, hosts: list[str], refused: bool
 ) -> None:
-    """A file or a loopback address is nothing to a worker on another machine."""
+    """A file or a loopback address is refused as store where workers are on another machine."""
     monkeypatch.setattr("platform.node", lambda: "here")
     if not refused:
         check_reach(Store(uri), hosts)
@@ -265,6 +265,6 @@ def test_worker_on_a_host_without_the_file(tmp_path: Path) -> None:
 
 
 def test_a_store_in_memory_is_none_that_processes_share() -> None:
-    """Other processes could not write to it."""
+    """A store in memory is refused, because other processes could not write to it."""
     with pytest.raises(TrackingError, match=r"^launcher: needs MLflow's store, .* got MemorySink$"):
         shared(MemorySink(), "launcher")

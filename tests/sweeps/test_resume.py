@@ -82,7 +82,7 @@ def statuses(store: Store) -> Counter[str]:
 
 @pytest.mark.slow
 def test_killed_sweeps_end_as_if_left_alone() -> None:
-    """Six kills from inside and outside: weights bit for bit, rows, runs and their ends."""
+    """A sweep killed six times, from inside and outside, ends with the same weights to the bit, rows, runs and ends."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "kills.py"), "6", "2"], env=environment(), capture_output=True, text=True
     )
@@ -218,7 +218,7 @@ class Stop:
 def test_ctrl_c_leaves_the_last_whole_epoch(
     cli: Cli, store: Store, folder: Path, often: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """KILLED with its rows up to there; the same command in the same process goes on, and ends with the same bits."""
+    """Ctrl-C keeps rows up to the last whole epoch, and the same command goes on and ends with the same bits."""
     command = (*ONE_PACK, "seed=0,1,2", often)
     with pytest.MonkeyPatch.context() as patch:
         Stop(7, KeyboardInterrupt()).install(patch)  # three steps an epoch: in the midst of the third
@@ -290,7 +290,7 @@ def test_runs_of_a_living_process_are_left_alone(cli: Cli, store: Store, folder:
 
 @pytest.mark.slow
 def test_the_only_worker_killed(cli: Cli, store: Store, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """SIGKILL to it: its pack fails with the reason; the same command goes on with the same runs and bits.
+    """A killed only worker fails its pack with the reason; the same command goes on with the same runs and bits.
 
     It is killed where there is a checkpoint: a pack without one would get new runs.
     """
@@ -328,7 +328,7 @@ def test_the_only_worker_killed(cli: Cli, store: Store, folder: Path, tmp_path_f
 
 
 def test_of_two_that_go_on_one_gets_the_checkpoint(folder: Path) -> None:
-    """Moving a file is what decides; the other trains from the start."""
+    """The process that moves the file gets the checkpoint; the other trains from the start."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
     checkpoints = Checkpoints.of(store, "1", SweepConfig(checkpoint_seconds=0.0))
     assert checkpoints is not None
@@ -418,7 +418,7 @@ def test_all_and_null_are_settings_of_a_sweep() -> None:
 @pytest.mark.parametrize("parallel", [1, 2, 3])
 @pytest.mark.parametrize("runs", [7, 65, 130, 301])
 def test_packs_stay_the_same_when_others_are_done(runs: int, parallel: int) -> None:
-    """Whatever packs are done, the rest is split as it was: bits depend on who trains together."""
+    """Packs are split as before whichever are done, because bits depend on which runs train together."""
     spec = wb.configure(["data=wine"])
     specs = [spec] * runs
     packs = group(specs, parallel)

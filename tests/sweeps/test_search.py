@@ -94,7 +94,7 @@ def test_hydras_grammar_is_the_space(override: str, distribution: object) -> Non
 
 
 def test_space_repeats_trials_and_keeps_what_is_fixed() -> None:
-    """Seeds are lists beside the search; the order is that of the command line."""
+    """Seeds repeat each trial, fixed values stay, and the order is that of the command line."""
     space = space_of("data=wine", "lr=interval(0,1)", "seed=range(2)", "act=relu,tanh")
     assert space.runs({"lr": 0.25, "act": "tanh"}) == [
         ["data=wine", "lr=0.25", "seed=0", "act=tanh"],
@@ -132,7 +132,7 @@ def test_rounded_numbers_are_brief_and_within_bounds(low: float, width: float, a
     ],
 )
 def test_finite_spaces_are_searched_to_their_end(overrides: tuple[str, ...], size: float) -> None:
-    """Every trial once, and no more than there are."""
+    """Finite spaces are searched to their end: every trial once, and no more than there are."""
     search = search_of(*overrides)
     assert search.space.size() == size
     told = searched(search, lambda values: 1.0, [4, 4, 4])
@@ -166,7 +166,7 @@ def test_later_trials_come_nearer_to_the_best() -> None:
 
 
 def test_gaps_in_numbers_are_filled() -> None:
-    """A trial that was not told leaves its number to the next."""
+    """A trial that was not told leaves its number to the next trial."""
     told = [Trial(number, {"x": 0.1 * number}, "COMPLETE", 1.0) for number in (0, 1, 3)]
     assert [one.number for one in search_of("x=interval(0,1)").choose(told, no_marks, 3)] == [2, 4, 5]
 
@@ -181,7 +181,7 @@ def test_gaps_in_numbers_are_filled() -> None:
     ],
 )
 def test_direction_is_the_metrics_own(metric: str, direction: str | None, aim: str, worst: float) -> None:
-    """Unless one is given."""
+    """The direction of a search is its metric's, unless a direction is given."""
     settings = make_settings(**{**DEFAULTS, "metric": metric, "direction": direction})
     assert (settings.aim, settings.worst) == (aim, worst)
 
@@ -350,7 +350,7 @@ def test_values_that_do_not_go_together_fail_alone(cli: Cli, store: Store) -> No
 
 
 def test_search_without_optuna_says_what_to_install(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 2, and nothing written."""
+    """A search without Optuna gives exit code 2, says what to install and writes nothing."""
     monkeypatch.setitem(sys.modules, "optuna", None)
     answer = cli(*SEARCH, *BOTH)
     assert answer.code == 2
@@ -385,7 +385,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("words", "message"), REFUSED, ids=[words for words, _ in REFUSED])
 def test_refusal(cli: Cli, folder: Path, words: str, message: str) -> None:
-    """Exit code 2, one line, and nothing written."""
+    """Wrong settings of a search give exit code 2 and one line, and nothing is written."""
     answer = cli(*SEARCH, *(() if words == "optimizer.lr=0.1" else (RATES,)), "seed=0,1", *words.split(" "))
     assert answer.code == 2
     assert fnmatchcase(answer.err.replace("[", "("), f"workbench: {message}\n".replace("[", "(")), answer.err
@@ -413,14 +413,14 @@ def test_completion_offers_sweepers_and_their_keys(
 
 
 def test_trial_without_values_is_refused() -> None:
-    """Settings are checked as a whole, with what is missing named."""
+    """Settings of a search are checked as a whole, and the missing key is named."""
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.trials: must be"):
         make_settings(**{key: value for key, value in DEFAULTS.items() if key != "trials"})
 
 
 @pytest.mark.slow
 def test_dry_run_says_what_a_search_may_take(cli: Cli, folder: Path) -> None:
-    """Trials, runs of each, and the rows of as many runs in a plain sweep."""
+    """A search's dry run tells trials, the runs of each, and the rows of as many runs in a plain sweep."""
     answer = cli(*SEARCH, *BOTH, "seed=0,1", "sweep.dry_run=true")
     assert answer.code == 0, answer.err
     assert "search: at most 8 trials of 2 runs, chosen 4 at a time\n" in answer.out

@@ -59,7 +59,7 @@ def test_zip_with_everything_crossed_is_the_grid(columns: dict[str, list[str]]) 
 def test_list_crosses_its_rows_with_what_is_beside_them(
     rows: list[dict[str, str]], columns: dict[str, list[str]]
 ) -> None:
-    """Every row with every combination; nothing of a row is lost."""
+    """Every row of a list is crossed with every combination beside it, and nothing of a row is lost."""
     runs = listed(rows, columns)
     beside = grid(columns)
     assert len(runs) == len(rows) * len(beside)
@@ -70,7 +70,7 @@ def test_list_crosses_its_rows_with_what_is_beside_them(
 
 @given(first=st.integers(2, 6), second=st.integers(2, 6))
 def test_zip_names_both_lengths_that_differ(first: int, second: int) -> None:
-    """A value alone goes with all."""
+    """Lengths that differ are refused with both names unless crossed; a single value goes with all."""
     columns = {"a": ["0"] * first, "b": ["0"], "c": ["0"] * second}
     if first == second:
         assert len(zipped(columns, [])) == first
@@ -87,7 +87,7 @@ def test_keys_may_be_written_without_brackets(written: object, keys: list[str]) 
 
 
 def test_yaml_and_table_give_the_same_rows(folder: Path) -> None:
-    """Numbers, lists and null as on a command line; an empty cell gives nothing."""
+    """YAML and table give the same rows: numbers, lists and null as on a command line; an empty cell gives nothing."""
     Path("runs.yaml").write_text(
         "- {activation: relu, optimizer.lr: 1e-6, train.clip_norm: null}\n"
         "- {activation: tanh, architecture.hidden: [4, 4], certificate: false}\n"
@@ -113,7 +113,7 @@ def settings_of(store: Store, *keys: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.slow
 def test_zip_trains_pairs_over_seeds(cli: Cli, store: Store) -> None:
-    """Two pairs, two seeds: four runs of two arms; the same command again trains none."""
+    """A zip of two pairs over two seeds trains four runs of two arms, and none the second time."""
     words = ("train", "-m", *SMALL, "hydra/sweeper=zip", "activation=relu,tanh", "init=he,glorot", "seed=0,1")
     first, second = cli(*words), cli(*words)
     assert (first.code, second.code) == (0, 0), first.err
@@ -170,7 +170,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("words", "message"), REFUSED, ids=[words for words, _ in REFUSED])
 def test_refusal(cli: Cli, folder: Path, words: str, message: str) -> None:
-    """Exit code 2, one line, and nothing written."""
+    """Wrong shapes of a sweep give exit code 2 and one line, and nothing is written."""
     Path("broken.yaml").write_text("- {a: ]")
     Path("map.yaml").write_text("a: 1")
     Path("wide.csv").write_text("seed,split.seed\n1,2,3\n")

@@ -122,7 +122,7 @@ def test_job_whose_time_is_over_is_gone_on_with(node: dict[str, str], folder: Pa
 
 @pytest.mark.slurm
 def test_ctrl_c_ends_the_jobs_and_closes_their_runs(node: dict[str, str], folder: Path, store: Store) -> None:
-    """SIGINT to the driver: no job is left, every run is KILLED."""
+    """SIGINT to the driver ends all jobs and leaves every run KILLED."""
     process = driver(node, folder, *ENDLESS)
     try:
         wait_for(lambda: all_train(store))
@@ -142,7 +142,7 @@ def test_ctrl_c_ends_the_jobs_and_closes_their_runs(node: dict[str, str], folder
 def test_what_the_cluster_cannot_run_is_refused_before_anything_is_written(
     node: dict[str, str], folder: Path, asked: str, said: str
 ) -> None:
-    """Exit code 2 with SLURM's own words."""
+    """Requests that the cluster cannot run give exit code 2 with SLURM's own words, and nothing is written."""
     answer = finish(driver(node, folder, *SMALL, "seed=0,1", f"{EXECUTOR}.{asked}"))
     assert (answer.code, answer.out) == (2, "")
     assert f"{EXECUTOR}: must be what this SLURM cluster can run, it said: " in answer.err
@@ -151,7 +151,7 @@ def test_what_the_cluster_cannot_run_is_refused_before_anything_is_written(
 
 
 def test_without_submitit_the_extra_is_named(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 2 before anything is written."""
+    """A missing submitit gives exit code 2 and the extra to install before anything is written."""
     monkeypatch.setitem(sys.modules, "submitit", None)
     answer = cli("train", "-m", *SMALL, "seed=0,1", LAUNCHER)
     assert answer.code == 2
@@ -160,7 +160,7 @@ def test_without_submitit_the_extra_is_named(cli: Cli, folder: Path, monkeypatch
 
 
 def test_without_slurm_its_commands_are_named(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is no login node: exit code 2 before anything is written, and what to use instead."""
+    """A machine without SLURM's commands gives exit code 2 before anything is written, and what to use instead."""
     monkeypatch.setitem(sys.modules, "submitit", ModuleType("submitit"))
     monkeypatch.setattr(shutil, "which", lambda command: None)
     answer = cli("train", "-m", *SMALL, "seed=0,1", LAUNCHER)
@@ -173,7 +173,7 @@ def test_without_slurm_its_commands_are_named(cli: Cli, folder: Path, monkeypatc
 @pytest.mark.slow
 @pytest.mark.parametrize(("key", "value"), [("time", 0), ("cpus_per_task", 0), ("parallel", 0), ("gpus_per_node", -1)])
 def test_numbers_out_of_range_are_refused(cli: Cli, folder: Path, key: str, value: int) -> None:
-    """The key, the rule and the value, whether SLURM is there or not."""
+    """Numbers out of range are refused with key, rule and value, whether SLURM is there or not."""
     answer = cli("train", "-m", *SMALL, "seed=0,1", LAUNCHER, f"{EXECUTOR}.{key}={value}")
     assert answer.code == 2
     assert f"{EXECUTOR}.{key}: must be at least {0 if key == 'gpus_per_node' else 1}, got {value}" in answer.err
