@@ -40,7 +40,7 @@ def test_bad_inputs_are_refused(stage: Stage, kind: str) -> None:
 
 
 def test_a_thousand_are_made() -> None:
-    """At least a thousand bad inputs are made, and some of every kind."""
+    """Bad inputs number at least a thousand, with some of every kind."""
     assert COUNTS.keys() == KINDS.keys()
     assert len(PARTS) * PART >= 1000
 

@@ -62,7 +62,7 @@ def test_what_follows_does_not_disturb_the_end(cli: Cli, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("error", [ImportError("cannot import"), TrackingError("it did not answer"), SystemError()])
 def test_what_a_library_makes_of_a_signal(cli: Cli, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """An import or a driver that turns the interruption into an error of its own: it is an interruption."""
+    """An interruption that an import or a driver turns into an error of its own still ends as an interruption."""
 
     def dispatch(given: list[str]) -> int:
         try:
@@ -171,7 +171,7 @@ def test_signals_at_the_start(store: Store, after: float) -> None:
 
 @pytest.mark.slow
 def test_signals_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
-    """Two Ctrl-C while rows wait for a store that does not answer: they stay in their file."""
+    """Ctrl-C twice while rows wait for a store that does not answer leaves the rows in their file."""
     assert store.file is not None
     process = start([*SWEEP, "sweep.checkpoint_seconds=0.2"], store.home.parent, group=True)
     try:

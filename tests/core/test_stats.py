@@ -94,7 +94,7 @@ def test_interval_of_a_slope_equals_statsmodels() -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 8, 20, 21])
 def test_middle_equals_the_trimmed_mean_of_scipy(n: int) -> None:
-    """Mean by scipy; of the error scipy has the form of large samples, which for whole quarters is off by a factor."""
+    """The middle's mean equals scipy's, and its error scipy's for large samples, times a factor for whole quarters."""
     values = np.random.default_rng(n).lognormal(size=n)
     interval, (error, kept) = middle_interval(values.tolist()), middle_error(values.tolist())
     assert interval.mean == pytest.approx(stats.trim_mean(values, 0.25), rel=1e-12)
@@ -107,7 +107,7 @@ def test_middle_equals_the_trimmed_mean_of_scipy(n: int) -> None:
 
 
 def test_middle_worked_by_hand() -> None:
-    """1, 2, 4, 100: 3, between; winsorized 2, 2, 4, 4 with variance 4/3, times 3 over 2."""
+    """The middle of 1, 2, 4, 100 by hand is 3; winsorized 2, 2, 4, 4 have variance 4/3, times 3 over 2."""
     interval, (error, kept) = middle_interval([4, 100, 1, 2]), middle_error([4, 100, 1, 2])
     assert (interval.mean, kept) == (3, 2)
     assert error == pytest.approx(math.sqrt(4 / 3 * 3 / 2))

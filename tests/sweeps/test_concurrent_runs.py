@@ -157,7 +157,7 @@ def test_a_single_run_is_waited_for(
 def test_all_waits_for_what_is_trained_now(
     cli: Cli, store: Store, living: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`sweep.rerun=all` trains anew what was done before it, not what another trains at the same moment."""
+    """`sweep.rerun=all` trains anew what was done before it, and waits for what another trains at the same moment."""
     assert cli("train", "-m", *SMALL, "seed=0,1").code == 0
     sink, runs = held_by(store, living, 0)
     after_looks(monkeypatch, lambda: act_of("finished", sink, runs, living))
@@ -228,7 +228,7 @@ def begun(sink: MlflowSink, keys: str, **owner: str) -> list[str] | KeyTaken:
 def test_of_many_that_begin_at_once_one_does(
     store: Store, monkeypatch: pytest.MonkeyPatch, way: str, round_: int
 ) -> None:
-    """Four that overlap, at one moment: all or none of theirs, each key once, and at least one goes on."""
+    """Overlapping sets of keys begun at one moment get all or none of their keys, each key once; at least one does."""
     monkeypatch.setattr(claimed_keys, "owner_tags", dict)
     monkeypatch.setattr(claimed_keys, "owner_is_gone", lambda tags: False)  # threads of one process stand for processes
     wanted = ["abc", "cb", "ad", "dca"]
@@ -258,7 +258,7 @@ def test_of_many_that_begin_at_once_one_does(
 
 
 def test_keys_of_those_that_are_gone_are_free(store: Store, living: "subprocess.Popen[bytes]", way: str) -> None:
-    """A process that ended holds nothing; what is done does, unless it is known; a deleted run does not."""
+    """Keys of killed or deleted runs are free; keys of finished runs are taken, unless the runs are known as done."""
     owner = dict(zip(OWNER, ("elsewhere", "b", "1", "2"), strict=True))
     sink = MlflowSink(store, "e")
     (run,) = sink.open([RunInfo("r", {"seed": "0"}, {"kind": "run", "key": "k", **owner}, "", {}, None)])

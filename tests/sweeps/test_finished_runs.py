@@ -139,7 +139,7 @@ def test_processes_train_what_this_process_would(cli: Cli, store: Store) -> None
 
 @pytest.mark.slow
 def test_a_worker_that_dies_costs_its_pack_alone(folder: Path, store: Store) -> None:
-    """SIGKILL to one of two workers: its runs fail with the reason, the others finish, exit code 1, none stays open."""
+    """A worker killed by SIGKILL fails its runs with the reason; the others finish, exit code 1, none stays open."""
     many = ["data=digits", "architecture.hidden=[64,64]", "train.epochs=40", "seed=range(10)", "activation=relu,tanh"]
     process = start(
         ["train", "-m", *many, "hydra/launcher=packed_processes", "hydra.launcher.executor.workers=2"], folder

@@ -97,7 +97,7 @@ VALUES = st.floats(0, 10)
 def test_hopeless_is_worse_than_the_median_of_the_finished(
     finished: list[list[float]], own: list[float], least: int, after: int, up: bool
 ) -> None:
-    """The best so far of a trial of two replicas against the median of the others' values at the same epoch."""
+    """A trial is hopeless where its best mean so far is worse than the median of finished trials at the same epoch."""
     marks = tuple(dict(enumerate(values, 1)) for values in finished)
     pruning = Pruning("valid/loss", "maximize" if up else "minimize", marks, least, after)
     watch = pruning.watch(two_of_one_trial())

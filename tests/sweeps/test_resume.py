@@ -115,7 +115,7 @@ def test_a_killed_pack_goes_on_in_its_own_runs(cli: Cli, store: Store, killed: K
 @pytest.mark.slow
 @pytest.mark.parametrize("status", ["kept", "deleted"])
 def test_runs_without_a_checkpoint_are_superseded(cli: Cli, store: Store, killed: Killer, status: str) -> None:
-    """Killed before the first checkpoint, or the run is no longer there: ended as killed, and made again."""
+    """Runs killed before the first checkpoint, or beside a deleted run, are ended as killed and made again."""
     killed((*ONE_PACK, "seed=range(2)"), "write" if status == "kept" else "replace", 2)
     orphans = runs_of(store)
     if status == "deleted":
@@ -136,7 +136,7 @@ def test_runs_without_a_checkpoint_are_superseded(cli: Cli, store: Store, killed
 def test_another_batch_of_runs_does_not_use_a_checkpoint(
     cli: Cli, store: Store, killed: Killer, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Others are trained anew, with theirs ended; the first batch still goes on as the pack it was, bit for bit."""
+    """Another batch of runs trains anew and leaves the checkpoint to the first, which ends with the same bits."""
     killed((*ONE_PACK, "seed=0,1,2"), "replace", 3)
     (file,) = left_in(folder)
     first = {run.info.run_name: run.info.run_id for run in runs_of(store)}
@@ -362,7 +362,7 @@ def save(writer: object) -> None:
 
 @pytest.mark.parametrize("change", ["version", "experiment", "store", "garbage", "owner"])
 def test_what_is_not_of_this_pack_is_not_seen(folder: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    """Another version's, experiment's or store's checkpoint, half a file, and one whose process lives elsewhere."""
+    """Checkpoints of another version, experiment, store or host, and half a file, are not seen."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
     checkpoints = Checkpoints.of(store, "1", SweepConfig())
     assert checkpoints is not None
@@ -386,7 +386,7 @@ def test_what_is_not_of_this_pack_is_not_seen(folder: Path, monkeypatch: pytest.
 
 
 def test_packs_that_are_left(folder: Path) -> None:
-    """Used where all of a pack is asked for and something of it is to be done; discarded where nobody needs it."""
+    """A checkpoint is used where its whole pack is asked for and not all done, and discarded where all is done."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
     checkpoints = Checkpoints.of(store, "1", SweepConfig())
     assert checkpoints is not None

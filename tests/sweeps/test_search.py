@@ -236,7 +236,7 @@ def test_experiment_may_hold_the_space(cli: Cli, store: Store) -> None:
 def test_same_command_goes_on_and_ends_as_if_never_interrupted(
     cli: Cli, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Interrupted in its second batch, then repeated, then longer; the same in one go elsewhere: bit-equal trials."""
+    """A search interrupted in its second batch, repeated and lengthened has trials bit-equal to a search in one go."""
     packs = []
 
     def interrupted(jobs: list[Job], *others: Any) -> PackResult:
@@ -269,7 +269,7 @@ def test_same_command_goes_on_and_ends_as_if_never_interrupted(
 
 @pytest.mark.slow
 def test_other_space_is_another_search_and_shares_runs(cli: Cli, store: Store) -> None:
-    """Choices only: 4 trials at most; a grid over the same finds all of them done."""
+    """Another space is another search; a grid over the same choices finds all 4 trials done."""
     cli(*SEARCH, "activation=relu,tanh", "optimizer.lr=0.1,0.2")
     cli(*SEARCH, "activation=relu,tanh", "optimizer.lr=0.1,0.2,0.3", "hydra.sweeper.trials=3")
     assert len(runs_of(store, "sweep")) == 2
@@ -290,7 +290,7 @@ def test_diverged_trial_is_the_worst(cli: Cli, store: Store) -> None:
 
 @pytest.mark.slow
 def test_failed_trials_are_tried_again_by_rerun(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told as failed; ``missing`` leaves them so, ``failed`` trains them, with their numbers, and no other again."""
+    """Failed trials stay failed by rerun ``missing``; ``failed`` trains them with their numbers, and no other again."""
 
     def fails(jobs: list[Job], *others: Any) -> PackResult:
         if jobs[0].spec.choices["activation"] == "tanh":
