@@ -4,7 +4,6 @@ What the page says is picked up by itself is asked for in a fresh interpreter, w
 they go by the options that there are.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.outer import environment
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("workbench", "hydra_plugins", "conf", "experiments", "tests", "docs")
@@ -151,7 +152,7 @@ class Checkout:
         done = subprocess.run(
             [sys.executable, *words],
             cwd=self.root if inside else self.here,
-            env={**os.environ, **paths},
+            env=environment(**paths),
             capture_output=True,
             text=True,
         )

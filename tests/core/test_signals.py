@@ -164,7 +164,8 @@ def test_signals_at_the_start(store: Store, after: float) -> None:
         answer = finish(process)
     finally:
         end(process)
-    assert answer.code in (130, -signal.SIGINT), answer
+    is_python = "Could not import runpy module" in answer.err  # which ends with 1
+    assert answer.code in (130, -signal.SIGINT) or is_python, answer
     assert after < 0.2 or "Traceback" not in answer.err, answer  # before that, it is Python itself that starts
     assert "RUNNING" not in {run.info.status for run in all_runs(store)}
 

@@ -17,6 +17,10 @@ from workbench.tracking.store import Store
 VERDICT = "verdict.json"
 TABLE = ".csv"  # ending of the tables' files
 
+# From 3.1 on, pandas reads every float as it was written, and warns where it is told to.
+IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+EXACT: dict[str, Any] = {} if IS_EXACT else {"float_precision": "round_trip"}
+
 
 def last_verdicts(store: Store) -> tuple[dict[str, Reproduction], list[str]]:
     """The newest verdict of every claim that can be read, by name; and what cannot be read, in words."""
@@ -68,7 +72,7 @@ def read_kept(store: Store, verdict: ReadVerdict) -> Reproduction:
 
 def kept_tables(store: Store, verdict: ReadVerdict) -> dict[str, pd.DataFrame]:
     """Read the tables that were kept with a verdict, by name."""
-    plain: Any = {"keep_default_na": False, "na_values": [""], "float_precision": "round_trip"}
+    plain: Any = {"keep_default_na": False, "na_values": [""], **EXACT}
     return {
         name.removesuffix(TABLE): pd.read_csv(io.BytesIO(artifact(store, verdict.run, name)), **plain)
         for name in artifacts(store, verdict.run)
