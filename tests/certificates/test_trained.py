@@ -373,3 +373,5 @@ def test_the_check_line_leaves_out_where_runs_are_kept() -> None:
     assert check_line(replace(spec, folder="/my own")) == (
         "workbench check --config-dir '/my own' data=wine 'architecture.hidden=[6]' train.epochs=2"
     )
+    twice = wb.configure([*SMALL, "optimizer.lr=3", "seed=1", "optimizer.lr=0.5"])
+    assert check_line(twice).endswith(" optimizer.lr=0.5 seed=1")

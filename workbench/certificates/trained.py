@@ -121,7 +121,8 @@ def describe(deviation: Deviation) -> str:
 def check_line(spec: RunSpec) -> str:
     """The command that shows a run's gradients parameter by parameter."""
     words = [word for word in spec.words if word.lstrip("+~").partition("=")[0].partition(".")[0] not in NOT_CHECKED_BY]
-    return shlex.join(["workbench", "check", *words])
+    last = {word.partition("=")[0]: word for word in words}  # of one key given twice, as Hydra takes it
+    return shlex.join(["workbench", "check", *last.values()])
 
 
 def disagreements(results: Iterable[tuple[RunSpec, str, str]]) -> list[str]:
