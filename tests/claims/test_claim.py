@@ -150,7 +150,7 @@ def rule_hash(node: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(("path", "value"), DECIDING)
 def test_what_decides_changes_the_rule(path: str, value: Any) -> None:
-    """Each change of a value that is fixed before the first run changes the rule hash."""
+    """Each change of a value that is fixed before a version's runs changes the rule hash."""
     assert rule_hash(edited(path, value)) != rule_hash(FULL)
 
 

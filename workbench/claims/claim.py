@@ -131,7 +131,7 @@ def _of_kind(coordinate: str, value: Coordinate, kind: type[Kind]) -> Kind:
 
 
 class Claim(FrozenModel):
-    """A statement of the lecture with everything that is fixed before the first run."""
+    """A statement of the lecture with everything that is fixed before the runs of a version."""
 
     title: Text
     statement: Text

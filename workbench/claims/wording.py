@@ -17,7 +17,7 @@ SYMBOLS = {
     Label.out_of_scope: "–",
 }
 MEANINGS = {
-    Label.supported: "what was measured fulfils the rule that was fixed before the first run",
+    Label.supported: "what was measured fulfills the rule that was fixed before the runs of its version",
     Label.refuted: "by the same rule what was measured shows the opposite: a counterexample, or no such effect",
     Label.mixed: "the claim's sentences came out differently; each has its own label",
     Label.between: "the effect is real, but smaller than what counts; no number of seeds decides",
