@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from tests.claims import made_up
 from workbench.claims import wording
 from workbench.claims.rules import Judgment, Label
-from workbench.claims.terminal_card import SHOWN, WIDTH, card, claims_table
+from workbench.claims.terminal_card import SHOWN, WIDTH, card, claims_table, detailed_card
 from workbench.claims.verdict import CellVerdict, PartVerdict, Reproduction
 
 RECORDS = {one.name: one for one in made_up.everything()}
@@ -57,11 +57,35 @@ def texts(one: Reproduction) -> list[str]:
 
 @pytest.mark.parametrize("width", [60, 100, 160])
 @pytest.mark.parametrize("name", RECORDS)
-def test_card_fits_and_says_everything(name: str, width: int) -> None:
+def test_detailed_card_fits_and_says_everything(name: str, width: int) -> None:
     """No line is wider than the terminal or than 100 columns; every text is there, also one full of markup."""
-    text = printed(card(RECORDS[name], "figures/there.svg"), width)
+    text = printed(detailed_card(RECORDS[name], "figures/there.svg"), width)
     assert max(map(len, text.splitlines())) <= min(width, WIDTH)
     assert [line for line in texts(RECORDS[name]) if joined(line) not in joined(text)] == []
+
+
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("name", RECORDS)
+def test_card_is_an_answer_on_one_screen(name: str, width: int) -> None:
+    """Answer, statement, label and numbers of each part, and how to read the rest, in 40 lines at most."""
+    record = RECORDS[name]
+    text = printed(card(record, "figures/there.svg"), width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= 40 or width < 100
+    wanted = [
+        record.title,
+        wording.plain(record),
+        record.statement,
+        "figures/there.svg",
+        record.command,
+        "with --details it prints",
+    ]
+    wanted += [wording.size(part.deciding.judgment) for part in record.parts if width == 100]
+    assert [one for one in wanted if joined(one) not in joined(text)] == []
+    assert ("DISAGREE" in text) is bool(record.disagreements)
+    assert "with --details it prints" in text
+    assert "Note:" not in text
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -99,7 +123,7 @@ def test_headline_of_a_mixed_claim_says_what_became_of_each_sentence() -> None:
 
 def test_accuracies_of_both_arms_are_shown() -> None:
     """The card shows both arms' accuracies beside the difference, with the runs that failed."""
-    text = joined(printed(card(made_up.mixed())))
+    text = joined(printed(detailed_card(made_up.mixed())))
     assert joined("b=0.1 90.0%, b=0 90.0%") in text
     assert joined("b=0.1 10.0% (10 of 10 fail), b=0 10.0% (10 of 10 fail)") in text
 
@@ -115,7 +139,7 @@ def test_holm_is_mentioned_where_it_changes_the_verdict(holm: Label | None) -> N
 @pytest.mark.parametrize("name", RECORDS)
 def test_card_has_a_row_for_every_part(name: str) -> None:
     """Label, numbers and n of each part stand on one line."""
-    lines = printed(card(RECORDS[name]), 100).splitlines()
+    lines = printed(detailed_card(RECORDS[name]), 100).splitlines()
     for part in RECORDS[name].parts:
         judgment = part.deciding.judgment
         expected = [f"{wording.SYMBOLS[part.label]} {part.label}", judgment.found, str(judgment.n or "-")]
@@ -124,7 +148,7 @@ def test_card_has_a_row_for_every_part(name: str) -> None:
 
 def test_map_shows_every_cell_in_its_place() -> None:
     """Rows are depths, columns widths; brackets beyond the declared cells, a star at the deciding one."""
-    lines = [line.strip("│ ").split() for line in printed(card(made_up.mapped())).splitlines()]
+    lines = [line.strip("│ ").split() for line in printed(detailed_card(made_up.mapped())).splitlines()]
     start = lines.index(["depth", "\\", "width", "16", "64", "256"])
     assert lines[start + 2 : start + 7] == [
         ["2", "?", "≈", "✓"],
@@ -137,7 +161,7 @@ def test_map_shows_every_cell_in_its_place() -> None:
 
 def test_many_cells_are_cut_to_the_rare_ones() -> None:
     """A card of 60 cells in three coordinates lists the cells of the rarest verdict, and counts the rest."""
-    text = printed(card(made_up.in_space()))
+    text = printed(detailed_card(made_up.in_space()))
     assert "36 supported, 24 inconclusive" in text
     assert len(re.findall(r"│ \?\*? +activation=", text)) == SHOWN
     assert "… and 36 more in the report" in text

@@ -9,7 +9,7 @@ from rich.console import Console
 from workbench.claims.catalog import catalog, choose, claims_folder
 from workbench.claims.claim_figure import suffix
 from workbench.claims.request import Request
-from workbench.claims.terminal_card import card, claims_table
+from workbench.claims.terminal_card import card, claims_table, detailed_card
 from workbench.claims.verdict import Reproduction
 from workbench.core.places import check_folder
 from workbench.core.terminal import plain_console
@@ -38,9 +38,12 @@ def reproduce(
 
 
 def reproduce_and_show(
-    request: Request, report: str | None, on_error: Callable[[str, Exception], None] | None = None
+    request: Request,
+    report: str | None,
+    on_error: Callable[[str, Exception], None] | None = None,
+    details: bool = False,
 ) -> list[Reproduction]:
-    """Print the card of each claim, write its figure and, where asked, the report; the records."""
+    """Print the card of each claim, write its figure and, where asked, the report; returns the records."""
     from workbench.claims.reproduce import reproduce as measured
 
     choose(list(request.names), request.folder)
@@ -52,7 +55,7 @@ def reproduce_and_show(
     done: list[Reproduced] = []
     for one in measured(request, console, on_error):
         done.append(one)
-        _show(one, console)
+        _show(one, console, details)
     records = [one.record for one in done]
     if len(records) > 1:
         known = catalog(request.folder)
@@ -65,13 +68,13 @@ def reproduce_and_show(
     return records
 
 
-def _show(one: "Reproduced", console: Console) -> None:
+def _show(one: "Reproduced", console: Console, details: bool) -> None:
     """A verdict card, its figure in the folder ``figures``, and the address of its run."""
     folder = FIGURES / segment(one.record.name)
     folder.mkdir(parents=True, exist_ok=True)
     figure = folder / f"figure{suffix(one.figure.wide)}"
     figure.write_bytes(one.figure.wide)
-    console.print(card(one.record))
+    console.print((detailed_card if details else card)(one.record))
     for line in one.record.disagreements:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     known = " (kept from before; --again measures it anew)" if one.kept else ""

@@ -5,7 +5,7 @@ say already.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import shorten
 
 from rich import box
@@ -20,6 +20,7 @@ from workbench.claims.rules import Label
 from workbench.claims.verdict import CellVerdict, PartVerdict, Reproduction
 
 WIDTH = 100
+DISAGREE = "DISAGREE with autograd in runs of this verdict"
 STYLES = {
     Label.supported: "green",
     Label.refuted: "red",
@@ -34,11 +35,30 @@ STATEMENT = 72  # characters of a statement in the list
 
 
 def card(one: Reproduction, figure: str = "") -> RenderableType:
-    """A panel, at most 100 columns wide; `figure` is where the figure was saved."""
+    """A panel of one screen, at most 100 columns wide: the answer, a line for each part, and where to read more.
+
+    `figure` is where the figure was saved.
+    """
+    sentence = Text(f"The lecture: {one.statement}")
+    lines = {
+        "gradients": DISAGREE if one.disagreements else "",
+        "figure": figure,
+        "cost": wording.cost(one),
+        "repeat": one.command,
+        "more": "with --details it prints all cells, sources and notes",
+    }
+    return _panel([_answer(one), sentence, _short_parts(one.parts), _named(lines)])
+
+
+def detailed_card(one: Reproduction, figure: str = "") -> RenderableType:
+    """Everything that the record holds: all cells, their populations and accuracies, sources, pilots and notes."""
     blocks: list[RenderableType] = [_head(one), _parts(one.parts)]
     blocks += [_map(part) for part in one.parts if len(part.cells) > 1]
     blocks += [Group(*lines) for lines in (list(_contradictions(one)), list(_sources(one))) if lines]
-    blocks.append(_foot(one, figure))
+    return _panel([*blocks, _foot(one, figure)])
+
+
+def _panel(blocks: Sequence[RenderableType]) -> Panel:
     spaced: list[RenderableType] = [item for block in blocks for item in (block, Text())]
     return Panel(Group(*spaced[:-1]), width=WIDTH)
 
@@ -70,14 +90,34 @@ def _label(label: Label, text: str = "") -> Text:
     return Text(f"{wording.SYMBOLS[label]} {text or label}", style=STYLES[label])
 
 
-def _head(one: Reproduction) -> Group:
+def _answer(one: Reproduction) -> Group:
     verdict = _label(one.label, wording.verdict_words(one).upper())
     verdict.stylize("bold")
+    return Group(Text(one.title, style="bold"), verdict, Text(wording.plain(one)))
+
+
+def _head(one: Reproduction) -> Group:
     slides = f"{'Slide' if len(one.slides) == 1 else 'Slides'}: {'; '.join(one.slides)}"
-    title = Text(one.title, style="bold")
     lecture = Text(f"The lecture: {one.statement}")
     footnote = [Text(text, style="dim") for text in [wording.footnote(one)] if text]
-    return Group(title, verdict, Text(wording.plain(one)), *footnote, Text(), lecture, Text(slides))
+    return Group(_answer(one), *footnote, Text(), lecture, Text(slides))
+
+
+def _short_parts(parts: Iterable[PartVerdict]) -> Table:
+    """A row per part; of several cells, where the part's label holds, and the numbers of the one that stands for it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=True)
+    table.add_column("part", ratio=4, overflow="fold")
+    table.add_column("verdict", ratio=3, overflow="fold")
+    table.add_column("found", ratio=5, overflow="fold")
+    table.add_column("n", justify="right", no_wrap=True)
+    for part in parts:
+        judgment = part.deciding.judgment
+        label = _label(part.label, f"{part.label} {wording.where_it_holds(part)}".rstrip())
+        beside = f" at {part.deciding.where}" if part.deciding.where else ""
+        found = f"{wording.size(judgment)} {wording.interval(judgment)}".rstrip() + beside
+        name = Text(part.short) if part.role == "primary" else Text(f"{part.short} ({wording.ROLES[part.role]})")
+        table.add_row(name, label, Text(found), "-" if judgment.n is None else f"{judgment.n:,}")
+    return table
 
 
 def _parts(parts: Iterable[PartVerdict]) -> Table:
@@ -145,7 +185,7 @@ def _sources(one: Reproduction) -> Iterator[Text]:
 def _foot(one: Reproduction, figure: str) -> Table:
     sweeps = [f"{sweep.id} {sweep.link}" for sweep in one.sweeps]
     lines = {
-        "gradients": "DISAGREE with autograd in runs of this verdict" if one.disagreements else "",
+        "gradients": DISAGREE if one.disagreements else "",
         "registered": f"version {one.version}, {one.registration or one.rule_hash}, before its first run",
         "profile": wording.settings(one),
         "tuned": ", ".join(f"{arm}: {choice}" for arm, choice in one.tuning.items()),
@@ -155,6 +195,11 @@ def _foot(one: Reproduction, figure: str) -> Table:
         "sweeps": "\n".join(sweeps),
         "repeat": one.command,
     }
+    return _named(lines)
+
+
+def _named(lines: Mapping[str, str]) -> Table:
+    """A line for each text that is not empty, with its name before it."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

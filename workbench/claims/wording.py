@@ -80,14 +80,14 @@ def lines(one: Reproduction) -> list[Line]:
     """One labelled line per sentence of the lecture, in the order of the claim's primary parts."""
     several: dict[str, dict[Label, list[str]]] = {}
     for part in one.primary:
-        several.setdefault(part.short, {}).setdefault(part.label, []).append(_where(part))
+        several.setdefault(part.short, {}).setdefault(part.label, []).append(where_it_holds(part))
     return [
         Line(short, [(label, joined(list(filter(None, places)))) for label, places in found.items()])
         for short, found in several.items()
     ]
 
 
-def _where(part: PartVerdict) -> str:
+def where_it_holds(part: PartVerdict) -> str:
     """Say where the part's label holds, in its own words or as a number of cells; empty if it holds everywhere."""
     labels = [cell.judgment.label for cell in part.cells if cell.decides]
     held = labels.count(part.label)

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="+", help="claims, or all")
     parser.add_argument("--profile", default="quick", help="quick (default) or full")
     parser.add_argument("--report", metavar="DIR", help="also write report.html and report.md there")
+    parser.add_argument("--details", action="store_true", help="print all cells, sources, pilots and notes too")
     add_claims(parser)
     parser.add_argument("--again", action="store_true", help="measure anew what has a verdict already")
     parser.add_argument("--plan", action="store_true", help="only say what it would cost, and what it could find")
@@ -56,5 +57,5 @@ def run(options: argparse.Namespace) -> int:
         failures.append(f"{name}: could not be measured: {type(error).__name__}: {error}")
         say(f"workbench: {failures[-1]}")
 
-    records = reproduce_and_show(request, options.report, failed)
+    records = reproduce_and_show(request, options.report, failed, options.details)
     return int(bool(failures) or any(record.disagreements for record in records))
