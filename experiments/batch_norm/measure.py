@@ -5,7 +5,7 @@ depth, every arm and depth with its own learning rate, and the depth that still 
 experiment stands beside it. What happens to gradients before training is proved, and measured.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import log
 
 import numpy as np
@@ -17,6 +17,8 @@ from . import gradient_growth
 LOSS, ACCURACY, REACHED = "train/loss", "train/accuracy", 0.95
 UNTRAINED, CHANCE = log(10), 0.1
 STEP = log(1.5)  # between two depths
+GAIN = 0.223  # the smallest ratio that counts, its ln
+HALF = 0.5
 NORM = " + batch norm"
 PAPER = [
     "architecture.hidden=[100,100,100]",
@@ -62,29 +64,82 @@ def gradients(study: wb.Study) -> Iterator[wb.Cell]:
 
 def depths(study: wb.Study) -> Iterator[wb.Cell]:
     """All arms at all depths."""
-    arms: dict[str, list[str]] = {
-        wb.Arm(arm, depth=d): [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in study["depths"]
-    }
-    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
-    for unit in study.claim.parts["deeper"].values("activation", str):
-        names = {arm: [wb.Arm(arm, depth=d) for d in study["depths"]] for arm in (unit, unit + NORM)}
-        reached = {arm: np.array([trained.values(name, ACCURACY, CHANCE) for name in names[arm]]) for arm in names}
-        without, with_norm = ((reached[arm] >= REACHED).sum(0) for arm in names)
-        best = tuple(wb.ArmScores(f"{arm}, its best depth", tuple(reached[arm].max(0)), CHANCE) for arm in names)
-        edge = trained.edge(*(one for several in names.values() for one in several))
-        yield wb.Cell("deeper", wb.PerSeed(tuple(STEP * (with_norm - without)), edge, best), {"activation": unit})
-        for d, first, second in zip(study["depths"], *names.values(), strict=True):
-            difference = trained.differences(LOSS, first, second, UNTRAINED, ACCURACY, CHANCE)
+    tried = trained_by_depth(study)
+    for unit, by_depth in tried.items():
+        reached = {arm: np.array(accuracies(by_depth, arm)) for arm in (unit, unit + NORM)}
+        without, with_norm = ((reached[arm] >= REACHED).sum(0) for arm in reached)
+        best = tuple(wb.ArmScores(f"{arm}, its best depth", tuple(reached[arm].max(0)), CHANCE) for arm in reached)
+        edge = [
+            one for d, trained in by_depth.items() for one in trained.edge(*(wb.Arm(arm, depth=d) for arm in reached))
+        ]
+        ratios, deepest = tuple(STEP * (with_norm - without)), max(by_depth)
+        last = [float((reached[arm][-1] >= REACHED).mean()) for arm in reached]
+        found = wb.PerSeed(ratios, tuple(edge), best, cut_off=cut_off(ratios, deepest, *last))
+        yield wb.Cell("deeper", found, {"activation": unit})
+        for d, trained in by_depth.items():
+            pair = wb.Arm(unit, depth=d), wb.Arm(unit + NORM, depth=d)
+            difference = trained.differences(LOSS, *pair, UNTRAINED, ACCURACY, CHANCE)
             yield wb.Cell("lower_loss", difference, {"activation": unit, "depth": d})
-    rows = [(arm, d, one) for arm in study.claim.arms for d in study["depths"] for one in [wb.Arm(arm, depth=d)]]
-    study.keep(
-        "depths",
-        [
-            {"arm": arm, "depth": d, "accuracy": accuracy}
-            for arm, d, name in rows
-            for accuracy in trained.values(name, ACCURACY, CHANCE)
-        ],
-    )
+    arms = {arm: by_depth for unit, by_depth in tried.items() for arm in (unit, unit + NORM)}
+    rows = [
+        (arm, d, one)
+        for arm, by_depth in arms.items()
+        for d, several in zip(by_depth, accuracies(by_depth, arm), strict=True)
+        for one in several
+    ]
+    study.keep("depths", [{"arm": arm, "depth": d, "accuracy": accuracy} for arm, d, accuracy in rows])
+
+
+def accuracies(by_depth: Mapping[int, wb.Trained], arm: str) -> list[list[float]]:
+    """Accuracies of an arm by depth and seed."""
+    return [trained.values(wb.Arm(arm, depth=d), ACCURACY, CHANCE) for d, trained in by_depth.items()]
+
+
+def trained_by_depth(study: wb.Study) -> dict[str, dict[int, wb.Trained]]:
+    """Train each activation's nets at the profile's depths; while half of the deepest train, deeper ones.
+
+    The next depth is 1.5 times the last, up to the profile's ``deepest``.
+    """
+    tried: dict[str, dict[int, wb.Trained]] = {
+        unit: {} for unit in study.claim.parts["deeper"].values("activation", str)
+    }
+    wanted: dict[str, list[int]] = dict.fromkeys(tried, study["depths"])
+    while wanted:
+        over = study.claim.arms
+        arms: dict[str, list[str]] = {
+            wb.Arm(arm, depth=d): [*over[arm], hidden(d)]
+            for unit, several in wanted.items()
+            for arm in (unit, unit + NORM)
+            for d in several
+        }
+        trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
+        for unit, several in wanted.items():
+            tried[unit] |= dict.fromkeys(several, trained)
+        wanted = {
+            unit: [deeper]
+            for unit, several in wanted.items()
+            for deeper in [round(1.5 * several[-1])]
+            if deeper <= study["deepest"] and still_trains(trained, unit, several[-1])
+        }
+    return tried
+
+
+def still_trains(trained: wb.Trained, unit: str, depth: int) -> bool:
+    """Check that at this depth half of the seeds of one of the two arms train."""
+    arms = (wb.Arm(arm, depth=depth) for arm in (unit, unit + NORM))
+    return any(np.mean(np.array(trained.values(arm, ACCURACY, CHANCE)) >= REACHED) >= HALF for arm in arms)
+
+
+def cut_off(ratios: Sequence[float], deepest: int, without: float, with_norm: float) -> str:
+    """Say which arm may train deeper nets than were tried, which makes its depth a lower bound; empty where harmless.
+
+    `without` and `with_norm` are the shares of seeds that train at the deepest. Where only nets with batch
+    normalization still train, the ratio is a lower bound, which does no harm to a gain.
+    """
+    if without < HALF and (with_norm < HALF or np.median(ratios) > GAIN):
+        return ""
+    which, share = ("without", without) if without >= HALF else ("with", with_norm)
+    return f"the deepest nets that were tried, of {deepest} layers, still train {which} it ({share:.0%} of the seeds)"
 
 
 def paper(study: wb.Study) -> Iterator[wb.Cell]:

@@ -7,10 +7,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.claim_reference import judged, studied
+from workbench.claims.catalog import choose
 from workbench.claims.rules import Label
 from workbench.claims.study import Study
 
-SMALL = {"seeds": 6, "depths": [4, 9], "widths": [128]}
+SMALL = {"seeds": 6, "depths": [4, 9], "deepest": 9, "widths": [128]}
 
 
 def short(node: dict[str, Any]) -> None:
@@ -36,6 +37,41 @@ def test_the_claim_is_measured_and_drawn() -> None:
     assert found["faster"].label is Label.supported
 
 
+def test_depth_goes_on_while_nets_train() -> None:
+    """Where all nets count as trained, deeper ones follow up to the deepest allowed, and the cell stays open there."""
+
+    def only(node: dict[str, Any]) -> None:
+        short(node)
+        node["parts"] = {name: node["parts"][name] for name in ("deeper", "lower_loss")}
+        node["parts"]["lower_loss"]["cells"]["depth"] = [2]
+        node["arms"] = {name: [*overrides, "train.epochs=1"] for name, overrides in node["arms"].items()}
+
+    settings = {**SMALL, "depths": [2], "deepest": 5}
+    others = {"gradients": lambda study: [], "paper": lambda study: [], "REACHED": 0.0}
+    found = judged("batch_norm", settings, only, others)
+    assert {cell.at["depth"] for cell in found["lower_loss"].cells} == {2, 3, 4}
+    reasons = {cell.judgment.reason for cell in found["deeper"].cells if cell.judgment.label is Label.inconclusive}
+    assert reasons == {"the deepest nets that were tried, of 4 layers, still train without it (100% of the seeds)"}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "without", "with_norm", "which"),
+    [
+        (0.0, 0.2, 0.2, ""),
+        (0.0, 0.6, 0.9, "without"),
+        (0.0, 0.2, 0.9, "with"),
+        (0.4, 0.2, 0.9, ""),
+        (0.4, 0.5, 0, "without"),
+    ],
+)
+def test_which_depths_are_lower_bounds(ratio: float, without: float, with_norm: float, which: str) -> None:
+    """A gain needs the depth without it; that no gain was found needs the depth with it, too."""
+    (entry,) = choose(["batch_norm"])
+    found = entry.load().cut_off([ratio] * 3, 20, without, with_norm)
+    assert (f"still train {which} it" in found) is bool(which)
+    assert bool(found) is bool(which)
+
+
 def test_nets_with_it_in_both_arms_differ_in_nothing() -> None:
     """Batch normalization in both arms gains no depth, so that the gain is refuted."""
 
@@ -45,7 +81,7 @@ def test_nets_with_it_in_both_arms_differ_in_nothing() -> None:
         node["arms"] = {name: arms[name.removesuffix(" + batch norm") + " + batch norm"] for name in arms}
         node["parts"] = {name: parts[name] for name in ("deeper", "lower_loss")}
 
-    others = {"gradients": lambda study: [], "paper": lambda study: []}
+    others = {"gradients": lambda study: [], "paper": lambda study: [], "HALF": 2.0}  # no depth is a lower bound
     found = judged("batch_norm", SMALL, same, others)
     assert {cell.judgment.label for cell in found["deeper"].cells} == {Label.refuted}
     assert {round(cell.judgment.effect or 0, 5) for cell in found["lower_loss"].cells} == {0}

@@ -58,9 +58,11 @@ def starts(study: wb.Study) -> Iterator[wb.Cell]:
     first = study.seeds.start
     rows = []
     part = study.claim.parts["gradient_factor"]
-    for activation, init in product(part.values("activation", str), part.values("init", str)):
-        seeds, at = range(first, first + study["nets"]), {"activation": activation, "init": init}
-        found = initial_gradients.gradient_factors(activation, init, seeds, WIDE, DEEP)
+    axes = part.values("activation", str), part.values("init", str), part.values("depth", int)
+    for activation, init, depth in product(*axes):
+        seeds = range(first, first + study["nets"])
+        at: dict[str, str | int] = {"activation": activation, "init": init, "depth": depth}
+        found = initial_gradients.gradient_factors(activation, init, seeds, WIDE, depth)
         predicted = log(initial_gradients.weight_factor(init, WIDE))
         yield wb.Cell("gradient_factor", wb.PerSeed(tuple(found - predicted)), at)
         rows += [{**at, "measured": exp(one), "predicted": exp(predicted)} for one in found]

@@ -40,6 +40,8 @@ def starts_only(**module: Any) -> dict[str, Any]:
 
     def only(node: dict[str, Any]) -> None:
         node["parts"] = {name: {**node["parts"][name], "role": "primary"} for name in STARTS}
+        node["parts"]["gradient_factor"] |= {"cells": {**node["parts"]["gradient_factor"]["cells"], "depth": [5, 12]}}
+        node["parts"]["gradient_factor"] |= {"decided_by": "all"}
 
     return judged("pretraining", SMALL, only, {"training": lambda study: iter(()), **module})
 
@@ -47,8 +49,8 @@ def starts_only(**module: Any) -> dict[str, Any]:
 def test_linear_layers_have_the_predicted_factor() -> None:
     """Linear layers have the predicted gradient factor; tanh layers with He's weights do not."""
     cells = {tuple(cell.at.values()): cell.judgment.label for cell in starts_only()["gradient_factor"].cells}
-    assert {label for (activation, _), label in cells.items() if activation == "identity"} == {Label.supported}
-    assert cells["tanh", "he"] is Label.refuted
+    assert {label for (activation, _, _), label in cells.items() if activation == "identity"} == {Label.supported}
+    assert cells["tanh", "he", 12] is Label.refuted
 
 
 def test_another_prediction_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:

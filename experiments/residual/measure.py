@@ -5,7 +5,7 @@ arm and depth with its own learning rate. Depth must hurt the plain net, or ther
 the residual one. Two other roads to depth stand beside it: orthogonal weights, and gates.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import log
 
 import numpy as np
@@ -45,6 +45,8 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
     trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
     for part, at, first, second in pairs(study):
         yield wb.Cell(part, trained.differences(LOSS, first, second, UNTRAINED, TRAINED, CHANCE), at)
+    for block in study.claim.parts["trend"].values("block", str):
+        yield wb.Cell("trend", trend(trained, block, [d for d in study["depths"] if d >= BASE]), {"block": block})
     deepest = max(study.claim.parts["residual_holds"].values("depth", int))
     for block in study.claim.parts["pays"].values("block", str):
         names = wb.Arm(f"{block}", depth=deepest), wb.Arm(f"{block}", depth=BASE)
@@ -65,6 +67,14 @@ def pairs(study: wb.Study) -> Iterator[tuple[str, dict[str, str | int], str, str
             for block in ("scaled", "normalized"):
                 deep, base = wb.Arm(block, depth=d), wb.Arm(block, depth=BASE)
                 yield "residual_holds", {"block": block, "depth": d}, deep, base
+
+
+def trend(trained: wb.Trained, block: str, depths: Sequence[int]) -> wb.PerSeed:
+    """Slope of the train loss against log2 of the blocks, by least squares, seed by seed."""
+    arms = [wb.Arm(block, depth=d) for d in depths]
+    slope, _ = np.polyfit(np.log2(depths), [trained.values(arm, LOSS, UNTRAINED) for arm in arms], 1)
+    scores = tuple(trained.scores(arm, TRAINED, CHANCE) for arm in (arms[0], arms[-1]))
+    return wb.PerSeed(tuple(slope), trained.edge(*arms), scores)
 
 
 def orders(trained: wb.Trained, *arms: str) -> wb.PerSeed:

@@ -1,6 +1,6 @@
 """Residual learning: small depths, what is exact, and false variants that must not be supported."""
 
-from math import log
+from math import log, log2
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from tests.claim_reference import judged, studied
 from workbench.claims.catalog import choose
 from workbench.claims.evidence import Cell, Exact
 from workbench.claims.rules import Label
+from workbench.claims.trained_arms import Trained
 from workbench.claims.verdict import PartVerdict
 
 SMALL = {"seeds": 5, "depths": [3, 10, 30], "highway": [10]}
@@ -37,6 +38,17 @@ def test_every_cell_is_measured(parts: dict[str, PartVerdict]) -> None:
     """Every cell has all seeds, and the cells are by depth."""
     assert all(cell.judgment.n == 5 for part in parts.values() for cell in part.cells)
     assert [cell.at["depth"] for cell in parts["better"].cells] == [3, 10, 30]
+
+
+def test_trend_is_the_slope_of_the_loss_per_doubling() -> None:
+    """Losses that rise by a given amount with each doubling have that slope, by seed, whatever depths were tried."""
+    depths = [10, 20, 80]
+    metrics = {
+        f"scaled depth={d}": [{"train/loss": 0.3 + slope * log2(d), "train/accuracy": 0.9} for slope in (0.1, -0.2)]
+        for d in depths
+    }
+    (entry,) = choose(["residual"])
+    assert entry.load().trend(Trained(metrics), "scaled", depths).values == pytest.approx((0.1, -0.2))
 
 
 def test_a_bare_sum_doubles_the_variance(parts: dict[str, PartVerdict]) -> None:

@@ -79,6 +79,7 @@ class PerSeed:
     are compared. What is judged is the interquartile mean, from which one collapsed run in ten takes nothing away;
     shares of successes are `Rates`. `population` says what the interval is for, beyond other seeds: with `ratio`,
     n_test / n_train, other data like these; with `folds` of tuning seeds, other tuning. A study fills them in.
+    `cut_off` says why numbers could be others had more been tried, such as deeper nets; no rule decides by such ones.
 
     Raises ValueError for numbers that are not finite: what a run that diverged is worth must be said by whoever
     measures. So it does for a ratio that is none.
@@ -90,6 +91,7 @@ class PerSeed:
     ratio: float | None = None
     folds: int = 1
     population: str = ""
+    cut_off: str = ""
 
     def __post_init__(self) -> None:
         if not self.values or not all(map(isfinite, self.values)):

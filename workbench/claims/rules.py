@@ -140,6 +140,8 @@ class OfASample(Rule):
         """The label that is left where learning rates were not found, and what would have been found."""
         if isinstance(sample, PerSeed | Rates) and sample.at_edge:
             return Label.inconclusive, f"best learning rate on the grid's edge: {', '.join(sample.at_edge)}"
+        if isinstance(sample, PerSeed) and sample.cut_off:
+            return Label.inconclusive, sample.cut_off
         if label is Label.between:
             return label, "small but real: no number of seeds decides"
         if label is not Label.inconclusive or not isinstance(sample, PerSeed):
