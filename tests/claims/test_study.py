@@ -119,7 +119,8 @@ def test_a_sample_says_what_its_interval_is_for(tmp_path: Path) -> None:
     words = f"for other data like these (test / train = {ratio:.2g}) and other tuning"
     assert after == PerSeed((1.0, 2.0), ratio=ratio, folds=4, population=words)
     assert own == PerSeed((1.0, 2.0), ratio=0.0, folds=4, population="for other seeds and other tuning")
-    assert (rate, unknown) == (Rate(3, 4), PerSeed((1.0, 2.0)))
+    assert rate == Rate(3, 4, population="for other seeds on these data with this tuning")
+    assert unknown == PerSeed((1.0, 2.0))
     part = made.claim.parts["p"]
     for over, words in OVER.items():
         found = populated(PerSeed((1.0, 2.0), ratio=0.5), part.model_copy(update={"over": over}), 0.8, 4, False)

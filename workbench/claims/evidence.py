@@ -148,10 +148,11 @@ def enough(level: float) -> int | None:
 
 @dataclass(frozen=True)
 class Rate:
-    """Number of successes among n independent tries."""
+    """Number of successes among n independent tries; a study says in `population` what tries the interval is for."""
 
     successes: int
     n: int
+    population: str = ""
 
     @classmethod
     def of(cls, succeeded: Iterable[bool]) -> "Rate":
@@ -174,7 +175,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Rates:
-    """Success rate of one group minus that of another, as if unpaired; `at_edge` as of `PerSeed`.
+    """Success rate of one group minus that of another, as if unpaired; `at_edge` and `population` as of `PerSeed`.
 
     Of the same seeds, whose successes go together if anything, the interval is wider than it had to be.
     """
@@ -184,6 +185,7 @@ class Rates:
     other_successes: int
     other_n: int
     at_edge: tuple[str, ...] = ()
+    population: str = ""
 
     @classmethod
     def of(cls, succeeded: Iterable[bool], other: Iterable[bool], at_edge: tuple[str, ...] = ()) -> "Rates":

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from workbench.claims.claim import Part
-from workbench.claims.evidence import PerSeed
+from workbench.claims.evidence import PerSeed, Rate, Rates
 
 OVER = {
     "starts": "for other nets before training, on these data",
@@ -26,3 +26,12 @@ def populated(sample: PerSeed, part: Part, ratio: float, folds: int, fresh: bool
     else:
         words = "for other seeds with fresh data for each" if fresh else "for other seeds"
     return replace(sample, ratio=shared, folds=folds, population=words + " and other tuning" * (folds > 1))
+
+
+def populated_rate(sample: Rate | Rates, part: Part, ratio: float, folds: int) -> Rate | Rates:
+    """Complete successes with the population of their interval: other seeds on the same data with the same tuning.
+
+    The arguments are as of `populated`; an interval of successes is not made wider for other data or other tuning.
+    """
+    same = [words for words, holds in (("on these data", ratio), ("with this tuning", folds > 1)) if holds]
+    return replace(sample, population=OVER.get(part.over) or " ".join(["for other seeds", *same]))

@@ -275,7 +275,7 @@ AnyRule = Annotated[Always | Exists | Above | Below | Within, Field(discriminato
 def _of_seeds(sample: Sample, confidence: float) -> dict[str, object]:
     """Say what population the interval is for, and give the interval for other seeds beside it."""
     if not isinstance(sample, PerSeed):
-        return {}
+        return {"population": getattr(sample, "population", "")}
     seeds = sample.of_seeds(confidence)
     said = {"population": sample.population, "ratio": sample.ratio or 0.0}
     return {**said, "seeds_low": seeds.low, "seeds_high": seeds.high}

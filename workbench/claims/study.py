@@ -17,8 +17,8 @@ import pandas as pd
 from workbench.certificates.trained import SpotChecks, disagreements
 from workbench.claims.catalog import Entry
 from workbench.claims.claim import TUNING_SEED, Claim
-from workbench.claims.evidence import Cell, PerSeed
-from workbench.claims.populations import populated
+from workbench.claims.evidence import Cell, PerSeed, Rate, Rates
+from workbench.claims.populations import populated, populated_rate
 from workbench.claims.request import SEED_OFFSET
 from workbench.claims.trained_arms import (
     Arms,
@@ -114,6 +114,8 @@ class Study:
             part, evidence = self.claim.parts.get(cell.part), cell.evidence
             if part is not None and isinstance(evidence, PerSeed):
                 evidence = populated(evidence, part, self.ratio, self.folds, self.fresh)
+            elif part is not None and isinstance(evidence, Rate | Rates):
+                evidence = populated_rate(evidence, part, self.ratio, self.folds)
             cells.append(replace(cell, evidence=evidence))
         return cells
 
