@@ -25,6 +25,7 @@ from workbench.lecture.textbook import Gradients, ManyExamples, Net, OneExample,
 from workbench.nn import activations
 from workbench.nn.activations import Activation
 from workbench.nn.builders import mlp
+from workbench.nn.check.central_differences import TWO_POINTS, around, slopes
 from workbench.nn.check.gradcheck import autograd, by_hand, in_precision
 from workbench.nn.losses import Loss, binary_nll, softmax_nll, squared_error
 from workbench.nn.objective import Objective
@@ -244,10 +245,7 @@ def differences(given: Problem, step: float = STEP) -> tuple[Params, Tensor]:
     All perturbed copies of all nets are evaluated together.
     """
     nets, size = given.params.flat.shape
-    copies = given.params.flat.repeat_interleave(2 * size, 0).view(nets, size, 2, size)
-    entry = torch.arange(size)
-    copies[:, entry, 0, entry] += step
-    copies[:, entry, 1, entry] -= step
+    copies = around(given.params.flat, torch.arange(size), step, TWO_POINTS)
 
     def repeated(one: Tensor) -> Tensor:
         return one.repeat_interleave(2 * size, 0)
@@ -263,7 +261,7 @@ def differences(given: Problem, step: float = STEP) -> tuple[Params, Tensor]:
     for piece in (*objective.model.choices(tape), torch.bucketize(z.contiguous(), kinks)):
         sides = piece.reshape(nets, size, 2, -1)
         smooth &= (sides[:, :, 0] == sides[:, :, 1]).all(2)
-    return Params(given.params.layout.trained, (J[:, :, 0] - J[:, :, 1]) / (2 * step)), smooth
+    return Params(given.params.layout.trained, slopes(J, step, TWO_POINTS)), smooth
 
 
 def difference_curve(given: Problem, got: Params, steps: Sequence[float]) -> Tensor:

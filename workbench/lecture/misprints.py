@@ -18,6 +18,8 @@ from workbench.core.seeds import generator
 from workbench.lecture import textbook
 from workbench.lecture.textbook import ByLayer, Gradients, ManyExamples, Net, OneExample, OutputLayer
 from workbench.nn.activations import Activation, identity, tanh
+from workbench.nn.check import central_differences
+from workbench.nn.check.central_differences import FOUR_POINTS
 from workbench.nn.check.gradcheck import relative_error
 
 Formula = Callable[[Net, Tensor, Tensor, float], Gradients]  # of x and y in columns, and λ
@@ -100,17 +102,17 @@ class MisprintProblem:
         )
 
     def _differences(self, parameter: Tensor) -> Tensor:
-        """Compute dJ by every entry of `parameter`, by the five-point central difference of order h⁴."""
+        """Compute dJ by every entry of `parameter`, [size]."""
         entries = parameter.view(-1)
-        slopes = []
-        for index, start in enumerate(entries.tolist()):
-            J = []
-            for offset in (-2, -1, 1, 2):
-                entries[index] = start + offset * STEP
-                J.append(float(textbook.cost(ManyExamples(), self.net, self.x, self.y, self.lam)))
-            entries[index] = start
-            slopes.append((J[0] - 8 * J[1] + 8 * J[2] - J[3]) / (12 * STEP))
-        return torch.tensor(slopes, dtype=torch.float64)
+        start = entries.clone()
+
+        def J(moved: Tensor) -> Tensor:
+            entries.copy_(moved)
+            return textbook.cost(ManyExamples(), self.net, self.x, self.y, self.lam)
+
+        slopes = central_differences.gradient(J, start, STEP, FOUR_POINTS)
+        entries.copy_(start)
+        return slopes
 
 
 def problem(

@@ -2,7 +2,7 @@
 
 Error of a parameter: ‖hand - reference‖ / max(‖hand‖, ‖reference‖) over its entries in all replicas, 0 for 0/0.
 
-Central differences use the five-point stencil, whose error is of order h⁴, on sampled entries. An entry whose
+Central differences use four points, with an error of order h⁴, on sampled entries. An entry whose
 perturbation moves a unit across a kink (of its activation, a maximum, the loss) is set aside and counted: J has no
 derivative to compare with there, or none that is smooth enough for the stencil. Over the step h the error is V-shaped,
 truncation on one side and rounding on the other: the best of `STEPS` counts, and `difference_curve` shows the V.
@@ -22,6 +22,7 @@ from torch import Tensor
 from workbench.core.axes import Outputs, Units
 from workbench.core.seeds import generator
 from workbench.nn import vector_norm
+from workbench.nn.check.central_differences import FOUR_POINTS, around, slopes
 from workbench.nn.layers.base import EVALUATION, Mode
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
@@ -31,7 +32,6 @@ DIFFERENCE_TOLERANCE = 1e-7
 SINGLE_TOLERANCE = 1e-3
 STEPS = (1e-4, 1e-3, 1e-5)  # tried in this order: too large a step leaves the Taylor series, too small a one rounds
 CURVE = tuple(10.0**-exponent for exponent in range(1, 9))
-STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
 ROUNDING_UNITS = 16
 EPS = torch.finfo(torch.float64).eps
 CHUNK_NUMBERS = 8_000_000
@@ -195,17 +195,17 @@ def differences(
     start, _ = params.layout.slots[name]
     per_replica_size = params[name][0].numel()
     picks: list[Tensor] = []
-    slopes: list[Tensor] = []
+    smooth_slopes: list[Tensor] = []
     for replica in range(params.flat.shape[0]):
         order = torch.randperm(per_replica_size, generator=generator(replica, "noise", name))[:entries]
         perturbed = _Perturbed(objective, params, x, y, replica, mode)
-        for chunk in torch.split(order, max(1, CHUNK_NUMBERS // (len(STENCIL) * params.layout.size))):
+        for chunk in torch.split(order, max(1, CHUNK_NUMBERS // (len(FOUR_POINTS) * params.layout.size))):
             slope, crosses = perturbed.slopes(start + chunk, step)
             picks.append(replica * params.layout.n_trained + start + chunk[~crosses])
-            slopes.append(slope[~crosses])
+            smooth_slopes.append(slope[~crosses])
     picked = torch.cat(picks)
     total = params.flat.shape[0] * min(entries, per_replica_size)
-    return picked, torch.cat(slopes), total - len(picked)
+    return picked, torch.cat(smooth_slopes), total - len(picked)
 
 
 @dataclass(frozen=True)
@@ -221,17 +221,14 @@ class _Perturbed:
 
     def slopes(self, columns: Tensor, step: float) -> tuple[Tensor, Tensor]:
         """Return dJ/dθ at `columns` of the replica's storage, and whether a perturbation crossed a kink."""
-        offsets = torch.tensor([offset for offset, _ in STENCIL], dtype=torch.float64)
-        weights = torch.tensor([weight for _, weight in STENCIL], dtype=torch.float64)
-        copies = len(columns) * len(offsets)
-        flat = self.params.flat[self.replica].repeat(copies, 1)
-        flat[torch.arange(copies), columns.repeat_interleave(len(offsets))] += step * offsets.repeat(len(columns))
-        values, there = self._at(flat)
+        copies = around(self.params.flat[self.replica], columns, step, FOUR_POINTS)
+        values, there = self._at(copies.flatten(0, 1))
         _, here = self._at(self.params.flat[self.replica : self.replica + 1])
-        moved = torch.zeros(copies, dtype=torch.bool)
+        moved = torch.zeros(len(values), dtype=torch.bool)
         for piece, base in zip(there, here, strict=True):
             moved |= (piece != base).flatten(1).any(1)
-        return (values.view(-1, len(offsets)) @ weights) / step, moved.view(-1, len(offsets)).any(1)
+        values, moved = (one.view(-1, len(FOUR_POINTS)) for one in (values, moved))
+        return slopes(values, step, FOUR_POINTS), moved.any(1)
 
     def _at(self, flat: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return J at each row of parameters [copies, P], and the smooth piece that each kinked function is on."""
