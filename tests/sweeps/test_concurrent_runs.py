@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.servers import Postgres, mlflow_server, postgres
 from workbench.cli.entry import main
 from workbench.core.errors import KeyTaken
 from workbench.runs.train_pack import Job
-from workbench.sweeps import concurrent_runs
+from workbench.sweeps import concurrent_runs, sweep
 from workbench.sweeps.jobs import make_jobs
 from workbench.tracking import claimed_keys, liveness
 from workbench.tracking import mlflow_sink as sinks
@@ -203,6 +204,25 @@ def test_the_advice_while_waiting_works(
 
 
 _waiting_line = concurrent_runs._waiting_line
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_at_any_moment_is_ended(
+    cli: Cli, store: Store, living: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another's runs end as killed also where it is killed after this command looked for those that are gone."""
+    held_by(store, living, 0)
+    begin = sweep.begin
+
+    def begin_then_kill(*arguments: Any) -> tuple[str, str]:
+        begun = begin(*arguments)
+        living.kill()
+        living.wait()
+        return begun
+
+    monkeypatch.setattr(sweep, "begin", begin_then_kill)
+    assert cli("train", "-m", *SMALL, "seed=0,1").code == 0
+    assert Counter(run.info.status for run in all_runs(store)) == {"KILLED": 1, "FINISHED": 3}
 
 
 @pytest.mark.slow

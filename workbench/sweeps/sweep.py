@@ -220,6 +220,8 @@ def train_jobs(
             break
         read_ended = partial(reusable_by_key, sink.store, jobs[0].spec.config.tracking.experiment)
         results |= wait(jobs, taken, sink, console, read_ended, searching=pruning is not None)
+    with suppress(StoreAway):  # a command that was killed since this one looked may have left runs, and its sweep's own
+        sink.end_gone()
     return [
         replace(results[first_of[position]], job=job) if first_of[position] in results else _not_begun(job)
         for position, job in enumerate(jobs)
