@@ -16,10 +16,10 @@ from sqlalchemy.exc import OperationalError
 from tests.outer import SMALL, Answer
 from workbench.core.credentials import bare, hidden, without_credentials
 from workbench.core.errors import StoreAway, TrackingError
-from workbench.tracking.client import translating_store_errors
 from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.sqlite import engine_uri, store_at
 from workbench.tracking.store import Store, find_store, sqlite_uri
+from workbench.tracking.store_errors import translating_store_errors
 
 pytest_plugins = ["tests.outer_fixtures"]
 

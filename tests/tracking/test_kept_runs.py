@@ -263,7 +263,7 @@ def test_ended_runs_are_found_in_tables_as_by_search(
         "diverged": ReusableRun(diverged, Outcome.diverged, {"valid/loss": 2.5}, "s"),
         "failed": ReusableRun(failed, Outcome.failed, {}, ""),
     }
-    monkeypatch.setattr("workbench.tracking.reader.engine_of", lambda client: None)
+    monkeypatch.setattr("workbench.tracking.reading.known_engine", lambda engine: None)
     assert (reusable_runs(store, "e"), reusable_runs(swept.store, "swept")) == (found, of_sweep)
     assert len(of_sweep) == len(NAMES)
     assert reusable_runs(store, "of no such name") == {}

@@ -36,7 +36,7 @@ from workbench.sweeps.checks import check_together
 from workbench.sweeps.finished_runs import find_finished
 from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
 from workbench.sweeps.sweep import new_sweep, train_jobs
-from workbench.tracking.artifacts import attach
+from workbench.tracking.artifact_writes import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.reader import ReusableRun, read_verdicts, reusable_runs

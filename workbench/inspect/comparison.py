@@ -124,7 +124,7 @@ def _log_comparison(
     sweep: ReadSweep, compared: Compared, store: Store, request: ComparisonRequest, console: Console
 ) -> list[Path]:
     from workbench.claims.comparison_figures import save_figures
-    from workbench.tracking.artifacts import attach
+    from workbench.tracking.artifact_writes import attach
 
     folder = Path(request.out or FIGURES / segment(sweep.id))
     with writing("compare --out", "a folder", folder, WAY):

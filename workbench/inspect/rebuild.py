@@ -24,7 +24,7 @@ from workbench.runs.train_pack import Job, train_pack
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.jobs import environment_tags
 from workbench.tracking.base import MemorySink
-from workbench.tracking.find_run import FullRun, read_run, runs_where
+from workbench.tracking.find_run import FullRun, read_run, tagged_like
 from workbench.tracking.reader import artifact
 from workbench.tracking.store import Store
 from workbench.tracking.stored_run import whole_number
@@ -168,8 +168,8 @@ def pack_of(store: Store, stored: FullRun) -> list[FullRun]:
     if pack is None:
         return []
     digest, place, size = pack.groups()
-    near = runs_where(store, stored.experiment_id, f"tags.pack LIKE '{digest}:%'")
-    tagged = [(PACK.fullmatch(run.data.tags["pack"]), run.info.run_id) for run in near]
+    near = tagged_like(store, stored.experiment_id, "pack", f"{digest}:")
+    tagged = [(PACK.fullmatch(tag), run) for run, tag in near.items()]
     ids = {match[2]: run for match, run in tagged if match} | {place: stored.run.id}
     if len(ids) < int(size):
         return []

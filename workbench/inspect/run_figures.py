@@ -17,7 +17,7 @@ from workbench.inspect.logged_figures import logged_figures
 from workbench.inspect.logged_run import RunSeries
 from workbench.inspect.rebuild import final_weights, spec_of
 from workbench.inspect.weight_figures import has_weight_figure, weight_figures
-from workbench.tracking.artifacts import attach
+from workbench.tracking.artifact_writes import attach
 from workbench.tracking.find_run import FullRun
 from workbench.tracking.reader import artifact
 from workbench.tracking.store import Store

@@ -37,6 +37,8 @@ STATUS = {  # MLflow's word for each
 }
 
 
+CONFIG = "config.yaml"  # in a run's files
+VIEW_TAG = "view"  # of a sweep's own run
 CERTIFICATE_TAGS = ("certificate", "certificate.where")  # what the spot check of a run's gradients says, and of what
 CHECK_TAG = "certificate.check"  # the command that shows them by parameter
 DISAGREES = "DISAGREES"

@@ -22,7 +22,6 @@ from workbench.core.errors import KeyTaken, TrackingError
 from workbench.tracking import claimed_keys
 from workbench.tracking.artifacts import here
 from workbench.tracking.base import STATUS, ClaimedKey, Ended, Event, File, Opened, Reopened, Rows, Tagged
-from workbench.tracking.client import translating_store_errors
 from workbench.tracking.client_backend import CONTEXT, Calls, profile, source
 from workbench.tracking.metric_rows import METRIC, RUN, Values, latest_of, metric_rows
 from workbench.tracking.mlflow_tables import (
@@ -43,6 +42,7 @@ from workbench.tracking.mlflow_tables import (
 )
 from workbench.tracking.safe_names import within
 from workbench.tracking.store import Store
+from workbench.tracking.store_errors import translating_store_errors
 
 MILLISECONDS_TO_WAIT = 20_000  # for another writer, as MLflow does
 IDS_PER_QUERY = 500

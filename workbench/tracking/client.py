@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 DEFAULTS = {  # what a store that is away costs: MLflow's own would wait for four minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -29,11 +28,8 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each of i
 import requests  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Run  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
 from sqlalchemy import NullPool, create_engine  # noqa: E402
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
 
-from workbench.core.credentials import hidden  # noqa: E402
 from workbench.core.errors import StoreAway, TrackingError  # noqa: E402
 from workbench.core.signals import SIGNALS  # noqa: E402
 from workbench.tracking.locks import locked  # noqa: E402
@@ -47,52 +43,12 @@ from workbench.tracking.sqlite import (  # noqa: E402
     write_ahead,
 )
 from workbench.tracking.store import Store  # noqa: E402
+from workbench.tracking.store_errors import bare, translating_store_errors  # noqa: E402
 
 PAGE = 1000
 SECONDS_TO_REACH = 5  # a store, when a command begins
 SECONDS_TO_WAIT = 120  # for another process that makes the tables of a new database
 LOCK = 7_020_251_124  # PostgreSQL's name for that: any number that nobody else takes
-_SERVER_ERRORS = 500
-
-
-@contextmanager
-def translating_store_errors(store: Store) -> Iterator[None]:
-    """Turn errors of MLflow and its database into TrackingError, or StoreAway where a later try may succeed."""
-    try:
-        yield
-    except ImportError as error:
-        raise TrackingError(
-            f"tracking: the store {store.shown} needs a driver that is not installed: {error}; for PostgreSQL write "
-            "pip install 'workbench[postgres]' and tracking.uri=postgresql://..."
-        ) from error
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        lines = [line for line in str(error).splitlines() if not line.startswith("(raised as a result of")]
-        reason = hidden(lines[0] if lines else type(error).__name__, store.uri)
-        kind = StoreAway if _is_away(error) else TrackingError
-        message = f"tracking: the store {store.shown} did not answer as it must: {reason}; workbench doctor looks at it"
-        raise kind(f"{message}, tracking.uri=... (or --uri) names another") from _bare(error, store)
-
-
-def _bare(error: Exception, store: Store) -> Exception | None:
-    """The error as a cause to chain; None where its text holds what must not be shown."""
-    chain: list[BaseException] = [error]
-    while (earlier := chain[-1].__cause__ or chain[-1].__context__) is not None and earlier not in chain:
-        chain.append(earlier)
-    return error if all(hidden(str(link), store.uri) == str(link) for link in chain) else None
-
-
-def _is_away(error: BaseException) -> bool:
-    """Whether the same request may succeed later; otherwise it was refused."""
-    if "no such table" in str(error) or "no such column" in str(error):  # sqlite's word for a wrong database
-        return False
-    if isinstance(error, MlflowException):
-        untyped: Any = error
-        return bool(untyped.get_http_status_code() >= _SERVER_ERRORS)
-    if isinstance(error, SQLAlchemyError):
-        return isinstance(error, OperationalError | InterfaceError) or (
-            isinstance(error, DBAPIError) and error.connection_invalidated
-        )
-    return True
 
 
 @contextmanager
@@ -178,7 +134,7 @@ def _reach(store: Store) -> None:
         raise StoreAway(
             f"tracking: the store {store.shown} does not answer ({type(error).__name__}); start it, or name another by "
             "tracking.uri=... (or --uri)"
-        ) from _bare(error, store)
+        ) from bare(error, store)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 
 from workbench.core.errors import KeyTaken
 from workbench.tracking import claimed_keys
-from workbench.tracking.artifacts import log
+from workbench.tracking.artifact_writes import log
 from workbench.tracking.base import (
     STATUS,
     ClaimedKey,
@@ -25,9 +25,10 @@ from workbench.tracking.base import (
     Rows,
     Tagged,
 )
-from workbench.tracking.client import search_all, translating_store_errors
+from workbench.tracking.client import search_all
 from workbench.tracking.safe_names import within
 from workbench.tracking.store import Store
+from workbench.tracking.store_errors import translating_store_errors
 
 ROWS_PER_CALL = 1000
 CONTEXT = ("mlflow.data.context", "training")

@@ -1,29 +1,26 @@
 """Reading one run from MLflow, found by its id, the beginning of its id, or its name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from string import hexdigits
-
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from workbench.core.bounded_yaml import MOST_BYTES, parse_yaml
 from workbench.core.errors import ConfigError, TrackingError, UnknownNameError, unknown_name
 from workbench.core.plain_text import one_line
 from workbench.tracking.artifacts import listed, read
-from workbench.tracking.client import PAGE, connect, search_all, translating_store_errors
+from workbench.tracking.base import CONFIG
 from workbench.tracking.metric_series import series_of_runs
 from workbench.tracking.mlflow_environment import usual_experiments
-from workbench.tracking.mlflow_sink import CONFIG
-from workbench.tracking.reader import ReadRun, as_read, as_stored
+from workbench.tracking.reader import ReadRun, as_read
+from workbench.tracking.reading import Reading
 from workbench.tracking.store import Store
-from workbench.tracking.stored_run import StoredRun
+from workbench.tracking.store_errors import store_errors, translating_store_errors
+from workbench.tracking.stored_run import RunFilter, StoredRun
 
 LEAST_PREFIX = 4  # characters of an id
 SHOWN = 12  # names in an error
-OURS = "tags.kind = 'run'"  # other programs log into the same experiments
+OURS = RunFilter("kind", ["run"])  # other programs log into the same experiments
 
 
 @dataclass(frozen=True)
@@ -53,84 +50,79 @@ def find_run(store: Store, name: str | None) -> FullRun:
     """
     if store.is_missing:
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
-    client = connect(store)
+    reading = Reading(store)
     with translating_store_errors(store):
-        return _full(client, _found(client, name, store))
+        return _full(reading, _found(reading, name))
 
 
-def runs_where(store: Store, experiment_id: str, wanted: str) -> Sequence[Run]:
-    """Every run of an experiment that MLflow's search finds."""
-    client = connect(store)
+def tagged_like(store: Store, experiment_id: str, tag: str, start: str) -> dict[str, str]:
+    """Values of a tag, by run, of every run of an experiment where they begin with `start`."""
+    reading = Reading(store)
     with translating_store_errors(store):
-        return search_all(client, [experiment_id], wanted)
+        runs = reading.runs(RunFilter("kind", ["run"], experiments=[experiment_id]), whole=False)
+    return {run.id: run.tags[tag] for run in runs if run.tags.get(tag, "").startswith(start)}
 
 
 def read_run(store: Store, run: str) -> FullRun:
-    """The run with this id."""
-    client = connect(store)
-    with translating_store_errors(store):
-        return _full(client, client.get_run(run))
+    """The run with this id; raises TrackingError where there is none."""
+    return find_run(store, run)
 
 
-def _found(client: MlflowClient, name: str | None, store: Store) -> Run:
-    """Find a run by id or name; raises as `find_run`."""
-    near = usual_experiments(client, store) if name is None else None
-    newest = _search(client, OURS, 1, near) or _search(client, "", 1, near)
-    if not newest:
-        raise TrackingError(f"tracking: {store.shown} holds no run; make one with: workbench train")
+def _found(reading: Reading, name: str | None) -> str:
+    """Id of a run, found by id or name; raises as `find_run`."""
+    near = usual_experiments(reading) if name is None else None
+
+    def newest(most: int | None, name: str | None = None) -> list[StoredRun]:
+        """Ours before those of other programs."""
+        for wanted in (OURS, RunFilter()):
+            if runs := reading.runs(replace(wanted, name=name, experiments=near), whole=False, most=most):
+                return runs
+        return []
+
+    if not (any_run := newest(1)):
+        raise TrackingError(f"tracking: {reading.store.shown} holds no run; make one with: workbench train")
     if name is None:
-        return newest[0]
+        return any_run[0].id
     if len(name) >= LEAST_PREFIX and set(name) <= set(hexdigits):
-        matches = _search(client, f"attributes.run_id LIKE '{name.lower()}%'", SHOWN)
+        matches = reading.runs(RunFilter(prefix=name.lower()), whole=False, most=SHOWN)
         if len(matches) > 1:
-            ids = ", ".join(run.info.run_id for run in matches)
+            ids = ", ".join(run.id for run in matches)
             raise UnknownNameError(f"run: {name!r} must begin one id only, but several do; write more of {ids}")
         if matches:
-            return matches[0]
-    if not {"'", '"'} <= {*name}:  # MLflow's filters can quote one of both
-        quote = "'" if '"' in name else '"'
-        named = f"attributes.run_name = {quote}{name}{quote}"
-        if matches := _search(client, f"{OURS} AND {named}", 1) or _search(client, named, 1):
-            return matches[0]
-    every = _search(client, OURS) or _search(client, "")
-    if matches := [run for run in every if name in (run.info.run_name, one_line(run.info.run_name))]:
-        return matches[0]
-    names = dict.fromkeys(one_line(run.info.run_name) for run in every)
+            return matches[0].id
+    if not {"'", '"'} <= {*name} and (matches := newest(1, name)):  # MLflow's filters can quote one of both
+        return matches[0].id
+    every = newest(None)
+    if matches := [run for run in every if name in (run.name, one_line(run.name))]:
+        return matches[0].id
+    names = dict.fromkeys(one_line(run.name) for run in every)
     raise unknown_name("run", name, get_close_matches(name, names, n=SHOWN, cutoff=0.0))
 
 
-def _search(client: MlflowClient, wanted: str, most: int = PAGE, near: list[str] | None = None) -> list[Run]:
-    """Runs of any experiment, or of those in `near`, the newest first."""
-    experiments = near or [experiment.experiment_id for experiment in client.search_experiments()]
-    newest = ["attributes.start_time DESC"]
-    runs: list[Run] = client.search_runs(experiments, wanted, max_results=most, order_by=newest)
-    return runs
-
-
-def _full(client: MlflowClient, run: Run) -> FullRun:
-    identity, stored = run.info.run_id, as_stored(run)
-    files = listed(client, identity, stored.artifacts)
-    config, trouble = _config(client, stored) if CONFIG in files else ({}, "")
-    inputs = run.inputs.dataset_inputs if run.inputs else []
+def _full(reading: Reading, identity: str) -> FullRun:
+    (stored,) = reading.runs(RunFilter(prefix=identity), most=1)
+    files = listed(reading, identity, stored.artifacts)
+    config, trouble = _config(reading, stored) if CONFIG in files else ({}, "")
     return FullRun(
-        as_read(stored, series_of_runs(client, [stored])[identity]),
+        as_read(stored, series_of_runs(reading, [stored])[identity]),
         stored.experiment_id,
         stored.start_ms,
         stored.end_ms,
-        inputs[0].dataset.digest if inputs else "",
+        reading.data_digest(identity),
         config,
         files,
         trouble,
     )
 
 
-def _config(client: MlflowClient, run: StoredRun) -> tuple[Mapping[str, object], str]:
+def _config(reading: Reading, run: StoredRun) -> tuple[Mapping[str, object], str]:
     """Content of CONFIG; or nothing, and the reason."""
+    unreadable: tuple[type[Exception], ...] = (TrackingError, ConfigError, *store_errors())
     try:
-        content = read(client, run.id, run.artifacts, CONFIG)
+        content = read(reading, run.id, run.artifacts, CONFIG)
         if len(content) > MOST_BYTES:
             raise ConfigError(f"it has more than {MOST_BYTES} bytes")
         config = parse_yaml(content, CONFIG)
-    except (TrackingError, ConfigError, OSError, MlflowException) as error:
+    except unreadable as error:
         return {}, f"its {CONFIG} cannot be read: {str(error).splitlines()[0]}"
     return (config, "") if isinstance(config, dict) else ({}, f"its {CONFIG} must hold keys with values")

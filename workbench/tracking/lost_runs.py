@@ -7,10 +7,11 @@ from mlflow.entities import Run
 
 from workbench.core.errors import StoreAway
 from workbench.tracking.base import Outcome, disagreement_of
-from workbench.tracking.client import search_all, translating_store_errors
+from workbench.tracking.client import search_all
 from workbench.tracking.mlflow_sink import DONE, ERROR_TAG, MlflowSink
 from workbench.tracking.reader import ReusableRun
 from workbench.tracking.store import runs_filter
+from workbench.tracking.store_errors import translating_store_errors
 
 
 def settle(sink: MlflowSink, sweep: str, keys: Container[str], reason: str) -> dict[str, list[ReusableRun]]:

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from workbench.core.errors import TrackingError
-from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from workbench.tracking.reading import Reading
 
 NAME, ID, RUN = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"
 
 
-def usual_experiments(client: "MlflowClient", store: Store) -> list[str] | None:
+def usual_experiments(reading: "Reading") -> list[str] | None:
     """Ids of the experiments in which the newest run or sweep is looked for; None for all.
 
     Raises TrackingError where the store has none of that name or id.
@@ -21,12 +20,13 @@ def usual_experiments(client: "MlflowClient", store: Store) -> list[str] | None:
     name, identity = os.environ.get(NAME), os.environ.get(ID)
     if not name and not identity:
         return None
-    for experiment in client.search_experiments():
-        if name == experiment.name if name else identity == experiment.experiment_id:
-            return [str(experiment.experiment_id)]
+    for known, experiment_id in reading.experiments.items():
+        if name == known if name else identity == experiment_id:
+            return [experiment_id]
     variable, value = (NAME, name) if name else (ID, identity)
+    shown = reading.store.shown
     raise TrackingError(
-        f"tracking: ${variable} must name an experiment of {store.shown}, got {value!r}; unset it, or name a run or a "
+        f"tracking: ${variable} must name an experiment of {shown}, got {value!r}; unset it, or name a run or a "
         "sweep by its id"
     )
 

@@ -14,9 +14,12 @@ from mlflow.exceptions import MlflowException
 
 from workbench.core.credentials import bare, without_credentials
 from workbench.core.errors import KeyTaken, StoreAway, TrackingError
-from workbench.tracking.artifacts import bring_along, location
+from workbench.tracking.artifact_writes import bring_along
+from workbench.tracking.artifacts import location
 from workbench.tracking.base import (
+    CONFIG,
     STATUS,
+    VIEW_TAG,
     Backend,
     ClaimedKey,
     Ended,
@@ -31,7 +34,7 @@ from workbench.tracking.base import (
     outcome_of,
 )
 from workbench.tracking.bulk_backend import Bulk
-from workbench.tracking.client import connect, search_all, translating_store_errors, undivided
+from workbench.tracking.client import connect, search_all, undivided
 from workbench.tracking.client_backend import Calls, server_id_of
 from workbench.tracking.history_file import HISTORY, Columns, parquet_of
 from workbench.tracking.liveness import owner_is_gone
@@ -41,13 +44,12 @@ from workbench.tracking.mlflow_tables import engine_of
 from workbench.tracking.resilient_backend import ResilientBackend
 from workbench.tracking.saved_view import share
 from workbench.tracking.store import Store, member_tag
+from workbench.tracking.store_errors import translating_store_errors
 from workbench.tracking.unsent_files import Head, UnsentFile
 from workbench.tracking.writer_thread import Writer
 
 DONE = {outcome.value for outcome, status in STATUS.items() if status == "FINISHED"}
-VIEW_TAG = "view"  # of a sweep's own run
 ERROR_TAG = "error"
-CONFIG = "config.yaml"
 NOTE_TAG = "mlflow.note.content"
 MOST_OF_PARAM, MOST_OF_TAG = 6000, 8000  # characters that MLflow keeps
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the first is many times faster, but not built everywhere

@@ -8,28 +8,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.store.tracking.dbmodels import models
-from sqlalchemy import Table, distinct, func, select
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, String, Table, distinct, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from workbench.tracking.schema_probe import is_known
-from workbench.tracking.stored_run import StoredRun
+from workbench.tracking.schema_probe import TABLES, is_known
+from workbench.tracking.stored_run import RunFilter, StoredRun
 
 DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 RUNNING = "RUNNING"
 ACTIVE = "active"
 RUNS_PER_QUERY = 500
 
-RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS, EXPERIMENTS = (
-    getattr(models, f"Sql{name}").__table__
-    for name in ("Run", "Tag", "Param", "Metric", "LatestMetric", "Dataset", "Input", "InputTag", "Experiment")
+WHOLE = ("start_time", "end_time", "deleted_time", "timestamp", "step")
+
+
+def _type_of(table: str, column: str) -> Any:
+    """Type of a column of MLflow's tables."""
+    if column == "value" and table in ("metrics", "latest_metrics"):
+        return Float
+    return {"is_nan": Boolean, "experiment_id": Integer, **dict.fromkeys(WHOLE, BigInteger)}.get(column, String)
+
+
+def _table(name: str) -> Table:
+    columns, key = TABLES[name]
+    made = (Column(column, _type_of(name, column), primary_key=column in key) for column in sorted(columns))
+    return Table(name, MetaData(), *made)
+
+
+RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS, EXPERIMENTS = map(
+    _table,
+    ("runs", "tags", "params", "metrics", "latest_metrics", "datasets", "inputs", "input_tags", "experiments"),
 )
 
 
-def engine_of(client: MlflowClient) -> Any:
-    """Engine of a client's store, if that is a database with the known tables; None otherwise."""
-    engine = getattr(client._tracking_client.store, "engine", None)
+def engine_of(client: Any) -> Any:
+    """Engine of an MLflow client's store, if that is a database with the known tables; None otherwise."""
+    return known_engine(getattr(client._tracking_client.store, "engine", None))
+
+
+def known_engine(engine: Any) -> Any:
+    """The engine itself, if it is of a database with the known tables; None otherwise."""
     if engine is None or engine.dialect.name not in DIALECTS:
         return None
     return engine if is_known(engine) else None
@@ -93,22 +111,29 @@ def params_of(engine: Any, experiment_id: int, tag: str, value: str) -> list[dic
     return list(rows.values())
 
 
-def stored_runs(
-    engine: Any, tag: str, values: Sequence[str], experiments: Sequence[str] | None = None, whole: bool = True
-) -> list[StoredRun]:
-    """Runs with one of these values of a tag, in active experiments, or in the named ones.
-
-    With `whole`, they have their params and last metrics.
-    """
-    members = select(RUNS.c.run_uuid).join(TAGS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+def _selected(filter: RunFilter, most: int | None) -> Any:
+    """Ids of the runs that are wanted, the newest first."""
+    members = select(RUNS.c.run_uuid).where(RUNS.c.lifecycle_stage == ACTIVE)
     members = members.join(EXPERIMENTS, EXPERIMENTS.c.experiment_id == RUNS.c.experiment_id)
-    members = members.where(TAGS.c.key == tag, TAGS.c.value.in_(values), RUNS.c.lifecycle_stage == ACTIVE)
     members = members.where(EXPERIMENTS.c.lifecycle_stage == ACTIVE)
-    if experiments is not None:
-        members = members.where(RUNS.c.experiment_id.in_([int(experiment) for experiment in experiments]))
-    wanted = members.subquery()
+    if filter.tag:
+        members = members.join(TAGS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+        members = members.where(TAGS.c.key == filter.tag, TAGS.c.value.in_(filter.values))
+    if filter.prefix:
+        members = members.where(RUNS.c.run_uuid.startswith(filter.prefix, autoescape=True))
+    for column, value in ((RUNS.c.name, filter.name), (RUNS.c.status, filter.status or None)):
+        members = members if value is None else members.where(column == value)
+    if filter.experiments is not None:
+        members = members.where(RUNS.c.experiment_id.in_(list(map(int, filter.experiments))))
+    return members.order_by(RUNS.c.start_time.desc(), RUNS.c.run_uuid).limit(most)
+
+
+def stored_runs(engine: Any, filter: RunFilter, whole: bool = True, most: int | None = None) -> list[StoredRun]:
+    """The runs that are wanted, the newest first, at most so many; with `whole`, with params and last metrics."""
+    wanted = _selected(filter, most).subquery()
     columns = (RUNS.c.run_uuid, RUNS.c.name, RUNS.c.experiment_id, RUNS.c.status, RUNS.c.start_time)
     query = select(*columns, RUNS.c.end_time, RUNS.c.artifact_uri)
+    query = query.order_by(RUNS.c.start_time.desc(), RUNS.c.run_uuid)
     with engine.connect() as connection:
         runs = {
             run: StoredRun(run, name or "", str(experiment), status, start or 0, end or 0, artifacts or "")
@@ -126,6 +151,20 @@ def stored_runs(
                 if run in runs:  # else it was begun between two of the queries
                     getattr(runs[run], kind)[key] = value
     return list(runs.values())
+
+
+def active_experiments(engine: Any) -> dict[str, str]:
+    """Ids of the active experiments by name."""
+    query = select(EXPERIMENTS.c.name, EXPERIMENTS.c.experiment_id).where(EXPERIMENTS.c.lifecycle_stage == ACTIVE)
+    with engine.connect() as connection:
+        return {name: str(identity) for name, identity in connection.execute(query)}
+
+
+def data_digest(engine: Any, run: str) -> str:
+    """Digest of a run's data set; empty where none was logged."""
+    query = select(DATASETS.c.digest).join(INPUTS, INPUTS.c.source_id == DATASETS.c.dataset_uuid)
+    with engine.connect() as connection:
+        return str(connection.execute(query.where(INPUTS.c.destination_id == run)).scalar() or "")
 
 
 def rows_of(engine: Any, runs: Sequence[str], names: Sequence[str]) -> Iterator[tuple[str, str, int, float]]:

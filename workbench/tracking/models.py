@@ -16,9 +16,10 @@ from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 from torch import nn
 
-from workbench.tracking.client import connect, translating_store_errors
+from workbench.tracking.client import connect
 from workbench.tracking.sqlite import engine_uri
 from workbench.tracking.store import Store
+from workbench.tracking.store_errors import translating_store_errors
 
 FORMAT = "pt2"  # a graph of tensor operations: loading it runs no pickled code
 

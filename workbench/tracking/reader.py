@@ -3,23 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
-
 from workbench.config.arms import arms_of
 from workbench.core.errors import TrackingError, unknown_name
 from workbench.core.plain_text import one_line
 from workbench.tracking.artifacts import listed, read
-from workbench.tracking.base import CERTIFICATE_TAGS, Outcome, disagreement_of
-from workbench.tracking.client import connect, search_all, translating_store_errors
+from workbench.tracking.base import CERTIFICATE_TAGS, VIEW_TAG, Outcome, disagreement_of
 from workbench.tracking.metric_series import series_of_runs
 from workbench.tracking.mlflow_environment import usual_experiments
-from workbench.tracking.mlflow_sink import VIEW_TAG
-from workbench.tracking.mlflow_tables import EndedRun, ended_runs, engine_of, stored_runs
+from workbench.tracking.mlflow_tables import EndedRun, ended_runs
+from workbench.tracking.reading import Reading
 from workbench.tracking.store import Store, member_tag, sweep_link
-from workbench.tracking.stored_run import StoredRun, doubts, whole_number
+from workbench.tracking.store_errors import translating_store_errors
+from workbench.tracking.stored_run import RunFilter, StoredRun, doubts, whole_number
 
 SWEEP_KINDS = ("sweep", "verdict")  # own runs of sweeps, and verdicts that trained runs
+RUNNING, FINISHED = "RUNNING", "FINISHED"  # MLflow's statuses
 OUTCOMES = {outcome.value for outcome in Outcome}
 
 
@@ -69,11 +67,11 @@ def read_sweep(
     """
     if store.is_missing:
         raise TrackingError(f"tracking: no store at {store.shown}; train something first or name another with --uri")
-    client = connect(store)
+    reading = Reading(store)
     with translating_store_errors(store):
-        sweep_run, members = _found(client, store, sweep)
+        sweep_run, members = _found(reading, sweep)
         runs = sorted(members, key=_made)
-        series = series_of_runs(client, runs, wanted) if histories else {}
+        series = series_of_runs(reading, runs, wanted) if histories else {}
     identity = sweep_run.tags["sweep"]
     arms = arms_of([run.params for run in runs])
     read = [_member(run, identity, arm, series.get(run.id, {})) for run, arm in zip(runs, arms.names, strict=True)]
@@ -85,29 +83,30 @@ def read_sweep(
     )
 
 
-def _found(client: MlflowClient, store: Store, sweep: str | None) -> tuple[StoredRun, list[StoredRun]]:
+def _found(reading: Reading, sweep: str | None) -> tuple[StoredRun, list[StoredRun]]:
     """Find a sweep's own run and its members; raises as `read_sweep`."""
-    sweeps: dict[str, StoredRun] = {}
-    for run in sorted(_runs_with(client, "kind", SWEEP_KINDS, whole=False), key=lambda run: -run.start_ms):
+    shown, sweeps = reading.store.shown, dict[str, StoredRun]()
+    for run in reading.runs(RunFilter("kind", SWEEP_KINDS), whole=False):
         if run.tags.get("sweep"):
             sweeps.setdefault(run.tags["sweep"], run)
     if sweep:
-        if sweep not in sweeps and (members := _runs_with(client, member_tag(sweep), ["run"])):
+        if sweep not in sweeps and (members := reading.runs(RunFilter(member_tag(sweep), ["run"]))):
             experiment = members[0].experiment_id  # its own run is gone
             return StoredRun("", f"sweep {sweep}", experiment, "", 0, 0, "", {"sweep": sweep}), members
         chosen = [sweeps[_only(sweep, sweeps)]] if sweeps else []
     else:
-        near = usual_experiments(client, store)
+        near = usual_experiments(reading)
         chosen = [own for own in sweeps.values() if near is None or own.experiment_id in near]
     for own in chosen:
-        if members := _runs_with(client, member_tag(own.tags["sweep"]), ["run"], [own.experiment_id]):
+        of_sweep = RunFilter(member_tag(own.tags["sweep"]), ["run"], experiments=[own.experiment_id])
+        if members := reading.runs(of_sweep):
             return own, members
     if chosen and sweep:
         raise TrackingError(
-            f"tracking: the sweep {chosen[0].tags['sweep']} has no runs in {store.shown}; restore them in MLflow, or "
+            f"tracking: the sweep {chosen[0].tags['sweep']} has no runs in {shown}; restore them in MLflow, or "
             "give its command again"
         )
-    raise TrackingError(f"tracking: {store.shown} holds no sweep; make one with: workbench train -m ...")
+    raise TrackingError(f"tracking: {shown} holds no sweep; make one with: workbench train -m ...")
 
 
 def _only(name: str, options: Iterable[str]) -> str:
@@ -119,31 +118,6 @@ def _only(name: str, options: Iterable[str]) -> str:
     if matches[0] not in known:
         raise unknown_name("sweep", name, known)
     return matches[0]
-
-
-def _runs_with(
-    client: MlflowClient,
-    tag: str,
-    values: Sequence[str],
-    experiments: Sequence[str] | None = None,
-    whole: bool = True,
-) -> list[StoredRun]:
-    """Runs with one of these values of a tag: from the tables of a database, else by MLflow's search."""
-    if engine := engine_of(client):
-        return stored_runs(engine, tag, values, experiments, whole)
-    experiment_ids = (
-        [experiment.experiment_id for experiment in client.search_experiments()] if experiments is None else experiments
-    )
-    runs = [
-        run
-        for value in values
-        for run in search_all(client, list(experiment_ids), f"tags.`{tag}` = '{_quoted(value)}'")
-    ]
-    return [as_stored(run) for run in runs]
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "")  # no id of ours has one, and MLflow's filters cannot quote it
 
 
 def newest_link(store: Store, base: str) -> str:
@@ -192,38 +166,39 @@ def _ended(store: Store, experiment: str) -> list[EndedRun]:
     """Ended runs, from the tables of a database, else by MLflow's search."""
     if store.is_missing:
         return []
-    client = connect(store)
+    reading = Reading(store)
     with translating_store_errors(store):
-        named = client.get_experiment_by_name(experiment)
-        if named is None:
+        identity = reading.experiments.get(experiment)
+        if identity is None:
             return []
-        if engine := engine_of(client):
-            return ended_runs(engine, named.experiment_id, ("key", "outcome", "sweep", *CERTIFICATE_TAGS))
-        runs = search_all(client, [named.experiment_id], "tags.kind = 'run' AND attributes.status != 'RUNNING'")
-        return [EndedRun(run.info.run_id, run.info.start_time, run.data.tags, run.data.metrics) for run in runs]
+        if reading.engine is not None:
+            return ended_runs(reading.engine, identity, ("key", "outcome", "sweep", *CERTIFICATE_TAGS))
+        runs = reading.runs(RunFilter("kind", ["run"], experiments=[identity]))
+        return [EndedRun(run.id, run.start_ms, run.tags, run.metrics) for run in runs if run.status != RUNNING]
 
 
 def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
     """(id, own run) of the newest ended sweep with this key; None where there is none."""
-    wanted = f"tags.kind = 'sweep' AND tags.`sweep.key` = '{key}' AND attributes.status != 'RUNNING'"
-    runs = [run for run in _all_of(store, experiment, wanted) if run.data.tags.get("sweep")]
-    newest = max(runs, key=lambda run: run.info.start_time, default=None)
-    return None if newest is None else (newest.data.tags["sweep"], newest.info.run_id)
+    runs = _of_kind(store, "sweep", experiment)
+    ended = [
+        run for run in runs if run.status != RUNNING and run.tags.get("sweep.key") == key and run.tags.get("sweep")
+    ]
+    return (ended[0].tags["sweep"], ended[0].id) if ended else None
 
 
 def tags_of(store: Store, run: str) -> Mapping[str, str]:
     """Read the tags of a run."""
+    reading = Reading(store)
     with translating_store_errors(store):
-        tags: Mapping[str, str] = connect(store).get_run(run).data.tags
-        return tags
+        return _run(reading, run).tags
 
 
 def series(store: Store, runs: Sequence[str], metric: str) -> list[list[float]]:
     """Values of one metric of every run, over its steps."""
-    client = connect(store)
+    reading = Reading(store)
     with translating_store_errors(store):
-        stored = [as_stored(client.get_run(run)) for run in runs]
-        series_by_run = series_of_runs(client, stored, lambda name: name == metric)
+        stored = [_run(reading, run) for run in runs]
+        series_by_run = series_of_runs(reading, stored, lambda name: name == metric)
     return [[value for _, value in series_by_run[run].get(metric, [])] for run in runs]
 
 
@@ -238,48 +213,45 @@ class ReadVerdict:
 
 def read_verdicts(store: Store, unfinished: bool = False) -> list[ReadVerdict]:
     """Read all finished verdicts, the newest first."""
-    runs = _all_of(store, None, "tags.kind = 'verdict'" + ("" if unfinished else " AND attributes.status = 'FINISHED'"))
-    read = [ReadVerdict(run.info.run_id, run.info.start_time, run.data.tags) for run in runs]
-    return sorted(read, key=lambda verdict: -verdict.start_ms)
+    runs = _of_kind(store, "verdict", None)
+    return [ReadVerdict(run.id, run.start_ms, run.tags) for run in runs if unfinished or run.status == FINISHED]
 
 
 def artifact(store: Store, run: str, path: str) -> bytes:
     """Content of a file stored with a run."""
-    client = connect(store)
+    reading = Reading(store)
     with translating_store_errors(store):
-        return read(client, run, client.get_run(run).info.artifact_uri, path)
+        return read(reading, run, _run(reading, run).artifacts, path)
 
 
 def artifacts(store: Store, run: str) -> list[str]:
     """Names of the files stored with a run."""
-    client = connect(store)
+    reading = Reading(store)
     with translating_store_errors(store):
-        return [*listed(client, run, client.get_run(run).info.artifact_uri)]
+        return [*listed(reading, run, _run(reading, run).artifacts)]
 
 
-def _all_of(store: Store, experiment: str | None, wanted: str) -> list[Run]:
-    """Every run that a search finds in an experiment (None: in all); empty where there is no store."""
+def _run(reading: Reading, run: str) -> StoredRun:
+    """The run with this id, with its tags; raises TrackingError where there is none."""
+    runs = reading.runs(RunFilter(prefix=run), whole=True, most=1)
+    if not runs:
+        raise TrackingError(f"tracking: {reading.store.shown} holds no run {run}; it was deleted")
+    return runs[0]
+
+
+def _of_kind(store: Store, kind: str, experiment: str | None) -> list[StoredRun]:
+    """Runs of a kind in an experiment (None: in all), the newest first; empty where there is no store."""
     if store.is_missing:
         return []
-    client = connect(store)
+    reading = Reading(store)
     with translating_store_errors(store):
-        if experiment is None:
-            return search_all(client, [found.experiment_id for found in client.search_experiments()], wanted)
-        found = client.get_experiment_by_name(experiment)
-        return [] if found is None else search_all(client, [found.experiment_id], wanted)
+        near = None if experiment is None else [reading.experiments.get(experiment, "")]
+        return [] if near == [""] else reading.runs(RunFilter("kind", [kind], experiments=near), whole=False)
 
 
 def _made(run: StoredRun) -> tuple[int, int]:
     """Sort key: when a run was begun, then its number among those begun with it."""
     return run.start_ms, whole_number(run.tags, "number") or 0
-
-
-def as_stored(run: Run) -> StoredRun:
-    """Convert MLflow's run."""
-    info, data = run.info, run.data
-    times = info.start_time or 0, info.end_time or 0
-    about = (info.run_id, info.run_name or "", info.experiment_id, info.status, *times, info.artifact_uri or "")
-    return StoredRun(*about, dict(data.tags), dict(data.params), dict(data.metrics))
 
 
 def as_read(run: StoredRun, history: Mapping[str, list[tuple[int, float]]]) -> ReadRun:

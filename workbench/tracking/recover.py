@@ -12,11 +12,12 @@ from mlflow.exceptions import MlflowException
 
 from workbench.core.errors import StoreAway, TrackingError
 from workbench.tracking.base import Backend, Ended, Event, Opened, Rows
-from workbench.tracking.client import search_all, translating_store_errors
+from workbench.tracking.client import search_all
 from workbench.tracking.event_lines import line_of
 from workbench.tracking.missing_database import way_out
 from workbench.tracking.mlflow_sink import DONE, ERROR_TAG, MlflowSink, backend_of
 from workbench.tracking.store import DATABASE, Store, member_tag
+from workbench.tracking.store_errors import translating_store_errors
 from workbench.tracking.unsent_files import Unsent, aside, read, set_aside, unsent
 
 MEMBER = member_tag("")

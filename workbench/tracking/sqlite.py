@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 from weakref import WeakSet
 
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from workbench.core.errors import TrackingError
@@ -108,6 +107,8 @@ def make(file: Path) -> None:
     for end in ("", "-wal", "-shm"):
         new.with_name(new.name + end).unlink(missing_ok=True)
     write_ahead(new)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # seconds, for a new database only
+
     made: Any = SqlAlchemyStore
     made(
         engine_uri(Store(sqlite_uri(new))), DEFAULT_ARTIFACTS

@@ -19,14 +19,15 @@ from sqlalchemy import Engine, NullPool, create_engine
 
 from workbench.core.errors import ConfigError, TrackingError
 from workbench.tracking import sqlite
-from workbench.tracking.artifacts import moved, settle
+from workbench.tracking.artifact_writes import moved, settle
 from workbench.tracking.base import Outcome
-from workbench.tracking.client import SECONDS_TO_REACH, connect, search_all, translating_store_errors
+from workbench.tracking.client import SECONDS_TO_REACH, connect, search_all
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.missing_database import way_out
 from workbench.tracking.mlflow_sink import ERROR_TAG, NOTE_TAG, MlflowSink
 from workbench.tracking.sqlite import check_access, engine_uri, is_read_only, on_network
 from workbench.tracking.store import Store
+from workbench.tracking.store_errors import translating_store_errors
 
 SHOWN = 10  # runs of a kind
 LONG_LOG = 256 * 2**20  # bytes of a write-ahead log

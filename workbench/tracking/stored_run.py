@@ -33,6 +33,34 @@ class StoredRun:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class RunFilter:
+    """Which active runs are wanted: with one of these `values` of a tag, a beginning of the id, a name, a status.
+
+    `experiments` are ids; None for all active ones.
+    """
+
+    tag: str = ""
+    values: Sequence[str] = ()
+    prefix: str = ""
+    name: str | None = None
+    status: str = ""
+    experiments: Sequence[str] | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The same for MLflow's search, one text for each value of the tag; a name holds one kind of quote at most."""
+        parts = [f"attributes.run_id LIKE '{self.prefix}%'"] if self.prefix else []
+        if self.name is not None:
+            quote = "'" if '"' in self.name else '"'
+            parts.append(f"attributes.run_name = {quote}{self.name}{quote}")
+        if self.status:
+            parts.append(f"attributes.status = '{self.status}'")
+        values = [value.replace("'", "") for value in self.values]  # no id of ours has one, and it cannot be quoted
+        tagged = [f"tags.`{self.tag}` = '{value}'" for value in values] if self.tag else [""]
+        return [" AND ".join(filter(None, [tag, *parts])) for tag in tagged]
+
+
 def whole_number(values: Mapping[str, str], key: str) -> int | None:
     """A tag or param as a whole number; None where it is missing or something else."""
     text = values.get(key, "").strip()
