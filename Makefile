@@ -6,6 +6,10 @@ READY := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 test test-slow test-exhaustive: export OPENBLAS_NUM_THREADS := 1
 
+# Of what pip says: the name of each package as it is fetched, and errors.
+SHOW_PROGRESS = /^Collecting/ {print "  " $$2; fflush()} /^Installing/ {print "  unpacking them"; fflush()} \
+	/^(ERROR|error)/ {print} /^exit/ {code = $$2} END {exit code}
+
 .DEFAULT_GOAL := help
 .PHONY: help demo report test test-cuda test-slow test-exhaustive test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
 
@@ -14,8 +18,9 @@ help: ## show this list
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: needs Python 3.11 or newer, $(PYTHON) is older; write for example: make PYTHON=python3.12 demo"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo "installing the tested versions into $(VENV), once; this takes minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@{ $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' 2>&1; echo "exit $$?"; } | awk '$(SHOW_PROGRESS)'
 	@touch $(READY)
 
 demo: $(READY) ## train relu, sigmoid and softplus on digits, five seeds each, and compare them

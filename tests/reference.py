@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests import data_files
-from workbench.config.instantiate import call, option, options
+from workbench.config.instantiate import call
+from workbench.config.options import option, options
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split

@@ -10,7 +10,7 @@ import torch
 
 from tests.advised import assert_advice_works
 from tests.outer import SMALL, Answer
-from workbench.config.instantiate import options
+from workbench.config.options import options
 from workbench.core.credentials import without_credentials
 from workbench.tracking.store import find_store
 

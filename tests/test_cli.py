@@ -9,7 +9,7 @@ import pytest
 
 from tests.outer import SMALL, Answer, all_runs, finish, replace_target, runs_of, start
 from workbench import __version__
-from workbench.config.instantiate import options
+from workbench.config.options import options
 from workbench.core.errors import ConfigError
 from workbench.nn.activations import Activation, relu
 from workbench.tracking.store import Store

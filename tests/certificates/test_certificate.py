@@ -10,7 +10,7 @@ import workbench as wb
 from tests.outer import Answer, replace_target
 from workbench.certificates import certificate
 from workbench.certificates.certificate import certify, survey
-from workbench.config.instantiate import options
+from workbench.config.options import options
 from workbench.nn import activations
 from workbench.sweeps.identity import run_key
 from workbench.sweeps.packing import program_key

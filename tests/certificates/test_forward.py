@@ -12,7 +12,7 @@ from tests.outer import replace_target
 from workbench.certificates.certificate import certify
 from workbench.certificates.forward import Forward, Nodes, forward_rows
 from workbench.certificates.trained import spot_points
-from workbench.config.instantiate import options
+from workbench.config.options import options
 from workbench.config.prepare import build_pack
 from workbench.nn import activations, builders, losses
 from workbench.nn.check import reference_forward

@@ -17,7 +17,7 @@ import workbench as wb
 from tests.claims.small import write
 from tests.outer import SMALL, Answer, finish, replace_target, runs_of, start
 from workbench.certificates.trained import SHARE, SpotChecks, Verdict, check_line
-from workbench.config.instantiate import options
+from workbench.config.options import options
 from workbench.config.prepare import build_pack
 from workbench.engine.replicas import Pack
 from workbench.nn import activations, losses

@@ -15,7 +15,8 @@ from omegaconf import OmegaConf
 import workbench as wb
 from tests.reference import example
 from workbench import data, diagnostics, nn
-from workbench.config.instantiate import KINDS, call, call_stacked, checked, option, options, resolve_target
+from workbench.config.instantiate import KINDS, call, call_stacked, checked, resolve_target
+from workbench.config.options import option, options
 from workbench.config.prepare import MIXED_GROUPS, build_pack, prepare
 from workbench.config.schema import GROUPS, TARGET, Config, packaged
 from workbench.config.validate import validate
@@ -239,7 +240,7 @@ def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.Mon
         seen.extend(specs)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.api.train_sweep", stand_in)
+    monkeypatch.setattr("workbench.sweeps.sweep.train_sweep", stand_in)
     with pytest.raises(KeyboardInterrupt):
         wb.train("-m", f"experiment={stem}")
     assert len(seen) > 1

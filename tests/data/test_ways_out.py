@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.data.advice import done, read, refused, ways_out
 from tests.data.test_broken_files import peak_below
 from tests.data_files import examples
-from workbench.config.instantiate import option, options
+from workbench.config.options import option, options
 from workbench.core.errors import DataError, WorkbenchError
 from workbench.data.datasets import Dataset
 from workbench.data.splits import Change, held_by_float32, split

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import blobs, make_pack
-from workbench.config.instantiate import call, option
+from workbench.config.instantiate import call
+from workbench.config.options import option
 from workbench.diagnostics.histograms import BINS, bin_rows, count, edges, frame
 from workbench.diagnostics.life import Life, born, lived, unit_rows
 from workbench.diagnostics.observed_step import Signal

@@ -14,7 +14,8 @@ from torch import Tensor
 import workbench as wb
 from tests.engine.test_train import SIZES, _to_device
 from tests.reference import blobs, build, make_pack, stems
-from workbench.config.instantiate import call, option
+from workbench.config.instantiate import call
+from workbench.config.options import option
 from workbench.diagnostics.histograms import frame
 from workbench.diagnostics.life import born, lived
 from workbench.diagnostics.observed_step import observed_step

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import workbench as wb
 from tests.reference import blobs, build, make_pack, stems
-from workbench.config.instantiate import call, option
+from workbench.config.instantiate import call
+from workbench.config.options import option
 from workbench.config.prepare import build_pack, prepare
 from workbench.diagnostics.observed_step import ObservedStep, Signal
 from workbench.diagnostics.plan import Diagnostics

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack
-from workbench.config.instantiate import call, option
+from workbench.config.instantiate import call
+from workbench.config.options import option
 from workbench.diagnostics.quadrature import legendre, normal_mean
 from workbench.diagnostics.signal import expected, fixed_point, fixed_points
 from workbench.engine.diagnostic_tables import SIGNAL

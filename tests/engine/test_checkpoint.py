@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.reference import blobs, build, make_pack, stems
-from workbench.config.instantiate import call_stacked, option
+from workbench.config.instantiate import call_stacked
+from workbench.config.options import option
 from workbench.core.errors import NumericsError
 from workbench.engine.checkpoint import read, read_about, weights_digest, weights_of, write
 from workbench.engine.history import Record

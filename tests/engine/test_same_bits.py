@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack, stems
-from workbench.config.instantiate import call_stacked, option
+from workbench.config.instantiate import call_stacked
+from workbench.config.options import option
 from workbench.engine.replicas import Pack
 from workbench.engine.stages import make_trainer
 from workbench.engine.threads import one_thread

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tests.reference import ACTIVATION_TWINS, LOSS_TWINS, Twin, blobs, build, make_pack, stems
-from workbench.config.instantiate import call, option
+from workbench.config.instantiate import call
+from workbench.config.options import option
 from workbench.core.seeds import generator
 from workbench.data.batches import PARTS, PackData
 from workbench.data.splits import split

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack, stems
-from workbench.config.instantiate import call_stacked, option
+from workbench.config.instantiate import call_stacked
+from workbench.config.options import option
 from workbench.engine.history import History
 from workbench.engine.replicas import Pack
 from workbench.engine.train import Trainer

@@ -210,7 +210,7 @@ def test_search_is_one_sweep_judged_by_means_over_seeds(cli: Cli, store: Store) 
     assert repeated[0] == "workbench"
     assert "hydra/sweeper=search" not in repeated
     again = cli(*repeated[1:])
-    assert "3 runs of 1 arms, 3 of them done before" in again.out, (again.out, again.err)
+    assert "3 of 3 runs were done before" in again.out, (again.out, again.err)
 
 
 @pytest.mark.slow
@@ -229,7 +229,7 @@ def test_experiment_may_hold_the_space(cli: Cli, store: Store) -> None:
     lines = answer.out.splitlines()
     at = max(number for number, line in enumerate(lines) if line.startswith("best: "))
     again = cli(*shlex.split(lines[at + 1])[1:])
-    assert "2 runs of 1 arms, 2 of them done before" in again.out, again.err
+    assert "2 of 2 runs were done before" in again.out, again.err
 
 
 @pytest.mark.slow
@@ -274,7 +274,7 @@ def test_other_space_is_another_search_and_shares_runs(cli: Cli, store: Store) -
     cli(*SEARCH, "activation=relu,tanh", "optimizer.lr=0.1,0.2,0.3", "hydra.sweeper.trials=3")
     assert len(runs_of(store, "sweep")) == 2
     grid = cli("train", "-m", *NET, "activation=relu,tanh", "optimizer.lr=0.1,0.2")
-    assert "4 runs of 4 arms, 4 of them done before" in grid.out
+    assert "4 of 4 runs were done before" in grid.out
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from workbench.bench import diagnostics, parts, steps, sweeps, tracking
+from workbench.bench import diagnostics, parts, start, steps, sweeps, tracking
 
 Content = dict[str, object]
 
@@ -48,6 +48,11 @@ def _diagnostics(quick: bool) -> tuple[Content, list[Table]]:
     return _content(diagnostics=[asdict(cost) for cost in costs]), [diagnostics.table(costs)]
 
 
+def _start(quick: bool) -> tuple[Content, list[Table]]:
+    rows = start.bench(start.QUICK_ROUNDS if quick else start.ROUNDS, quick)
+    return _content(start=[asdict(row) for row in rows]), [start.table(rows)]
+
+
 def _content(**numbers: object) -> Content:
     return {"environment": steps.environment(), **numbers}
 
@@ -58,4 +63,5 @@ SECTIONS: dict[str, Callable[[bool], tuple[Content, list[Table]]]] = {
     "scaling": _scaling,
     "tracking": _tracking,
     "diagnostics": _diagnostics,
+    "start": _start,
 }

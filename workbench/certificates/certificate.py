@@ -14,7 +14,8 @@ from torch import Tensor
 
 from workbench.certificates.forward import Forward, Nodes, forward_rows
 from workbench.certificates.trained import describe, spot_points
-from workbench.config.instantiate import asks_for, call, option, options
+from workbench.config.instantiate import asks_for, call
+from workbench.config.options import option, options
 from workbench.config.prepare import build_pack
 from workbench.config.schema import Device, Dtype, RunSpec
 from workbench.config.validate import validate_all

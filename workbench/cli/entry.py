@@ -10,6 +10,7 @@ from workbench.core import signals
 from workbench.core.errors import WorkbenchError
 from workbench.core.plain_text import finish_output, give_up_output, prepare, say
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # a command has none, and looking for them takes time
 OUTPUT_CLOSED = 141  # as shells report a program whose output was closed
 
 

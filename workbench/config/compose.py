@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -210,8 +209,12 @@ def _mode_known(arguments: Sequence[str]) -> Iterator[None]:
     if any("hydra" in argument or argument.startswith(("--c", "-c")) for argument in arguments):
         yield
         return
-    with patch.object(Hydra, "get_mode", lambda self, **given: None):  # None: as the command line says, -m or not
+    before = Hydra.get_mode
+    try:
+        setattr(Hydra, "get_mode", lambda self, **given: None)  # noqa: B010  # None: as the command line says, -m or not
         yield
+    finally:
+        setattr(Hydra, "get_mode", before)  # noqa: B010
 
 
 def _noting(run_many: RunMany, raised: list[BaseException]) -> RunMany:

@@ -40,12 +40,17 @@ KEY = re.compile(r"[A-Za-z_][\w./@]*")
 LONGEST = 4000  # characters of an override: numbers of more digits cannot be read
 
 
+def hydra_parser() -> argparse.ArgumentParser:
+    """The parser of Hydra's own options."""
+    return get_args_parser()
+
+
 def options_first(arguments: Sequence[str]) -> list[str]:
     """Move Hydra's options before all overrides, which Hydra reads in one row only.
 
     Raises ConfigError for options that Hydra does not have, with the override that was probably intended.
     """
-    known = get_args_parser()._option_string_actions
+    known = hydra_parser()._option_string_actions
     options, overrides, rest = list[str](), list[str](), list(arguments)
     while rest:
         word = rest.pop(0)
@@ -93,7 +98,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
     Argparse itself ends the process for options that Hydra does not have.
     """
-    options = get_args_parser().parse_args(list(arguments))
+    options = hydra_parser().parse_args(list(arguments))
     _check_options(options)
     check_overrides(options.overrides)
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from workbench.config.data_cache import data_identity, draw_split, load_dataset
-from workbench.config.instantiate import asks_for, call, call_stacked, option, options
+from workbench.config.instantiate import asks_for, call, call_stacked
+from workbench.config.options import option, options
 from workbench.config.schema import RunSpec, SplitConfig
 from workbench.core.errors import ConfigError
 from workbench.core.memory import available, spot_check_bytes

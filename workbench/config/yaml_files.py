@@ -108,5 +108,6 @@ def register() -> None:
     store = ConfigStore.instance()
     if "schema.yaml" not in store.repo:  # making it of the dataclasses takes milliseconds
         store.store("schema", node=Config)
+        setattr(store, "__deepcopy__", lambda memo: store)  # noqa: B010  # Hydra would copy it for each group it lists
     Plugins.instance()  # brings Hydra's own source
     SourcesRegistry.instance().types["file"] = FileConfigSource

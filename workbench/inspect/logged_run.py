@@ -6,7 +6,8 @@ from math import isfinite
 from statistics import median
 from typing import Protocol
 
-from workbench.config.instantiate import call, option, options
+from workbench.config.instantiate import call
+from workbench.config.options import option, options
 
 
 class LoggedRun(Protocol):

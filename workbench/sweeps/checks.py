@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from workbench.config.schema import NOT_RESULT, RunSpec
-from workbench.config.validate import validate_all
 from workbench.core.errors import ConfigError
 from workbench.core.quoting import override
 
 
 def check(specs: Sequence[RunSpec]) -> None:
     """Raise ConfigError for runs that cannot be trained, or not together."""
+    from workbench.config.validate import validate_all  # imports torch
+
     check_together(specs)
     validate_all(specs)
 

@@ -64,7 +64,6 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     check([spec])
     store = find_store(spec.config.tracking.uri)
     jobs = make_jobs([spec])
-    console.print(f"1 run: {jobs[0].name}; kept in {store.shown}", highlight=False, soft_wrap=True)
     sink = open_sink(store, spec)
     sink.end_gone()
     (result,) = train_jobs([replace(jobs[0], known=sink.done())], sink, console)
@@ -131,7 +130,8 @@ def train_members(
     resumed = [position for position in finished.results if ended[jobs[position].tags["key"]].sweep == sweep]
     sink.tag(finished.superseded, member_tag(sweep), "superseded")
     sink.tag([result.run for result in finished.results.values()], member_tag(sweep), "run")
-    console.print(_opening(jobs, len(finished.results), sink.store), highlight=False, soft_wrap=True)
+    if finished.results:
+        console.print(f"{len(finished.results)} of {len(jobs)} runs were done before", highlight=False, soft_wrap=True)
     if len(finished.to_train) > preflight.MANY:
         for line in preflight.lines(jobs, finished.to_train, executor.parallel):
             console.print(line, highlight=False, soft_wrap=True)
@@ -292,9 +292,3 @@ def summary(finished: Finished) -> list[str]:
         *finished.notes,
         *disagreements((result.job.spec, result.job.name, result.disagreement) for result in results),
     ]
-
-
-def _opening(jobs: Sequence[Job], done: int, store: Store) -> str:
-    arms = len({job.arm for job in jobs})
-    before = f", {done} of them done before" if done else ""
-    return f"{len(jobs)} runs of {arms} arms{before}; kept in {store.shown}"

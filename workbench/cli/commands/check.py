@@ -1,26 +1,38 @@
 """``workbench check``: the certificate of a configuration, or with --all of every combination."""
 
+import argparse
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from workbench.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from workbench.config.schema import RunSpec
+
 HELP = "hand-written gradients of a configuration, or with --all of every combination, against two references"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command beside those of Hydra."""
+    parser.add_argument("--all", action="store_true", help="every activation, layer and loss")
 
 
 def run_overrides(arguments: Sequence[str]) -> int:
     """Print the certificate; returns 1 where a gradient disagrees."""
     if "--all" in arguments:
         return _check_all([argument for argument in arguments if argument != "--all"])
-    from workbench.api import check
-    from workbench.certificates.certificate import Certificate, certificate_table, curve_line
-    from workbench.certificates.forward import forward_table
     from workbench.config.compose import command_line
+    from workbench.config.early_checks import check_written
+
+    specs: list[RunSpec] = []
+    command_line(arguments, specs.append)
+    check_written(specs)
+    from workbench.certificates.certificate import certificate_table, certify, curve_line
+    from workbench.certificates.forward import forward_table
     from workbench.core.terminal import plain_console
 
-    certificates: list[Certificate] = []
-    command_line(arguments, lambda spec: certificates.append(check(spec)))
-    console = plain_console()
+    certificates, console = [certify(spec) for spec in specs], plain_console()
     for certificate in certificates:
         console.print(forward_table(certificate.forward))
         console.print(certificate_table(certificate))

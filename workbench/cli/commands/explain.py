@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from workbench.cli.options import Parser
 from workbench.core.errors import ConfigError
 from workbench.core.places import check_file, writing
+from workbench.lecture.explain.formats import FORMATS, SUFFIXES
 
 if TYPE_CHECKING:
     from workbench.config.schema import RunSpec
@@ -49,9 +50,7 @@ def with_defaults(arguments: Sequence[str]) -> list[str]:
 def run_overrides(arguments: Sequence[str]) -> int:
     """Work one training step in the lecture's notation and print it, or write it to a file."""
     from workbench.config.compose import command_line
-    from workbench.lecture.explain.content import steps, title
-    from workbench.lecture.explain.render import RENDERERS, SUFFIXES
-    from workbench.lecture.explain.worked import work
+    from workbench.config.early_checks import check_written
 
     options, overrides = make_parser().parse_known_args(arguments)
     form = options.format or SUFFIXES.get(Path(options.out or "").suffix, "text")
@@ -62,6 +61,11 @@ def run_overrides(arguments: Sequence[str]) -> int:
         return 0
 
     def explain(spec: "RunSpec") -> None:
+        check_written([spec])
+        from workbench.lecture.explain.content import steps, title
+        from workbench.lecture.explain.render import RENDERERS
+        from workbench.lecture.explain.worked import work
+
         worked = work(spec, DEFAULT_EXAMPLE if options.example is None else options.example)
         _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
 
@@ -99,8 +103,6 @@ def _refuse_many(specs: "list[RunSpec]", executor: object) -> list[dict[str, flo
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command's own options."""
-    from workbench.lecture.explain.render import RENDERERS
-
     parser = Parser(
         prog="workbench explain",
         description="Work one training step of a small net by hand: forward, cost, backward, gradients, update.",
@@ -110,9 +112,14 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_arguments(parser)
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command beside those of Hydra."""
     parser.add_argument(
         "--example", type=int, metavar="K", help=f"training example, from 1 (default: {DEFAULT_EXAMPLE})"
     )
-    parser.add_argument("--format", choices=sorted(RENDERERS), help="default: by the suffix of --out, else text")
+    parser.add_argument("--format", choices=FORMATS, help="default: by the suffix of --out, else text")
     parser.add_argument("--out", metavar="FILE", help="write to a file")
-    return parser

@@ -7,7 +7,8 @@ HELP = "train one run, or with -m a sweep"
 
 def run_overrides(arguments: Sequence[str]) -> int:
     """Train; returns 1 where a run failed, or its gradients disagree with autograd unless ``certificate=off``."""
-    from workbench.api import train
+    from workbench.core.terminal import plain_console
+    from workbench.sweeps.command_line import train_as_told
 
-    finished = train(*arguments)
+    finished = train_as_told(arguments, plain_console())
     return int(finished is not None and finished.is_wrong)

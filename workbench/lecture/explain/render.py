@@ -8,6 +8,7 @@ from html import escape
 from itertools import groupby
 
 from workbench.lecture.explain.content import Equation, Heading, Matrix, Step, Text
+from workbench.lecture.explain.formats import FORMATS
 
 WIDTH = 110
 Block = list[str]  # lines of equal width
@@ -144,5 +145,4 @@ def _wrapped(text: str) -> list[str]:
     return lines
 
 
-RENDERERS = {"text": as_text, "markdown": as_markdown, "html": as_html}
-SUFFIXES = {".md": "markdown", ".html": "html", ".htm": "html"}
+RENDERERS = dict(zip(FORMATS, (as_html, as_markdown, as_text), strict=True))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from workbench.config.instantiate import call, option
+from workbench.config.instantiate import call
+from workbench.config.options import option
 from workbench.config.prepare import build_pack
 from workbench.config.schema import Device, Dtype, RunSpec
 from workbench.config.validate import validate_all
