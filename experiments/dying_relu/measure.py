@@ -19,7 +19,8 @@ from workbench.nn.params import Params
 from . import born_dead
 
 CHANCE, LEARNED, CONSTANT = 0.1, 0.99, 1e-6
-DEEP = 9  # hidden layers of the nets that learn |x|
+USUAL = 3  # hidden layers of nets on digits
+DEEP = 9  # those of the nets that learn |x|
 GROUPS = 20  # of random nets whose means count as one value
 ABSOLUTE = ["data=curve", "data.target=absolute", "data.points=128", f"data.low={-sqrt(3)}", f"data.high={sqrt(3)}"]
 SHORT = ["train.epochs=50", "train.batch_size=16", "diagnostics=off"]  # 400 steps
@@ -141,6 +142,18 @@ def digits(study: wb.Study) -> Iterator[wb.Cell]:
             accuracies = trained.values(names[b, depth, width], "test/accuracy", CHANCE)
             rows += [{**at, "b": b, "accuracy": one, "dead": two} for one, two in zip(accuracies, dead[b], strict=True)]
     study.keep("digits", rows)
+
+
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """Nets of three layers on digits, with b = 0.1 and b = 0."""
+    arms: dict[str, list[str]] = {
+        wb.Arm(f"{b} on digits", depth=USUAL, width=width): [*study.claim.arms[b], hidden(USUAL, width)]
+        for b in ("b=0.1", "b=0")
+    }
+    first, second = arms
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE), tracked=False)
+    found = trained.differences("test/accuracy", first, second, diverged=CHANCE)
+    yield wb.Cell("helps_digits", found, {"depth": USUAL, "width": 64})
 
 
 def dead_share(trained: wb.Trained, arm: str, depth: int) -> np.ndarray:

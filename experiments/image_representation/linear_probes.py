@@ -39,9 +39,11 @@ def of_pixels(data: PackData, components: int | None = None) -> list[float]:
     return found
 
 
-def of_layers(model: Model, params: Params, data: PackData) -> list[list[float]]:
-    """Probe the activations of each hidden layer, from the first on; accuracies [layers, R]."""
-    codes = zip(*(_activations(model, params, _whole(data, part)) for part in ("train", "test")), strict=True)
+def of_layers(model: Model, params: Params, data: PackData, first: int = 0) -> list[list[float]]:
+    """Probe the activations of each hidden layer, from number `first` on; accuracies [layers, R]."""
+    codes = zip(
+        *([*_activations(model, params, _whole(data, part))][first:] for part in ("train", "test")), strict=True
+    )
     labels = [(train_labels, expected) for _, train_labels, _, expected in _parts(data)]
     return [
         [

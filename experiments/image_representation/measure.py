@@ -53,6 +53,19 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
     study.keep("weights", {f"unit {number}": one.tolist() for number, one in enumerate(weights)})
 
 
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """Probes of the last layer, trained and untrained, on images in their place."""
+    arms = {"trained": [f"architecture.hidden=[{width},{width},{width}]"]}
+    tuned = study.tune(arms, metric="valid/accuracy", tracked=False, chance=CHANCE)
+    pack, params = study.train(tuned, tracked=False).final("trained")
+    nets = {"trained": params, "untrained": pack.initial_params()}
+    model = pack.objective.model
+    scores = {name: linear_probes.of_layers(model, net, pack.data, LAST)[0] for name, net in nets.items()}
+    found = tuple(wb.ArmScores(name, tuple(one), CHANCE) for name, one in scores.items())
+    gain = tuple(np.subtract(scores["trained"], scores["untrained"]))
+    yield wb.Cell("learned", wb.PerSeed(gain, tuned.at_edge, found), {"data": "digits"})
+
+
 def probes(trained: wb.Trained, data: str) -> dict[str, list[list[float]]]:
     """Representation -> accuracy of its probe, by layer and seed; labels are the true ones for all of them."""
     pack, params = trained.final(data)

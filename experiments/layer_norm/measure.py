@@ -15,7 +15,7 @@ import workbench as wb
 ACCURACY, CHANCE, REACHED = "test/accuracy", 0.1, 0.95
 EPOCHS = {2: 6, 4: 8, 16: 15, 128: 60}  # batch size -> epochs
 ROUNDING = 1e-12
-SMALL, LARGE = min(EPOCHS), max(EPOCHS)
+SMALL, USUAL, LARGE = min(EPOCHS), 16, max(EPOCHS)
 UNITS = ("relu", "sigmoid")
 LAYER, BATCH = " + layer norm", " + batch norm"
 PARTS = {"relu": "can_replace", "sigmoid": "logistic_units"}
@@ -96,6 +96,17 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
             for accuracy in trained.values(name, ACCURACY, CHANCE)
         ],
     )
+
+
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """ReLU nets in batches of 16."""
+    net = f"architecture.hidden=[{width},{width},{width}]"
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, batch=USUAL): [*study.claim.arms[arm], net] for arm in ("relu" + LAYER, "relu" + BATCH)
+    }
+    first, second = arms
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
+    yield wb.Cell(PARTS["relu"], trained.differences(ACCURACY, first, second, diverged=CHANCE), {"batch": USUAL})
 
 
 def sooner(study: wb.Study, tuned: wb.Tuned) -> Iterator[wb.Cell]:

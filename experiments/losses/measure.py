@@ -95,6 +95,17 @@ def losses(study: wb.Study) -> Iterator[wb.Cell]:
     study.keep("accuracy", [{"arm": name, "accuracy": one} for name, one in values])
 
 
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """Likelihood against the squared error of a logistic output, two hidden layers, from a bad start."""
+    data, d = DECIDING
+    net = [f"architecture.hidden=[{','.join([str(width)] * d)}]", f"init.gain={GAINS['bad']}"]
+    arms: dict[str, list[str]] = {named(loss, "bad", data, d): [*study.claim.arms[loss], *net] for loss in COMPARED}
+    first, second = arms
+    trained = study.train(study.tune(arms, metric="valid/accuracy", tracked=False, chance=CHANCE[data]))
+    found = trained.differences("test/accuracy", first, second, CHANCE[data], chance=GUESS[data])
+    yield wb.Cell("bad_start", found, {"data": data, "depth": d})
+
+
 def closed_form(study: wb.Study, trained: wb.Trained, arms: dict[str, list[str]], data: str) -> wb.PerSeed:
     """The least squares that training a linear output would end with, against the likelihood as it was trained."""
     squares, likelihood = (named(loss, "good", data, 0) for loss in ("linear squares", "likelihood"))

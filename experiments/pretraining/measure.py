@@ -48,9 +48,21 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
     study.keep("accuracy", [dict(zip(("arm", "depth", "accuracy"), row, strict=True)) for row in rows])
 
 
-def hidden(depth: int) -> str:
-    """So many layers of 64 units."""
-    return f"architecture.hidden=[{','.join(['64'] * depth)}]"
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """Five logistic layers, pretrained and not; pretraining has half of the epochs, as the claim's own has."""
+    epochs = study.specs(seeds=[0])[0].config.train.epochs
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, depth=DEEP): [*study.claim.arms[arm], hidden(DEEP, width)] for arm in PAIR
+    }
+    first, second = arms
+    arms[first].append(f"pretraining.epochs={epochs // 2}")
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
+    yield wb.Cell("was_needed", trained.differences(ACCURACY, first, second, diverged=CHANCE), {"depth": DEEP})
+
+
+def hidden(depth: int, width: int = 64) -> str:
+    """So many layers of so many units."""
+    return f"architecture.hidden=[{','.join([str(width)] * depth)}]"
 
 
 def starts(study: wb.Study) -> Iterator[wb.Cell]:

@@ -6,6 +6,7 @@ of whole training steps is measured beside it.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -36,33 +37,55 @@ def epochs(study: wb.Study) -> Iterator[wb.Cell]:
     arms: dict[str, list[str]] = {
         wb.Arm(arm, depth=d): [*over, hidden(d)] for arm, over in study.claim.arms.items() for d in DEPTHS
     }
-    never = study.specs(seeds=[0])[0].config.train.epochs + 1
-
-    def errors(trained: wb.Trained, arm: str) -> list[list[float]]:
-        return [[1 - a for a in one] for one in trained.course(arm, "train/accuracy")]
-
-    def needed(trained: wb.Trained, arm: str) -> list[float]:
-        return [reached(one, ERROR, never) for one in errors(trained, arm)]
-
-    tuned = study.tune(arms, needed, tracked=False, chance=CHANCE)
+    never = last_epoch(study) + 1
+    tuned = study.tune(arms, partial(needed, never), tracked=False, chance=CHANCE)
     study.train(tuned)
     again = study.train(tuned, tracked=False)
-
-    def ratio(other: str, weights: str, depth: int) -> wb.PerSeed:
-        pair = [wb.Arm(f"{unit} {weights}", depth=depth) for unit in (other, "relu")]
-        slow, quick = (np.log(needed(again, arm)) for arm in pair)
-        arms = tuple(again.scores(arm, "train/accuracy", CHANCE) for arm in pair)
-        return wb.PerSeed(tuple(slow - quick), again.edge(*pair), arms)
-
     for other in OTHERS:
         for d in DEPTHS:
             for weights in WEIGHTS:
-                yield wb.Cell(f"than_{other}", ratio(other, weights, d), {"weights": weights, "depth": d})
-    ratios = [(other, d, one) for other in OTHERS for d in DEPTHS for one in ratio(other, "scaled", d).values]
+                found = ratio(again, never, other, weights, d)
+                yield wb.Cell(f"than_{other}", found, {"weights": weights, "depth": d})
+    cells = [(other, d, ratio(again, never, other, "scaled", d)) for other in OTHERS for d in DEPTHS]
+    ratios = [(other, d, one) for other, d, found in cells for one in found.values]
     study.keep("ratios", [{"other": other, "depth": d, "log ratio": one} for other, d, one in ratios])
     courses = {arm: [padded(one, never) for one in errors(again, wb.Arm(arm, depth=SHOWN))] for arm in study.claim.arms}
     rows = [(arm, n, one) for arm, several in courses.items() for run in several for n, one in enumerate(run)]
     study.keep("errors", [{"arm": arm, "epoch": n, "error": one} for arm, n, one in rows])
+
+
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """ReLU against tanh in three layers with scaled weights."""
+    never, other, weights = last_epoch(study) + 1, "tanh", "scaled"
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, depth=SHOWN): [*study.claim.arms[arm], hidden(SHOWN, width)]
+        for arm in (f"relu {weights}", f"{other} {weights}")
+    }
+    again = study.train(study.tune(arms, partial(needed, never), tracked=False, chance=CHANCE), tracked=False)
+    yield wb.Cell(f"than_{other}", ratio(again, never, other, weights, SHOWN), {"weights": weights, "depth": SHOWN})
+
+
+def last_epoch(study: wb.Study) -> int:
+    """The number of epochs that nets train."""
+    return study.specs(seeds=[0])[0].config.train.epochs
+
+
+def errors(trained: wb.Trained, arm: str) -> list[list[float]]:
+    """Train error by epoch, for each seed."""
+    return [[1 - a for a in one] for one in trained.course(arm, "train/accuracy")]
+
+
+def needed(never: int, trained: wb.Trained, arm: str) -> list[float]:
+    """Epochs to the train error by seed, `never` where it is not reached."""
+    return [reached(one, ERROR, never) for one in errors(trained, arm)]
+
+
+def ratio(trained: wb.Trained, never: int, other: str, weights: str, depth: int) -> wb.PerSeed:
+    """ln of how many times the epochs of ReLU another unit takes."""
+    pair = [wb.Arm(f"{unit} {weights}", depth=depth) for unit in (other, "relu")]
+    slow, quick = (np.log(needed(never, trained, arm)) for arm in pair)
+    arms = tuple(trained.scores(arm, "train/accuracy", CHANCE) for arm in pair)
+    return wb.PerSeed(tuple(slow - quick), trained.edge(*pair), arms)
 
 
 def reached(errors: list[float], wanted: float, never: int) -> float:

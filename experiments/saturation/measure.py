@@ -15,14 +15,14 @@ import workbench as wb
 
 LOSS, ACCURACY = "train/loss", "test/accuracy"
 UNTRAINED, CHANCE = log(10), 0.1
-DEPTHS, DEEP = (1, 3, 6), 6
+DEPTHS, USUAL, DEEP = (1, 3, 6), 3, 6
 FALLS = {"sigmoid": 1.0, "tanh": 2.0}  # rate at which f' does
 NAMES = {"sigmoid": "σ", "tanh": "tanh"}
 
 
-def hidden(depth: int) -> str:
-    """So many layers of 32 units."""
-    return f"architecture.hidden=[{','.join(['32'] * depth)}]"
+def hidden(depth: int, width: int = 32) -> str:
+    """So many layers of so many units."""
+    return f"architecture.hidden=[{','.join([str(width)] * depth)}]"
 
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
@@ -65,10 +65,8 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
         return trained.differences(ACCURACY, wb.Arm(first, depth=depth), wb.Arm(second, depth=depth), diverged=CHANCE)
 
     for d in DEPTHS:
-        for unit, name in NAMES.items():
-            pair = wb.Arm(f"{name} saturated", depth=d), wb.Arm(name, depth=d)
-            found = trained.differences(LOSS, *pair, UNTRAINED, "train/accuracy", CHANCE)
-            yield wb.Cell("hurts", found, {"unit": unit, "depth": d})
+        for unit in NAMES:
+            yield hurts(trained, unit, d)
         yield wb.Cell("as_good_as_tanh", better("tanh", "4σ − 2", d), {"depth": d})
         yield wb.Cell("offset", better("4σ − 2", "4σ − 1", d), {"depth": d})
         both = better("4σ − 1", "σ", d), better("4σ − 2", "σ − 1/2", d)
@@ -81,6 +79,21 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
     edge = trained.edge(wb.Arm("σ", depth=DEEP))
     yield wb.Cell("unsaturated", wb.PerSeed(tuple(shares["σ"].mean(0)), edge))
     keep(study, trained, shares)
+
+
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """Logistic nets of three layers whose units begin saturated, against those whose do not."""
+    arms: dict[str, list[str]] = {
+        wb.Arm(arm, depth=USUAL): [*study.claim.arms[arm], hidden(USUAL, width)] for arm in ("σ saturated", "σ")
+    }
+    yield hurts(study.train(study.tune(arms, tracked=False, chance=CHANCE)), "sigmoid", USUAL)
+
+
+def hurts(trained: wb.Trained, unit: str, depth: int) -> wb.Cell:
+    """Train loss, saturated less not saturated."""
+    pair = wb.Arm(f"{NAMES[unit]} saturated", depth=depth), wb.Arm(NAMES[unit], depth=depth)
+    found = trained.differences(LOSS, *pair, UNTRAINED, "train/accuracy", CHANCE)
+    return wb.Cell("hurts", found, {"unit": unit, "depth": depth})
 
 
 def saturated(trained: wb.Trained, arm: str) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 import workbench as wb
 
 ACCURACY, CHANCE = "test/accuracy", 0.1
-SATURATED, REACHED = 0.05, 0.95
+SATURATED, REACHED, USUAL = 0.05, 0.95, 3
 PAIR = ("relu", "softplus")
 SHARP = {5: "softplus β=5", 10: "softplus β=10"}
 
@@ -55,9 +55,19 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
     )
 
 
-def hidden(depth: int) -> str:
-    """So many layers of 64 units."""
-    return f"architecture.hidden=[{','.join(['64'] * depth)}]"
+def hidden(depth: int, width: int = 64) -> str:
+    """So many layers of so many units."""
+    return f"architecture.hidden=[{','.join([str(width)] * depth)}]"
+
+
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """ReLU against softplus in three layers."""
+    arms: dict[str, list[str]] = {
+        wb.Arm(unit, depth=USUAL): [*study.claim.arms[unit], hidden(USUAL, width)] for unit in PAIR
+    }
+    first, second = arms
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
+    yield wb.Cell("relu_better", trained.differences(ACCURACY, first, second, diverged=CHANCE), {"depth": USUAL})
 
 
 def slope(study: wb.Study, unit: str, z: torch.Tensor, *overrides: str) -> torch.Tensor:

@@ -29,6 +29,7 @@ FULL: dict[str, Any] = CLAIM | {
     "tuning_seeds": 3,
 }
 MISSING = object()
+MAP = {"part": "faster", "cell": {"depth": 2, "width": 8}, "width": [8, 16], "epochs": [4], "batch": [32]}
 
 
 def edited(path: str, value: Any) -> dict[str, Any]:
@@ -129,6 +130,7 @@ DECIDING: list[tuple[str, Any]] = [
     ("arms.tanh", MISSING),
     ("learning_rates", [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]),
     ("tuning_seeds", 5),
+    ("specifications", MAP),
 ]
 SHOWN: list[tuple[str, Any]] = [
     ("title", "Another title"),

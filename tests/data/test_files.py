@@ -53,6 +53,35 @@ def test_an_idx_folder_is_its_images(tmp_path: Path, end: str) -> None:
     assert idx(str(tmp_path / "fashion"), official_test=False).official_test == 0
 
 
+@pytest.mark.parametrize("official", [True, False])
+def test_so_many_images_are_kept(tmp_path: Path, official: bool) -> None:
+    """Ten of the images, in their order and the same each time; an official test part stays whole."""
+    folder = str(write_idx_folder(tmp_path))
+    whole, few = (idx(folder, official, images) for images in (None, 10))
+    kept = [int((whole.x == one).all(1).argmax()) for one in few.x]
+    assert len(kept) == (30 if official else 10)
+    assert kept == sorted(set(kept))
+    assert kept[10:] == list(range(40, 60)) * official
+    assert kept[:10] != list(range(10))
+    assert np.array_equal(few.y, whole.y[kept])
+    assert idx(folder, official, 10).digest == few.digest
+    with pytest.raises(DataError, match=f"data.images: must be from 1 to the {40 if official else 60} images"):
+        idx(folder, official, 61)
+
+
+def test_squares_of_pixels_become_their_means(tmp_path: Path) -> None:
+    """Four pixels become one by hand; a side that the squares do not divide is refused."""
+    folder = str(write_idx_folder(tmp_path))
+    whole, pooled = idx(folder), idx(folder, pool=2)
+    assert (pooled.x.shape, pooled.x.dtype) == ((60, 4), np.float32)
+    images = whole.x.reshape(60, 4, 4)
+    np.testing.assert_allclose(pooled.x[:, 1], images[:, :2, 2:].mean((1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(pooled.x[:, 2], images[:, 2:, :2].mean((1, 2)), rtol=1e-6)
+    for pool in (0, 3):
+        with pytest.raises(DataError, match=f"data.pool: must divide both sides of the 4 x 4 images .*, got {pool}"):
+            idx(folder, pool=pool)
+
+
 def test_splits_of_float32_stay_so(tmp_path: Path) -> None:
     """Large images are not doubled; the training part has mean 0 and variance 1, and the data set stays as it is."""
     dataset = idx(str(write_idx_folder(tmp_path)))

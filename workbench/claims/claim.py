@@ -20,6 +20,7 @@ claim:
   pilots:                             # what was run before this was fixed, or led to another version of it
     - {ran: Two depths, seeds: from 2000000 on, changed: the number of epochs}
   figure: What the figure shows, in a sentence for those who cannot see it.
+  specifications: {part: limit, ...}  # a map of other data, widths, budgets and optimizers: `map_rules`
   profiles:
     quick: {seeds: 10}
     full: {seeds: 50}
@@ -35,7 +36,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from workbench.claims.evidence import Coordinate
-from workbench.claims.rules import AnyRule, FrozenModel, OfASample
+from workbench.claims.map_rules import MAP, Specifications
+from workbench.claims.rules import Above, AnyRule, Below, FrozenModel, OfASample
 from workbench.core.errors import ConfigError, unknown_name
 
 Role = Literal["primary", "secondary", "contradiction", "extension"]
@@ -147,6 +149,7 @@ class Claim(FrozenModel):
     tuned_by: Text = "valid/loss"
     pilots: list[Pilot] = Field(default_factory=list)
     notes: list[Text] = Field(default_factory=list)
+    specifications: Specifications | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "Claim":
@@ -156,6 +159,10 @@ class Claim(FrozenModel):
             len(self.learning_rates) < LEAST_RATES or sorted(set(self.learning_rates)) != self.learning_rates
         ):
             raise ValueError(f"learning_rates must be at least {LEAST_RATES}, rising, got {self.learning_rates}")
+        if (plan := self.specifications) is not None:
+            part = self.parts.get(plan.part)
+            if part is None or plan.cell not in part.grid or not isinstance(part.rule, Above | Below):
+                raise ValueError(f"{MAP} must name a part with a rule above or below, and a cell of it, got {plan}")
         return self
 
     @property
@@ -177,6 +184,8 @@ class Claim(FrozenModel):
             for shown in ("n", "headline", "where", "quotes"):  # the profiles hold n
                 del fixed["parts"][name][shown]
             fixed["parts"][name]["decides"] = part.rule.says  # what the rule's kind means is a part of the rule
+        if self.specifications is None:
+            del fixed[MAP]
         if self.learning_rates:
             fixed["tuning"] = TUNING.format(self.folds)
         return json.dumps(fixed, indent=1, sort_keys=True, ensure_ascii=False)
@@ -202,6 +211,8 @@ def parse_claim(file: Path, node: Mapping[str, Any]) -> Claim:
     for name, part in claim.parts.items():
         for profile in claim.profiles:
             _refuse_undecidable(file, claim, name, part, profile)
+    for profile in claim.profiles:
+        _refuse_undecidable_map(file, claim, profile)
     return claim
 
 
@@ -225,3 +236,16 @@ def _refuse_undecidable(file: Path, claim: Claim, name: str, part: Part, profile
             f"{file}: claim.{key}: part {name} could only stay open, got {n}: {few}; write so many, or n: null in the "
             "part if it is not judged by one value per seed (but by a Rate, an Estimate, ...)"
         )
+
+
+def _refuse_undecidable_map(file: Path, claim: Claim, profile: str) -> None:
+    """Raise ConfigError for a profile with a map that the claim has not, or with too few seeds for a label."""
+    n, plan = claim.profiles[profile].get(MAP), claim.specifications
+    if n is None:
+        return
+    place = f"{file}: claim.profiles.{profile}.{MAP}"
+    if plan is None or not isinstance(n, int) or n < 2:
+        raise ConfigError(f"{place}: must be the seeds of each specification of claim.{MAP}, two or more, got {n!r}")
+    rule = claim.parts[plan.part].rule
+    if isinstance(rule, OfASample) and (few := rule.too_few(n)):
+        raise ConfigError(f"{place}: a specification could only stay open, got {n}: {few}")

@@ -2,13 +2,17 @@
 
 import io
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import matplotlib
 from cycler import cycler
 from matplotlib.figure import Figure
 
+from workbench.claims import plots
 from workbench.claims.comparison_figures import STYLE
+from workbench.claims.map_rules import MAP, SETTINGS
+from workbench.claims.rules import Above, Below
 from workbench.claims.study import Study
 from workbench.config.arms import PALETTE
 
@@ -62,11 +66,25 @@ class Drawn(NamedTuple):
 def draw(study: Study) -> Drawn:
     """Draw the figure of a claim from the tables of its study."""
     module = study.entry.load_figure()
+    return _drawn(lambda figure: module.draw(figure, study))
+
+
+def draw_curve(study: Study) -> Drawn | None:
+    """Draw the specification curve of a claim; None where its study has measured no map."""
+    plan, table = study.claim.specifications, study.tables.get(MAP)
+    if plan is None or table is None:
+        return None
+    rule, ordered = study.claim.parts[plan.part].rule, table.sort_values([*SETTINGS[1:4]], kind="stable")
+    assert isinstance(rule, Above | Below)
+    return _drawn(lambda figure: plots.specification_curve(figure, ordered, SETTINGS, rule.than))
+
+
+def _drawn(draw_into: Callable[[Figure], None]) -> Drawn:
     drawn = []
     for inches in (WIDE, NARROW):
         with matplotlib.rc_context(LOOKS):
             figure = Figure(figsize=inches, layout="constrained")
-            module.draw(figure, study)
+            draw_into(figure)
             svg = _saved(figure, "svg")
             drawn.append(_small(svg) if len(svg) <= LARGEST_SVG else _saved(figure, "png"))
     return Drawn(*drawn)

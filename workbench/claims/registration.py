@@ -29,7 +29,7 @@ from workbench.tracking.store import Store
 
 REGISTRATION = "registration.json"
 BASE = "every arm"
-JUDGES = ("workbench.claims.study", "workbench.claims.verdict")
+JUDGES = ("workbench.claims.study", "workbench.claims.verdict", "workbench.claims.specification_map")
 CHOOSES = re.compile(r"(\w+)(?:@[\w.]+)?=")  # the group of an override in a text
 MOST_SAID = 5  # changes that a refusal lists
 LONGEST = 100  # characters of a value that it shows
@@ -123,6 +123,7 @@ def _options(entry: Entry, specs: Arms) -> Iterator[Path]:
     yield conf / "config.yaml"
     texts = [text for file in _own_files(entry, specs).values() for text in texts_of(file)]
     texts += [override for arm in entry.claim.arms.values() for override in arm]
+    texts += entry.claim.specifications.chosen if entry.claim.specifications else []
     named = {group for text in texts for group in CHOOSES.findall(text)}
     for group in GROUPS:
         chosen = {

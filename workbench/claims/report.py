@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,25 +16,36 @@ from markupsafe import Markup, escape
 
 from workbench.claims import wording
 from workbench.claims.claim_figure import Drawn, adaptive, suffix
+from workbench.claims.map_rules import MAP
 from workbench.claims.offsets import flips
 from workbench.claims.rules import Label
 from workbench.claims.slides import slide_by_slide
 from workbench.claims.verdict import Reproduction
 from workbench.tracking.safe_names import segment
 
+Addresses = Mapping[str, Mapping[str, str]]
+NO_CURVES: Mapping[str, Drawn] = MappingProxyType({})
+NO_ADDRESSES: Addresses = MappingProxyType({})
 PAGES = Path(__file__).parent / "pages"
 SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&$]|^[-+=]|(?<=\d)[.)](?= |$)")
 
 
-def html_report(several: Sequence[Reproduction], figures: Mapping[str, Drawn]) -> str:
-    """One page with its style and its figures (by the claim's name) inside."""
-    sources = {name: {kind: _inside(data) for kind, data in drawn._asdict().items()} for name, drawn in figures.items()}
-    return _environment(html=True).get_template("report.html").render(several=several, figures=sources)
+def html_report(
+    several: Sequence[Reproduction], figures: Mapping[str, Drawn], curves: Mapping[str, Drawn] = NO_CURVES
+) -> str:
+    """One page with its style, its figures and specification curves (by the claim's name) inside."""
+    figures_inside, curves_inside = (
+        {name: {kind: _inside(data) for kind, data in drawn._asdict().items()} for name, drawn in some.items()}
+        for some in (figures, curves)
+    )
+    template = _environment(html=True).get_template("report.html")
+    return template.render(several=several, figures=figures_inside, curves=curves_inside)
 
 
-def markdown_report(several: Sequence[Reproduction], figures: Mapping[str, Mapping[str, str]]) -> str:
-    """The same as GitHub's Markdown; `figures` are addresses by the claim's name and ``wide`` or ``narrow``."""
-    text = _environment(html=False).get_template("report.md").render(several=several, figures=figures)
+def markdown_report(several: Sequence[Reproduction], figures: Addresses, curves: Addresses = NO_ADDRESSES) -> str:
+    """The same as GitHub's Markdown; the figures' addresses are by the claim's name and ``wide`` or ``narrow``."""
+    template = _environment(html=False).get_template("report.md")
+    text = template.render(several=several, figures=figures, curves=curves)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -43,19 +55,30 @@ def offsets_report(by_offset: Mapping[int, Mapping[str, Reproduction]]) -> str:
     return template.render(offsets=list(by_offset), lines=flips(by_offset)).strip() + "\n"
 
 
-def write_report(folder: Path, several: Sequence[Reproduction], figures: Mapping[str, Drawn]) -> Path:
+def write_report(
+    folder: Path,
+    several: Sequence[Reproduction],
+    figures: Mapping[str, Drawn],
+    curves: Mapping[str, Drawn] = NO_CURVES,
+) -> Path:
     """Write ``report.html``, and ``report.md`` with the folder ``figures`` that it shows; return the HTML file."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
+    addresses = _written(folder, figures, ""), _written(folder, curves, f"-{MAP}")
+    (folder / "report.md").write_text(markdown_report(several, *addresses), encoding="utf-8")
+    page = folder / "report.html"
+    page.write_text(html_report(several, figures, curves), encoding="utf-8")
+    return page
+
+
+def _written(folder: Path, figures: Mapping[str, Drawn], end: str) -> dict[str, dict[str, str]]:
+    """Write figures; their addresses by the claim's name and kind."""
     addresses: dict[str, dict[str, str]] = {}
     for name, drawn in figures.items():
         for kind, data in drawn._asdict().items():
-            address = f"figures/{segment(name)}{'-narrow' * (kind == 'narrow')}{suffix(data)}"
+            address = f"figures/{segment(name)}{end}{'-narrow' * (kind == 'narrow')}{suffix(data)}"
             (folder / address).write_bytes(adaptive(data))
             addresses.setdefault(name, {})[kind] = address
-    (folder / "report.md").write_text(markdown_report(several, addresses), encoding="utf-8")
-    page = folder / "report.html"
-    page.write_text(html_report(several, figures), encoding="utf-8")
-    return page
+    return addresses
 
 
 def _inside(figure: bytes) -> str:

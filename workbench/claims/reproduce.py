@@ -21,14 +21,16 @@ from rich.console import Console
 from workbench.certificates.trained import disagreements
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.claim import SEEDS
-from workbench.claims.claim_figure import Drawn, draw, suffix
+from workbench.claims.claim_figure import Drawn, draw, draw_curve, suffix
 from workbench.claims.evidence import Cell
+from workbench.claims.map_rules import MAP
 from workbench.claims.registration import REGISTRATION, Registration, code_digest, composed, refuse_changed, register
-from workbench.claims.request import SEED_OFFSET, Request
+from workbench.claims.request import PICTURES, SEED_OFFSET, Request
 from workbench.claims.sequential import in_looks, looks
+from workbench.claims.specification_map import deciding_of, map_verdict, measure_map, pictures_digests
 from workbench.claims.stored_verdicts import TABLE, VERDICT, kept_tables, read_kept
 from workbench.claims.study import Study
-from workbench.claims.verdict import PartVerdict, Reproduction, SweepLink, judge, overall, within_claim
+from workbench.claims.verdict import MapVerdict, PartVerdict, Reproduction, SweepLink, judge, overall, within_claim
 from workbench.config.schema import Rerun, RunSpec
 from workbench.core.errors import ConfigError, unknown_name
 from workbench.engine.threads import one_thread
@@ -43,16 +45,18 @@ from workbench.tracking.reader import ReusableRun, read_verdicts, reusable_runs
 from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
 
 MOST_SAID = 24  # lines of what gradients disagree
+Figures = tuple[Drawn, Drawn | None]  # of the claim, and of its specification map
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A verdict, its figure, its run's address, and whether it was kept."""
+    """A verdict, its figure, its run's address, whether it was kept, and its specification curve if there is one."""
 
     record: Reproduction
     figure: Drawn
     link: str
     kept: bool
+    curve: Drawn | None = None
 
 
 def reproduce(
@@ -70,14 +74,17 @@ def reproduce(
     store = find_store(request.uri)
     attempts = read_verdicts(store, unfinished=True)
     loaded = [(entry, entry.load(), composed(entry)) for entry in entries]
-    for entry in entries:
+    for entry, module, _ in loaded:
+        if entry.claim.specifications:
+            deciding_of(entry, module)
         entry.load_figure()  # its mistakes too are found before the first is measured
+    pictures = pictures_digests(entries, request)
     fixed = [(one[0], one[1], register(one[0], one[2]), code_digest(one[0], one[2])) for one in loaded]
     for entry, _, registration, _ in fixed:
         refuse_changed(entry, registration, attempts, store)
-    for entry, module, registration, code in fixed:
+    for (entry, module, registration, code), digest in zip(fixed, pictures, strict=True):
         try:
-            identity = _identity(entry, request, registration, code)
+            identity = {**_identity(entry, request, registration, code), PICTURES: digest}
             kept = None if request.again else _kept(entry, identity, store)
             yield kept or _Measurement(entry, module, request, store, console, registration, identity).run()
         except Exception as error:
@@ -91,8 +98,8 @@ def _kept(entry: Entry, identity: Mapping[str, str], store: Store) -> Reproduced
     for verdict in read_verdicts(store):
         if all(verdict.tags.get(key) == value for key, value in identity.items()):
             record = read_kept(store, verdict)
-            figure = draw(Study(entry, record.settings, tables=kept_tables(store, verdict)))
-            return Reproduced(record, figure, verdict.tags.get("link", ""), kept=True)
+            study = Study(entry, record.settings, tables=kept_tables(store, verdict))
+            return Reproduced(record, draw(study), verdict.tags.get("link", ""), kept=True, curve=draw_curve(study))
     return None
 
 
@@ -134,7 +141,7 @@ class _Measurement:
                 fixed = Path(folder) / REGISTRATION
                 fixed.write_text(self.registration.text, encoding="utf-8")
                 attach(self.store, run, [fixed], "")
-                record, figure, files = self._measure(run, runs, Path(folder))
+                record, figures, files = self._measure(run, runs, Path(folder))
                 attach(self.store, run, files, "")
             sink.write(run, 0, int(time.time() * 1000), dict(_numbers(record)))
         except BaseException as error:
@@ -142,7 +149,7 @@ class _Measurement:
             raise
         link = run_link(ui_base(self.store), sink.experiment_id, run)
         sink.close(run, Outcome.finished, {"verdict": str(record.label), "link": link})
-        return Reproduced(record, figure, link, kept=False)
+        return Reproduced(record, figures[0], link, kept=False, curve=figures[1])
 
     def _info(self, sweep: str) -> RunInfo:
         claim, name = self.entry.claim, self.entry.name
@@ -154,11 +161,12 @@ class _Measurement:
         tags = {**environment_tags(), **self.identity, "sweep": sweep}
         return RunInfo(f"{name} {self.request.profile} v{claim.version}", params, tags, note, {}, None)
 
-    def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, Drawn, list[Path]]:
+    def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, Figures, list[Path]]:
         start, now = time.perf_counter(), datetime.now().astimezone()
         claim = self.entry.claim
         studies, parts, settings = self._judged(runs)
         study = studies[-1]
+        mapped = self._mapped(study, parts)
         disagreements_found = [*(line for one in studies for line in one.disagreements), *runs.disagreements]
         record = Reproduction(
             name=self.entry.name,
@@ -185,15 +193,26 @@ class _Measurement:
             command=self.request.command(self.entry.name),
             run=run,
             disagreements=list(dict.fromkeys(disagreements_found))[:MOST_SAID],
+            specifications=mapped,
         )
-        figure = draw(study)
-        files = [folder / VERDICT, folder / f"figure{suffix(figure.wide)}"]
+        figures = draw(study), draw_curve(study)
+        files = [folder / VERDICT]
         files[0].write_text(record.model_dump_json(indent=1), encoding="utf-8")
-        files[1].write_bytes(figure.wide)
+        for name, drawn in zip(("figure", MAP), figures, strict=True):
+            if drawn is not None:
+                files.append(folder / f"{name}{suffix(drawn.wide)}")
+                files[-1].write_bytes(drawn.wide)
         for name, table in study.tables.items():
             files.append(folder / f"{name}{TABLE}")
             table.to_csv(files[-1], index=False)
-        return record, figure, files
+        return record, figures, files
+
+    def _mapped(self, study: Study, parts: list[PartVerdict]) -> MapVerdict | None:
+        plan = self.entry.claim.specifications
+        if plan is None or not self.request.maps(self.entry.claim):
+            return None
+        with one_thread():
+            return map_verdict(plan, measure_map(study, deciding_of(self.entry, self.module)), parts)
 
     def _judged(self, runs: "_Runs") -> tuple[list[Study], list[PartVerdict], dict[str, object]]:
         """The parts, with the settings they were judged at; look by look where that was asked for."""

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from workbench.claims.catalog import catalog, choose, claims_folder
 from workbench.claims.claim_figure import suffix
+from workbench.claims.map_rules import MAP
 from workbench.claims.request import Request
 from workbench.claims.terminal_card import card, claims_table, detailed_card
 from workbench.claims.verdict import Reproduction
@@ -30,11 +31,12 @@ def reproduce(
     again: bool = False,
     seed_offset: int = 0,
     sequential: bool = False,
+    pictures: str | None = None,
 ) -> list[Reproduction]:
     """Measure and judge claims as ``workbench reproduce`` does, print their cards, and return their records."""
-    return reproduce_and_show(
-        Request(names, profile, claims_folder(claims), uri, again, seed_offset, sequential), report
-    )
+    folder = None if pictures is None else Path(pictures)
+    request = Request(names, profile, claims_folder(claims), uri, again, seed_offset, sequential, folder)
+    return reproduce_and_show(request, report)
 
 
 def reproduce_and_show(
@@ -63,7 +65,8 @@ def reproduce_and_show(
     if folder is not None and records:
         from workbench.claims.report import write_report
 
-        page = write_report(folder, records, {one.record.name: one.figure for one in done})
+        curves = {one.record.name: one.curve for one in done if one.curve is not None}
+        page = write_report(folder, records, {one.record.name: one.figure for one in done}, curves)
         console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
     return records
 
@@ -74,6 +77,8 @@ def _show(one: "Reproduced", console: Console, details: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figure = folder / f"figure{suffix(one.figure.wide)}"
     figure.write_bytes(one.figure.wide)
+    if one.curve is not None:
+        (folder / f"{MAP}{suffix(one.curve.wide)}").write_bytes(one.curve.wide)
     console.print((detailed_card if details else card)(one.record))
     for line in one.record.disagreements:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

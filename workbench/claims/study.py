@@ -58,7 +58,8 @@ class Study:
 
     `disagreements` says which gradients were found to be wrong. `train_kept` gives the last metrics of runs, of which
     it trains and keeps those that are not kept yet, under the names of their arms; without it all stays in memory.
-    `ratio` is the largest n_test / n_train of the verdict's runs so far, `fresh` that seeds draw their own data.
+    `ratio` is the largest n_test / n_train of the verdict's runs so far, `fresh` that seeds draw their own data;
+    `changes` are overrides of the claim's configuration that hold for all runs, before those of an arm.
     """
 
     entry: Entry
@@ -73,6 +74,7 @@ class Study:
     fresh: bool = False
     disagreements: list[str] = field(default_factory=list)
     spot_checks: SpotChecks = field(default_factory=SpotChecks)
+    changes: Sequence[str] = ()
     _looked: WeakValueDictionary[int, Pack] = field(default_factory=WeakValueDictionary)
 
     def __getitem__(self, name: str) -> Any:
@@ -140,7 +142,7 @@ class Study:
 
     def _specs(self, overrides: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[RunSpec]:
         store = [] if self.store is None else [plain_override("tracking.uri", self.store)]
-        base = [f"experiment={self.entry.name}", *store, *overrides]
+        base = [f"experiment={self.entry.name}", *store, *self.changes, *overrides]
         return configure_each(base, settings, self.entry.folder)
 
     def pack(self, *overrides: str, seeds: Sequence[int] | None = None) -> Pack:

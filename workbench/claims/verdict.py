@@ -10,6 +10,7 @@ from workbench.claims.rules import FrozenModel, Judgment, Label
 from workbench.core.errors import ConfigError
 from workbench.core.stats import holm
 
+ROBUST = 0.8  # share of specifications that agree
 DECIDED = (Label.supported, Label.refuted)
 
 
@@ -46,6 +47,25 @@ class PartVerdict(FrozenModel):
     def short(self) -> str:
         """Short form of the part's sentence."""
         return self.headline or self.name.replace("_", " ")
+
+
+class MapVerdict(FrozenModel):
+    """Specification map of a part in numbers: how many specifications have the label of the cell that decides.
+
+    `own` is the setting of that cell, `data` are the data sets of the map by name.
+    """
+
+    part: str
+    label: Label
+    own: dict[str, str]
+    data: list[str]
+    agree: int
+    total: int
+
+    @property
+    def robust(self) -> bool:
+        """Whether the label is decided, and at least four of five specifications have it."""
+        return self.label is not Label.inconclusive and self.agree >= ROBUST * self.total
 
 
 class SweepLink(FrozenModel):
@@ -88,6 +108,7 @@ class Reproduction(FrozenModel):
     run: str = ""
     disagreements: list[str] = Field(default_factory=list)
     holm: Label | None = None
+    specifications: MapVerdict | None = None
 
     @property
     def headline(self) -> PartVerdict:

@@ -80,7 +80,8 @@ def lines(one: Reproduction) -> list[Line]:
     """One labelled line per sentence of the lecture, in the order of the claim's primary parts."""
     several: dict[str, dict[Label, list[str]]] = {}
     for part in one.primary:
-        several.setdefault(part.short, {}).setdefault(part.label, []).append(where_it_holds(part))
+        where = " ".join(filter(None, (where_it_holds(part), _agreement(one, part))))
+        several.setdefault(part.short, {}).setdefault(part.label, []).append(where)
     return [
         Line(short, [(label, joined(list(filter(None, places)))) for label, places in found.items()])
         for short, found in several.items()
@@ -92,6 +93,30 @@ def where_it_holds(part: PartVerdict) -> str:
     labels = [cell.judgment.label for cell in part.cells if cell.decides]
     held = labels.count(part.label)
     return part.where or (f"in {held} of {len(labels)} settings" if 0 < held < len(labels) else "")
+
+
+def _agreement(one: Reproduction, part: PartVerdict) -> str:
+    """Say whether the part is robust, or for which setting it holds; empty where no map was measured."""
+    found = one.specifications
+    if found is None or found.part != part.name:
+        return ""
+    own = "at width {width}, {epochs} epochs in batches of {batch} with {optimizer} on {data}".format(**found.own)
+    begin = "robust" if found.robust else own
+    return f"({begin}: {found.agree} of {found.total} specifications agree)"
+
+
+def curve(one: Reproduction) -> str:
+    """Describe the figure of the specification map; empty where there is none."""
+    found = one.specifications
+    if found is None:
+        return ""
+    part = next(part for part in one.parts if part.name == found.part)
+    only = f"Its only pictures are {found.data[0]}; --pictures names a folder of others." if len(found.data) < 2 else ""
+    return (
+        f"Specification curve: {part.measure}, in {found.total} specifications by rising estimate with its 95 % "
+        f"interval, and below the data, width, epochs and optimizer of each. A dotted line marks the rule's bound. "
+        f"{found.agree} have the label of the cell that decides, {found.label}. {only}"
+    ).strip()
 
 
 def headline(one: Reproduction) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.core.errors import DataError, unknown_name
 from workbench.core.memory import COPIES, require_memory
+from workbench.core.seeds import stream_seed
 from workbench.data.arrays import Header, idx_header, npy_header, npy_rows, read_idx, read_npy
 from workbench.data.datasets import Array, Dataset
 from workbench.data.sources import finite, opening, regular_file, shown
@@ -54,11 +55,12 @@ def classes_of(who: str, labels: Array, then: str = REAL) -> Classes:
     return Classes(numbers.reshape(-1).astype(np.int64), len(names))
 
 
-def idx(path: str, official_test: bool = True) -> Dataset:
+def idx(path: str, official_test: bool = True, images: int | None = None, pool: int = 1) -> Dataset:
     """Images and labels in a folder of IDX files named like MNIST's, gzipped or not; pixels become [0, 1] in float32.
 
-    The files t10k-... are the test part, unless `official_test` is false, when it is drawn from all images.
-    Raises DataError where a file is missing or malformed.
+    The files t10k-... are the test part, unless `official_test` is false, when it is drawn from all images. Of the
+    others so many `images` are kept, drawn once for all seeds. Squares of `pool` x `pool` pixels become their mean.
+    Raises DataError where a file is missing or malformed, there are fewer images, or no such squares cover one.
     Source: "The IDX file format", http://yann.lecun.com/exdb/mnist/.
     """
     folder = Path(os.path.expanduser(path))
@@ -76,7 +78,33 @@ def idx(path: str, official_test: bool = True) -> Dataset:
     if heads[0].dtype == np.uint8:
         x /= 255
     held_out = test if official_test else 0
+    if images is not None:
+        chosen = _subset(folder, len(x) - held_out, images, len(x))
+        x, y = x[chosen], y[chosen]
+    x = _pooled(folder, x, heads[0].shape[1:], pool)
     return Dataset(folder.resolve().name, x, y, count, same_unit=True, official_test=held_out)
+
+
+def _pooled(folder: Path, x: Array, sides: tuple[int, ...], pool: int) -> Array:
+    """Means of squares of pixels of images [N, I]; raises DataError where such squares do not cover an image."""
+    if pool == 1:
+        return x
+    if len(sides) != 2 or pool < 1 or any(side % pool for side in sides):
+        shape = " x ".join(map(str, sides))
+        raise DataError(f"data.pool: must divide both sides of the {shape} images of {shown(folder)}, got {pool}")
+    rows, columns = (side // pool for side in sides)
+    means: Array = x.reshape(len(x), rows, pool, columns, pool).mean((2, 4))
+    return means.reshape(len(x), -1)
+
+
+def _subset(folder: Path, drawn: int, images: int, rows: int) -> Array:
+    """Rows of so many of the first `drawn` images, and all after them; raises DataError where there are fewer."""
+    if not 1 <= images <= drawn:
+        raise DataError(
+            f"data.images: must be from 1 to the {drawn} images of {shown(folder)}, got {images}; ask for fewer"
+        )
+    chosen = np.random.default_rng(stream_seed(0, "data", "images")).permutation(drawn)[:images]
+    return np.concatenate([np.sort(chosen), np.arange(drawn, rows)])
 
 
 def _refuse_idx(folder: Path, heads: list[Header]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 from workbench.cli.options import add_claims
 
@@ -19,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="only say what it would cost, and what it could find")
     looking = "add seeds until the claim is decided, up to the profile's number"
     parser.add_argument("--sequential", action="store_true", help=looking)
+    pictures = "a folder of IDX files, as MNIST's, on which the full profile measures specification maps too"
+    parser.add_argument("--pictures", metavar="DIR", help=pictures)
     offset = "let all seeds begin from N: the same study again, on fresh ones"
     parser.add_argument("--seed-offset", type=int, default=0, metavar="N", help=offset)
 
@@ -42,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
         again=options.again,
         seed_offset=options.seed_offset,
         sequential=options.sequential,
+        pictures=None if options.pictures is None else Path(options.pictures),
     )
     if options.plan:
         from workbench.claims.plan import plan
