@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import inf, isfinite, nan, sqrt
 
-from scipy import optimize, stats
+import scipy
 
 from workbench.claims.resampled import Error, errors
 from workbench.core.stats import (
@@ -19,6 +19,8 @@ from workbench.core.stats import (
     middle_t,
     newcombe,
     signed_rank,
+    t_above,
+    t_half,
     t_interval,
     wilson,
 )
@@ -106,7 +108,7 @@ class PerSeed:
     def interval(self, confidence: float) -> Interval:
         """The widest of the intervals for other seeds, other data like these, and other tuning."""
         own = self.of_seeds(confidence)
-        half = max((error * float(stats.t.ppf((1 + confidence) / 2, df)) for error, df in self._errors), default=nan)
+        half = max((error * t_half(df, confidence) for error, df in self._errors), default=nan)
         return own._replace(low=own.mean - half, high=own.mean + half)
 
     @property
@@ -117,7 +119,7 @@ class PerSeed:
         """Standard deviation and number of values with which a t test finds a shift as it does with these."""
         _, kept = middle_error(self.values)
         interval = self.interval(confidence)
-        return (interval.high - interval.mean) / float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * sqrt(kept), kept
+        return (interval.high - interval.mean) / t_half(kept - 1, confidence) * sqrt(kept), kept
 
     @property
     def lasting(self) -> float:
@@ -166,11 +168,11 @@ class Rate:
 
     def p_above(self, bound: float) -> float:
         """Exact binomial test."""
-        return float(stats.binomtest(self.successes, self.n, bound, alternative="greater").pvalue)
+        return float(scipy.stats.binomtest(self.successes, self.n, bound, alternative="greater").pvalue)
 
     def p_below(self, bound: float) -> float:
         """Exact binomial test."""
-        return float(stats.binomtest(self.successes, self.n, bound, alternative="less").pvalue)
+        return float(scipy.stats.binomtest(self.successes, self.n, bound, alternative="less").pvalue)
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ class Rates:
         least, most = 1e-12, 0.5 - 1e-9
         if at(least) > 0:
             return least
-        return float(optimize.brentq(at, least, most)) if at(most) > 0 else 1.0
+        return float(scipy.optimize.brentq(at, least, most)) if at(most) > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ class Estimate:
 def _t_test(beyond: float, standard_error: float, df: int) -> float:
     if standard_error == 0:
         return 0.0 if beyond > 0 else 1.0
-    return float(stats.t.sf(beyond / standard_error, df))
+    return t_above(beyond / standard_error, df)
 
 
 Sample = PerSeed | Rate | Rates | Estimate

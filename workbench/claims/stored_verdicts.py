@@ -3,9 +3,7 @@
 import io
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from workbench.claims.request import SEED_OFFSET
 from workbench.claims.verdict import Reproduction
@@ -14,12 +12,11 @@ from workbench.core.plain_text import one_line
 from workbench.tracking.reader import ReadVerdict, artifact, artifacts, read_verdicts
 from workbench.tracking.store import Store
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 VERDICT = "verdict.json"
 TABLE = ".csv"  # ending of the tables' files
-
-# From 3.1 on, pandas reads every float as it was written, and warns where it is told to.
-IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
-EXACT: dict[str, Any] = {} if IS_EXACT else {"float_precision": "round_trip"}
 
 
 def last_verdicts(store: Store) -> tuple[dict[str, Reproduction], list[str]]:
@@ -70,9 +67,14 @@ def read_kept(store: Store, verdict: ReadVerdict) -> Reproduction:
         ) from error
 
 
-def kept_tables(store: Store, verdict: ReadVerdict) -> dict[str, pd.DataFrame]:
+def kept_tables(store: Store, verdict: ReadVerdict) -> "dict[str, pd.DataFrame]":
     """Read the tables that were kept with a verdict, by name."""
-    plain: Any = {"keep_default_na": False, "na_values": [""], **EXACT}
+    import pandas as pd
+
+    # From 3.1 on, pandas reads every float as it was written, and warns where it is told to.
+    is_exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+    plain: Any = {"keep_default_na": False, "na_values": [""]}
+    plain |= {} if is_exact else {"float_precision": "round_trip"}
     return {
         name.removesuffix(TABLE): pd.read_csv(io.BytesIO(artifact(store, verdict.run, name)), **plain)
         for name in artifacts(store, verdict.run)
