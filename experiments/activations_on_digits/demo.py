@@ -8,4 +8,4 @@ import workbench as wb
 
 if __name__ == "__main__":
     finished = wb.train("-m", "experiment=activations_on_digits")
-    wb.compare(finished.sweep)
+    wb.compare(finished.sweep, out=f"figures/{finished.sweep}")

@@ -132,7 +132,7 @@ def trained_here(folder: Path, swept: Trained, empty_database: Path) -> Store:
 
 @pytest.mark.slow
 def test_compare_newest_and_by_id(cli: Cli, trained_here: Store, folder: Path) -> None:
-    """The newest sweep without an id, any other by its id: table, figures, CSV, all kept with the sweep's run."""
+    """The newest sweep without an id, others by id: the table, and in a folder figures and CSV, kept with its run."""
     first, second = sorted(runs_of(trained_here, "sweep"), key=lambda run: run.info.start_time)
     newest = cli("compare")
     assert (newest.code, newest.err) == (0, "")
@@ -148,7 +148,8 @@ def test_compare_newest_and_by_id(cli: Cli, trained_here: Store, folder: Path) -
     client = client_of(trained_here)
     attached = {file.path for file in client.list_artifacts(first.info.run_id, "compare")}
     assert attached == {f"compare/{file.name}" for file in files}
-    assert (folder / "figures" / second.data.tags["sweep"] / "arms.csv").is_file()
+    assert f"figures: workbench compare {second.data.tags['sweep']} --out figures/" in newest.out
+    assert not (folder / "figures").exists()
     with (folder / "here" / "arms.csv").open() as lines:
         rows = {(row["arm"], row["metric"]): row for row in csv.DictReader(lines)}
     kept = [run.data.metrics["test/loss"] for run in runs_of(trained_here) if run.data.params["activation"] == "tanh"]

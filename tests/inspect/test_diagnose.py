@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from math import isfinite
 
 import pytest
 
 import workbench as wb
 from tests.outer import Answer, Trained
+from workbench.config.instantiate import call
+from workbench.config.options import option, options
 from workbench.inspect.diagnose import diagnose
-from workbench.inspect.logged_run import RunSeries
+from workbench.inspect.logged_run import SATURATING, RunSeries
 from workbench.inspect.symptoms import RULES, Finding
 from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink
@@ -223,3 +226,9 @@ def test_diagnose_reads_a_sweep_and_a_run(cli: Cli, swept: Trained, monkeypatch:
     missing = cli("diagnose", "nothing")
     assert missing.code == 2
     assert "run: unknown name 'nothing'" in missing.err
+
+
+def test_saturating_activations_are_those_bounded_on_both_sides() -> None:
+    """The names that `diagnose` knows without making activations are those whose range is bounded on both sides."""
+    bounds = {name: call("activation", option("activation", name)).bounds for name in options("activation")}
+    assert [name for name, ends in bounds.items() if all(map(isfinite, ends))] == [*SATURATING]

@@ -179,7 +179,12 @@ def test_a_sweep_without_its_own_run(cli: Cli, edited: Store, folder: Path) -> N
     """A sweep whose own run is deleted still compares its members by id, with figures on the disk."""
     (own,) = runs_of(edited, "sweep")
     client_of(edited).delete_run(own.info.run_id)
-    (answer, *_) = check(cli, "own run", ("compare", own.data.tags["sweep"]), ("diagnose", own.data.tags["sweep"]))
+    (answer, *_) = check(
+        cli,
+        "own run",
+        ("compare", own.data.tags["sweep"], "--out", "figures/own"),
+        ("diagnose", own.data.tags["sweep"]),
+    )
     assert answer.code == 0
     assert "the sweep's own run is gone from the store" in answer.out
     assert list(folder.glob("figures/*/*.png"))

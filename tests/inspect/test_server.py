@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
 def test_commands_read_a_server(cli: Cli, server: str, folder: Path) -> None:
     """Compare with its figures, show, verify, diagnose and figures, with links to the server's own pages."""
     wb.train("-m", *SMALL, "activation=relu,tanh", "seed=0,1", f"tracking.uri={server}")
-    compared = cli("compare", "--uri", server)
+    compared = cli("compare", "--uri", server, "--out", "figures/all")
     assert (compared.code, compared.err) == (0, "")
     assert f"runs and charts: {server}/#/experiments/" in compared.out
     assert len(list((folder / "figures").glob("*/*.png"))) == 4

@@ -19,13 +19,15 @@ from workbench.tracking.reader import ReadSweep, read_sweep
 from workbench.tracking.safe_names import segment
 from workbench.tracking.store import Store, find_store, sweep_link, ui_base
 
-FIGURES = Path("figures")
 WAY = "write for example --out figures"
 
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """A request: up to two sweeps (none: the newest), parameters that define arms, metrics, and outputs to write."""
+    """A request: up to two sweeps (none: the newest), parameters that define arms, metrics, and outputs to write.
+
+    Figures are drawn where there is a folder `out` for them.
+    """
 
     sweeps: Sequence[str] = ()
     uri: str | None = None
@@ -40,6 +42,11 @@ class ComparisonRequest:
         """Whether only the table is wanted, as a file or as text for other programs."""
         return self.kind is not None or self.file is not None
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether figures of the one sweep are wanted."""
+        return self.out is not None and len(self.sweeps) < 2 and not self.is_export
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -51,18 +58,18 @@ class Compared:
 
 
 def compare(request: ComparisonRequest, console: Console) -> list[Path]:
-    """Print the table and store it, with figures, with the sweep's run; or write the table alone.
+    """Print the table, and draw figures and store both with the sweep's run; or write the table alone.
 
     Returns the files written. Raises UnknownNameError for unknown sweeps, parameters, metrics and formats.
     """
     kind = format_of(request.kind, request.file) if request.is_export else ""
     if request.file is not None:
         check_file("compare --table", request.file, f"write for example -o table.{kind}")
-    elif not request.is_export and len(request.sweeps) < 2:
-        check_folder("compare --out", request.out or FIGURES, WAY)
+    elif request.is_drawn:
+        check_folder("compare --out", request.out or "", WAY)
     store = find_store(request.uri)
     names: Sequence[str | None] = request.sweeps or [None]
-    if request.is_export or len(names) > 1:
+    if not request.is_drawn:
         sweeps = [_grouped(read_sweep(store, name, histories=False), request) for name in names]
     else:
         from workbench.claims.comparison_figures import is_drawn
@@ -76,7 +83,16 @@ def compare(request: ComparisonRequest, console: Console) -> list[Path]:
         console.print(doubt, highlight=False, markup=False, soft_wrap=True)
     if len(sweeps) > 1:
         return []
-    return _log_comparison(sweeps[0], compared, store, request, console)
+    files = _log_comparison(sweeps[0], compared, store, request, console) if request.is_drawn else []
+    lines = [] if files else [f"figures: workbench compare {sweeps[0].id} --out figures/{segment(sweeps[0].id)}"]
+    for line in (*lines, _link(sweeps[0], store)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return files
+
+
+def _link(sweep: ReadSweep, store: Store) -> str:
+    link = sweep_link(ui_base(store), sweep.experiment_id, sweep.id, sweep.saved_view)
+    return f"runs and charts: {'' if store.is_server else 'workbench ui serves '}{link}"
 
 
 def _grouped(sweep: ReadSweep, request: ComparisonRequest) -> ReadSweep:
@@ -126,7 +142,7 @@ def _log_comparison(
     from workbench.claims.comparison_figures import save_figures
     from workbench.tracking.artifact_writes import attach
 
-    folder = Path(request.out or FIGURES / segment(sweep.id))
+    folder = Path(request.out or "")
     with writing("compare --out", "a folder", folder, WAY):
         files = save_figures(sweep.runs, folder, _title(sweep))
         files.append(folder / "arms.csv")
@@ -138,7 +154,4 @@ def _log_comparison(
     else:
         also = "not with the sweep's run: the store may only be read"
     console.print(f"figures and table: {folder}/ ({also})", highlight=False, markup=False, soft_wrap=True)
-    link = sweep_link(ui_base(store), sweep.experiment_id, sweep.id, sweep.saved_view)
-    before = "" if store.is_server else "workbench ui serves "
-    console.print(f"runs and charts: {before}{link}", highlight=False, markup=False, soft_wrap=True)
     return files

@@ -4,7 +4,7 @@ import argparse
 
 from workbench.cli.options import add_store, comma_separated
 
-HELP = "table and figures of a sweep by arm, or two sweeps side by side"
+HELP = "table of a sweep by arm, with figures where a folder is named, or two sweeps side by side"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", help="the table alone: csv or parquet (numbers), latex or markdown (text)")
     parser.add_argument("-o", "--table", metavar="FILE", help="the table alone, as this file: .csv .parquet .tex .md")
     add_store(parser)
-    parser.add_argument("--out", metavar="DIR", help="folder for figures and table (default: figures/SWEEP)")
+    parser.add_argument("--out", metavar="DIR", help="also figures and table in this folder, and with the sweep's run")
 
 
 def run(options: argparse.Namespace) -> int:
