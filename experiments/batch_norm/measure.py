@@ -66,16 +66,7 @@ def depths(study: wb.Study) -> Iterator[wb.Cell]:
     """All arms at all depths."""
     tried = trained_by_depth(study)
     for unit, by_depth in tried.items():
-        reached = {arm: np.array(accuracies(by_depth, arm)) for arm in (unit, unit + NORM)}
-        without, with_norm = ((reached[arm] >= REACHED).sum(0) for arm in reached)
-        best = tuple(wb.ArmScores(f"{arm}, its best depth", tuple(reached[arm].max(0)), CHANCE) for arm in reached)
-        edge = [
-            one for d, trained in by_depth.items() for one in trained.edge(*(wb.Arm(arm, depth=d) for arm in reached))
-        ]
-        ratios, deepest = tuple(STEP * (with_norm - without)), max(by_depth)
-        last = [float((reached[arm][-1] >= REACHED).mean()) for arm in reached]
-        found = wb.PerSeed(ratios, tuple(edge), best, cut_off=cut_off(ratios, deepest, *last))
-        yield wb.Cell("deeper", found, {"activation": unit})
+        yield deeper(unit, by_depth)
         for d, trained in by_depth.items():
             pair = wb.Arm(unit, depth=d), wb.Arm(unit + NORM, depth=d)
             difference = trained.differences(LOSS, *pair, UNTRAINED, ACCURACY, CHANCE)
@@ -88,6 +79,32 @@ def depths(study: wb.Study) -> Iterator[wb.Cell]:
         for one in several
     ]
     study.keep("depths", [{"arm": arm, "depth": d, "accuracy": accuracy} for arm, d, accuracy in rows])
+
+
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """ReLU nets at the depths of the quick profile."""
+    unit, tried = "relu", study.claim.parts["lower_loss"].values("depth", int)
+    trained = study.train(study.tune(sized(study, unit, tried, width), tracked=False, chance=CHANCE))
+    yield deeper(unit, dict.fromkeys(tried, trained))
+
+
+def deeper(unit: str, by_depth: Mapping[int, wb.Trained]) -> wb.Cell:
+    """Compare the greatest depths that train, with and without batch normalization."""
+    reached = {arm: np.array(accuracies(by_depth, arm)) for arm in (unit, unit + NORM)}
+    without, with_norm = ((reached[arm] >= REACHED).sum(0) for arm in reached)
+    best = tuple(wb.ArmScores(f"{arm}, its best depth", tuple(reached[arm].max(0)), CHANCE) for arm in reached)
+    edge = [one for d, trained in by_depth.items() for one in trained.edge(*(wb.Arm(arm, depth=d) for arm in reached))]
+    ratios, deepest = tuple(STEP * (with_norm - without)), max(by_depth)
+    last = [float((reached[arm][-1] >= REACHED).mean()) for arm in reached]
+    found = wb.PerSeed(ratios, tuple(edge), best, cut_off=cut_off(ratios, deepest, *last))
+    return wb.Cell("deeper", found, {"activation": unit})
+
+
+def sized(study: wb.Study, unit: str, depths: Sequence[int], width: int = 32) -> dict[str, list[str]]:
+    """Nets of a unit with and without batch normalization at these depths."""
+    return {
+        wb.Arm(arm, depth=d): [*study.claim.arms[arm], hidden(d, width)] for arm in (unit, unit + NORM) for d in depths
+    }
 
 
 def accuracies(by_depth: Mapping[int, wb.Trained], arm: str) -> list[list[float]]:
@@ -105,13 +122,9 @@ def trained_by_depth(study: wb.Study) -> dict[str, dict[int, wb.Trained]]:
     }
     wanted: dict[str, list[int]] = dict.fromkeys(tried, study["depths"])
     while wanted:
-        over = study.claim.arms
-        arms: dict[str, list[str]] = {
-            wb.Arm(arm, depth=d): [*over[arm], hidden(d)]
-            for unit, several in wanted.items()
-            for arm in (unit, unit + NORM)
-            for d in several
-        }
+        arms: dict[str, list[str]] = {}
+        for unit, several in wanted.items():
+            arms |= sized(study, unit, several)
         trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
         for unit, several in wanted.items():
             tried[unit] |= dict.fromkeys(several, trained)

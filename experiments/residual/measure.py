@@ -15,16 +15,16 @@ import workbench as wb
 
 LOSS, ACCURACY, TRAINED = "train/loss", "test/accuracy", "train/accuracy"
 UNTRAINED, CHANCE = log(10), 0.1
-BASE = 10
-WIDTH = "architecture.width=32"
+BASE, DEEPER = 10, 30
 
 
-def sized(study: wb.Study, arm: str, depth: int) -> list[str]:
-    """The arm with this many hidden layers or blocks of 32 units."""
+def sized(study: wb.Study, arm: str, depth: int, width: int = 32) -> list[str]:
+    """The arm with this many hidden layers or blocks of so many units."""
+    units = f"architecture.width={width}"
     sizes = {
-        "architecture=mlp": [f"architecture.hidden=[{','.join(['32'] * depth)}]"],
-        "architecture=residual_mlp": [WIDTH, f"architecture.blocks={depth}"],
-        "architecture=highway_mlp": [WIDTH, f"architecture.depth={depth}"],
+        "architecture=mlp": [f"architecture.hidden=[{','.join([str(width)] * depth)}]"],
+        "architecture=residual_mlp": [units, f"architecture.blocks={depth}"],
+        "architecture=highway_mlp": [units, f"architecture.depth={depth}"],
     }
     overrides = study.claim.arms[arm]
     return [*overrides, *sizes[overrides[0]]]
@@ -54,6 +54,16 @@ def training(study: wb.Study) -> Iterator[wb.Cell]:
     for d in depths["highway"]:
         yield wb.Cell("highway", orders(trained, wb.Arm("plain", depth=d), wb.Arm("highway", depth=d)), {"depth": d})
     keep(study, trained, depths)
+
+
+def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:
+    """Thirty scaled blocks against ten."""
+    block = "scaled"
+    arms: dict[str, list[str]] = {wb.Arm(block, depth=d): sized(study, block, d, width) for d in (DEEPER, BASE)}
+    first, second = arms
+    trained = study.train(study.tune(arms, tracked=False, chance=CHANCE))
+    found = trained.differences(LOSS, first, second, UNTRAINED, TRAINED, CHANCE)
+    yield wb.Cell("residual_holds", found, {"block": block, "depth": DEEPER})
 
 
 def pairs(study: wb.Study) -> Iterator[tuple[str, dict[str, str | int], str, str]]:

@@ -282,6 +282,8 @@ MAPS = {
     "dying_relu": "digits",
     "image_representation": "measure",
     "losses": "losses",
+    "batch_norm": "depths",
+    "residual": "training",
 }
 
 
