@@ -77,6 +77,9 @@ CASES = {
     "new {}: NAME must be a Python identifier, got {}; write workbench new {} my_claim": "new claim 3x",
     "reproduce: --seed-offset must be from 0 to {}, as seeds from {} are for tuning, got {}; write "
     "for example --seed-offset 1000": "reproduce xor --profile quick --seed-offset -1",
+    "reproduce: --processes must be at least 1, got {}; write --processes 1": (
+        "reproduce perceptron_vs_logistic xor --profile quick --processes 0"
+    ),
     "{}: has a value already; write {} without +": "train +activation=relu",
     "data.low: must be below data.high, got {} and {}; write for example data.low={}": "train data=curve data.low=3 data.high=2",
     "data.name: cannot get {} from openml.org: {}; look its name up on https://www.openml.org, and "
@@ -208,6 +211,8 @@ ELSEWHERE = {
         "data/test_tables.py",
         "must name one column, as ",
     ),
+    "claim {}: a process that measures claims ended by itself, for example for lack of memory; what is done is kept: "
+    "write --processes 1 to go on": ("claims/test_parallel.py", "write --processes 1 to go on"),
     "run on one host: {}; on the others write tracking.uri=http://HOST:5000": (
         "tracking/test_store_checks.py",
         "on the others write tracking.uri=",

@@ -8,9 +8,10 @@ that is there already, by the same registration, profile and code, is taken from
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from workbench.claims.claim import SEEDS
 from workbench.claims.claim_figure import Drawn, draw, draw_curve, suffix
 from workbench.claims.evidence import Cell
 from workbench.claims.map_rules import MAP
+from workbench.claims.parallel import OnError, each_in_a_process, telling
 from workbench.claims.registration import REGISTRATION, Registration, code_digest, composed, refuse_changed, register
 from workbench.claims.request import PICTURES, SEED_OFFSET, Request
 from workbench.claims.sequential import in_looks, looks
@@ -59,10 +61,8 @@ class Reproduced:
     curve: Drawn | None = None
 
 
-def reproduce(
-    request: Request, console: Console, on_error: Callable[[str, Exception], None] | None = None
-) -> Iterator[Reproduced]:
-    """Every claim asked for, one after the other.
+def reproduce(request: Request, console: Console, on_error: OnError | None = None) -> Iterator[Reproduced]:
+    """Every claim asked for: one after the other, or several at once, those that are done first.
 
     Names, profile, rules and code of all of them are checked before the first is measured. Where one fails then,
     `on_error` is told and the others go on; without it the error is raised.
@@ -82,15 +82,30 @@ def reproduce(
     fixed = [(one[0], one[1], register(one[0], one[2]), code_digest(one[0], one[2])) for one in loaded]
     for entry, _, registration, _ in fixed:
         refuse_changed(entry, registration, attempts, store)
+    waiting = []
     for (entry, module, registration, code), digest in zip(fixed, pictures, strict=True):
-        try:
+        with telling(on_error, entry.name):
             identity = {**_identity(entry, request, registration, code), PICTURES: digest}
-            kept = None if request.again else _kept(entry, identity, store)
-            yield kept or _Measurement(entry, module, request, store, console, registration, identity).run()
-        except Exception as error:
-            if on_error is None:
-                raise
-            on_error(entry.name, error)
+            if kept := None if request.again else _kept(entry, identity, store):
+                yield kept
+            else:
+                waiting.append(_Measurement(entry, module, request, store, console, registration, identity))
+    if min(request.processes, len(waiting)) > 1:
+        names = [one.entry.name for one in waiting]
+        processes = min(request.processes, len(names))
+        console.print(f"{len(names)} claims to measure, {processes} at a time", highlight=False)
+        yield from each_in_a_process(partial(_alone, request), names, processes, on_error)
+        return
+    for one in waiting:
+        with telling(on_error, one.entry.name):
+            yield one.run()
+
+
+def _alone(request: Request, name: str) -> Reproduced:
+    """Measure one claim of a request without a word."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        (found,) = reproduce(replace(request, names=(name,), processes=1), Console(file=nowhere))
+    return found
 
 
 def _kept(entry: Entry, identity: Mapping[str, str], store: Store) -> Reproduced | None:

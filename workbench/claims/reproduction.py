@@ -32,10 +32,11 @@ def reproduce(
     seed_offset: int = 0,
     sequential: bool = False,
     pictures: str | None = None,
+    processes: int = 1,
 ) -> list[Reproduction]:
     """Measure and judge claims as ``workbench reproduce`` does, print their cards, and return their records."""
     folder = None if pictures is None else Path(pictures)
-    request = Request(names, profile, claims_folder(claims), uri, again, seed_offset, sequential, folder)
+    request = Request(names, profile, claims_folder(claims), uri, again, seed_offset, sequential, folder, processes)
     return reproduce_and_show(request, report)
 
 
@@ -58,7 +59,8 @@ def reproduce_and_show(
     for one in measured(request, console, on_error):
         done.append(one)
         _show(one, console, details)
-    records = [one.record for one in done]
+    order = [entry.name for entry in choose(list(request.names), request.folder)]
+    records = sorted((one.record for one in done), key=lambda record: order.index(record.name))
     if len(records) > 1:
         known = catalog(request.folder)
         console.print(claims_table([(one.name, known[one.name].claim, one) for one in records]))

@@ -15,8 +15,10 @@ PICTURES = "pictures"  # there too, where a folder is given
 class Request:
     """Request: claims by name or ``all``, profile, seed offset, and folders and store.
 
-    `sequential`: seeds are added until the claim is decided, up to the profile's number. `pictures`: a folder of IDX
-    files on which specification maps are measured too."""
+    `sequential`: seeds are added until the claim is decided, up to the profile's number. `processes`: claims that are
+    measured at the same time, each on one core. `pictures`: a folder of IDX files on which specification maps are
+    measured too.
+    """
 
     names: tuple[str, ...]
     profile: str = "quick"
@@ -26,6 +28,7 @@ class Request:
     seed_offset: int = 0
     sequential: bool = False
     pictures: Path | None = None
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed_offset < TUNING_SEED // 2:
@@ -33,6 +36,9 @@ class Request:
                 f"reproduce: --seed-offset must be from 0 to {TUNING_SEED // 2 - 1}, as seeds from {TUNING_SEED} are "
                 f"for tuning, got {self.seed_offset}; write for example --seed-offset 1000"
             )
+
+        if self.processes < 1:
+            raise ConfigError(f"reproduce: --processes must be at least 1, got {self.processes}; write --processes 1")
 
     def settings(self, claim: Claim) -> dict[str, object]:
         """The numbers of the profile, with the offset where there is one."""

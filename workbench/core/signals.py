@@ -5,6 +5,7 @@ they raise nothing once it has begun (`ending`), nor shortly after the first. An
 finalizer is raised again.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -108,6 +109,21 @@ def listening(for_good: bool) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if for_good else handler)
         sys.unraisablehook = hook
+
+
+def end_with_parent() -> None:
+    """End this worker process by SIGTERM once its parent is gone: a killed parent cannot say so.
+
+    Training on would disturb whoever takes over its work.
+    """
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextmanager

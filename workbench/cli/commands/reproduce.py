@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequential", action="store_true", help=looking)
     pictures = "a folder of IDX files, as MNIST's, on which the full profile measures specification maps too"
     parser.add_argument("--pictures", metavar="DIR", help=pictures)
+    together = "claims measured at the same time (default: one per core)"
+    parser.add_argument("--processes", type=int, metavar="N", help=together)
     offset = "let all seeds begin from N: the same study again, on fresh ones"
     parser.add_argument("--seed-offset", type=int, default=0, metavar="N", help=offset)
 
@@ -35,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from workbench.claims.reproduction import reproduce_and_show
     from workbench.claims.request import Request
     from workbench.core.plain_text import say
+    from workbench.sweeps.executors.processes import cores
 
     folder = claims_folder(options.claims)
     request = Request(
@@ -46,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
         seed_offset=options.seed_offset,
         sequential=options.sequential,
         pictures=None if options.pictures is None else Path(options.pictures),
+        processes=cores() if options.processes is None else options.processes,
     )
     if options.plan:
         from workbench.claims.plan import plan

@@ -7,7 +7,6 @@ one is lost as a whole when one of its processes dies.
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -134,18 +133,10 @@ def _end(workers: Sequence[_WorkerProcess]) -> None:
             worker.process.kill()
 
 
-def _end_with_parent() -> None:
-    """End this process with its parent: a killed parent cannot say so, and training on would disturb its successor."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
 def _work(pipe: Connection, settings: WorkerSettings) -> None:
     """Main function of a worker: run tasks from the pipe until it is closed."""
     signals.listen(signal.SIGTERM)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signals.end_with_parent()
 
     def on_progress(epochs: int) -> None:
         try:
