@@ -38,9 +38,9 @@ CELLS = {
 HEAD = """# Coverage of intervals
 
 Two arms of six claims, test accuracy of the first minus the second, tuned and trained anew at {offsets} seed offsets
-(0, 1000, ...): `python tests/offset_coverage.py > docs/claims/coverage.md`. Of each ordered pair of offsets: is the mean
-of the one in the 95 % interval of the other? Intervals for other seeds alone should hold it in the nominal share, if
-every offset chose the same learning rates; those that are judged also allow for other tuning and other data, which
+(0, 1000, ...): `python tests/offset_coverage.py > docs/claims/coverage.md`. Of each ordered pair of offsets: is the
+mean of the one in the 95 % interval of the other? Intervals for other seeds alone should hold it in the nominal share,
+if every offset chose the same learning rates; those that are judged also allow for other tuning and other data, which
 these studies share, and hold it more often. ± is a standard error, by a jackknife over offsets.
 
 | claim | arms | n | nominal | for other seeds alone | as judged |

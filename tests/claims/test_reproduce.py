@@ -219,7 +219,7 @@ def test_one_failure_spares_the_others(cli: Cli, own: Path, store: Store, of: tu
     """A claim that fails is named with exit code 1, and the other claim still has its verdict."""
     write(own, code=FAILS)
     write(own, "other", PROVES, EXACT)
-    answer = cli("reproduce", *of, *OWN)
+    answer = cli("reproduce", *of, *OWN, "--processes", "1")
     assert answer.code == len(of) - 1
     assert answer.err.count("workbench: ") == len(of) - 1
     assert [run.data.tags.get("verdict") for run in verdicts(store)] == [None, "supported"][2 - len(of) :]
@@ -284,7 +284,7 @@ def test_interrupt_leaves_nothing_running(cli: Cli, own: Path, store: Store) -> 
     """The verdict's run is KILLED, and the other claims are not begun."""
     write(own, code=FAILS.replace("ArithmeticError('by zero')", "KeyboardInterrupt"))
     write(own, "other", PROVES, EXACT)
-    answer = cli("reproduce", "small", "other", *OWN)
+    answer = cli("reproduce", "small", "other", *OWN, "--processes", "1")
     assert answer.code == 130
     assert [run.info.status for run in verdicts(store)] == ["KILLED"]
     assert {run.info.status for run in runs_of(store)} == {"FINISHED"}

@@ -1,6 +1,7 @@
 """Claims measured at the same time, each by a process of its own, as measuring one takes one core."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -10,7 +11,7 @@ from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from workbench.core import signals
-from workbench.core.errors import ConfigError
+from workbench.core.errors import ConfigError, Terminated
 
 Done = TypeVar("Done")
 OnError = Callable[[str, Exception], None]
@@ -64,9 +65,14 @@ def _result(done: "Future[Done]", name: str) -> Done:
 
 
 def _measured(measure: Callable[[str], Done], name: str) -> Done:
-    """Measure in this worker process, which SIGTERM ends: while it measures by an exception that closes its runs."""
+    """Measure in this worker process, which SIGTERM ends: while it measures by an exception that closes its runs.
+
+    Back in the pool it would wait for a lock that a process which was ended may hold forever.
+    """
     signals.listen(signal.SIGTERM)
     try:
         return measure(name)
+    except Terminated:
+        os._exit(signals.code())
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
