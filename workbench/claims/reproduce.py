@@ -19,7 +19,6 @@ from types import ModuleType
 
 from rich.console import Console
 
-from workbench.certificates.trained import disagreements
 from workbench.claims.catalog import Entry, choose
 from workbench.claims.claim import SEEDS
 from workbench.claims.claim_figure import Drawn, draw, draw_curve, suffix
@@ -32,19 +31,16 @@ from workbench.claims.sequential import in_looks, looks
 from workbench.claims.specification_map import deciding_of, map_verdict, measure_map, pictures_digests
 from workbench.claims.stored_verdicts import TABLE, VERDICT, kept_tables, read_kept
 from workbench.claims.study import Study
-from workbench.claims.verdict import MapVerdict, PartVerdict, Reproduction, SweepLink, judge, overall, within_claim
-from workbench.config.schema import Rerun, RunSpec
-from workbench.core.errors import ConfigError, unknown_name
+from workbench.claims.tracked_runs import TrackedRuns
+from workbench.claims.verdict import MapVerdict, PartVerdict, Reproduction, judge, overall, within_claim
+from workbench.core.errors import unknown_name
 from workbench.engine.threads import one_thread
-from workbench.sweeps.checks import check_together
-from workbench.sweeps.finished_runs import find_finished
-from workbench.sweeps.jobs import environment_tags, in_sweep, make_jobs
-from workbench.sweeps.sweep import new_sweep, train_jobs
+from workbench.sweeps.jobs import environment_tags
 from workbench.tracking.artifact_writes import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink
-from workbench.tracking.reader import ReusableRun, read_verdicts, reusable_runs
-from workbench.tracking.store import Store, find_store, member_tag, run_link, sweep_link, ui_base
+from workbench.tracking.reader import read_verdicts
+from workbench.tracking.store import Store, find_store, run_link, ui_base
 
 MOST_SAID = 24  # lines of what gradients disagree
 Figures = tuple[Drawn, Drawn | None]  # of the claim, and of its specification map
@@ -149,7 +145,7 @@ class _Measurement:
     def run(self) -> Reproduced:
         (spec,) = Study(self.entry, {}, store=self.request.uri).specs(seeds=[0])
         sink = MlflowSink(self.store, spec.config.tracking.experiment)
-        runs = _Runs(self.entry.name, sink, self.console)
+        runs = TrackedRuns(self.entry.name, sink, self.console)
         (run,) = sink.open([self._info(runs.sweep)])
         try:
             with TemporaryDirectory() as folder:
@@ -176,7 +172,7 @@ class _Measurement:
         tags = {**environment_tags(), **self.identity, "sweep": sweep}
         return RunInfo(f"{name} {self.request.profile} v{claim.version}", params, tags, note, {}, None)
 
-    def _measure(self, run: str, runs: "_Runs", folder: Path) -> tuple[Reproduction, Figures, list[Path]]:
+    def _measure(self, run: str, runs: TrackedRuns, folder: Path) -> tuple[Reproduction, Figures, list[Path]]:
         start, now = time.perf_counter(), datetime.now().astimezone()
         claim = self.entry.claim
         studies, parts, settings = self._judged(runs)
@@ -229,7 +225,7 @@ class _Measurement:
         with one_thread():
             return map_verdict(plan, measure_map(study, deciding_of(self.entry, self.module)), parts)
 
-    def _judged(self, runs: "_Runs") -> tuple[list[Study], list[PartVerdict], dict[str, object]]:
+    def _judged(self, runs: TrackedRuns) -> tuple[list[Study], list[PartVerdict], dict[str, object]]:
         """The parts, with the settings they were judged at; look by look where that was asked for."""
         claim, settings = self.entry.claim, self.request.settings(self.entry.claim)
         studies: list[Study] = []
@@ -244,53 +240,6 @@ class _Measurement:
             sizes = looks(self.entry.name, settings.get(SEEDS))
             parts, reached = in_looks(claim, sizes, lambda seeds: measured({SEEDS: seeds}))
         return studies, parts, settings | {SEEDS: reached, "looks": str(sizes)}
-
-
-class _Runs:
-    """The tracked runs of one reproduction, as members of its sweep: those that are kept already, and new ones."""
-
-    def __init__(self, name: str, sink: MlflowSink, console: Console) -> None:
-        self.name, self.sink, self.console = name, sink, console
-        self.sweep = new_sweep()
-        self.metrics: set[str] = set()
-        self.disagreements: list[str] = []
-        self._kept: dict[str, ReusableRun] | None = None
-
-    def train_kept(self, specs: list[RunSpec], arms: list[str]) -> list[Mapping[str, float]]:
-        """The last metrics of the runs, of which those that are not kept are trained.
-
-        Raises ConfigError where a run fails: a verdict without it would be another one.
-        """
-        if self._kept is None:
-            self.sink.end_gone()
-            self._kept = reusable_runs(self.sink.store, specs[0].config.tracking.experiment)
-        check_together(specs)
-        jobs = in_sweep(make_jobs(specs, arms), self.sweep)
-        ledger = find_finished(jobs, self._kept, Rerun["failed"])
-        self.sink.tag((one.run for one in ledger.results.values()), member_tag(self.sweep), "run")
-        if ledger.to_train:
-            self.console.print(f"{self.name}: {len(ledger.to_train)} runs to train of {len(jobs)}", highlight=False)
-        results = train_jobs(jobs, self.sink, self.console, done=ledger.results)
-        self.disagreements += disagreements(
-            (one.job.spec, one.job.name, one.disagreement) for one in results if one.job.spec.config.certificate
-        )
-        for result in results:
-            if result.error:
-                raise ConfigError(f"claim {self.name}: its runs must not fail: {result.job.name}: {result.error}")
-            self._kept[result.job.tags["key"]] = ReusableRun(
-                result.run, result.outcome, result.metrics, disagreement=result.disagreement
-            )
-        found = [self._kept[job.tags["key"]].metrics for job in jobs]
-        self.metrics |= {name for metrics in found for name in metrics}
-        return found
-
-    def links(self, run: str) -> list[SweepLink]:
-        """Addresses of the runs in the saved view of the sweep whose own run is `run`."""
-        if not self.metrics:
-            return []
-        saved = self.sink.save_view(run, self.sweep, self.metrics)
-        link = sweep_link(ui_base(self.sink.store), self.sink.experiment_id, self.sweep, saved)
-        return [SweepLink(id=self.sweep, link=link)]
 
 
 def _numbers(record: Reproduction) -> Iterator[tuple[str, float]]:
