@@ -10,6 +10,7 @@ import torch
 
 from tests.advised import assert_advice_works
 from tests.outer import SMALL, Answer
+from tests.sampling import sampled
 from workbench.config.options import options
 from workbench.core.credentials import without_credentials
 from workbench.tracking.store import find_store
@@ -196,7 +197,7 @@ def matches(pattern: str, text: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
 
 
-@pytest.mark.parametrize(("overrides", "message"), WRONG, ids=[overrides for overrides, _ in WRONG])
+@pytest.mark.parametrize(("overrides", "message"), sampled(WRONG, 4), ids=[overrides for overrides, _ in WRONG])
 def test_wrong_request_is_refused_before_it_starts(cli: Cli, folder: Path, overrides: str, message: str) -> None:
     """Exit code 2, exactly one line on stderr, no traceback, no database, no file of a run."""
     answer = cli("train", *overrides.split(" "))

@@ -8,6 +8,7 @@ import pytest
 
 from tests.advised import assert_advice_works
 from tests.outer import SMALL, Answer
+from tests.sampling import sampled
 from workbench.config.overrides import check_overrides, options_first
 from workbench.core.errors import ConfigError
 
@@ -71,7 +72,7 @@ TEXTS = (
 )
 
 
-@pytest.mark.parametrize("words", WRONG, ids=[words[:40] for words in WRONG])
+@pytest.mark.parametrize("words", sampled(WRONG, 4), ids=[words[:40] for words in WRONG])
 def test_wrong_request_is_one_message(cli: Cli, folder: Path, words: str) -> None:
     """A wrong request gives exit code 2 and one message with a way out, no traceback or Hydra's advice, and no file."""
     options = [word for word in words.split(" ") if word in ("-m", "-sc")]

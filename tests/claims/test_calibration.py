@@ -85,8 +85,8 @@ def check_shape(name: str, n: int, studies: int) -> None:
 
 @pytest.mark.parametrize("name", FEW)
 def test_above_errs_in_at_most_5_percent_of_ten_seeds(name: str) -> None:
-    """500 studies of each shape, among them one run in ten collapsed."""
-    check_shape(name, 10, 500)
+    """250 studies of each shape, among them one run in ten collapsed."""
+    check_shape(name, 10, 250)
 
 
 def tuned(name: str, n: int, studies: int, shift: float) -> NDArray[np.float64]:
@@ -160,10 +160,10 @@ def test_within_errs_no_more_where_both_ends_are_near(n: int) -> None:
 @pytest.mark.parametrize("bound", [Above(than=0, absent=-8), Above(than=8, absent=0)], ids=["upper", "lower"])
 def test_between_errs_in_at_most_5_percent(bound: Above) -> None:
     """The effect at either bound: it is said to lie between them no more often than beyond."""
-    found = labels(bound, drawn("one in ten collapsed", 10, 500))
-    assert found[Label.between] <= most(500), found
-    middle = drawn("one in ten collapsed", 20, 500) + (-4 if bound.than == 0 else 4)
-    assert labels(bound, middle)[Label.between] > 300, "three collapsed of twenty leave it open"
+    found = labels(bound, drawn("one in ten collapsed", 10, 250))
+    assert found[Label.between] <= most(250), found
+    middle = drawn("one in ten collapsed", 20, 250) + (-4 if bound.than == 0 else 4)
+    assert labels(bound, middle)[Label.between] > 150, "three collapsed of twenty leave it open"
 
 
 @pytest.mark.parametrize(("n", "decided"), [(5, False), (6, True)])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
+from tests.sampling import sampled
 from workbench.config.compose import command_line, compose_runs, configure_each, spec_of
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
@@ -114,7 +115,7 @@ def test_many_runs_are_what_hydra_composes(hydra_context: Any, lines: list[str])
     test_a_run_is_what_hydra_composes.hypothesis.inner_test(hydra_context, lines)
 
 
-@pytest.mark.parametrize("line", [*GROUP_CHOICES, *VALUES])
+@pytest.mark.parametrize("line", sampled([*GROUP_CHOICES, *VALUES], 3))
 def test_each_override_alone(hydra_context: Any, line: str) -> None:
     """Each override of GROUP_CHOICES and VALUES by itself gives Hydra's configuration, or its error."""
     ours, hydras = both(hydra_context, [line])

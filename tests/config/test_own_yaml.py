@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.outer import SMALL, Answer
+from tests.sampling import sampled
 from workbench.config.schema import packaged
 from workbench.config.targets import EXAMPLE
 from workbench.config.yaml_files import LOADER
@@ -82,7 +83,7 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(("content", "message"), FILES, ids=[str(content[:24]) for content, _ in FILES])
+@pytest.mark.parametrize(("content", "message"), sampled(FILES, 3), ids=[str(content[:24]) for content, _ in FILES])
 def test_own_option_that_is_none(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
 ) -> None:

@@ -35,7 +35,7 @@ from workbench.tracking.store import Store, find_store
 pytest_plugins = ["tests.outer_fixtures"]
 
 Cli = Callable[..., Answer]
-EXPERIMENT = wb.configure([]).config.tracking.experiment
+EXPERIMENT = "workbench"  # the default
 
 
 @pytest.fixture

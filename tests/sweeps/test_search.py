@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tests.outer import Answer, runs_of, trials_of
+from tests.sampling import sampled
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
 from workbench.runs.train_pack import Job, PackResult, train_pack
@@ -383,7 +384,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), REFUSED, ids=[words for words, _ in REFUSED])
+@pytest.mark.parametrize(("words", "message"), sampled(REFUSED, 3), ids=[words for words, _ in REFUSED])
 def test_refusal(cli: Cli, folder: Path, words: str, message: str) -> None:
     """Wrong settings of a search give exit code 2 and one line, and nothing is written."""
     answer = cli(*SEARCH, *(() if words == "optimizer.lr=0.1" else (RATES,)), "seed=0,1", *words.split(" "))

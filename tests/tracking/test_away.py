@@ -113,12 +113,10 @@ SOME = [
 ]
 OTHERS = [("end-0", "begin-1"), ("end-2", ""), ("page", "over"), ("page", ""), ("over", "")]
 CASES = [(*moments, way) for moments in [*SOME, *OTHERS] for way in ("bulk", "calls")]
-QUICK = [("begin-1", "begin-2", "calls")]
 
 
-@pytest.mark.parametrize(
-    ("away", "back", "way"), [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow) for case in CASES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("away", "back", "way"), CASES)
 def test_database_is_away(
     cli: Callable[..., Answer],
     store: Store,
