@@ -118,7 +118,7 @@ def test_headline_of_a_mixed_claim_says_what_became_of_each_sentence() -> None:
     assert joined("units die: supported") in table
     assert wording.headline(made_up.proved()) == "limit: supported"
     assert wording.plain(made_up.proved()) == "Limit: supported."
-    assert wording.headline(made_up.refuted()) == "linear: refuted in 1 of 4 settings"
+    assert wording.headline(made_up.refuted()) == "linear: refuted in 1 of 4 settings (3 supported)"
 
 
 def test_accuracies_of_both_arms_are_shown() -> None:

@@ -89,10 +89,15 @@ def lines(one: Reproduction) -> list[Line]:
 
 
 def where_it_holds(part: PartVerdict) -> str:
-    """Say where the part's label holds, in its own words or as a number of cells; empty if it holds everywhere."""
+    """Say where the part's label holds, in its own words or as a number of cells; empty if it holds everywhere.
+
+    ``in 3 of 4 settings (1 supported)`` names the labels of the other cells, too.
+    """
     labels = [cell.judgment.label for cell in part.cells if cell.decides]
-    held = labels.count(part.label)
-    return part.where or (f"in {held} of {len(labels)} settings" if 0 < held < len(labels) else "")
+    others = [label for label in labels if label is not part.label]
+    if part.where or not others or len(others) == len(labels):
+        return part.where
+    return f"in {len(labels) - len(others)} of {len(labels)} settings ({tally(others)})"
 
 
 def _agreement(one: Reproduction, part: PartVerdict) -> str:
