@@ -207,6 +207,18 @@ NO_LINE = {  # what to write is no argument: text in a file, a name or a place t
     "{}: must hold at most {} values, aliases followed; write fewer",
 }
 ELSEWHERE = {
+    "{}: must have one value or more, got none; write for example {}=[0, 1]": (
+        "api/test_from_python.py",
+        ": must have one value or more, got none; write for example ",
+    ),
+    "{}: must be an override; write for example 'seed=3', or the keyword seed=3": (
+        "api/test_from_python.py",
+        ": must be an override; write for example ",
+    ),
+    '{}: must be a finite number, a text, None, or a tuple of them, got {} {}; write a name, as in {}="..."': (
+        "api/test_from_python.py",
+        ": must be a finite number, a text, None, or a tuple of them, got ",
+    ),
     "data.target: must name one column, as {} names {} targets; write for example {}; options: {}": (
         "data/test_tables.py",
         "must name one column, as ",

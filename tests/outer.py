@@ -18,6 +18,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from workbench.config.targets import resolve_target
+from workbench.core.terminal import plain_console
+from workbench.sweeps.command_line import train_as_told
 from workbench.sweeps.sweep import Finished
 from workbench.tracking.reader import reusable_runs
 from workbench.tracking.store import Store
@@ -32,6 +34,13 @@ class Answer:
     code: int
     out: str
     err: str
+
+
+def trained(*arguments: str) -> Finished:
+    """Train as ``workbench train`` with these arguments, in this process."""
+    finished = train_as_told(arguments, plain_console())
+    assert finished is not None
+    return finished
 
 
 def environment(**changed: str) -> dict[str, str]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import workbench as wb
-from tests.outer import SMALL, Answer, Trained
+from tests.outer import SMALL, Answer, Trained, trained
 from workbench.cli.entry import main
 from workbench.tracking.client import connect
 from workbench.tracking.store import Store, find_store
@@ -65,7 +64,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Tra
     before = Path.cwd()
     os.chdir(folder)
     try:
-        finished = wb.train(
+        finished = trained(
             "-m",
             *SMALL,
             "activation=relu,tanh",

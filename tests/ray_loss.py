@@ -31,7 +31,7 @@ def runs_in(store: Store) -> list[Run]:
 
 def main(count: int, settings: list[str]) -> None:
     """Train, kill, count; fails where a run is missing, double, open, or trained again after it had finished."""
-    packs = group([wb.configure(SETTINGS)] * count, parallel=2)
+    packs = group([wb.configure(*SETTINGS)] * count, parallel=2)
     with TemporaryDirectory() as name, cluster(free_port()) as made:
         folder, doomed = Path(name), made.nodes[1]
         store = Store(f"sqlite:///{folder}/mlflow.db")

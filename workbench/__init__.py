@@ -1,8 +1,8 @@
 """The feed-forward workbench: check what a lecture on feed-forward networks and backpropagation claims.
 
 import workbench as wb
-sweep = wb.train("-m", "activation=relu,tanh", "seed=range(5)")
-wb.compare(sweep.sweep)
+sweep = wb.sweep(activation=["relu", "tanh"], seed=range(5))
+sweep.compare()
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from workbench import proofs
-    from workbench.api import check, compare, train
+    from workbench.api.looking import Explanation, Reproduced, check, compare, explain, reproduce
+    from workbench.api.runs import Run
+    from workbench.api.sweeps import Sweep
+    from workbench.api.training import configure, sweep, train
     from workbench.claims.evidence import ArmScores, Cell, Estimate, Exact, PerSeed, Rate, Rates, Witness
-    from workbench.claims.reproduction import reproduce
     from workbench.claims.study import Study
     from workbench.claims.trained_arms import Arm, Trained, Tuned
-    from workbench.config.compose import configure
+    from workbench.config.keywords import option
     from workbench.core.version import __version__ as __version__
 
 __all__ = [
@@ -25,33 +27,42 @@ __all__ = [
     "Cell",
     "Estimate",
     "Exact",
+    "Explanation",
     "Figure",
     "PerSeed",
     "Rate",
     "Rates",
+    "Reproduced",
+    "Run",
     "Study",
+    "Sweep",
     "Trained",
     "Tuned",
     "Witness",
     "check",
     "compare",
     "configure",
+    "explain",
+    "option",
     "proofs",
     "reproduce",
+    "sweep",
     "train",
 ]
 
-_EVIDENCE = ("ArmScores", "Cell", "Estimate", "Exact", "PerSeed", "Rate", "Rates", "Witness")
-_HOMES = {
-    **dict.fromkeys(("check", "compare", "train"), "workbench.api"),
-    **dict.fromkeys(_EVIDENCE, "workbench.claims.evidence"),
-    "reproduce": "workbench.claims.reproduction",
-    "Study": "workbench.claims.study",
-    **dict.fromkeys(("Arm", "Trained", "Tuned"), "workbench.claims.trained_arms"),
-    "Figure": "matplotlib.figure",
-    "configure": "workbench.config.compose",
-    "__version__": "workbench.core.version",
+_NAMES = {
+    "workbench.api.looking": ("Explanation", "Reproduced", "check", "compare", "explain", "reproduce"),
+    "workbench.api.runs": ("Run",),
+    "workbench.api.sweeps": ("Sweep",),
+    "workbench.api.training": ("configure", "sweep", "train"),
+    "workbench.claims.evidence": ("ArmScores", "Cell", "Estimate", "Exact", "PerSeed", "Rate", "Rates", "Witness"),
+    "workbench.claims.study": ("Study",),
+    "workbench.claims.trained_arms": ("Arm", "Trained", "Tuned"),
+    "workbench.config.keywords": ("option",),
+    "workbench.core.version": ("__version__",),
+    "matplotlib.figure": ("Figure",),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -63,3 +74,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'workbench' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

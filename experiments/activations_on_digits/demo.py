@@ -7,5 +7,5 @@ shows it for one net and one learning rate: an illustration, not a verdict, for 
 import workbench as wb
 
 if __name__ == "__main__":
-    finished = wb.train("-m", "experiment=activations_on_digits")
-    wb.compare(finished.sweep, out=f"figures/{finished.sweep}")
+    sweep = wb.sweep(experiment="activations_on_digits")
+    sweep.show(out=f"figures/{sweep.id}")

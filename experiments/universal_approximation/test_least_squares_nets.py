@@ -50,7 +50,7 @@ def test_largest_error_is_over_the_grid() -> None:
 @pytest.mark.parametrize("standardize", ["true", "false"])
 def test_trained_nets_are_measured_in_the_units_of_f(target: str, standardize: str) -> None:
     """A net that says the mean of what it was trained on errs by the farthest value from it."""
-    spec = wb.configure(["data=curve", f"data.target={target}", f"split.standardize={standardize}"])
+    spec = wb.configure("data=curve", f"data.target={target}", f"split.standardize={standardize}")
     pack = build_pack([spec])
     params = pack.initial_params()
     params.flat.zero_()

@@ -22,7 +22,7 @@ CHOICES = ["architecture.hidden=[5]", "norm=batch", "architecture.dropout=0.2", 
 
 def test_certificate_confirms_a_wide_configuration() -> None:
     """Norm, dropout and penalty in a training pass agree with every reference, in both precisions."""
-    found = certify(wb.configure(CHOICES))
+    found = certify(wb.configure(*CHOICES))
     assert found.agrees
     assert [row.name for row in found.rows] == ["l1.W", "l2.W", "l1.b", "l1.gamma", "l1.beta", "l2.b"]
     assert 1e-8 < max(row.single_error for row in found.rows) < 1e-3
@@ -30,7 +30,7 @@ def test_certificate_confirms_a_wide_configuration() -> None:
 
 def test_error_over_the_step_is_a_v() -> None:
     """Truncation makes a large step wrong and rounding a tiny one; the best lies between, far below the tolerance."""
-    curve = certify(wb.configure(["architecture.hidden=[5]", "activation=tanh"])).curve
+    curve = certify(wb.configure("architecture.hidden=[5]", "activation=tanh")).curve
     steps = sorted(curve)
     best = min(steps, key=curve.__getitem__)
     assert steps[0] < best < steps[-1]
@@ -42,7 +42,7 @@ def test_error_over_the_step_is_a_v() -> None:
 def test_a_net_that_stands_on_a_kink_agrees(activation: str) -> None:
     """A net whose z lies on a kink (x = 0, b = 0), where torch's autograd takes another side than f', still agrees."""
     words = ["data=xor", "split.standardize=false", "loss=binary_nll", "bias=zero", "architecture.hidden=[4]"]
-    assert certify(wb.configure([*words, f"activation={activation}"])).agrees
+    assert certify(wb.configure(*words, f"activation={activation}")).agrees
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_a_wrong_slope_is_caught_everywhere(monkeypatch: pytest.MonkeyPatch) -> 
     wrong = replace(right, derivative=lambda z, a: right.derivative(z, a).mul_(1.001))
     replace_target(monkeypatch, "workbench.nn.activations.tanh", lambda: wrong)
     monkeypatch.setattr(certificate, "options", lambda group: _few(group, options))
-    assert not certify(wb.configure(["activation=tanh", "architecture.hidden=[5]"])).agrees
+    assert not certify(wb.configure("activation=tanh", "architecture.hidden=[5]")).agrees
     rows = list(survey())
     assert {row.activation for row in rows if not row.agrees and row.activation != "-"} == {"tanh"}
 
@@ -86,7 +86,7 @@ def test_check_all_takes_no_overrides(cli: Callable[..., Answer]) -> None:
 
 def test_certificate_can_be_turned_off() -> None:
     """``certificate=off`` is a value of the schema and no part of what a run's result depends on."""
-    on, off = wb.configure([]), wb.configure(["certificate=off"])
+    on, off = wb.configure(), wb.configure("certificate=off")
     assert on.config.certificate
     assert not off.config.certificate
     assert program_key(on) == program_key(off)
@@ -95,5 +95,5 @@ def test_certificate_can_be_turned_off() -> None:
 
 def test_double_is_what_the_reference_computes_in() -> None:
     """The certificate of a float32 run is computed in float64, whose rounding the tolerance supposes."""
-    assert certify(wb.configure(["dtype=float32", "architecture.hidden=[3]"])).rows[0].autograd_error < 1e-14
+    assert certify(wb.configure("dtype=float32", "architecture.hidden=[3]")).rows[0].autograd_error < 1e-14
     assert torch.get_default_dtype() == torch.float32

@@ -39,7 +39,7 @@ NETS: dict[str, list[str]] = {
 
 def _rows(*overrides: str, data: str = "wine") -> list[Forward]:
     """Compare the forward pass of two replicas of an untrained net."""
-    specs = [wb.configure([f"data={data}", *overrides, f"seed={seed}"]) for seed in (0, 1)]
+    specs = [wb.configure(f"data={data}", *overrides, f"seed={seed}") for seed in (0, 1)]
     pack = build_pack(specs)
     whole, *before = spot_points(pack, pack.initial_params(), range(2))
     return forward_rows(Nodes.of(specs[0].resolved), whole, before)
@@ -96,8 +96,8 @@ def test_a_wrong_loss_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     words = ["architecture=perceptron", f"loss={name}"]
     data = DATA.get(name, "wine")
     assert not _wrong(_rows(*words, data=data))
-    pack = build_pack([wb.configure([f"data={data}", *words])])
-    spec = wb.configure([f"data={data}", *words])
+    pack = build_pack([wb.configure(f"data={data}", *words)])
+    spec = wb.configure(f"data={data}", *words)
     (point,) = spot_points(pack, pack.initial_params(), range(1))
     right = point.objective.loss
     scaled = replace(right, measure=lambda z, y: (right.measure(z, y)[0] * 1.000001, right.measure(z, y)[1]))
@@ -154,7 +154,7 @@ def test_a_wrong_architecture_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wrong, "__signature__", signature(right), raising=False)
     monkeypatch.setattr(wrong, "__annotations__", right.__annotations__)
     replace_target(monkeypatch, "workbench.nn.builders.mlp", wrong)
-    found = certify(wb.configure(["data=wine", "architecture.hidden=[4,3]"]))
+    found = certify(wb.configure("data=wine", "architecture.hidden=[4,3]"))
     assert all(row.agrees for row in found.rows)
     assert not found.agrees
     assert "l2: z" in _wrong(found.forward)
@@ -162,7 +162,7 @@ def test_a_wrong_architecture_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_the_users_own_is_said_not_to_be_compared() -> None:
     """A user's own activation is reported as not compared, while the net's layers still are."""
-    spec = wb.configure(["data=wine", "architecture.hidden=[3]"])
+    spec = wb.configure("data=wine", "architecture.hidden=[3]")
     pack = build_pack([spec])
     points = list(spot_points(pack, pack.initial_params(), range(1)))
     nodes = replace(Nodes.of(spec.resolved), activation={"_target_": "mine.relu"})

@@ -69,7 +69,7 @@ def _own(folder: Path, module: str) -> str:
 
 def _verdict(*overrides: str, seeds: int = 2, change: Callable[[Params], object] = lambda params: None) -> Verdict:
     """Spot-check untrained nets of `seeds` seeds after `change` was applied to their parameters."""
-    pack = build_pack([wb.configure([*overrides, f"seed={seed}"]) for seed in range(seeds)])
+    pack = build_pack([wb.configure(*overrides, f"seed={seed}") for seed in range(seeds)])
     params = pack.initial_params()
     change(params)
     found = SpotChecks().verdict(pack, params, 0.01)
@@ -247,7 +247,7 @@ def test_a_constant_that_one_replica_has_alone_is_looked_at() -> None:
     """A derivative that knows the usual slope only is right for the first replica and wrong for the last."""
     usual = activations.leaky_relu()
     wrong = replace(usual, derivative=lambda z, a, _: usual.derivative(z, a, 0.01))
-    specs = [wb.configure(["data=wine", "activation=leaky_relu", f"activation.slope={slope}"]) for slope in (0.01, 0.3)]
+    specs = [wb.configure("data=wine", "activation=leaky_relu", f"activation.slope={slope}") for slope in (0.01, 0.3)]
     pack = build_pack(specs)
     layers = [
         replace(one, activation=wrong) if isinstance(one, Activate) else one for one in pack.objective.model.layers
@@ -263,9 +263,7 @@ def test_runs_that_diverged_carry_the_verdict(monkeypatch: pytest.MonkeyPatch) -
     wrong = replace(right, derivative=lambda z, a: right.derivative(z, a).mul_(-1e30))
     replace_target(monkeypatch, "workbench.nn.activations.relu", lambda: wrong)
     sink = MemorySink()
-    jobs = [
-        Job(wb.configure([*SMALL, "activation=relu", "optimizer.lr=1e9", f"seed={seed}"]), "", "") for seed in (0, 1)
-    ]
+    jobs = [Job(wb.configure(*SMALL, "activation=relu", "optimizer.lr=1e9", f"seed={seed}"), "", "") for seed in (0, 1)]
     done = train_pack(jobs, sink, spot_checks=SpotChecks())
     assert [one.outcome.value for one in done.results] == ["diverged", "diverged"]
     assert all(one.disagreement for one in done.results)
@@ -360,7 +358,7 @@ def test_more_replicas_are_looked_at_within_the_share_only(monkeypatch: pytest.M
         return []
 
     monkeypatch.setattr("workbench.certificates.trained.spot_points", points)
-    pack = build_pack([wb.configure([*SMALL, f"seed={seed}"]) for seed in range(4)])
+    pack = build_pack([wb.configure(*SMALL, f"seed={seed}") for seed in range(4)])
     SpotChecks().verdict(pack, pack.initial_params(), 0.0)
     assert looked == [0]
     SpotChecks().verdict(pack, pack.initial_params(), 100 / SHARE)
@@ -369,9 +367,9 @@ def test_more_replicas_are_looked_at_within_the_share_only(monkeypatch: pytest.M
 
 def test_the_check_line_leaves_out_where_runs_are_kept() -> None:
     """The `check` command shown leaves out the store's address, which may hold a password, and unrelated keys."""
-    spec = wb.configure([*SMALL, "tracking.uri=postgresql://u:secret@host/db", "sweep.rerun=all", "certificate=on"])
+    spec = wb.configure(*SMALL, "tracking.uri=postgresql://u:secret@host/db", "sweep.rerun=all", "certificate=on")
     assert check_line(replace(spec, folder="/my own")) == (
         "workbench check --config-dir '/my own' data=wine 'architecture.hidden=[6]' train.epochs=2"
     )
-    twice = wb.configure([*SMALL, "optimizer.lr=3", "seed=1", "optimizer.lr=0.5"])
+    twice = wb.configure(*SMALL, "optimizer.lr=3", "seed=1", "optimizer.lr=0.5")
     assert check_line(twice).endswith(" optimizer.lr=0.5 seed=1")

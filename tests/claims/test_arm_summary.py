@@ -13,8 +13,7 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-import workbench as wb
-from tests.outer import SMALL, Answer, Trained, client_of, runs_of
+from tests.outer import SMALL, Answer, Trained, client_of, runs_of, trained
 from workbench.claims.arm_summary import arms_table, as_text
 from workbench.claims.comparison_figures import save_figures
 from workbench.inspect.verify import timeless
@@ -125,8 +124,8 @@ def test_figures_of_made_up_runs(tmp_path: Path) -> None:
 def trained_here(folder: Path, swept: Trained, empty_database: Path) -> Store:
     """The current folder with two sweeps in its store: one trained, one with a failed run."""
     shutil.copy(empty_database, folder / "mlflow.db")
-    wb.train("-m", *SMALL, "activation=relu,tanh", "seed=range(3)")
-    wb.train("-m", *SMALL, "optimizer.lr=0.1,1e30", "seed=range(2)", "tracking.experiment=second")
+    trained("-m", *SMALL, "activation=relu,tanh", "seed=range(3)")
+    trained("-m", *SMALL, "optimizer.lr=0.1,1e30", "seed=range(2)", "tracking.experiment=second")
     return Store(f"sqlite:///{folder}/mlflow.db")
 
 

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import pytest
 from mlflow.entities import Run
 
-import workbench as wb
 from tests.claims.small import EXACT, PROVES, TRAINS, TUNES, write
 from tests.outer import Answer, all_runs, client_of, runs_of
 from workbench.claims.catalog import choose
+from workbench.claims.reproduction import reproduce
 from workbench.claims.study import Study
 from workbench.claims.verdict import Reproduction
 from workbench.tracking.store import Store
@@ -359,19 +359,19 @@ def test_own_activation_in_own_claim(cli: Cli, own: Path, store: Store) -> None:
 
 @pytest.mark.slow
 def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    """`wb.reproduce` returns records, equal alone and with others, writes the report and raises errors."""
+    """`reproduce` returns records, equal alone and with others, writes the report and raises errors."""
     write(own, code=PROVES, changes=EXACT)
     write(own, "other", PROVES, EXACT)
-    (alone,) = wb.reproduce("small", claims="own")
+    (alone,) = reproduce("small", claims="own")
     assert (alone.name, alone.label) == ("small", "supported")
-    both = wb.reproduce("other", "small", claims="own", report="page")
+    both = reproduce("other", "small", claims="own", report="page")
     assert [one.name for one in both] == ["other", "small"]
     assert both[1] == alone
     assert (Path("page") / "report.html").is_file()
     capsys.readouterr()
     write(own, code=FAILS, changes=EXACT | {"claim.version": 2})
     with pytest.raises(ArithmeticError, match="by zero"):
-        wb.reproduce("small", claims="own")
+        reproduce("small", claims="own")
 
 
 def test_a_large_figure_is_shown_as_pixels(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,8 +416,8 @@ def test_a_claim_has_the_same_label_alone_and_among_all(
     monkeypatch.setattr("workbench.claims.catalog.packaged", lambda name: folder / "none")
     for name in ("small", "other"):
         write(folder / "own", name, NEARLY_OPEN)
-    alone = [wb.reproduce(name, claims="own", again=True)[0] for name in ("other", "small")]
-    together = wb.reproduce("all", claims="own", again=True)
+    alone = [reproduce(name, claims="own", again=True)[0] for name in ("other", "small")]
+    together = reproduce("all", claims="own", again=True)
     assert [one.name for one in together] == ["other", "small"]
     assert {one.label for one in (*alone, *together)} == {"supported"}
     assert [one.parts for one in alone] == [one.parts for one in together]
@@ -425,4 +425,4 @@ def test_a_claim_has_the_same_label_alone_and_among_all(
     code = NEARLY_OPEN + '    yield wb.Cell("q", wb.PerSeed((1.0, 2.0, 3.0, 4.0, 5.0, 6.0)))\n'
     part = {"says": "Again.", "measure": "difference", "rule": {"kind": "above", "than": 0}, "n": None}
     write(folder / "own", "two", code, {"claim.parts.q": part})
-    assert wb.reproduce("two", claims="own")[0].label == "inconclusive"
+    assert reproduce("two", claims="own")[0].label == "inconclusive"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
+from tests.outer import trained
 from tests.sampling import sampled
 from workbench.config.compose import command_line, compose_runs, configure_each, spec_of
 from workbench.config.schema import RunSpec
@@ -70,7 +71,7 @@ def hydra_context() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launcher, "compose_runs", keep)
         with pytest.raises(KeyboardInterrupt):
-            wb.train("-m", "seed=1,2")
+            trained("-m", "seed=1,2")
     return seen[0]
 
 
@@ -142,7 +143,7 @@ def test_groups_are_composed_once(hydra_context: Any, monkeypatch: pytest.Monkey
 def test_configure_each_is_configure() -> None:
     """Values set in a composed configuration are those of composing with them."""
     specs = configure_each(["activation=tanh"], [{"seed": 4, "optimizer.lr": 0.3}, {}])
-    alone = wb.configure(["activation=tanh", "seed=4", "optimizer.lr=0.3"])
+    alone = wb.configure("activation=tanh", "seed=4", "optimizer.lr=0.3")
     assert (specs[0].config, specs[0].resolved, specs[0].overrides) == (alone.config, alone.resolved, alone.overrides)
     assert specs[1].config.seed == 0
 

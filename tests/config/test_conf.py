@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 
 import workbench as wb
+from tests.outer import trained
 from tests.reference import example
 from workbench import data, diagnostics, nn
 from workbench.config.instantiate import KINDS, call, call_stacked, checked, resolve_target
@@ -79,7 +80,7 @@ def test_public_names_are_what_they_say() -> None:
     found = {name: getattr(wb, name) for name in wb.__all__}
     assert [name for name, value in found.items() if inspect.ismodule(value)] == ["proofs"]
     assert all(callable(value) for name, value in found.items() if name != "proofs")
-    with pytest.raises(AttributeError, match=r"it has Arm, .* check, compare, configure, proofs, reproduce, train"):
+    with pytest.raises(AttributeError, match=r"it has Arm, .* check, compare, configure, explain, option, .*, train"):
         wb.trian  # noqa: B018
 
 
@@ -134,7 +135,7 @@ def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
     """Each option, chosen on the command line, gives a run that passes every check before step 0."""
     fitting = FITTING.get((group, stem), [])
     values = [f"{group}.{key}={value}" for key, value in example(group, stem).items()]
-    spec = wb.configure([f"{group}={stem}", *values, *fitting])
+    spec = wb.configure(f"{group}={stem}", *values, *fitting)
     assert spec.choices[group] == stem
     validate(spec)
 
@@ -150,7 +151,7 @@ def test_every_option_composes_into_a_valid_run(group: str, stem: str) -> None:
 def test_every_data_set_composes_with_its_loss(data: str, loss: str | None) -> None:
     """Classification takes its losses by name; a regression brings the squared error along."""
     values = [f"data.{key}={value}" for key, value in example("data", data).items()]
-    spec = wb.configure([f"data={data}", *values, *([f"loss={loss}"] if loss else [])])
+    spec = wb.configure(f"data={data}", *values, *([f"loss={loss}"] if loss else []))
     usual = "softmax_nll" if prepare(spec).dataset.n_classes else "squared_error"
     assert spec.choices["loss"] == (loss or usual)
     assert len(build_pack([spec])) == 1
@@ -225,7 +226,7 @@ def test_every_claim_composes(stem: str) -> None:
     """A claim's shared configuration and each of its arms are valid runs of the claim's own MLflow experiment."""
     content: Any = EXPERIMENTS[stem]
     for overrides in [[], *content.claim.get("arms", {}).values()]:
-        spec = wb.configure([f"experiment={stem}", *overrides])
+        spec = wb.configure(f"experiment={stem}", *overrides)
         validate(spec)
         assert spec.config.tracking.experiment == stem
 
@@ -242,7 +243,7 @@ def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("workbench.sweeps.sweep.train_sweep", stand_in)
     with pytest.raises(KeyboardInterrupt):
-        wb.train("-m", f"experiment={stem}")
+        trained("-m", f"experiment={stem}")
     assert len(seen) > 1
     assert {spec.config.tracking.experiment for spec in seen} == {stem}
     for spec in seen:
@@ -253,7 +254,7 @@ def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("stem", sorted(file.stem for file in (CONF / "debug").glob("*.yaml")))
 def test_every_debug_setting_wins_over_the_defaults(stem: str) -> None:
     """A debug file's values are those of the run."""
-    settings = wb.configure([f"debug={stem}"]).settings
+    settings = wb.configure(f"debug={stem}").settings
     content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "debug" / f"{stem}.yaml"))
     for key in flat(content):
         assert settings[key] == OmegaConf.select(OmegaConf.create(content), key)

@@ -55,20 +55,20 @@ REFUSED = [
 def test_what_does_not_fit_is_refused(overrides: str, message: str) -> None:
     """The error names the dotted key, the rule, what came and what to write."""
     with pytest.raises(ConfigError) as caught:
-        validate(wb.configure([*SMALL, *overrides.split()]))
+        validate(wb.configure(*SMALL, *overrides.split()))
     assert str(caught.value).startswith(message)
 
 
 def test_an_autoencoder_of_labels_is_refused() -> None:
     """An autoencoder with labels as target is refused: three classes are not its 13 inputs."""
-    spec = wb.configure(["data=wine", "architecture=autoencoder", "target=label", "loss=softmax_nll"])
+    spec = wb.configure("data=wine", "architecture=autoencoder", "target=label", "loss=softmax_nll")
     with pytest.raises(ConfigError, match="an autoencoder must give back its 13 inputs, got 3 outputs to learn; write"):
         validate(spec)
 
 
 def test_an_autoencoder_learns_its_inputs() -> None:
     """An autoencoder brings its target and loss; targets are the standardized inputs of the same examples."""
-    spec = wb.configure(["data=wine", "architecture=autoencoder"])
+    spec = wb.configure("data=wine", "architecture=autoencoder")
     assert (spec.config.target.name, spec.choices["loss"]) == ("input", "squared_error")
     pack = build_pack([spec])
     assert torch.equal(pack.data.train.x, pack.data.train.y)
@@ -77,21 +77,21 @@ def test_an_autoencoder_learns_its_inputs() -> None:
 
 def test_a_unit_step_alone_is_a_perceptron() -> None:
     """A unit step with no layer below it is valid: the perceptron loss trains it, and targets are binary."""
-    spec = wb.configure(["data=breast_cancer", "architecture=perceptron", "loss=perceptron", "activation=unit_step"])
+    spec = wb.configure("data=breast_cancer", "architecture=perceptron", "loss=perceptron", "activation=unit_step")
     validate(spec)
     assert prepare(spec).target == "binary"
 
 
 def test_nodes_inside_nodes_are_built() -> None:
     """`activation@loss.output` and `schedule@schedule.then` choose the parts of a loss and of a schedule."""
-    spec = wb.configure([*SMALL, "loss=squared_error", "activation@loss.output=tanh"])
+    spec = wb.configure(*SMALL, "loss=squared_error", "activation@loss.output=tanh")
     z = torch.tensor([[[0.5]]])
     assert torch.equal(prepare(spec).loss.predict(z), torch.tanh(z))
-    plain = wb.configure([*SMALL, "loss=squared_error"])
+    plain = wb.configure(*SMALL, "loss=squared_error")
     assert torch.equal(prepare(plain).loss.predict(z), z)
     pack = build_pack(
         [
-            wb.configure([*SMALL, "schedule=warmup", "schedule@schedule.then=cosine", f"schedule.then.floor={floor}"])
+            wb.configure(*SMALL, "schedule=warmup", "schedule@schedule.then=cosine", f"schedule.then.floor={floor}")
             for floor in (0.25, 0.5)
         ]
     )
@@ -103,7 +103,7 @@ def test_nodes_inside_nodes_are_built() -> None:
 
 def test_parts_are_settings_of_the_run() -> None:
     """The names and the values of parts stand beside those of groups, under their dotted keys."""
-    spec = wb.configure([*SMALL, "loss=squared_error", "activation@loss.output=leaky_relu", "loss.output.slope=0.2"])
+    spec = wb.configure(*SMALL, "loss=squared_error", "activation@loss.output=leaky_relu", "loss.output.slope=0.2")
     settings = spec.settings
     assert (settings["loss"], settings["loss.output"], settings["loss.output.slope"]) == (
         "squared_error",
@@ -116,7 +116,7 @@ def test_parts_are_settings_of_the_run() -> None:
 def test_values_of_replicas_are_stacked() -> None:
     """Cuts (infinite where a run has none), slopes and optimizer's values are one per replica, in the runs' order."""
     rows = ["train.clip_norm=2 activation.slope=0.1", "activation.slope=0.2 optimizer.lr=0.5", "train.clip_norm=3"]
-    specs = [wb.configure([*SMALL, "activation=leaky_relu", *row.split()]) for row in rows]
+    specs = [wb.configure(*SMALL, "activation=leaky_relu", *row.split()) for row in rows]
     pack = build_pack(specs)
     assert pack.clip_norm is not None
     assert pack.clip_norm.tolist() == [2, float("inf"), 3]
@@ -128,7 +128,7 @@ def test_values_of_replicas_are_stacked() -> None:
 def test_decoupled_decay_is_no_part_of_the_objective() -> None:
     """adamw's λ stays with the optimizer; adam's is a penalty."""
     objectives = {
-        name: build_pack([wb.configure([*SMALL, f"optimizer={name}", "optimizer.weight_decay=0.1"])]).objective
+        name: build_pack([wb.configure(*SMALL, f"optimizer={name}", "optimizer.weight_decay=0.1")]).objective
         for name in ("adam", "adamw")
     }
     assert objectives["adam"].weight_decay is not None
@@ -159,15 +159,15 @@ OTHER = [
 
 def test_what_runs_share_is_made_once() -> None:
     """Runs that differ in seeds, start or update have one model, and one whose model may differ has its own."""
-    base = prepare(wb.configure(SMALL))
-    assert base.model is build_pack([wb.configure([*SMALL, "seed=7"])]).objective.model
-    assert [one for one in SAME if prepare(wb.configure([*SMALL, one])) is not base] == []
-    assert [one for one in OTHER if prepare(wb.configure([*SMALL, one])) is base] == []
+    base = prepare(wb.configure(*SMALL))
+    assert base.model is build_pack([wb.configure(*SMALL, "seed=7")]).objective.model
+    assert [one for one in SAME if prepare(wb.configure(*SMALL, one)) is not base] == []
+    assert [one for one in OTHER if prepare(wb.configure(*SMALL, one)) is base] == []
 
 
 def test_splits_are_those_that_are_asked_for() -> None:
     """Data prepared once gives each split seed its own examples."""
-    first, other = (wb.configure([*SMALL, f"split.seed={seed}"]) for seed in (0, 1))
+    first, other = (wb.configure(*SMALL, f"split.seed={seed}") for seed in (0, 1))
     assert prepare(first) is prepare(other)
     one, two = (prepare(spec).split(spec.config.split) for spec in (first, other))
     assert not (one.train.x == two.train.x).all()
@@ -176,7 +176,7 @@ def test_splits_are_those_that_are_asked_for() -> None:
 def test_only_programs_asked_for_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last PREPARED programs asked for are kept and older ones dropped, so that a long search gathers no models."""
     monkeypatch.setattr(prepare_module, "PREPARED", 2)
-    nets = [wb.configure(["data=wine", f"architecture.hidden=[{width}]"]) for width in (3, 4, 5)]
+    nets = [wb.configure("data=wine", f"architecture.hidden=[{width}]") for width in (3, 4, 5)]
     first, second, _ = (prepare(spec) for spec in nets)
     assert prepare(nets[1]) is second
     assert prepare(nets[0]) is not first
@@ -191,5 +191,5 @@ def test_a_file_is_read_again_where_it_changed_or_another_stands_at_its_path(
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "x.csv").write_text("\n".join(["n,kind", f"{first},a", *lines[1:]]) + "\n")
         monkeypatch.chdir(tmp_path / folder)
-        spec = wb.configure(["data=table", "data.path=x.csv", "data.target=kind"])
+        spec = wb.configure("data=table", "data.path=x.csv", "data.target=kind")
         assert prepare(spec).dataset.x[0, 0] == first

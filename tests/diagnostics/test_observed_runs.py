@@ -39,7 +39,7 @@ FILES = ["histograms.parquet", "signal.parquet", "unit_life.parquet"]
 def _train(
     sink: MemorySink, *overrides: str, seeds: Sequence[int] = (0, 1), writer: CheckpointWriter | None = None
 ) -> Any:
-    specs = [wb.configure([*SMALL, *overrides, f"seed={seed}"]) for seed in seeds]
+    specs = [wb.configure(*SMALL, *overrides, f"seed={seed}") for seed in seeds]
     return train_pack(
         [Job(spec, f"run {number}", "arm") for number, spec in enumerate(specs)], sink, checkpoints=writer
     )

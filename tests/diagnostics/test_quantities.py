@@ -213,7 +213,7 @@ def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> Non
 
     def norms_of(*overrides: str) -> list[dict[str, list[float]]]:
         settings = ["data=wine", f"optimizer={optimizer}", "optimizer.lr=0.01", "train.clip_norm=0.1", *overrides]
-        spec = wb.configure([*settings, "architecture.hidden=[5]", "diagnostics.spacing=1", "diagnostics.budget=null"])
+        spec = wb.configure(*settings, "architecture.hidden=[5]", "diagnostics.spacing=1", "diagnostics.budget=null")
         plan = prepare(spec).diagnostics
         assert (plan.of_gradients is None) == plan.tables
         records = Trainer(build_pack([spec]), 16, plan).run(3)
@@ -227,7 +227,7 @@ def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> Non
 def test_a_quantity_of_ones_own_needs_no_more_than_a_line() -> None:
     """An override that names a function adds it as a quantity beside those of an option."""
     mine = "+diagnostics.quantities.largest._target_=tests.diagnostics.own.largest"
-    plan = prepare(wb.configure(["diagnostics=full", mine, "diagnostics.quantities.act_var=null"])).diagnostics
+    plan = prepare(wb.configure("diagnostics=full", mine, "diagnostics.quantities.act_var=null")).diagnostics
     assert sorted(plan.quantities) == sorted({*FULL.quantities, "largest"} - {"act_var"})
     trainer = Trainer(make_pack(blobs(60, 7, 3), [0, 1], hidden=[4]), 12, plan)
     records = list(trainer.run(1))

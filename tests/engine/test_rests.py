@@ -96,14 +96,14 @@ def test_a_training_part_of_one_example_is_refused() -> None:
     """Batch norm refuses a training part of one example, and accepts both ways out that its message offers."""
     given = ["data=curve", "loss=squared_error", "norm=batch", "split.limit=1"]
     with pytest.raises(ConfigError, match="norm: batch needs 2 training examples or more"):
-        validate(wb.configure(given))
-    validate(wb.configure([*given, "norm=layer"]))
-    validate(wb.configure([*given, "split.limit=2"]))
+        validate(wb.configure(*given))
+    validate(wb.configure(*given, "norm=layer"))
+    validate(wb.configure(*given, "split.limit=2"))
 
 
 def test_a_merged_rest_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """A last batch that absorbs a rest is reported by a warning and a tag of the run."""
-    spec = wb.configure(["data=wine", "norm=batch", "train.batch_size=3", "train.epochs=1", "split.limit=31"])
+    spec = wb.configure("data=wine", "norm=batch", "train.batch_size=3", "train.epochs=1", "split.limit=31")
     sink = MemorySink()
     train_pack([Job(spec, "", "")], sink)
     assert "of 31 training examples 1 is left over, too few for batch statistics" in caplog.text

@@ -192,7 +192,7 @@ def test_dropped_replicas_leave_every_stage() -> None:
 def test_memory_holds_the_codes_of_two_layers() -> None:
     """A pretrained replica's memory estimate adds float32 codes of two layers: 1797 digits and 64 units each."""
     plain, pretrained = (
-        prepare(wb.configure([f"pretraining={name}", "architecture.hidden=[64,32]"])).replica_bytes
+        prepare(wb.configure(f"pretraining={name}", "architecture.hidden=[64,32]")).replica_bytes
         for name in ("none", "autoencoder")
     )
     assert pretrained - plain == 2 * 1797 * 64 * 4
@@ -213,7 +213,7 @@ def test_memory_holds_the_codes_of_two_layers() -> None:
 def test_what_cannot_be_pretrained_is_refused(override: str, message: str) -> None:
     """Invalid settings of a pretraining and nets without plain hidden layers are refused before step 0."""
     with pytest.raises(ConfigError, match=message):
-        validate(wb.configure(["pretraining=autoencoder", override]))
+        validate(wb.configure("pretraining=autoencoder", override))
 
 
 def test_nothing_is_pretrained_unless_asked() -> None:

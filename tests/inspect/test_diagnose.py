@@ -35,7 +35,7 @@ def made_up(history: Mapping[str, Sequence[float]], tags: Mapping[str, str] | No
 @cache
 def trained(*overrides: str) -> ReadRun:
     """A run trained in memory, as the reader would give it."""
-    spec = wb.configure(["data=digits", "diagnostics=full", "diagnostics.budget=null", *overrides])
+    spec = wb.configure("data=digits", "diagnostics=full", "diagnostics.budget=null", *overrides)
     sink = MemorySink()
     done = train_pack([Job(spec, "", "")], sink)
     assert not done.results[0].error

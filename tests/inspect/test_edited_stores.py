@@ -19,8 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-import workbench as wb
-from tests.outer import SMALL, Answer, client_of, runs_of
+from tests.outer import SMALL, Answer, client_of, runs_of, trained
 from workbench.claims.stored_verdicts import last_verdicts
 from workbench.core.errors import TrackingError
 from workbench.inspect.rebuild import final_weights
@@ -49,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Stor
     os.chdir(folder)
     try:
         more = ("diagnostics=full", "sweep.keep_weights=true", f"tracking.uri={store.uri}")
-        wb.train("-m", *SMALL, *more, "optimizer.lr=0.1,1e30", "seed=0,1")
+        trained("-m", *SMALL, *more, "optimizer.lr=0.1,1e30", "seed=0,1")
         sink = MlflowSink(store, "workbench")
         verdict = {"kind": "verdict", "claim": "xor", "version": "1", "rule_hash": "0", "sweep": "none"}
         sink.close(sink.open([RunInfo("xor", {}, verdict, "", {}, None)])[0], Outcome.finished)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.outer import SMALL, Answer, client_of, environment
+from tests.outer import SMALL, Answer, client_of, environment, trained
 from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
@@ -61,7 +61,7 @@ def model_of(spec: RunSpec) -> tuple[Standalone, Array, Array, dict[str, float]]
 )
 def test_classes_of_raw_inputs(overrides: tuple[str, ...]) -> None:
     """The share of right classes is the test accuracy that the run logged."""
-    module, x, y, metrics = model_of(wb.configure(["data=wine", "train.epochs=2", *overrides]))
+    module, x, y, metrics = model_of(wb.configure("data=wine", "train.epochs=2", *overrides))
     outputs = module(torch.from_numpy(x.astype("float32")))
     assert outputs.dtype == torch.float32
     assert (outputs.argmax(1).numpy() == y).mean() == pytest.approx(metrics["test/accuracy"], rel=1e-6)
@@ -69,7 +69,7 @@ def test_classes_of_raw_inputs(overrides: tuple[str, ...]) -> None:
 
 def test_regression_answers_in_the_data_s_own_unit() -> None:
     """R² of raw outputs against raw targets is the one that was logged; the mean is far from 0."""
-    module, x, y, metrics = model_of(wb.configure(["data=diabetes", "loss=squared_error", "train.epochs=20"]))
+    module, x, y, metrics = model_of(wb.configure("data=diabetes", "loss=squared_error", "train.epochs=20"))
     outputs = module(torch.from_numpy(x.astype("float32"))).numpy()
     r2 = 1 - ((outputs - y) ** 2).sum() / ((y - y.mean()) ** 2).sum()
     assert r2 == pytest.approx(metrics["test/r2"], rel=1e-4)
@@ -79,7 +79,7 @@ def test_regression_answers_in_the_data_s_own_unit() -> None:
 def test_autoencoder_gives_back_raw_inputs() -> None:
     """An exported autoencoder scales its outputs back as its inputs are scaled."""
     chosen = ("target=input", "architecture=autoencoder", "loss=squared_error", "train.epochs=40")
-    module, x, _, metrics = model_of(wb.configure(["data=wine", *chosen]))
+    module, x, _, metrics = model_of(wb.configure("data=wine", *chosen))
     outputs = module(torch.from_numpy(x.astype("float32"))).numpy()
     assert metrics["test/r2"] > 0.3
     assert np.corrcoef(outputs[:, 0], x[:, 0])[0, 1] > 0.3
@@ -98,7 +98,7 @@ def test_inputs_that_are_not_scaled_by_a_line_are_refused() -> None:
 @pytest.mark.slow
 def test_model_loads_where_there_is_no_workbench(cli: Cli, store: Store, folder: Path) -> None:
     """Exports load without workbench from a folder and from MLflow: same outputs, a signature, no pickled code."""
-    wb.train("-m", *SMALL, "activation=tanh", "seed=1,2")
+    trained("-m", *SMALL, "activation=tanh", "seed=1,2")
     written = cli("export", "seed=1", "-o", "here")
     assert (written.code, written.err) == (0, "")
     assert "weights: trained again, to the same bits" in written.out

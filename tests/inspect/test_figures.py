@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 import workbench as wb
 from tests.inspect.test_diagnose import made_up
-from tests.outer import Answer, client_of, runs_of
+from tests.outer import Answer, client_of, runs_of, trained
 from workbench.config.prepare import build_pack
 from workbench.diagnostics.signal import FixedPoint
 from workbench.engine.diagnostic_tables import SIGNAL
@@ -186,7 +186,7 @@ def test_histograms_over_time_by_hand() -> None:
 
 def test_regions_and_unit_lines_in_raw_coordinates() -> None:
     """A net whose one unit is (x₁ - 0.25): class 1 right of the line, in the coordinates of the data."""
-    spec = wb.configure(["data=xor", "loss=binary_nll", "architecture.hidden=[1]", "activation=tanh"])
+    spec = wb.configure("data=xor", "loss=binary_nll", "architecture.hidden=[1]", "activation=tanh")
     pack = build_pack([spec])
     params = pack.initial_params()
     params["l1.W"][0].copy_(torch.tensor([[2.0, 0.0]]))  # inputs are scaled: (x - 0.5) / 0.5
@@ -204,7 +204,7 @@ def test_regions_and_unit_lines_in_raw_coordinates() -> None:
 
 def test_fitted_function_is_the_net_s() -> None:
     """The curve is what the exported model answers."""
-    spec = wb.configure(["data=curve", "architecture.hidden=[5]"])
+    spec = wb.configure("data=curve", "architecture.hidden=[5]")
     pack = build_pack([spec])
     params = pack.initial_params()
     ((name, figure),) = weight_figures(spec, pack, params, "t")
@@ -218,7 +218,7 @@ def test_fitted_function_is_the_net_s() -> None:
 @pytest.mark.slow
 def test_first_weights_are_pictures() -> None:
     """Row u of W, in the shape of the picture, is image u."""
-    spec = wb.configure(["data=digits", "architecture.hidden=[3]"])
+    spec = wb.configure("data=digits", "architecture.hidden=[3]")
     pack = build_pack([spec])
     params = pack.initial_params()
     ((name, figure),) = weight_figures(spec, pack, params, "t")
@@ -226,13 +226,13 @@ def test_first_weights_are_pictures() -> None:
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     for image, w in zip(shown, params["l1.W"][0], strict=False):
         assert np.array_equal(np.asarray(image), w.view(8, 8).numpy())
-    assert not has_weight_figure(wb.configure(["data=wine"]))
+    assert not has_weight_figure(wb.configure("data=wine"))
 
 
 @pytest.mark.slow
 def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
     """PNG and SVG in a folder and with the run, by name or the newest run."""
-    wb.train("data=xor", "architecture.hidden=[4,4]", "train.epochs=3", "diagnostics=full")
+    trained("data=xor", "architecture.hidden=[4,4]", "train.epochs=3", "diagnostics=full")
     (run,) = runs_of(store)
     answer = cli("figures")
     assert (answer.code, answer.err) == (0, "")
@@ -249,8 +249,8 @@ def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
 @pytest.mark.slow
 def test_figures_of_a_run_of_another_machine(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained on CUDA, drawn where there is none: what was logged needs no device."""
-    wb.train("data=wine", "architecture.hidden=[5,5]", "train.epochs=2", "diagnostics=full")
-    far = wb.configure(["data=wine", "architecture.hidden=[5,5]", "device=cuda"])
+    trained("data=wine", "architecture.hidden=[5,5]", "train.epochs=2", "diagnostics=full")
+    far = wb.configure("data=wine", "architecture.hidden=[5,5]", "device=cuda")
     monkeypatch.setattr("workbench.inspect.run_figures.spec_of", lambda kept: far)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     answer = cli("figures")

@@ -11,7 +11,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import workbench as wb
-from tests.outer import SMALL, Answer, client_of, runs_of
+from tests.outer import SMALL, Answer, client_of, runs_of, trained
 from workbench.config.compose import spec_from
 from workbench.config.schema import GROUPS
 from workbench.config.targets import refuse_foreign
@@ -52,7 +52,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Stor
     folder = tmp_path_factory.mktemp("kept")
     shutil.copy(empty_database, folder / "mlflow.db")
     store = Store(f"sqlite:///{folder}/mlflow.db")
-    wb.train(*SMALL, f"tracking.uri={store.uri}", "seed=1")
+    trained(*SMALL, f"tracking.uri={store.uri}", "seed=1")
     return store
 
 
@@ -86,7 +86,7 @@ def planted(kept: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def configuration() -> dict[str, Any]:
     """Return a configuration as a store keeps it."""
-    return wb.configure([*SMALL]).resolved
+    return wb.configure(*SMALL).resolved
 
 
 @pytest.mark.slow

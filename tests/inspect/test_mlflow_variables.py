@@ -35,7 +35,7 @@ def test_experiment_is_named_by_the_environment(
         monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     else:
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
-    assert wb.configure([*SMALL, *given]).config.tracking.experiment == experiment
+    assert wb.configure(*SMALL, *given).config.tracking.experiment == experiment
 
 
 def test_runs_are_kept_there_and_what_is_not_followed_is_said(

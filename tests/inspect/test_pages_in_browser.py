@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 import workbench as wb
-from tests.outer import SMALL, environment, runs_of, start, wait_for
+from tests.outer import SMALL, environment, runs_of, start, trained, wait_for
 from tests.servers import free_port, healthy
 from workbench.sweeps.sweep import Finished
 from workbench.tracking.store import Store
@@ -47,9 +47,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
     os.chdir(folder)
     try:
         epochs = ("train.epochs=20", "data=digits", "architecture.hidden=[32,32]")
-        sweep = wb.train("-m", *SMALL, *epochs, "activation=relu,tanh", "optimizer.lr=0.1,0.03", "seed=0,1")
+        sweep = trained("-m", *SMALL, *epochs, "activation=relu,tanh", "optimizer.lr=0.1,0.03", "seed=0,1")
         assert sweep is not None
-        wb.compare(sweep.sweep)
+        wb.Sweep.find(sweep.sweep).show(out="figures/all")
     finally:
         os.chdir(before)
     pages = start(["ui", "--port", str(port)], folder, **environment())

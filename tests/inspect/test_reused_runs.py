@@ -9,8 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import workbench as wb
-from tests.outer import SMALL, Answer, client_of, runs_of
+from tests.outer import SMALL, Answer, client_of, runs_of, trained
 from workbench.claims.comparison_figures import _panels
 from workbench.tracking.reader import ReadSweep, read_sweep
 from workbench.tracking.saved_view import TAG
@@ -23,7 +22,7 @@ Cli = Callable[..., Answer]
 
 def sweep(*overrides: str) -> str:
     """Train a small sweep; its id."""
-    finished = wb.train("-m", *SMALL, *overrides)
+    finished = trained("-m", *SMALL, *overrides)
     assert finished is not None
     return finished.sweep
 
@@ -37,7 +36,7 @@ def arms(found: ReadSweep) -> dict[str, list[int | None]]:
 @pytest.mark.slow
 def test_a_run_that_was_trained_alone_is_of_the_arm_that_it_agrees_with(cli: Cli, store: Store, folder: Path) -> None:
     """Alone, named for all that was asked; then a seed of one of two arms, in all that reads the sweep."""
-    alone = wb.train(*SMALL, "activation=relu", "seed=0")
+    alone = trained(*SMALL, "activation=relu", "seed=0")
     assert alone is not None
     both = sweep("activation=relu,tanh", "seed=range(3)")
     found = read_sweep(store, both)
@@ -83,7 +82,7 @@ def test_one_sweep_beside_another_that_differs_in_what_neither_varies(cli: Cli, 
 @pytest.mark.slow
 def test_charts_group_runs_by_what_differs(store: Store) -> None:
     """The saved view of a sweep names params, which are the run's own, and no tag, which is of one sweep."""
-    wb.train(*SMALL, "activation=relu", "seed=0")
+    trained(*SMALL, "activation=relu", "seed=0")
     both = sweep("activation=relu,tanh", "optimizer.lr=0.02,0.1", "seed=0,1")
     experiment = client_of(store).get_experiment_by_name("workbench")
     packed = json.loads(experiment.tags[f"{TAG}{both}"])["state"].partition(";")[2]
@@ -109,7 +108,7 @@ def test_each_arm_has_a_color_of_its_own(store: Store) -> None:
 @pytest.mark.parametrize("sweeper", ["zip", "listed"])
 def test_rows_of_a_list_are_arms(store: Store, folder: Path, sweeper: str) -> None:
     """Pairs of values become arms with every seed, though a run of them was trained alone before."""
-    wb.train(*SMALL, "activation=tanh", "init=glorot", "seed=1")
+    trained(*SMALL, "activation=tanh", "init=glorot", "seed=1")
     if sweeper == "zip":
         given = ["hydra/sweeper=zip", "activation=relu,tanh", "init=he,glorot"]
     else:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import workbench as wb
-from tests.outer import SMALL, Answer
+from tests.outer import SMALL, Answer, trained
 from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.slow
@@ -28,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
 
 def test_commands_read_a_server(cli: Cli, server: str, folder: Path) -> None:
     """Compare with its figures, show, verify, diagnose and figures, with links to the server's own pages."""
-    wb.train("-m", *SMALL, "activation=relu,tanh", "seed=0,1", f"tracking.uri={server}")
+    trained("-m", *SMALL, "activation=relu,tanh", "seed=0,1", f"tracking.uri={server}")
     compared = cli("compare", "--uri", server, "--out", "figures/all")
     assert (compared.code, compared.err) == (0, "")
     assert f"runs and charts: {server}/#/experiments/" in compared.out

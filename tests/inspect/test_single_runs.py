@@ -12,7 +12,7 @@ import torch
 import yaml
 
 import workbench as wb
-from tests.outer import SMALL, Answer, client_of, runs_of
+from tests.outer import SMALL, Answer, client_of, runs_of, trained
 from workbench.core.errors import ConfigError, UnknownNameError
 from workbench.inspect.rebuild import pack_of, spec_of, train_again, what_differs
 from workbench.inspect.rerun_command import command_of, overrides_of
@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Sto
     before = Path.cwd()
     os.chdir(folder)
     try:
-        wb.train("-m", *SMALL, "optimizer.lr=0.1,0.02,1e30", "sweep.keep_weights=true", f"tracking.uri={store.uri}")
+        trained("-m", *SMALL, "optimizer.lr=0.1,0.02,1e30", "sweep.keep_weights=true", f"tracking.uri={store.uri}")
     finally:
         os.chdir(before)
     return store
@@ -104,7 +104,7 @@ def test_a_beginning_that_several_ids_share(cli: Callable[..., Answer], store: S
 def test_run_comes_back_as_it_was_configured(place: Store) -> None:
     """A run read from config.yaml and params has the settings and key of the run that was composed."""
     found = find_run(place, "lr=0.02 seed=0")
-    spec, made = spec_of(found), wb.configure([*SMALL, "optimizer.lr=0.02"])
+    spec, made = spec_of(found), wb.configure(*SMALL, "optimizer.lr=0.02")
     ours, theirs = ({**one.settings, "tracking.uri": "", "sweep.keep_weights": ""} for one in (spec, made))
     assert ours == theirs
     assert run_key(spec, found.data) == found.run.tags["key"]
@@ -250,7 +250,7 @@ def test_pruned_run_ends_where_it_was_given_up(place: Store) -> None:
     """Pruned at epoch 1 of 2: the weights are those of a run of one epoch."""
     found = find_run(place, "lr=0.1 seed=0")
     object.__setattr__(found.run, "tags", {**found.run.tags, "pruned.epoch": "1"})
-    one = train_pack([Job(wb.configure([*SMALL, "optimizer.lr=0.1", "train.epochs=1"]), "", "")], MemorySink())
+    one = train_pack([Job(wb.configure(*SMALL, "optimizer.lr=0.1", "train.epochs=1"), "", "")], MemorySink())
     again = train_again(found)
     assert torch.equal(again.params.flat[0], one.final[0])
     assert "test/loss" not in again.metrics

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from tests.outer import replace_target
-from workbench.cli.commands.explain import with_defaults
 from workbench.cli.entry import main
 from workbench.config.compose import configure
 from workbench.config.prepare import build_pack
 from workbench.lecture import textbook
 from workbench.lecture.explain.content import Equation, Matrix, Step, steps, title
+from workbench.lecture.explain.defaults import with_defaults
 from workbench.lecture.explain.render import RENDERERS, WIDTH, number
 from workbench.lecture.explain.worked import work
 from workbench.lecture.textbook import Net, OneExample

@@ -111,7 +111,7 @@ def test_diverged_run_is_finished_with_its_reason(cli: Cli, store: Store) -> Non
 @pytest.mark.slow
 def test_runs_beside_a_diverged_one_are_unchanged(store: Store) -> None:
     """A replica's numbers do not depend on the one that left its pack."""
-    specs = [wb.configure([*SMALL, "dtype=float64", f"optimizer.lr={lr}"]) for lr in ("0.1", "1e38", "0.02")]
+    specs = [wb.configure(*SMALL, "dtype=float64", f"optimizer.lr={lr}") for lr in ("0.1", "1e38", "0.02")]
     together = train_pack([Job(spec, "", "") for spec in specs], MemorySink())
     assert [result.outcome.value for result in together.results] == ["finished", "diverged", "finished"]
     for replica in (0, 2):
@@ -165,7 +165,7 @@ class Interrupted(MemorySink):
 def test_interruptions_end_every_run_of_the_pack(error: BaseException, outcome: Outcome, again: bool) -> None:
     """Ctrl-C and SIGTERM are raised again after every run has its end, also with a second Ctrl-C in between."""
     sink = Interrupted(error, again)
-    jobs = [Job(wb.configure([*SMALL, f"seed={seed}"]), f"{seed}", "") for seed in range(3)]
+    jobs = [Job(wb.configure(*SMALL, f"seed={seed}"), f"{seed}", "") for seed in range(3)]
     with pytest.raises(KeyboardInterrupt if again else type(error)):
         train_pack(jobs, sink)
     assert [run.outcome for run in sink.runs.values()] == [outcome] * 3
@@ -174,7 +174,7 @@ def test_interruptions_end_every_run_of_the_pack(error: BaseException, outcome: 
 def test_second_interruption_of_a_failure_is_raised() -> None:
     """Ctrl-C while a failed pack is closed stops the sweep."""
     sink = Interrupted(RuntimeError("no"), again=True)
-    jobs = [Job(wb.configure([*SMALL, f"seed={seed}"]), f"{seed}", "") for seed in range(2)]
+    jobs = [Job(wb.configure(*SMALL, f"seed={seed}"), f"{seed}", "") for seed in range(2)]
     with pytest.raises(KeyboardInterrupt):
         train_pack(jobs, sink)
     assert [run.outcome for run in sink.runs.values()] == [Outcome.failed] * 2
@@ -185,13 +185,13 @@ def test_debugging_raises_what_broke(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_DEBUG", "1")
     sink = Interrupted(RuntimeError("no"))
     with pytest.raises(RuntimeError, match="no"):
-        train_pack([Job(wb.configure([*SMALL]), "", "")], sink)
+        train_pack([Job(wb.configure(*SMALL), "", "")], sink)
     assert [run.outcome for run in sink.runs.values()] == [Outcome.failed]
 
 
 def test_threads_are_given_back() -> None:
     """A small net takes one thread; the number before comes back, also after an error."""
-    pack = build_pack([wb.configure([*SMALL])])
+    pack = build_pack([wb.configure(*SMALL)])
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -208,7 +208,7 @@ def test_threads_are_given_back() -> None:
 @pytest.mark.slow
 def test_runs_say_what_they_ended_with_and_who_trained_with_them() -> None:
     """The digest of the final weights is a tag, also of a diverged run; `pack` names the pack and the place in it."""
-    specs = [wb.configure([*SMALL, f"optimizer.lr={lr}"]) for lr in ("0.1", "1e30", "0.02")]
+    specs = [wb.configure(*SMALL, f"optimizer.lr={lr}") for lr in ("0.1", "1e30", "0.02")]
     sink = MemorySink()
     result = train_pack([Job(spec, "", "", {"key": f"{number}"}) for number, spec in enumerate(specs)], sink)
     layout = build_pack(specs).initial_params().layout

@@ -57,7 +57,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def jobs_of(*seeds: int) -> list[Job]:
     """A job per seed."""
-    return make_jobs([wb.configure([*SMALL, f"seed={seed}"]) for seed in seeds])
+    return make_jobs([wb.configure(*SMALL, f"seed={seed}") for seed in seeds])
 
 
 def held_by(store: Store, process: "subprocess.Popen[bytes]", *seeds: int) -> tuple[MlflowSink, list[str]]:

@@ -38,7 +38,7 @@ KEYS = ("a", "b")
 def jobs() -> list[Job]:
     """A pack of two runs."""
     specs = [
-        wb.configure([*SMALL, "train.epochs=3", "optimizer.momentum=0.9", f"seed={seed}"]) for seed in range(len(KEYS))
+        wb.configure(*SMALL, "train.epochs=3", "optimizer.momentum=0.9", f"seed={seed}") for seed in range(len(KEYS))
     ]
     return [Job(spec, key, "", {"key": key}) for spec, key in zip(specs, KEYS, strict=True)]
 

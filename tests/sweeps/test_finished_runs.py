@@ -28,7 +28,7 @@ SWEEP = ("train", "-m", *SMALL, "activation=relu,tanh")
 
 def jobs_of(seeds: int) -> list[Job]:
     """A job per seed."""
-    return make_jobs([wb.configure([*SMALL, f"seed={seed}"]) for seed in range(seeds)])
+    return make_jobs([wb.configure(*SMALL, f"seed={seed}") for seed in range(seeds)])
 
 
 @pytest.mark.slow

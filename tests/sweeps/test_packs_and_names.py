@@ -29,7 +29,7 @@ from workbench.tracking.base import MemorySink
 @cache
 def spec_of(variant: str) -> RunSpec:
     """A small run with these overrides, parted by blanks."""
-    return wb.configure([*SMALL, *variant.split()])
+    return wb.configure(*SMALL, *variant.split())
 
 
 def specs_of(*variants: str) -> list[RunSpec]:
@@ -245,7 +245,7 @@ def test_runs_are_named_for_what_differs(variants: tuple[str, ...], expected: li
 
 def test_single_run_is_named_for_what_was_asked() -> None:
     """A single run is named by every override that is not about tracking."""
-    spec = wb.configure(["activation=tanh", "optimizer.lr=0.5", "seed=4", "tracking.experiment=x", "sweep.pack_gib=1"])
+    spec = wb.configure("activation=tanh", "optimizer.lr=0.5", "seed=4", "tracking.experiment=x", "sweep.pack_gib=1")
     assert named([spec]) == [("tanh lr=0.5 seed=4", "tanh")]
     assert make_jobs([spec])[0].name == "tanh lr=0.5 seed=4"
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import workbench as wb
-from tests.outer import SMALL, Answer, client_of, runs_of
+from tests.outer import SMALL, Answer, client_of, runs_of, trained
 from workbench.config.compose import configure_each
 from workbench.sweeps.jobs import make_jobs
 from workbench.sweeps.preflight import Forecast, forecast, lines, measure
@@ -30,7 +29,7 @@ def test_rows_are_those_that_are_kept(store: Store, more: tuple[str, ...]) -> No
     """The rows of metrics that are forecast are as many as the runs then have in the store."""
     arguments = [*SMALL, "seed=0,1", *more]
     specs = configure_each([*SMALL, *more], [{"seed": seed} for seed in (0, 1)])
-    assert wb.train("-m", *arguments) is not None
+    assert trained("-m", *arguments) is not None
     client = client_of(store)
     kept = [
         sum(len(client.get_metric_history(run.info.run_id, name)) for name in run.data.metrics)

@@ -32,7 +32,7 @@ BOTH = ("optimizer.lr=tag(log,interval(0.001,1))", "activation=relu,tanh")
 def pack_of(dtype: str, batch_size: int, hidden: str, seeds: int) -> list[Job]:
     """A pack of seeds on wine."""
     words = ["data=wine", f"dtype={dtype}", f"train.batch_size={batch_size}", f"architecture.hidden={hidden}"]
-    specs = [wb.configure([*words, "train.epochs=6", "optimizer.momentum=0.9", f"seed={n}"]) for n in range(seeds)]
+    specs = [wb.configure(*words, "train.epochs=6", "optimizer.momentum=0.9", f"seed={n}") for n in range(seeds)]
     return [job.tagged({"trial": str(number)}) for number, job in enumerate(make_jobs(specs))]
 
 

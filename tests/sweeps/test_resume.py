@@ -354,7 +354,7 @@ def save(writer: object) -> None:
     from workbench.runs.checkpoint_writer import CheckpointWriter
 
     assert isinstance(writer, CheckpointWriter)
-    specs = [wb.configure([*SMALL, f"seed={seed}"]) for seed, _ in enumerate(writer.about["runs"])]
+    specs = [wb.configure(*SMALL, f"seed={seed}") for seed, _ in enumerate(writer.about["runs"])]
     trainer = Trainer(build_pack(specs), 50)
     records = [next(trainer.run(1))]
     writer.save(trainer.snapshot(), records)
@@ -393,8 +393,8 @@ def test_packs_that_are_left(folder: Path) -> None:
     with checkpoints.writer(["a", "b"], frozenset()) as writer:
         writer.about |= {"runs": ["x", "y"], "endings": []}
         save(writer)
-    done = {number: Result(Job(wb.configure([]), "", ""), "", Outcome.finished) for number in range(3)}
-    failed = {number: Result(Job(wb.configure([]), "", ""), "", Outcome.failed, error="no") for number in range(3)}
+    done = {number: Result(Job(wb.configure(), "", ""), "", Outcome.finished) for number in range(3)}
+    failed = {number: Result(Job(wb.configure(), "", ""), "", Outcome.failed, error="no") for number in range(3)}
     assert checkpoints.packs(["b", "c", "a"], {}, lambda runs: list(runs) == ["x", "y"]) == [(2, 0)]
     assert checkpoints.packs(["b", "c", "a"], {0: done[0]}, lambda runs: list(runs) == ["x"]) == [(2, 0)]
     assert checkpoints.packs(["a", "a"], {}, lambda runs: True) == []
@@ -419,7 +419,7 @@ def test_all_and_null_are_settings_of_a_sweep() -> None:
 @pytest.mark.parametrize("runs", [7, 65, 130, 301])
 def test_packs_stay_the_same_when_others_are_done(runs: int, parallel: int) -> None:
     """Packs are split as before whichever are done, because bits depend on which runs train together."""
-    spec = wb.configure(["data=wine"])
+    spec = wb.configure("data=wine")
     specs = [spec] * runs
     packs = group(specs, parallel)
     assert parallel == 1 or runs < WORTHWHILE or len(packs) > 1

@@ -98,14 +98,14 @@ def test_params_are_the_whole_configuration_flat(runs: list[Run]) -> None:
     for position, run in enumerate(runs):
         unit, lr, seed = re.fullmatch(r"(\w+) lr=(.+) seed=(.+)", NAMES[position]).groups()
         own = [f"activation={unit}", f"optimizer.lr={lr}", f"seed={seed}"]
-        spec = wb.configure([*SMALL, *own, "optimizer.momentum=0.5", "tracking.experiment=swept"])
+        spec = wb.configure(*SMALL, *own, "optimizer.momentum=0.5", "tracking.experiment=swept")
         assert run.data.params == {key: str(value) for key, value in spec.settings.items()}
         assert not any("_target_" in key for key in run.data.params)
 
 
 def test_dataset_is_an_input_with_its_digest(runs: list[Run]) -> None:
     """The data set is a dataset input: name, digest of the content, numbers of rows and features, context."""
-    digest = prepare(wb.configure(["data=wine"])).dataset.digest
+    digest = prepare(wb.configure("data=wine")).dataset.digest
     for run in runs:
         (found,) = run.inputs.dataset_inputs
         assert (found.dataset.name, found.dataset.digest) == ("wine", digest)
@@ -118,7 +118,7 @@ def test_note_says_how_to_repeat_the_run(runs: list[Run]) -> None:
     note = runs[5].data.tags["mlflow.note.content"]
     assert note.startswith("**tanh lr=0.1 seed=1**: mlp [6] of tanh units (init he, bias zero) on wine, softmax_nll ")
     (command,) = (line.split() for line in note.splitlines() if line.startswith("    workbench train "))
-    spec = wb.configure([word.strip("'") for word in command[2:]])
+    spec = wb.configure(*([word.strip("'") for word in command[2:]]))
     assert {key: str(value) for key, value in spec.settings.items()} == runs[5].data.params
 
 

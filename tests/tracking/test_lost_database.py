@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-import workbench as wb
 import workbench.engine.train as training
 import workbench.tracking.resilient_backend as patience
 import workbench.tracking.writer_thread as writer
-from tests.outer import SMALL, Answer, all_runs, runs_of
+from tests.outer import SMALL, Answer, all_runs, runs_of, trained
 from workbench.cli import closing
 from workbench.tracking.reader import read_sweep
 from workbench.tracking.store import Store
@@ -97,7 +96,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) 
     other = tmp_path_factory.mktemp("alone")
     shutil.copy(empty_database, other / "mlflow.db")
     store = Store(f"sqlite:///{other}/mlflow.db")
-    wb.train(*SWEEP[1:], f"tracking.uri={store.uri}")
+    trained(*SWEEP[1:], f"tracking.uri={store.uri}")
     return contents(store)
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -15,9 +16,12 @@ from workbench.core.places import check_file, check_folder, writing
 from workbench.inspect import paired_sweeps
 from workbench.inspect.regroup import by_params, in_common
 from workbench.inspect.table_export import as_bytes, format_of
-from workbench.tracking.reader import ReadSweep, read_sweep
+from workbench.tracking.reader import ReadRun, ReadSweep, read_sweep
 from workbench.tracking.safe_names import segment
 from workbench.tracking.store import Store, find_store, sweep_link, ui_base
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WAY = "write for example --out figures"
 
@@ -70,24 +74,40 @@ def compare(request: ComparisonRequest, console: Console) -> list[Path]:
     store = find_store(request.uri)
     names: Sequence[str | None] = request.sweeps or [None]
     if not request.is_drawn:
-        sweeps = [_grouped(read_sweep(store, name, histories=False), request) for name in names]
+        sweeps = [read_sweep(store, name, histories=False) for name in names]
     else:
         from workbench.claims.comparison_figures import is_drawn
 
-        sweeps = [_grouped(read_sweep(store, names[0], wanted=is_drawn), request)]
-    compared = _two(sweeps, request) if len(sweeps) > 1 else _one(sweeps[0], request)
+        sweeps = [read_sweep(store, names[0], wanted=is_drawn)]
+    tables = compared(sweeps, request)
     if request.is_export:
-        return _export(compared, kind, request.file, console)
-    console.print(compared.shown)
+        return _export(tables, kind, request.file, console)
+    console.print(tables.shown)
     for doubt in dict.fromkeys(line for sweep in sweeps for line in sweep.doubts):
         console.print(doubt, highlight=False, markup=False, soft_wrap=True)
     if len(sweeps) > 1:
         return []
-    files = _log_comparison(sweeps[0], compared, store, request, console) if request.is_drawn else []
+    files = _log_comparison(_grouped(sweeps[0], request), tables, store, request, console) if request.is_drawn else []
     lines = [] if files else [f"figures: workbench compare {sweeps[0].id} --out figures/{segment(sweeps[0].id)}"]
     for line in (*lines, _link(sweeps[0], store)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return files
+
+
+def compared(sweeps: Sequence[ReadSweep], request: ComparisonRequest) -> Compared:
+    """Compare the arms of one sweep, or two sweeps; raises UnknownNameError as `compare`."""
+    grouped = [_grouped(sweep, request) for sweep in sweeps]
+    return _two(grouped, request) if len(grouped) > 1 else _one(grouped[0], request)
+
+
+def curves(runs: Sequence[ReadRun], metric: str, title: str) -> "Figure":
+    """Draw a metric of runs over epochs, mean and 95 % interval by arm."""
+    import matplotlib
+
+    from workbench.claims.comparison_figures import CURVES, STYLE, _panels
+
+    with matplotlib.rc_context(STYLE):
+        return _panels(runs, [metric], [CURVES.get(metric, metric)], title)
 
 
 def _link(sweep: ReadSweep, store: Store) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from workbench.claims.comparison_figures import STYLE
 from workbench.config.prepare import prepare, scheme_of
 from workbench.config.schema import RunSpec
+from workbench.core.errors import unknown_name
 from workbench.diagnostics.signal import FixedPoint, fixed_points
 from workbench.inspect.logged_figures import logged_figures
 from workbench.inspect.logged_run import RunSeries
@@ -39,6 +40,17 @@ def draw(store: Store, full_run: FullRun, folder: Path, console: Console) -> lis
                 figure.savefig(files[-1], dpi=150, metadata={"Date": None} if kind == "svg" else None)
     attach(store, full_run.run.id, files, FOLDER)
     return files
+
+
+def figure_of(store: Store, full_run: FullRun, name: str, console: Console) -> Figure:
+    """Draw one figure of a run; raises UnknownNameError, with those that can be drawn, for another name."""
+    names = []
+    with matplotlib.rc_context(STYLE):
+        for drawn, figure in _figures(store, full_run, console):
+            if drawn == name:
+                return figure
+            names.append(drawn)
+    raise unknown_name("figure", name, names)
 
 
 def _figures(store: Store, full_run: FullRun, console: Console) -> Iterator[tuple[str, Figure]]:

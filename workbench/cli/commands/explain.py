@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from workbench.cli.options import Parser
 from workbench.core.errors import ConfigError
 from workbench.core.places import check_file, writing
+from workbench.lecture.explain.defaults import EXAMPLE, with_defaults
 from workbench.lecture.explain.formats import FORMATS, SUFFIXES
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 HELP = "work one training step, or the chain rule, in formulas"
 WORDS = (CHAIN := "chain",)
-XOR = ("data=xor", "split.standardize=false", "loss=binary_nll")  # the lecture's four points and their loss
-SMALL = ("architecture.hidden=[2]", "activation=sigmoid", "init=glorot", "bias=small_positive", "optimizer.lr=0.5")
-DEFAULT_EXAMPLE = 2
 WAY = "write for example --out step.html"
 EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR.
 `workbench explain chain` works the lecture's two examples of the chain rule instead, exactly.
@@ -31,20 +29,6 @@ examples:
   workbench explain architecture.hidden=[3] activation=tanh optimizer.weight_decay=0.1 --example 3
   workbench explain data=diabetes loss=squared_error --out step.html
 """
-
-
-def with_defaults(arguments: Sequence[str]) -> list[str]:
-    """Add overrides for a net small enough to read, before the user's.
-
-    A default yields to an override of its key or its group, those of XOR to another data set, all to an experiment.
-    """
-    overridden = {argument.lstrip("+~").partition("=")[0].partition("@")[0] for argument in arguments}
-    if "experiment" in overridden:
-        return list(arguments)
-    defaults = SMALL if "data" in overridden else (*XOR, *SMALL)
-    keys = [(default, default.partition("=")[0]) for default in defaults]
-    added = [default for default, key in keys if not {key, key.partition(".")[0]} & overridden]
-    return [*added, *arguments]
 
 
 def run_overrides(arguments: Sequence[str]) -> int:
@@ -66,7 +50,7 @@ def run_overrides(arguments: Sequence[str]) -> int:
         from workbench.lecture.explain.render import RENDERERS
         from workbench.lecture.explain.worked import work
 
-        worked = work(spec, DEFAULT_EXAMPLE if options.example is None else options.example)
+        worked = work(spec, EXAMPLE if options.example is None else options.example)
         _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
 
     command_line(with_defaults(overrides), explain, _refuse_many)
@@ -118,8 +102,6 @@ def make_parser() -> argparse.ArgumentParser:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command beside those of Hydra."""
-    parser.add_argument(
-        "--example", type=int, metavar="K", help=f"training example, from 1 (default: {DEFAULT_EXAMPLE})"
-    )
+    parser.add_argument("--example", type=int, metavar="K", help=f"training example, from 1 (default: {EXAMPLE})")
     parser.add_argument("--format", choices=FORMATS, help="default: by the suffix of --out, else text")
     parser.add_argument("--out", metavar="FILE", help="write to a file")
