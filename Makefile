@@ -11,7 +11,7 @@ SHOW_PROGRESS = /^Collecting/ {print "  " $$2; fflush()} /^Installing/ {print " 
 	/^(ERROR|error)/ {print} /^exit/ {code = $$2} END {exit code}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-cuda test-slow test-exhaustive test-browser test-ray test-slurm test-postgres lint format bench ui size build clean
+.PHONY: help demo report test test-cuda test-slow test-exhaustive test-browser test-ray test-slurm test-postgres lint format bench ui docs size build clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ bench: $(READY) ## time training steps against autograd and the bare matrix prod
 ui: $(READY) ## serve MLflow's pages for the runs of this folder
 	$(BIN)/workbench ui
 
+docs: $(READY) ## build the pages of docs/ as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 size: ## print the largest files and functions
 	@$(PYTHON) tests/size.py
 
@@ -79,4 +82,4 @@ build: $(READY) ## make the wheel in dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache

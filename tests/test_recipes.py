@@ -1,4 +1,4 @@
-"""Each recipe of the contributors' page in a copy of the checkout: one code place, one yaml, and nothing else.
+"""Each recipe of docs/own.md in a copy of the checkout: one code place, one yaml, and nothing else.
 
 What the page says is picked up by itself is asked for in a fresh interpreter, with the repository's own tests where
 they go by the options that there are.
@@ -17,7 +17,7 @@ from tests.outer import environment
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("workbench", "hydra_plugins", "conf", "experiments", "tests", "docs")
-PAGE = (ROOT / "docs" / "contributing.md").read_text()
+PAGE = (ROOT / "docs" / "own.md").read_text()
 CLI = ("-m", "workbench")
 TEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "slow or not slow")
 SMALL = ("data=wine", "architecture.hidden=[4]", "train.epochs=1", "device=cpu", "certificate=false")
