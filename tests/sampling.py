@@ -1,4 +1,4 @@
-"""Cases of which the usual run takes some, and the slow tests the others."""
+"""Cases of which one stage of the tests takes some, and the next the others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,9 +6,14 @@ from typing import Any
 import pytest
 
 
-def sampled(cases: Iterable[Any], every: int) -> list[Any]:
-    """Mark all cases but each `every`-th, the first among them, as slow; a tuple holds several arguments."""
+def sampled(
+    cases: Iterable[Any],
+    every: int,
+    first: pytest.MarkDecorator | None = None,
+    others: pytest.MarkDecorator = pytest.mark.slow,
+) -> list[Any]:
+    """Mark each `every`-th case as `first`, the first among them, and the others; a tuple holds several arguments."""
     return [
-        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow if number % every else ())
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=others if number % every else first or ())
         for number, case in enumerate(cases)
     ]

@@ -1,4 +1,4 @@
-"""Each recipe of docs/own.md in a copy of the checkout: one code place, one yaml, and nothing else.
+"""Each recipe of docs/own.md, one after another in a copy of the checkout: one code place, one yaml each.
 
 What the page says is picked up by itself is asked for in a fresh interpreter, with the repository's own tests where
 they go by the options that there are.
@@ -168,16 +168,21 @@ class Checkout:
         self.python(*TEST, *words, inside=True)
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    """A copy in which a recipe is followed."""
-    root, here = tmp_path / "checkout", tmp_path / "here"
-    here.mkdir()
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository, compiled once: what one recipe adds is no matter for the next."""
+    root = tmp_path_factory.mktemp("copied") / "checkout"
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.tar.xz"))
     for file in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / file, root / file)
-    return Checkout(root, here)
+    return root
+
+
+@pytest.fixture
+def checkout(copied: Path, tmp_path: Path) -> Checkout:
+    """The copy in which recipes are followed, and an empty folder for the runs of one."""
+    return Checkout(copied, tmp_path)
 
 
 def activation(copy: Checkout) -> None:

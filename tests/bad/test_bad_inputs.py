@@ -14,7 +14,7 @@ from tests.bad.stage import Stage
 from tests.bad.survey import survey
 
 COUNTS = {"overrides": 240, "yaml": 200, "data": 160, "spool": 80, "checkpoints": 80, "paths": 120, "names": 120}
-FEW, PART = 4, 40  # cases of each kind in the usual run, and at a time in the long one
+FEW, PART = 10, 40  # cases of each kind in the slow tests, and at a time in the exhaustive ones
 PARTS = [(kind, part) for kind, count in COUNTS.items() for part in range(count // PART)]
 
 
@@ -45,7 +45,7 @@ def test_a_thousand_are_made() -> None:
     assert len(PARTS) * PART >= 1000
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("kind", "part"), PARTS)
 def test_many_bad_inputs_are_refused(stage: Stage, kind: str, part: int) -> None:
     """All bad inputs of a part of a kind are refused or done right."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.outer import Answer, all_runs, end, finish, runs_of, start, wait_for
+from tests.sampling import sampled
 from tests.tracking.test_lost_database import move
 from workbench.cli import entry as commands
 from workbench.core import signals
@@ -151,8 +152,7 @@ def test_signals_in_training(store: Store, number: signal.Signals, pool: tuple[s
     assert {run.info.status for run in all_runs(store)} == {"KILLED"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("after", [0.1, 0.5, 1.5, 3.0, 5.0])
+@pytest.mark.parametrize("after", sampled([0.5, 0.1, 3.0, 1.5, 5.0], 2, pytest.mark.slow, pytest.mark.exhaustive))
 def test_signals_at_the_start(store: Store, after: float) -> None:
     """Ctrl-C twice while the interpreter starts, imports or opens the store ends the command; no run stays RUNNING."""
     process = start(SWEEP, store.home.parent, group=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.reference import blobs, build, make_pack, stems
+from tests.sampling import sampled
 from workbench.config.instantiate import call_stacked
 from workbench.config.options import option
 from workbench.engine.history import History
@@ -81,9 +83,10 @@ def _train(pack: Pack) -> tuple[Tensor, list[dict[str, float]]]:
     return torch.stack([trainer.final[replica] for replica in range(len(pack))]), last
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
-@pytest.mark.parametrize("optimizer", stems("optimizer"))
+@pytest.mark.parametrize(
+    ("architecture", "optimizer"),
+    sampled(product(sorted(ARCHITECTURES), stems("optimizer")), 5, pytest.mark.slow, pytest.mark.exhaustive),
+)
 def test_packed_replicas_equal_single_runs(architecture: str, optimizer: str) -> None:
     """100 steps of 8 replicas with their own seed, split, rate, schedule, cut, slope and scheme: the bits of alone."""
     packed, metrics = _train(_pack(architecture, optimizer, range(REPLICAS)))

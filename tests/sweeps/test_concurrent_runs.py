@@ -18,6 +18,7 @@ import pytest
 
 import workbench as wb
 from tests.outer import SMALL, Answer, all_runs, client_of, end, finish, runs_of, start, wait_for
+from tests.sampling import sampled
 from tests.servers import Postgres, mlflow_server, postgres
 from workbench.cli.entry import main
 from workbench.core.errors import KeyTaken
@@ -322,11 +323,15 @@ def at_once(folder: Path, seeds: list[set[int]], **environment: str) -> list[Ans
     return [finish(process, 300) for process in [start(command, folder, **environment) for command in commands]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "seeds",
-    [[{0, 1, 2}] * 2, [{0, 1, 2}] * 4, [{0, 1, 2}, {2, 3}], [{0, 1}, {1, 2}, {2, 0}]],
-    ids=["two", "four", "overlap", "ring"],
+    sampled(
+        [[{0, 1, 2}] * 4, [{0, 1, 2}] * 2, [{0, 1}, {1, 2}, {2, 0}], [{0, 1, 2}, {2, 3}]],
+        2,
+        pytest.mark.slow,
+        pytest.mark.exhaustive,
+    ),
+    ids=["four", "two", "ring", "overlap"],
 )
 def test_commands_at_one_moment_train_each_run_once(store: Store, seeds: list[set[int]]) -> None:
     """Processes that begin together train each run once: the same command, and overlapping ones in opposite orders."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.outer import Answer, end, finish, start, wait_for
+from tests.sampling import sampled
 from tests.servers import MlflowServer, mlflow_server
 from tests.shown import ShownSweep, assert_same_sweep, shown
 from tests.tracking.test_recover import code_of
@@ -115,8 +116,7 @@ OTHERS = [("end-0", "begin-1"), ("end-2", ""), ("page", "over"), ("page", ""), (
 CASES = [(*moments, way) for moments in [*SOME, *OTHERS] for way in ("bulk", "calls")]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("away", "back", "way"), CASES)
+@pytest.mark.parametrize(("away", "back", "way"), sampled(CASES, 3, pytest.mark.slow, pytest.mark.exhaustive))
 def test_database_is_away(
     cli: Callable[..., Answer],
     store: Store,

@@ -96,7 +96,7 @@ def test_gradients_agree_with_autograd_and_differences(
         assert row.compared + row.at_kinks == replicas * min(6, problem.params[row.name][0].numel())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("loss", stems("loss"))
 @pytest.mark.parametrize("activation", stems("activation"))
