@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.claims.catalog import choose
 from workbench.claims.claim import parse_claim
+from workbench.claims.map_rules import MAP
 from workbench.claims.study import Study
 from workbench.claims.verdict import PartVerdict, judge
 from workbench.config.yaml_files import read_yaml
@@ -24,6 +25,8 @@ def studied(
     """
     (entry,) = choose([name])
     node = read_yaml(entry.yaml)["claim"]
+    for place in (node, *node["profiles"].values()):
+        place.pop(MAP, None)  # of a part that the edit may take away
     if edit is not None:
         edit(node)
     claim = parse_claim(entry.yaml, node)
