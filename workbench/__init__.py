@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from workbench import proofs
+    from workbench.api.estimators import Classifier, Regressor
     from workbench.api.looking import Explanation, Reproduced, check, compare, explain, reproduce
+    from workbench.api.own import as_arrays, register
     from workbench.api.runs import Run
     from workbench.api.sweeps import Sweep
     from workbench.api.training import configure, sweep, train
@@ -25,6 +27,7 @@ __all__ = [
     "Arm",
     "ArmScores",
     "Cell",
+    "Classifier",
     "Estimate",
     "Exact",
     "Explanation",
@@ -32,6 +35,7 @@ __all__ = [
     "PerSeed",
     "Rate",
     "Rates",
+    "Regressor",
     "Reproduced",
     "Run",
     "Study",
@@ -39,19 +43,23 @@ __all__ = [
     "Trained",
     "Tuned",
     "Witness",
+    "as_arrays",
     "check",
     "compare",
     "configure",
     "explain",
     "option",
     "proofs",
+    "register",
     "reproduce",
     "sweep",
     "train",
 ]
 
 _NAMES = {
+    "workbench.api.estimators": ("Classifier", "Regressor"),
     "workbench.api.looking": ("Explanation", "Reproduced", "check", "compare", "explain", "reproduce"),
+    "workbench.api.own": ("as_arrays", "register"),
     "workbench.api.runs": ("Run",),
     "workbench.api.sweeps": ("Sweep",),
     "workbench.api.training": ("configure", "sweep", "train"),

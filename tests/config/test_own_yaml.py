@@ -61,7 +61,10 @@ FILES = [
     (b"_target_: builtins.dict\n", "must return Activation, got dict; name another"),
     (b"_target_: 3\n", "must name a function in _target_"),
     (b"_target_: [a]\n", "must name a function in _target_"),
-    (b"_target_: nowhere_at_all.f\n", "there is no module 'nowhere_at_all'; add its folder to PYTHONPATH"),
+    (
+        b"_target_: nowhere_at_all.f\n",
+        "there is no module 'nowhere_at_all'; put it into the current folder or that of --config-dir",
+    ),
     (b"_target_: f\n", "it must be MODULE.FUNCTION; write for example"),
     (b"_target_: own_factories.nothing\n", "module own_factories has no 'nothing'; correct the name"),
     (b"_target_: own_factories.VALUE\n", "it must be a function, got int; name one"),

@@ -1,6 +1,7 @@
 """A run that a store keeps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
@@ -21,21 +22,22 @@ if TYPE_CHECKING:
 class Run:
     """A run in a store, read when it is first asked for; `train` returns one, `Run.find` finds others."""
 
-    def __init__(self, identity: str, store: Store) -> None:
-        self.id, self.store = identity, store
+    def __init__(self, identity: str, store: Store, allow: Sequence[str] = ()) -> None:
+        self.id, self.store, self.allow = identity, store, tuple(allow)
 
     @classmethod
-    def find(cls, name: str | None = None, uri: str | None = None) -> "Run":
+    def find(cls, name: str | None = None, uri: str | None = None, allow: Sequence[str] = ()) -> "Run":
         """Find a run by its id, the beginning of it, or its name; without one, the newest.
 
-        `uri` is the store's address (default: $MLFLOW_TRACKING_URI, else ./mlflow.db). Raises UnknownNameError for a
-        name that the store does not have, and TrackingError where there is no run.
+        `uri` is the store's address (default: $MLFLOW_TRACKING_URI, else ./mlflow.db); `allow` are modules of yours
+        whose functions its configuration may name. Raises UnknownNameError for a name that the store does not have,
+        and TrackingError where there is no run.
         """
         from workbench.tracking.find_run import find_run
 
         store = find_store(uri)
-        found = find_run(store, name)
-        run = cls(found.run.id, store)
+        found = replace(find_run(store, name), allowed=tuple(allow))
+        run = cls(found.run.id, store, allow)
         run.__dict__["stored"] = found
         return run
 
@@ -44,7 +46,7 @@ class Run:
         """What the store holds of it."""
         from workbench.tracking.find_run import read_run
 
-        return read_run(self.store, self.id)
+        return replace(read_run(self.store, self.id), allowed=self.allow)
 
     @property
     def name(self) -> str:

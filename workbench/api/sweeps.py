@@ -23,21 +23,22 @@ LARGER_IS_BETTER = ("accuracy", "r2")
 class Sweep:
     """A sweep in a store, read when it is first asked for; `sweep` returns one, `Sweep.find` finds others."""
 
-    def __init__(self, identity: str, store: Store) -> None:
-        self.id, self.store = identity, store
+    def __init__(self, identity: str, store: Store, allow: Sequence[str] = ()) -> None:
+        self.id, self.store, self.allow = identity, store, tuple(allow)
 
     @classmethod
-    def find(cls, name: str | None = None, uri: str | None = None) -> "Sweep":
+    def find(cls, name: str | None = None, uri: str | None = None, allow: Sequence[str] = ()) -> "Sweep":
         """Find a sweep by its id, or the beginning of it; without one, the newest.
 
-        `uri` is the store's address (default: $MLFLOW_TRACKING_URI, else ./mlflow.db). Raises UnknownNameError for an
-        id that the store does not have, and TrackingError where there is no sweep.
+        `uri` is the store's address (default: $MLFLOW_TRACKING_URI, else ./mlflow.db); `allow` are modules of yours
+        whose functions its configurations may name. Raises UnknownNameError for an id that the store does not have,
+        and TrackingError where there is no sweep.
         """
         from workbench.tracking.reader import read_sweep
 
         store = find_store(uri)
         read = read_sweep(store, name, histories=False)
-        sweep = cls(read.id, store)
+        sweep = cls(read.id, store, allow)
         sweep.__dict__["stored"] = read
         return sweep
 
@@ -54,7 +55,7 @@ class Sweep:
     @property
     def runs(self) -> list[Run]:
         """Its runs by arm, each in the order they were made."""
-        return [Run(run.id, self.store) for run in self.stored.runs]
+        return [Run(run.id, self.store, self.allow) for run in self.stored.runs]
 
     @property
     def arms(self) -> list[str]:
@@ -115,7 +116,7 @@ class Sweep:
         finished = [run for run in self.stored.runs if run.outcome == "finished" and metric in run.metrics]
         if not finished:
             raise ConfigError(f"best: must have a run that finished with {metric}, but none did; see frame()")
-        return Run(min(finished, key=lambda run: sign * run.metrics[metric]).id, self.store)
+        return Run(min(finished, key=lambda run: sign * run.metrics[metric]).id, self.store, self.allow)
 
     def _check_metric(self, who: str, metric: str) -> None:
         known = {name for run in self.stored.runs for name in run.metrics}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.api.runs import Run
 from workbench.api.sweeps import Sweep
 from workbench.config.keywords import overrides_of
+from workbench.config.targets import names_in
 from workbench.core.errors import ConfigError, WorkbenchError
 from workbench.core.terminal import plain_console
 
@@ -41,7 +42,7 @@ def train(*overrides: str, config_dir: str | None = None, **keywords: Any) -> Ru
         raise WorkbenchError(
             f"train: the run must end by itself, but it ended as {result.outcome.value}: {result.error}"
         )
-    return Run(result.run, finished.store)
+    return Run(result.run, finished.store, _modules(finished))
 
 
 def sweep(*overrides: str, config_dir: str | None = None, **keywords: Any) -> Sweep:
@@ -52,7 +53,13 @@ def sweep(*overrides: str, config_dir: str | None = None, **keywords: Any) -> Sw
     before anything is trained.
     """
     finished = _trained(["-m"], overrides_of(overrides, keywords, alternatives=True), config_dir)
-    return Sweep(finished.sweep, finished.store)
+    return Sweep(finished.sweep, finished.store, _modules(finished))
+
+
+def _modules(finished: "Finished") -> list[str]:
+    """Modules whose functions these runs have just called."""
+    targets = {target for result in finished.results for target in names_in(result.job.spec.resolved)}
+    return sorted({target.rpartition(".")[0] for target in targets})
 
 
 def _trained(options: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> "Finished":

@@ -15,6 +15,7 @@ import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from workbench.config.compose_errors import in_our_words, reworded
 from workbench.config.overrides import check_arguments, check_overrides, options_first
 from workbench.config.schema import GROUPS, Config, RunSpec, packaged
-from workbench.config.targets import refuse_foreign
+from workbench.config.targets import import_also_from, refuse_foreign
 from workbench.config.typed_spec import SCHEMA, typed_spec
 from workbench.config.variants import Copies, Variants, copy_of
 from workbench.config.yaml_files import literal, register
@@ -37,6 +38,13 @@ RunMany = Callable[[Any, Any], list[dict[str, float]]]  # runs of a multirun, or
 multirun: ContextVar[RunMany] = ContextVar("multirun")
 STORED_CONFIG = "config.yaml"  # in a run's files
 _COMPOSED: dict[tuple[str, ...], tuple[int, DictConfig, dict[str, str]]] = {}  # by choices of groups and folder
+
+
+def add_option(group: str, name: str, node: Mapping[str, Any]) -> None:
+    """Add an option to a group, for this process."""
+    register()
+    ConfigStore.instance().store(name, OmegaConf.create(dict(node)), group=group)
+    _COMPOSED.clear()  # what was composed with an earlier option of this name
 
 
 def configure(overrides: Sequence[str]) -> RunSpec:
@@ -56,6 +64,8 @@ def configure_each(
     The values are of no group. `folder` holds options beside those of the workbench. Raises as `configure` does.
     """
     register()
+    if folder is not None:
+        import_also_from(str(folder))
     check_overrides(overrides)
     with in_our_words():
         base, choices = _configured(list(overrides), folder)
@@ -165,7 +175,8 @@ def command_line(
     """
     register()
     arguments = options_first(arguments)
-    check_arguments(arguments)
+    for folder in (os.curdir, *filter(None, [check_arguments(arguments)])):
+        import_also_from(folder)
     acted: list[BaseException] = []
     multirun.set(_noting(run_many or _refuse_many, acted))
     composed: list[tuple[RunSpec, Any]] = []

@@ -93,14 +93,16 @@ def _no_option(word: str, rest: Sequence[str]) -> ConfigError:
     return ConfigError(f"{word}: there is no such option; write {shlex.quote(f'{key}={value or OPTION_KEYS[key]}')}")
 
 
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Raise ConfigError for options that exclude each other and for malformed overrides.
+def check_arguments(arguments: Sequence[str]) -> str | None:
+    """The folder of ``--config-dir``; raises ConfigError for options that exclude each other and malformed overrides.
 
     Argparse itself ends the process for options that Hydra does not have.
     """
     options = hydra_parser().parse_args(list(arguments))
     _check_options(options)
     check_overrides(options.overrides)
+    folder: str | None = options.config_dir
+    return folder
 
 
 def _check_options(options: argparse.Namespace) -> None:

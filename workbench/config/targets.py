@@ -4,9 +4,11 @@ A configuration of this command line may name any module: whoever writes it runs
 read from a store is data: it may name functions of the workbench's own leaves, and of modules that the command allows.
 """
 
+import os
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from inspect import Parameter, isclass, isroutine, signature
 from typing import Any, get_origin, get_type_hints
 
@@ -18,20 +20,29 @@ LEAVES = ("workbench.nn", "workbench.data", "workbench.diagnostics")
 EXAMPLE = "def sine() -> Activation"
 
 
+def import_also_from(folder: str) -> None:
+    """Let modules of this folder be found, after all others: a user's own need no package."""
+    place = os.path.abspath(folder)
+    if place not in sys.path:
+        sys.path.append(place)
+        invalidate_caches()
+
+
 @lru_cache(maxsize=256)
 def resolve_target(key: str, target: str) -> Any:
     """Import the function, or class, that a ``_target_`` names as MODULE.NAME.
 
-    Raises ConfigError where there is none.
+    Modules are found where Python finds them, then in the current folder. Raises ConfigError where there is none.
     """
     wrong = f"{key}: {TARGET} {target!r} cannot be used"
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
         raise ConfigError(f"{wrong}: it must be MODULE.FUNCTION; write for example {TARGET}: my_module.sine")
+    import_also_from(os.curdir)
     try:
         home = import_module(module)
     except ModuleNotFoundError as error:
-        where = "add its folder to PYTHONPATH, or correct the name"
+        where = "put it into the current folder or that of --config-dir, or correct the name"
         raise ConfigError(f"{wrong}: there is no module {error.name!r}; {where}") from error
     except (Exception, SystemExit) as error:  # whatever a user's module does when it is imported
         raise ConfigError(f"{wrong}: importing {module} raised {error!r}; mend the module") from error
