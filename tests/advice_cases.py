@@ -29,6 +29,7 @@ FILES: dict[str, str | bytes] = {
     "text_among.csv": table(lambda i: _row("x" if i == 3 else i * 71 % 100 / 100, i)),
     "gap.csv": table(lambda i: _row("" if i == 3 else i * 71 % 100 / 100, i)),
     "gap_target.csv": table(lambda i: _row(i * 71 % 100 / 100, i, "" if i == 3 else "ab"[i % 2])),
+    "void.csv": table(lambda i: f"{i * 37 % 100 / 100},{_row('', i)}", "c,a,b,y\n"),
     "commas.csv": table(lambda i: _row(f'"{i % 7},{i % 9}"', i)),
     "percent.csv": table(lambda i: _row(f"{i % 7}.{i % 9}%", i)),
     "times.csv": table(lambda i: _row(f"2024-01-{i % 28 + 1:02d}", i)),
@@ -154,7 +155,9 @@ CASES = {
     "{}: its step must not be 0; write {}": "train -m seed=range(1,2,0)",
     "{}: must have a value on each side of a comma; write {}": "train -m seed=1,,2",
     "correct them, or write {}": READ + "text_among.csv",
-    ", or write {}": READ + "gap.csv",
+    "{} each row, but has none in {}; write data.missing=median to fill blanks from the training part, or "
+    "data.missing=category to mark them too, or {}": READ + "gap.csv",
+    "{} some row, but has none at all; write {}": READ + "void.csv",
     "column{} {}: must hold numbers as 1{}5, or texts, got {}; write {}": READ + "percent.csv",
     "write plain numbers into the file": READ + "commas.csv",
     "column {}: must hold numbers or texts, but holds times, {} the first; write {}{} to take each for a name": READ

@@ -20,6 +20,9 @@ TEXTS = st.text(st.one_of(SIGNS, st.characters(exclude_categories=["Cs", "Cc"]))
 @example(value="\\${x}")
 @example(value="true")
 @example(value="1")
+@example(value=".5")
+@example(value="../own-data/houses.2.csv")
+@example(value=["a-b", "/x.y", "_.5", "e-5", "inf.csv"])
 @example(value=["Unnamed: 0", "it's"])
 def test_an_override_comes_back(value: Any) -> None:
     """Blanks, quotes, backslashes, interpolations and words with a meaning come back from shell and Hydra unchanged."""
@@ -32,7 +35,13 @@ def test_an_override_comes_back(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("price", "data.key=price"), (["a", "b c"], """'data.key=[a,"b c"]'"""), (None, "data.key=null")],
+    [
+        ("price", "data.key=price"),
+        (["a", "b c"], """'data.key=[a,"b c"]'"""),
+        (None, "data.key=null"),
+        ("/tmp/own data.csv", """'data.key="/tmp/own data.csv"'"""),
+        ("data/houses.csv", "data.key=data/houses.csv"),
+    ],
 )
 def test_what_is_plain_stays_plain(value: Any, text: str) -> None:
     """Overrides are quoted only where that is needed."""

@@ -65,7 +65,7 @@ def changed(row: int, column: int, value: str) -> list[str]:
 @pytest.mark.parametrize(
     ("lines", "settings", "message"),
     [
-        (LINES, {}, "column 'color': must have a value in each row, but has none in row 3; fill "),
+        (LINES, {}, "column 'color': must have a value in each row, but has none in row 3; write data.missing=median "),
         (changed(1, 3, ""), {}, "column 'kind': must have a value in each row, but has none in row 1; "),
         (LINES[:4], {"target": "kin"}, "data.target: unknown name 'kin'; did you mean 'kind'? options: color, "),
         (LINES[:4], {"drop": ["sizes"]}, "data.drop: unknown name 'sizes'; did you mean 'size'? options: "),

@@ -5,7 +5,7 @@ import re
 import shlex
 from typing import Any
 
-PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/)[A-Za-z0-9_./-]*")  # names and paths
 WORDS = ("null", "true", "false", "nan", "inf")  # which Hydra does not read as texts
 
 

@@ -16,6 +16,7 @@ from workbench.core.errors import DataError
 from workbench.core.quoting import override
 from workbench.data.datasets import Array
 from workbench.data.notation import PLAIN, TRUTH, Notation, are_sizes, is_like_number, is_time, number, readings
+from workbench.data.option_types import Missing
 from workbench.data.sources import rows_of, shown
 
 MANY_VALUES = 50  # distinct texts of a column at most, each of which becomes an input
@@ -24,16 +25,22 @@ NAMELESS = re.compile(r"Unnamed: \d+(\.\d+)?|__index_level_\d+__")  # pandas' na
 
 
 class Column(NamedTuple):
-    """Numbers [N] of a column, or indices [N] into its distinct `texts`, which are sorted."""
+    """Numbers [N] of a column, or indices [N] into its distinct `texts`, which are sorted.
+
+    Of `blanks` rows without a value, numbers are NaN and texts are empty. With `marks_blanks`, one more input is 1 in
+    these rows, else 0.
+    """
 
     name: str
     values: Array
     texts: tuple[str, ...] | None = None
+    blanks: int = 0
+    marks_blanks: bool = False
 
     @property
     def width(self) -> int:
         """Number of inputs that the column becomes."""
-        return 1 if self.texts is None else len(self.texts)
+        return 1 + self.marks_blanks if self.texts is None else len(self.texts)
 
 
 class ColumnOptions(NamedTuple):
@@ -43,6 +50,7 @@ class ColumnOptions(NamedTuple):
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     notation: Notation | None = PLAIN
+    missing: Missing = "refuse"
 
     def drop_override(self, name: str) -> str:
         """Write the override that drops this column too."""
@@ -70,14 +78,24 @@ class OtherNotation(Exception):
 def column_of(name: str, column: "pd.Series[Any]", options: ColumnOptions) -> Column:
     """Convert a pandas column to numbers, or to distinct texts.
 
-    Raises OtherNotation where its texts are numbers in another notation, and DataError where values are missing,
-    neither numbers nor texts, dates or times, or numbers with a few exceptions.
+    Raises OtherNotation where its texts are numbers in another notation, and DataError where values are missing
+    and `options` refuse that, neither numbers nor texts, dates or times, or numbers with a few exceptions.
     """
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         values = column.to_numpy()
         if values.dtype.kind != "f" or not np.isnan(values).any():
             return Column(name, values)
-    _refuse_missing(name, column, options)
+    blank = _blanks(column)
+    if blank.all() or (blank.any() and (options.missing == "refuse" or name == options.target)):
+        raise _missing_error(name, blank, options)
+    rows = np.flatnonzero(~blank)
+    return _with_blanks(_converted(name, column.iloc[rows], options, rows), blank, options.missing == "category")
+
+
+def _converted(name: str, column: "pd.Series[Any]", options: ColumnOptions, rows: Array) -> Column:
+    """Convert a column without blanks, whose values stand in these rows of the table; raises as `column_of`."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
+        return Column(name, column.to_numpy())
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _texts(name, column.astype(str).to_numpy(object))
     if types.is_complex_dtype(column) or not (types.is_numeric_dtype(column) or _is_text(column)):
@@ -86,7 +104,20 @@ def column_of(name: str, column: "pd.Series[Any]", options: ColumnOptions) -> Co
         )
     if types.is_numeric_dtype(column):  # pandas' nullable types
         return Column(name, column.to_numpy(bool if types.is_bool_dtype(column) else np.float64))
-    return _numbers(_texts(name, column.map(str).str.strip().to_numpy(object)), options)
+    return _numbers(_texts(name, column.map(str).str.strip().to_numpy(object)), options, rows)
+
+
+def _with_blanks(column: Column, blank: Array, marks_blanks: bool) -> Column:
+    """Insert blank rows into a column: NaN among numbers, an empty text before the other texts."""
+    if not blank.any():
+        return column
+    if column.texts is None:
+        values = np.full(len(blank), np.nan)
+        values[~blank] = column.values
+        return Column(column.name, values, None, int(blank.sum()), marks_blanks)
+    codes = np.zeros(len(blank), np.int64)
+    codes[~blank] = column.values + 1
+    return Column(column.name, codes, ("", *column.texts), int(blank.sum()))
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:
@@ -108,8 +139,8 @@ def _texts(name: str, values: Array) -> Column:
     return Column(name, np.argsort(order)[codes], tuple(str(texts[code]) for code in order))
 
 
-def _numbers(column: Column, options: ColumnOptions) -> Column:
-    """Parse texts as numbers; return the texts where few or none of them are numbers in any notation.
+def _numbers(column: Column, options: ColumnOptions, rows: Array) -> Column:
+    """Parse texts in these rows as numbers; return the texts where few or none of them are numbers in any notation.
 
     Raises OtherNotation where all are numbers in another notation, DataError for times and for a few exceptions.
     """
@@ -135,24 +166,32 @@ def _numbers(column: Column, options: ColumnOptions) -> Column:
     if 2 * len(wrong) < len(column.values) or 2 * like.sum() >= len(texts):
         raise DataError(
             f"column {shown(column.name)!r}: must hold numbers or texts, but {len(wrong)} of {len(column.values)} are "
-            f"no numbers, {shown(texts[int(column.values[wrong[0]])])!r} the first, in {rows_of(wrong)}; "
+            f"no numbers, {shown(texts[int(column.values[wrong[0]])])!r} the first, in {rows_of(rows[wrong])}; "
             f"{options.remedy(column.name)}, or {options.keep_override(column.name)} to take all for names"
         )
     return column
 
 
-def _refuse_missing(name: str, column: "pd.Series[Any]", options: ColumnOptions) -> None:
-    """Raise DataError with the rows where a value is missing or blank."""
+def _blanks(column: "pd.Series[Any]") -> Array:
+    """Rows [N] where a value is missing or blank."""
     missing = column.isna()
     if types.is_string_dtype(column) and not isinstance(column.dtype, pd.CategoricalDtype):
         missing |= column.map(lambda value: isinstance(value, str) and not value.strip())
-    rows = np.flatnonzero(missing)
-    if len(rows):
-        drop = "" if name == options.target else f", or write {options.drop_override(name)}"
-        raise DataError(
-            f"column {shown(name)!r}: must have a value in each row, but has none in {rows_of(rows)}; fill them in, or "
-            f"take the rows out{drop}"
-        )
+    return missing.to_numpy(bool)
+
+
+def _missing_error(name: str, blank: Array, options: ColumnOptions) -> DataError:
+    """Make the error for rows without a value."""
+    who = f"column {shown(name)!r}: must have a value in"
+    if name == options.target:
+        rows = rows_of(np.flatnonzero(blank))
+        return DataError(f"{who} each row, but has none in {rows}; fill them in, or take the rows out")
+    if blank.all():
+        return DataError(f"{who} some row, but has none at all; write {options.drop_override(name)}")
+    return DataError(
+        f"{who} each row, but has none in {rows_of(np.flatnonzero(blank))}; write data.missing=median to fill blanks "
+        f"from the training part, or data.missing=category to mark them too, or {options.drop_override(name)}"
+    )
 
 
 def other_notation_error(
@@ -210,7 +249,7 @@ def refuse_leaks(inputs: Sequence[Column], target: Column, options: ColumnOption
 def counts_rows(column: Column) -> bool:
     """Whether a column is a permutation of 0 to N - 1, or of 1 to N."""
     values = column.values
-    if column.texts is not None or values.dtype.kind not in "iuf" or values.min() not in (0, 1):
+    if column.texts is not None or column.blanks or values.dtype.kind not in "iuf" or values.min() not in (0, 1):
         return False
     first = values.min()
     return bool(

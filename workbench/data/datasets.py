@@ -7,7 +7,7 @@ are read in ``files`` and ``tables``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -21,9 +21,10 @@ from workbench.core.axes import PositiveInt
 from workbench.core.errors import DataError
 from workbench.core.memory import COPIES, require_memory
 from workbench.core.seeds import stream_seed
-from workbench.data.sources import finite
+from workbench.data.sources import finite, shown
 
 Array = NDArray[Any]
+MANY_COLUMNS = 20  # whose blanks are counted in a sentence
 CURVES: Mapping[str, Callable[[Array], Array]] = {
     "sine": lambda x: np.sin(2 * np.pi * x),
     "corner": lambda x: np.abs(x - 0.3),
@@ -41,7 +42,9 @@ class Dataset:
 
     `n_classes` is None for regression. With `split` false, every part holds all examples, as for XOR's four points.
     With `same_unit`, as for the pixels of an image, all features are scaled by one mean and one variance. The last
-    `official_test` examples are the publisher's test part; where it is 0, the test part is drawn.
+    `official_test` examples are the publisher's test part; where it is 0, the test part is drawn. Unless `fill` is
+    empty, inputs may be NaN, which a split fills by the ``mean`` or ``median`` of its training part; `blanks` counts
+    the examples without a value by column.
     """
 
     name: str
@@ -51,11 +54,27 @@ class Dataset:
     split: bool = True
     same_unit: bool = False
     official_test: int = 0
+    fill: Literal["", "mean", "median"] = ""
+    blanks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
         """``classification`` or ``regression``."""
         return "regression" if self.n_classes is None else "classification"
+
+    @property
+    def on_blanks(self) -> str:
+        """Sentence that counts the blanks by column and says how they are filled; empty where there are none."""
+        if not self.blanks:
+            return ""
+        counts = [f"{count} in {shown(name, 60)}" for name, count in self.blanks.items()]
+        more = f" and {len(counts) - MANY_COLUMNS} more columns" if len(counts) > MANY_COLUMNS else ""
+        how = (
+            f"those of numbers filled by the {self.fill} of the training part"
+            if self.fill
+            else "each a text of its own"
+        )
+        return f"blanks: {', '.join(counts[:MANY_COLUMNS])}{more}; {how}"
 
     def checked(self) -> "Dataset":
         """Return the data set itself; raises DataError unless x is [N, I] and finite, with N finite targets."""
@@ -64,14 +83,14 @@ class Dataset:
             raise DataError(
                 f"{self.name}: must have x [N, I] and N targets, got x {x.shape} and y {y.shape}; correct it"
             )
-        finite(f"{self.name}: inputs", x)
+        finite(f"{self.name}: inputs", x, may_lack=bool(self.fill))
         finite(f"{self.name}: targets", y.reshape(len(y), -1))
         return self
 
     @cached_property
     def digest(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of shapes, types and bytes."""
-        content = sha256()
+        """First 16 hexadecimal digits of the SHA-256 of shapes, types and bytes, and of how blanks are filled."""
+        content = sha256(self.fill.encode())
         for array in (self.x, self.y):
             content.update(f"{array.shape}{array.dtype.str}".encode())
             content.update(np.ascontiguousarray(array).data)

@@ -143,7 +143,7 @@ class _Text:
 
 
 @contextmanager
-def _reading(file: Path, form: Form) -> Iterator[_Text]:
+def reading(file: Path, form: Form) -> Iterator[_Text]:
     """Open a file as text; raises DataError where it cannot be read or decoded."""
     encoding = "utf-8-sig" if codecs.lookup(form.encoding).name == "utf-8" else form.encoding
     with opening(file, "make it again", RULE), _unpacked(file) as stream:
@@ -155,7 +155,7 @@ def _reading(file: Path, form: Form) -> Iterator[_Text]:
 
 def _wrong_encoding(file: Path, form: Form, error: UnicodeError) -> DataError:
     """Make the error for text in another encoding; it names the first usual encoding that decodes the file."""
-    possible = [name for name in ("utf-8", "cp1252", "latin-1") if name != form.encoding and _decodes(file, name)]
+    possible = [name for name in ("utf-8", "cp1252", "latin-1") if name != form.encoding and decodes(file, name)]
     then = f"write {override('data.encoding', possible[0])}, or whatever it was written in"
     reason = f"byte {error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
     return DataError(
@@ -163,7 +163,8 @@ def _wrong_encoding(file: Path, form: Form, error: UnicodeError) -> DataError:
     )
 
 
-def _decodes(file: Path, encoding: str) -> bool:
+def decodes(file: Path, encoding: str) -> bool:
+    """Whether a file's bytes are text in this encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     with _unpacked(file) as stream:
         try:
@@ -175,15 +176,16 @@ def _decodes(file: Path, encoding: str) -> bool:
     return True
 
 
-def read_rows(file: Path, form: Form, target: str, texts: bool = False) -> pd.DataFrame:
+def read_rows(file: Path, form: Form, target: str | None, texts: bool = False) -> pd.DataFrame:
     """Read a file's columns under their names, which may repeat; numbers in other notations stay texts.
 
-    With `texts`, all columns are texts. Raises DataError for a file that is no such table or too large for memory.
+    A `target` that the header lacks may tell of another separator. With `texts`, all columns are texts. Raises
+    DataError for a file that is no such table or too large for memory.
     """
     if file.suffix.lower() in (".csv", ".txt", ".tsv", ".dat", ".data", ""):
         require_memory(f"data.path: {shown(file)}", IN_MEMORY * file.stat().st_size, "keep fewer rows or columns in it")
     names, header = _names(file, form, target)
-    with _reading(file, form) as text, warnings.catch_warnings():
+    with reading(file, form) as text, warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
         try:
             frame: pd.DataFrame = pd.read_csv(
@@ -202,7 +204,7 @@ def read_rows(file: Path, form: Form, target: str, texts: bool = False) -> pd.Da
     return frame
 
 
-def _names(file: Path, form: Form, target: str) -> tuple[list[str], bool]:
+def _names(file: Path, form: Form, target: str | None) -> tuple[list[str], bool]:
     """Return the columns' names, their numbers where there is no header, and whether there is a header.
 
     Raises DataError for binary files, another separator, too many columns, or a header that seems to be an example;
@@ -210,12 +212,12 @@ def _names(file: Path, form: Form, target: str) -> tuple[list[str], bool]:
     """
     with opening(file, "make it again", RULE), _unpacked(file) as stream:
         _refuse_binary(file, stream.read(4096), form)
-    with _reading(file, form) as text:
+    with reading(file, form) as text:
         head = text.read(HEAD)
         first = next((line for line in io.StringIO(head, newline=None) if line.strip()), "")
         if len(first) >= HEAD or not first:
             raise ValueError(f"its first row does not end within {HEAD} characters" if first else "it is empty")
-        names = _split(head, form.separator)
+        names = header_of(head, form.separator)
     if len(names) > MOST_COLUMNS:
         raise DataError(
             f"data.path: {shown(file)} must have at most {MOST_COLUMNS} columns, got {len(names)}; drop some"
@@ -223,7 +225,7 @@ def _names(file: Path, form: Form, target: str) -> tuple[list[str], bool]:
     if form.header is False:
         return [str(number) for number in range(len(names))], False
     _refuse_separator(file, form, target, head, names)
-    if form.header is None and _are_an_example(names):
+    if form.header is None and are_an_example(names):
         raise DataError(
             f"data.path: {shown(file)} must begin with the names of its columns, got {shown(first.strip())}; "
             f"write {override('data.header', False)} {override('data.target', str(len(names) - 1))} where this is an "
@@ -233,7 +235,7 @@ def _names(file: Path, form: Form, target: str) -> tuple[list[str], bool]:
     return [name or f"Unnamed: {index}" for index, name in enumerate(names)], True
 
 
-def _split(head: str, separator: str) -> list[str]:
+def header_of(head: str, separator: str) -> list[str]:
     """Split the first row that is not empty; raises ValueError where it is no CSV."""
     if separator == " ":
         return next((line.split() for line in io.StringIO(head, newline=None) if line.strip()), [])
@@ -244,19 +246,19 @@ def _split(head: str, separator: str) -> list[str]:
         raise ValueError(str(error)) from error
 
 
-def _are_an_example(names: list[str]) -> bool:
+def are_an_example(names: list[str]) -> bool:
     """Whether most names are numbers in no order; wavelengths or years, which are names, would rise or fall."""
     values = [value for value in map(number, names) if value is not None]
     ordered = values == sorted(set(values)) or values[::-1] == sorted(set(values))
     return 2 * len(values) > len(names) and not ordered
 
 
-def _refuse_separator(file: Path, form: Form, target: str, head: str, names: list[str]) -> None:
+def _refuse_separator(file: Path, form: Form, target: str | None, head: str, names: list[str]) -> None:
     """Raise DataError where the target's name appears with another separator, and not with this one."""
-    if target in names:
+    if target is None or target in names:
         return
     for separator in SEPARATORS:
-        if separator != form.separator and target in _split(head, separator):
+        if separator != form.separator and target in header_of(head, separator):
             raise DataError(
                 f"data.path: {shown(file)} must be separated by {form.separator!r} (data.separator), but is by "
                 f"{separator!r}; write {override('data.separator', separator.replace(chr(9), chr(92) + 't'))}"

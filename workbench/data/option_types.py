@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -47,6 +47,7 @@ def _encoding(name: str) -> str:
     return name
 
 
+Missing = Literal["refuse", "mean", "median", "category"]
 Name = Annotated[str, BeforeValidator(_named)]
 Names = Annotated[Sequence[Name], BeforeValidator(_list)]
 Units = Annotated[Sequence[Annotated[str, AfterValidator(_unit)]], BeforeValidator(_list)]

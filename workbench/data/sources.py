@@ -65,8 +65,8 @@ def shown(name: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
-def finite(who: str, values: NDArray[Any], first: int = 0) -> NDArray[Any]:
-    """Return the values [N, K] themselves.
+def finite(who: str, values: NDArray[Any], first: int = 0, may_lack: bool = False) -> NDArray[Any]:
+    """Return the values [N, K] themselves, among which NaN stands for a blank where some `may_lack`.
 
     Raises DataError with the rows, counted from `first`, that hold infinities, NaN, or numbers above LARGEST.
     """
@@ -76,11 +76,11 @@ def finite(who: str, values: NDArray[Any], first: int = 0) -> NDArray[Any]:
     step = max(1, BLOCK // max(1, values.shape[1]))
     for start in range(0, len(values), step):
         block = values[start : start + step]
-        bad = np.flatnonzero(~(np.abs(block) <= largest).all(1))
+        bad = np.flatnonzero((~(np.abs(block) <= largest) & ~(may_lack & np.isnan(block))).any(1))
         if not len(bad):
             continue
         rows, worst = rows_of(bad + first + start), block[bad]
-        if np.isfinite(worst).all():
+        if not np.isinf(worst).any() and (may_lack or np.isfinite(worst).all()):
             raise DataError(f"{who} must be at most {largest:g} in size, but is more in {rows}; divide the numbers")
         raise DataError(f"{who} must be finite, but is not in {rows}; drop or fill them")
     return values

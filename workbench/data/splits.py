@@ -1,8 +1,8 @@
 """Training, validation and test part of a data set, drawn and scaled from a seed.
 
 The scaling to mean 0 and variance 1 is fitted on the training part only, per feature, or over all features where they
-share a unit; for regression the targets are scaled too. Splits are stratified by class. Limits and label noise, which
-make a data set harder, change the training part alone.
+share a unit; for regression the targets are scaled too. So are the values that fill blanks. Splits are stratified by
+class. Limits and label noise, which make a data set harder, change the training part alone.
 """
 
 from contextlib import suppress
@@ -53,7 +53,7 @@ SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.33)  # of validation and test part, propo
 def split(
     dataset: Dataset, seed: int, valid: float, test: float, standardize: bool, change: Change = UNCHANGED
 ) -> Split:
-    """Split, change and scale a data set; `valid` and `test` are shares of all examples.
+    """Split, change, fill and scale a data set; `valid` and `test` are shares of all examples.
 
     An official test part replaces the drawn one. Raises DataError where a class has too few examples to appear in each
     part, or a change does not fit the data.
@@ -61,6 +61,8 @@ def split(
     parts = _drawn(dataset, seed, valid, test)
     train = _limited(dataset, parts.train, seed, change.limit)
     parts = parts._replace(train=_relabeled(dataset, train, seed, change.label_noise))
+    if dataset.fill:
+        parts = _filled(dataset, parts)
     if change.binarize is not None:
         parts = _binarized(dataset, parts, change.binarize)
     return _scaled(dataset, parts) if standardize else parts
@@ -175,6 +177,14 @@ def _relabeled(dataset: Dataset, part: PartArrays, seed: int, noise: float) -> P
     y = part.y.copy()
     y[wrong] = (y[wrong] + stream.integers(1, dataset.n_classes, len(wrong))) % dataset.n_classes
     return part._replace(y=y)
+
+
+def _filled(dataset: Dataset, parts: Split) -> Split:
+    """Fill blanks by the training part's mean or median of the feature; by 0 where it has no value there."""
+    from sklearn.impute import SimpleImputer  # which takes longer to import than most data to read
+
+    imputer = SimpleImputer(strategy=dataset.fill, keep_empty_features=True).fit(parts.train.x)
+    return Split(*(part._replace(x=imputer.transform(part.x)) for part in parts))
 
 
 def _binarized(dataset: Dataset, parts: Split, share: float) -> Split:

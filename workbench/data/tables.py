@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from workbench.data.datasets import Array, Dataset
 from workbench.data.delimited import RULE, Form, read_rows
 from workbench.data.files import FEWER, Task, classes_of
 from workbench.data.notation import Notation
-from workbench.data.option_types import Encoding, Name, Names, Separator, Sign, Units
+from workbench.data.option_types import Encoding, Missing, Name, Names, Separator, Sign, Units
 from workbench.data.sources import finite, opening, regular_file, shown
 
 MANY_NUMBERS = 10_000_000  # in a table, above which its inputs become float32
@@ -54,22 +54,25 @@ def table(
     units: Units = (),
     encoding: Encoding = "utf-8",
     header: bool | None = None,
+    missing: Missing = "refuse",
 ) -> Dataset:
     """A CSV file, or a Parquet file (.parquet): the column `target`, and all others but `drop` as inputs.
 
     Numbers have `decimal` before their fraction, `thousands` between groups of digits, and one of `units` beside them.
     Columns in `keep` are accepted as they are: an index as an input, numbers in other notations as texts.
-    With `same_unit`, as for pixels, inputs are scaled by one mean and one variance. Raises DataError where the file
-    cannot be read, a value is missing, or a column cannot be made numbers; ConfigError where `thousands` is `decimal`.
+    With `same_unit`, as for pixels, inputs are scaled by one mean and one variance. With `missing`, blanks of numbers
+    become the ``mean`` or ``median`` of the training part, with ``category`` the mean beside an input that marks them;
+    blanks of texts become a text of their own. Raises DataError where the file cannot be read, a value is missing, or
+    a column cannot be made numbers; ConfigError where `thousands` is `decimal`.
     """
     if thousands == decimal:
         raise ConfigError(
             f"data.thousands: must differ from data.decimal, got {decimal!r} twice; write data.thousands=null"
         )
     file = regular_file(path, "write data.path=FILE.csv or FILE.parquet")
-    options = ColumnOptions(target, tuple(drop), tuple(keep), Notation(decimal, thousands, tuple(units)))
+    options = ColumnOptions(target, tuple(drop), tuple(keep), Notation(decimal, thousands, tuple(units)), missing)
     if file.suffix.lower() in PARQUET:
-        return _from_frame(file.stem, _parquet(file), options, task, same_unit)
+        return _from_frame(file.stem, parquet_rows(file), options, task, same_unit)
     form = Form(separator, encoding, header, options.notation or Notation())
     return _from_frame(
         file.stem,
@@ -81,7 +84,7 @@ def table(
     )
 
 
-def _parquet(file: Path) -> pd.DataFrame:
+def parquet_rows(file: Path) -> pd.DataFrame:
     """Read a Parquet file's columns: a named index becomes a column, an index without a name is dropped."""
     with opening(file, "make it again", RULE):
         content = pq.ParquetFile(file)
@@ -103,6 +106,7 @@ def openml(
     keep: Names = (),
     same_unit: bool = False,
     cache: str | None = None,
+    missing: Missing = "refuse",
 ) -> Dataset:
     """A data set of openml.org, downloaded once by scikit-learn into the folder `cache`.
 
@@ -139,7 +143,8 @@ def openml(
             f"data.target: must name one column, as {name} names {len(targets)} targets; write for example "
             f"{override('data.target', names[0])}; options: {', '.join(names)}"
         )
-    return _from_frame(name, frame, ColumnOptions(targets[0], tuple(drop), tuple(keep), None), task, same_unit)
+    options = ColumnOptions(targets[0], tuple(drop), tuple(keep), None, missing)
+    return _from_frame(name, frame, options, task, same_unit)
 
 
 @contextmanager
@@ -175,7 +180,11 @@ def _from_frame(
             )
     x = _inputs(name, frame.size, inputs)
     y, count = _targets(target, task)
-    return Dataset(name, x, y, count, same_unit=same_unit)
+    fill: Literal["", "mean", "median"] = ""
+    if any(column.blanks and column.texts is None for column in inputs):
+        fill = "median" if options.missing == "median" else "mean"
+    blanks = {column.name: column.blanks for column in inputs if column.blanks}
+    return Dataset(name, x, y, count, same_unit=same_unit, fill=fill, blanks=blanks)
 
 
 def _select_columns(name: str, frame: pd.DataFrame, options: ColumnOptions) -> pd.DataFrame:
@@ -237,10 +246,12 @@ def _inputs(name: str, size: int, columns: Sequence[Column]) -> Array:
         for column in columns:
             if column.texts is None:
                 x[:, start] = column.values
+            if column.marks_blanks:
+                x[:, start + 1] = np.isnan(column.values)
             for number in range(column.width if column.texts is not None else 0):
                 x[:, start + number] = column.values == number
             start += column.width
-    return finite(f"{name}: inputs", x)
+    return finite(f"{name}: inputs", x, may_lack=any(column.blanks for column in columns))
 
 
 def _targets(column: Column, task: Task) -> tuple[Array, int | None]:

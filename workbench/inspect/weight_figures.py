@@ -64,7 +64,7 @@ def _outputs(module: Standalone, x: Array) -> Array:
 def _boundary(dataset: Dataset, module: Standalone, title: str) -> Figure:
     """Draw the predicted class at every point, the data, and the line z = 0 of each unit of the first layer."""
     figure, (axes,) = canvas(title)
-    low, high = dataset.x.min(0), dataset.x.max(0)
+    low, high = np.nanmin(dataset.x, 0), np.nanmax(dataset.x, 0)
     low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
     grid_x, grid_y = (np.linspace(low[axis], high[axis], SIDE) for axis in (0, 1))
     outputs = _outputs(module, np.stack(np.meshgrid(grid_x, grid_y), -1).reshape(-1, 2))
@@ -114,7 +114,7 @@ def _unit_lines(axes: Axes, module: Standalone, x: Array) -> None:
 def _function(dataset: Dataset, module: Standalone, title: str) -> Figure:
     """Draw the net's output along x, over the data."""
     figure, (axes,) = canvas(title)
-    x = np.linspace(dataset.x.min(), dataset.x.max(), 4 * SIDE)[:, None]
+    x = np.linspace(np.nanmin(dataset.x), np.nanmax(dataset.x), 4 * SIDE)[:, None]
     axes.scatter(dataset.x[:, 0], dataset.y[:, 0], s=9, color=PALETTE[5], label="data")
     axes.plot(x[:, 0], _outputs(module, x)[:, 0], color=PALETTE[1], label="network")
     axes.set(xlabel="x", ylabel="y")

@@ -78,11 +78,13 @@ def _repeat(command: Sequence[str]) -> str:
 
 def _note(spec: RunSpec, name: str) -> str:
     c, train = spec.choices, spec.config.train
+    on_blanks = prepare(spec).dataset.on_blanks
+    blanks = f"Of the data, {on_blanks}.\n\n" if on_blanks else ""
     return (
         f"**{name}**: {c['architecture']} {spec.settings.get('architecture.hidden', '')} of {c['activation']} units "
         f"(init {c['init']}, bias {c['bias']}) on {c['data']}, {c['loss']} minimized by {c['optimizer']} for "
         f"{train.epochs} epochs in batches of {train.batch_size}, gradients by the hand-written backward pass.\n\n"
-        f"Repeat it with\n\n    {_repeat(['workbench', 'train', *spec.words])}\n\n{_made_with()}\n"
+        f"{blanks}Repeat it with\n\n    {_repeat(['workbench', 'train', *spec.words])}\n\n{_made_with()}\n"
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from workbench.certificates.trained import disagreements
+from workbench.config.prepare import prepare
 from workbench.config.schema import Config, OnError, Rerun, RunSpec
 from workbench.core import signals
 from workbench.core.errors import StoreAway
@@ -287,8 +288,10 @@ def summary(finished: Finished) -> list[str]:
             lines.append(f"  diverged: {result.job.name} at step {divergence.step}{where}")
         elif result.error:
             lines.append(f"  {result.outcome.value}: {result.job.name}: {result.error}")
+    blanks = {prepare(result.job.spec).dataset.on_blanks: None for result in results}
     return [
         *lines,
+        *filter(None, blanks),
         *finished.notes,
         *disagreements((result.job.spec, result.job.name, result.disagreement) for result in results),
     ]
