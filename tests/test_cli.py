@@ -107,6 +107,16 @@ def test_help_names_every_command(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert "workbench train -m activation=relu,tanh seed=range(5)" in answer.out
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("--all", "-h")])
+def test_check_help_is_of_check(arguments: tuple[str, ...], cli: Cli, folder: Path) -> None:
+    """Its own help begins that of the overrides, and names --all."""
+    answer = cli("check", *arguments)
+    assert answer.code == 0
+    assert answer.out.startswith("workbench check: ")
+    assert "workbench check --all  " in answer.out
+    assert "\n\n== Configuration groups" in answer.out
+
+
 @pytest.mark.slow
 def test_train_help_lists_groups_and_composed_keys(cli: Cli, folder: Path) -> None:
     """`train --help` shows each group's options and the keys with their defaults, and trains nothing."""

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from workbench.config.schema import RunSpec
 
 HELP = "hand-written gradients of a configuration, or with --all of every combination, against two references"
+ABOUT = """workbench check: hand-written gradients against autograd and central differences.
+
+  workbench check [OVERRIDE ...]    of one configuration, by parameter; overrides are those of train
+  workbench check --all             of every activation, layer and loss, a row each
+
+The exit code is 1 where a gradient disagrees. Overrides are read by Hydra.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_overrides(arguments: Sequence[str]) -> int:
     """Print the certificate; returns 1 where a gradient disagrees."""
+    if {"--help", "-h"} & {*arguments}:
+        arguments = [*(word for word in arguments if word != "--all"), f"hydra.help.header='{ABOUT}'"]
     if "--all" in arguments:
         return _check_all([argument for argument in arguments if argument != "--all"])
     from workbench.config.compose import command_line
