@@ -24,7 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {  # beside so many seeds, of what else is dr
     "relu_family": {"layers": 5, "z": 500},
     "residual": {"depths": [10, 12], "highway": [10]},
     "universal_approximation": {"steps": 2, "points": 64, "candidates": 32},
-    "xor": {"inits": 40, "steps": 50, "hidden": [1, 4], "others": []},
+    "xor": {"inits": 10, "steps": 20, "hidden": [1, 4], "others": []},
 }
 EVEN = {name: {"tanh": 0.0, "sigmoid": 0.0} for name in ("functions", "64", "256")}
 CONSTANTS: dict[str, dict[str, Any]] = {  # of a claim's code
