@@ -44,6 +44,9 @@ def test_a_rate_is_the_share_of_other_labels() -> None:
     assert rates == {"": 0.25, "dies": 0, "narrow": 0, "digits": 0.5, "deep": 0, "wide": 0}
     assert {line.claim for line in flips(found)} == {"dying_relu"}
     text = offsets_report(found)
+    assert "1 of their parts is\nsupported on some seeds and refuted on others: digits." in text
+    found[2000] = found[1000]
+    assert "None of their parts is\nsupported on some seeds and refuted on others." in offsets_report(found)
     assert "| dying\\_relu | the whole claim | verdict | 1 supported, 3 mixed | 4 | 25 % |\n" in text
     assert "| dying\\_relu | digits | decides | 1 supported, 2 refuted, 1 inconclusive | 4 | 50 % |\n" in text
 

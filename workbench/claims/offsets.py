@@ -21,6 +21,11 @@ class Flips(NamedTuple):
         """Share of the offsets whose label is not the most frequent one."""
         return 1 - max(Counter(self.labels).values()) / len(self.labels)
 
+    @property
+    def opposed(self) -> bool:
+        """Whether it is supported on some seeds and refuted on others."""
+        return {Label.supported, Label.refuted} <= set(self.labels)
+
 
 def flips(by_offset: Mapping[int, Mapping[str, Reproduction]]) -> list[Flips]:
     """Labels of every claim and part that was judged at two offsets or more, in the order of the claims."""

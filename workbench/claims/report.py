@@ -50,9 +50,11 @@ def markdown_report(several: Sequence[Reproduction], figures: Addresses, curves:
 
 
 def offsets_report(by_offset: Mapping[int, Mapping[str, Reproduction]]) -> str:
-    """How often labels differ between seed offsets, as GitHub's Markdown: a line for every claim and part."""
+    """How often labels differ between seed offsets, as GitHub's Markdown: the parts that differ most come first."""
     template = _environment(html=False).get_template("offsets.md")
-    return template.render(offsets=list(by_offset), lines=flips(by_offset)).strip() + "\n"
+    lines = sorted(flips(by_offset), key=lambda line: -line.rate)
+    opposed = [line for line in lines if line.opposed and line.part]
+    return template.render(offsets=list(by_offset), lines=lines, opposed=opposed).strip() + "\n"
 
 
 def write_report(
