@@ -1,4 +1,4 @@
-"""docs/own_data.md: each of its commands runs, in the page's order, on a table like the page's."""
+"""docs/own_data.md: its table, and the command to train, are those of a file like the page's."""
 
 import random
 import re
@@ -6,10 +6,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.outer import Answer
-from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -32,18 +29,14 @@ def write_houses(file: Path) -> None:
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_commands_of_the_page(cli: Callable[..., Answer], store: Store, folder: Path) -> None:
-    """All commands end with exit code 0; the first prints the page's table and the command that trains next."""
+def test_survey_of_the_page(cli: Callable[..., Answer], folder: Path) -> None:
+    """The page's table is printed, and a command of the page is the one that is said to train."""
     write_houses(folder / "houses.csv")
-    assert len(COMMANDS) > 3
-    answers = []
-    for command in COMMANDS:
-        answers.append(cli(*shlex.split(command, comments=True)[1:]))
-        assert answers[-1].code == 0, (command, answers[-1].err)
+    answer = cli(*shlex.split(COMMANDS[0])[1:])
+    assert answer.code == 0
     table = [line.split() for line in PAGE.partition("```text\n")[2].partition("\ntarget:")[0].splitlines() if line]
-    surveyed = [line.split() for line in answers[0].out.splitlines()]
+    surveyed = [line.split() for line in answer.out.splitlines()]
     for row in table:
         assert any(row[:3] == line[:3] for line in surveyed), row
-    (proposed,) = (line for line in answers[0].out.splitlines() if line.startswith("train: "))
+    (proposed,) = (line for line in answer.out.splitlines() if line.startswith("train: "))
     assert any(command.startswith(proposed.removeprefix("train: ")) for command in COMMANDS)
