@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from workbench.claims.trained_arms import Arm, Trained, Tuned
     from workbench.config.keywords import option
     from workbench.core.version import __version__ as __version__
+    from workbench.sweeps.callbacks import EpochEnd
 
 __all__ = [
     "Arm",
     "ArmScores",
     "Cell",
     "Classifier",
+    "EpochEnd",
     "Estimate",
     "Exact",
     "Explanation",
@@ -68,6 +70,7 @@ _NAMES = {
     "workbench.claims.trained_arms": ("Arm", "Trained", "Tuned"),
     "workbench.config.keywords": ("option",),
     "workbench.core.version": ("__version__",),
+    "workbench.sweeps.callbacks": ("EpochEnd",),
     "matplotlib.figure": ("Figure",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}

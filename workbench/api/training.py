@@ -12,6 +12,7 @@ from workbench.core.terminal import plain_console
 
 if TYPE_CHECKING:
     from workbench.config.schema import RunSpec
+    from workbench.sweeps.callbacks import Callback
     from workbench.sweeps.sweep import Finished
 
 
@@ -31,12 +32,13 @@ def configure(*overrides: str, config_dir: str | None = None, **keywords: Any) -
     return spec
 
 
-def train(*overrides: str, config_dir: str | None = None, **keywords: Any) -> Run:
+def train(*overrides: str, config_dir: str | None = None, callbacks: "Sequence[Callback]" = (), **keywords: Any) -> Run:
     """Train one run as ``workbench train`` does, and keep it in the store; arguments as for `configure`.
 
-    Raises ConfigError before anything is trained, and WorkbenchError where the training fails.
+    Each of `callbacks` is called with an `EpochEnd` before training and after each epoch. Raises ConfigError before
+    anything is trained, and WorkbenchError where the training fails.
     """
-    finished = _trained([], overrides_of(overrides, keywords), config_dir)
+    finished = _trained([], overrides_of(overrides, keywords), config_dir, callbacks)
     (result,) = finished.results
     if not result.run or result.error:
         raise WorkbenchError(
@@ -45,14 +47,16 @@ def train(*overrides: str, config_dir: str | None = None, **keywords: Any) -> Ru
     return Run(result.run, finished.store, _modules(finished))
 
 
-def sweep(*overrides: str, config_dir: str | None = None, **keywords: Any) -> Sweep:
+def sweep(
+    *overrides: str, config_dir: str | None = None, callbacks: "Sequence[Callback]" = (), **keywords: Any
+) -> Sweep:
     """Train every combination as ``workbench train -m`` does: runs of one sweep, together where they can be.
 
     A list, a range or an array holds the values of its key: ``activation=["relu", "tanh"], seed=range(10)``; a tuple is
-    one value. All else is as for `configure`. Runs that fail are in the sweep with that outcome. Raises ConfigError
-    before anything is trained.
+    one value. All else is as for `train`; `callbacks` hear of the runs that this process trains. Runs that fail are in
+    the sweep with that outcome. Raises ConfigError before anything is trained.
     """
-    finished = _trained(["-m"], overrides_of(overrides, keywords, alternatives=True), config_dir)
+    finished = _trained(["-m"], overrides_of(overrides, keywords, alternatives=True), config_dir, callbacks)
     return Sweep(finished.sweep, finished.store, _modules(finished))
 
 
@@ -62,11 +66,18 @@ def _modules(finished: "Finished") -> list[str]:
     return sorted({target.rpartition(".")[0] for target in targets})
 
 
-def _trained(options: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> "Finished":
+def _trained(
+    options: Sequence[str], overrides: Sequence[str], config_dir: str | None, called: "Sequence[Callback]"
+) -> "Finished":
+    from workbench.sweeps.callbacks import callbacks
     from workbench.sweeps.command_line import train_as_told
 
     folder = [] if config_dir is None else ["--config-dir", config_dir]
-    finished = train_as_told([*options, *folder, *overrides], plain_console())
+    token = callbacks.set(tuple(called))
+    try:
+        finished = train_as_told([*options, *folder, *overrides], plain_console())
+    finally:
+        callbacks.reset(token)
     if finished is None:
         raise ConfigError("sweep.dry_run: only says what would be trained, and no run comes of it; drop it in Python")
     return finished

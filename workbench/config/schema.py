@@ -33,11 +33,15 @@ Rerun = Enum("Rerun", ["missing", "failed", "all"])
 
 @dataclass
 class Train:
-    """Number of epochs, batch size, and the norm at which a gradient is clipped (None: no clipping)."""
+    """Number of epochs, batch size, and the norm at which a gradient is clipped (None: no clipping).
+
+    A run stops after `patience` epochs without a smaller validation loss than before (None: it does not).
+    """
 
     epochs: int = 30
     batch_size: int = 32
     clip_norm: float | None = None
+    patience: int | None = None
 
 
 @dataclass
@@ -119,7 +123,8 @@ class Config:
         for key, count in (("train.epochs", train.epochs), ("train.batch_size", train.batch_size)):
             yield "at least 1", count >= 1, key, count
             yield f"at most {LARGEST}", count <= LARGEST, key, count
-        clip = train.clip_norm
+        clip, patience = train.clip_norm, train.patience
+        yield "at least 1, or null", patience is None or patience >= 1, "train.patience", patience
         yield "above 0, or null", clip is None or clip > 0, "train.clip_norm", clip
         yield f"at most {MOST:g}", clip is None or clip <= MOST, "train.clip_norm", clip
         yield "above 0 and below 1", 0 < split.valid < 1, "split.valid", split.valid
@@ -153,6 +158,7 @@ DEFAULTS = {
     "train.epochs": 30,
     "train.batch_size": 32,
     "train.clip_norm": 1,
+    "train.patience": 5,
     "split.valid": 0.1,
     "split.test": 0.1,
     "split.limit": 100,

@@ -33,6 +33,8 @@ def typed_spec(job: DictConfig, choices: dict[str, str], overrides: tuple[str, .
     resolved = _plain(typed)
     _refuse_additions(resolved, _known(), "")
     resolved.pop("claim")
+    if typed.train.patience is None:  # a run that does not stop early is one of before there was this key
+        resolved["train"].pop("patience")
     return RunSpec(typed, resolved, choices, overrides)
 
 

@@ -111,6 +111,11 @@ class Pretrainer:
         assert self._part is not None
         self._part.restore(snapshot)
 
+    def finish(self, replicas: Collection[int], step: int) -> Record:
+        """Stop these replicas after `step` of the whole training; returns their record of the test part."""
+        before = sum(stage.epochs for stage in self.stages) * self.steps_per_epoch
+        return self._shifted(self.whole.finish(replicas, step - before))
+
     def drop(self, replicas: Collection[int]) -> None:
         """Stop these replicas, with their current parameters as final ones; between two records of `run`."""
         if self._part:

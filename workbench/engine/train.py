@@ -254,6 +254,16 @@ class Trainer:
         self._select_replicas([position for position, step in enumerate(stopped) if not step])
         return replace(record, diverged=tuple(diverged))
 
+    def finish(self, replicas: Collection[int], step: int) -> Record:
+        """Stop these replicas after `step`, between two records of `run`; returns their record of the test part."""
+        with self.observer.meter.of(ALL):
+            (record,) = self._records({step: self._evaluate("test")})
+        columns = [position for position, replica in enumerate(self.replicas) if replica in replicas]
+        metrics = {name: [row[column] for column in columns] for name, row in record.metrics.items()}
+        self.drop(replicas)
+        self.recorded += 1
+        return replace(record, replicas=tuple(record.replicas[column] for column in columns), metrics=metrics)
+
     def drop(self, replicas: Collection[int]) -> None:
         """Stop these replicas, with their current parameters as final ones; between two records of `run`."""
         for position, replica in enumerate(self.replicas):

@@ -20,6 +20,7 @@ from workbench.engine.checkpoint import weights_digest, weights_of
 from workbench.engine.history import Divergence, History, Record
 from workbench.engine.replicas import Pack
 from workbench.engine.stages import AnyTrainer, make_trainer
+from workbench.engine.stopping import Stopping
 from workbench.engine.threads import one_thread
 from workbench.runs.checkpoint_writer import CheckpointWriter
 from workbench.runs.run_writer import RunWriter
@@ -194,13 +195,17 @@ def _train(
     checkpoints: CheckpointWriter | None,
 ) -> dict[str, str]:
     """Train the pack record by record, those of its checkpoint first; returns the tags of its spot check."""
-    trainer = spot_check.trainer
+    trainer, config = spot_check.trainer, pack_result.results[0].job.spec.config.train
+    stopping = Stopping(config.patience) if config.patience else None
+    last = pack_result.results[0].job.spec.epochs
     for record in checkpoints.found.records if checkpoints and checkpoints.found else ():
         _append(record, pack_result)
         on_record(record)
         give_up(record)  # for its own state: the replicas it returned then are in the checkpoint
+        if stopping:
+            stopping.exhausted(record)
     with one_thread(is_small(trainer.pack, trainer.batch_size)):
-        for record in trainer.run(pack_result.results[0].job.spec.config.train.epochs):
+        for record in trainer.run(config.epochs):
             _append(record, pack_result)
             for divergence in record.diverged:
                 run_writer.ends(divergence.replica, Outcome.diverged, {**_tags_of(divergence), **spot_check.tags()})
@@ -210,6 +215,14 @@ def _train(
                 run_writer.ends(replica, Outcome.pruned, {"pruned.epoch": str(record.epoch), **spot_check.tags()})
             if given_up:
                 trainer.drop(given_up)
+            exhausted = stopping.exhausted(record) if stopping and record.epoch < last else []
+            if stopped := [replica for replica in exhausted if replica in trainer.replicas]:
+                test = trainer.finish(stopped, record.step)
+                _append(test, pack_result)
+                on_record(test)
+                for replica in stopped:
+                    tags = {"stopped.epoch": str(record.epoch), **spot_check.tags()}
+                    run_writer.ends(replica, Outcome.finished, tags)
             run_writer.after_record(trainer.snapshot)
         tags = spot_check.tags(anew=True)
     if spot_check.last:

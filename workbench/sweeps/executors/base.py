@@ -9,6 +9,7 @@ from workbench.certificates.trained import SpotChecks
 from workbench.engine.history import Record
 from workbench.runs.checkpoint_writer import CheckpointWriter
 from workbench.runs.train_pack import Job, Result, train_pack
+from workbench.sweeps.callbacks import call_back
 from workbench.sweeps.checkpoints import Checkpoints
 from workbench.sweeps.pruning import Pruning
 from workbench.tracking.base import Sink
@@ -108,7 +109,7 @@ class Worker:
     def _train(self, task: PackTask, on_progress: OnProgress) -> list[Result]:
         config, silent = task.jobs[0].spec.config, task.silent
         epochs_left = {number: job.spec.epochs for number, job in enumerate(task.jobs) if number not in silent}
-        epoch = 0
+        epoch, names = 0, [job.name for job in task.jobs]
 
         def ends(replicas: Iterable[int]) -> None:
             on_progress(sum(epochs_left.pop(replica, 0) for replica in replicas))
@@ -121,6 +122,9 @@ class Worker:
                 epochs_left.update({replica: epochs_left[replica] - 1 for replica in trained})
                 on_progress(len(trained))
             ends(divergence.replica for divergence in record.diverged)
+            if "test/loss" in record.metrics:
+                ends(record.replicas)
+            call_back(record, names)
 
         spot_checks = self.spot_checks if config.certificate else None
         prune = task.pruning.watch(task.jobs) if task.pruning else lambda record: ()
