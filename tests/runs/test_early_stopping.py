@@ -7,8 +7,10 @@ import pytest
 
 import workbench as wb
 from tests.outer import trained
+from workbench.config.prepare import build_pack
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
+from workbench.engine.stages import make_trainer
 from workbench.runs.train_pack import Job, PackResult, train_pack
 from workbench.tracking.base import MemorySink, Outcome
 
@@ -109,3 +111,20 @@ def test_a_stopped_run_verifies() -> None:
     """Trained again alone, it stops at the same epoch with the same bits."""
     sweep = wb.sweep(*NOISY[:3], seed=[0, 1], train={"epochs": 8, "patience": 1})
     assert all(run.verify().same for run in sweep.runs)
+
+
+def test_a_stopped_pack_resumes_with_the_same_bits() -> None:
+    """From a snapshot after a replica has stopped, the others go on as they did, and the stopped one keeps its end."""
+    pack, batch = build_pack(specs(seeds=range(3))), 16
+    whole, later = make_trainer(pack, batch), make_trainer(pack, batch)
+    steps = whole.run(4)
+    records = [next(steps) for _ in range(3)]
+    test = whole.finish([1], records[-1].step)
+    assert (test.replicas, sorted(test.metrics)) == ((1,), ["test/accuracy", "test/loss"])
+    snapshot = whole.snapshot().copied()
+    assert snapshot.recorded == 4
+    rest = list(steps)
+    later.restore(snapshot)
+    resumed = list(later.run(4))
+    assert [record.metrics for record in resumed] == [record.metrics for record in rest]
+    assert all(later.final[replica].equal(whole.final[replica]) for replica in range(3))
