@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.outer import SMALL, Answer, client_of, runs_of, trained
-from workbench.claims.comparison_figures import _panels
+from workbench.claims.comparison_figures import curve_panels
 from workbench.tracking.reader import ReadSweep, read_sweep
 from workbench.tracking.saved_view import TAG
 from workbench.tracking.store import Store
@@ -100,7 +100,7 @@ def test_each_arm_has_a_color_of_its_own(store: Store) -> None:
     both = sweep("activation=relu,tanh", "seed=0,1")
     found = read_sweep(store, both)
     assert len({run.tags["mlflow.runColor"] for run in found.runs}) == 1
-    figure = _panels(found.runs, ["valid/loss"], ["loss"], "")
+    figure = curve_panels(found.runs, ["valid/loss"], ["loss"], "")
     assert len({line.get_color() for line in figure.axes[0].lines}) == 2
 
 

@@ -17,8 +17,6 @@ from workbench.config.arms import PALETTE
 from workbench.core.stats import mean_interval
 from workbench.tracking.stored_run import epoch_length
 
-matplotlib.use("Agg")
-
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 STYLE: Any = {
     "axes.spines.top": False,
@@ -67,22 +65,26 @@ def _figures(runs: Sequence[ComparedRun], title: str) -> Iterator[tuple[str, Fig
     names = {name for run in runs for name in run.history}
     curves = {name: label for name, label in CURVES.items() if name in names}
     if curves:
-        yield "learning_curves", _panels(runs, list(curves), list(curves.values()), title)
+        yield "learning_curves", curve_panels(runs, list(curves), list(curves.values()), title)
     for quantity, label in BY_LAYER.items():
         found = (name for name in names if name.startswith(f"{quantity}/") and not name.endswith("/all"))
         layers = sorted(found, key=lambda name: (len(name), name))  # l2 before l10
         if layers:
             labels = [label] + [""] * (len(layers) - 1)
-            yield f"{quantity}_by_layer", _panels(runs, layers, labels, title, by_layer=True)
+            yield f"{quantity}_by_layer", curve_panels(runs, layers, labels, title, by_layer=True)
 
 
-def _panels(
+def curve_panels(
     runs: Sequence[ComparedRun],
     metrics: Sequence[str],
     labels: Sequence[str],
     title: str,
     by_layer: bool = False,
 ) -> Figure:
+    """Draw metrics over epochs side by side: mean and 95 % interval over the runs of each arm.
+
+    Axes are named by `labels`; with `by_layer`, panels share them and are titled by layer.
+    """
     figure = Figure(figsize=(1 + 3.6 * len(metrics), 3.6), layout="constrained")
     panels = figure.subplots(1, len(metrics), squeeze=False, sharey=by_layer)[0]
     arms = list(dict.fromkeys(run.arm for run in runs))

@@ -104,10 +104,10 @@ def curves(runs: Sequence[ReadRun], metric: str, title: str) -> "Figure":
     """Draw a metric of runs over epochs, mean and 95 % interval by arm."""
     import matplotlib
 
-    from workbench.claims.comparison_figures import CURVES, STYLE, _panels
+    from workbench.claims.comparison_figures import CURVES, STYLE, curve_panels
 
     with matplotlib.rc_context(STYLE):
-        return _panels(runs, [metric], [CURVES.get(metric, metric)], title)
+        return curve_panels(runs, [metric], [CURVES.get(metric, metric)], title)
 
 
 def _link(sweep: ReadSweep, store: Store) -> str:
