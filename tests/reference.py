@@ -53,6 +53,7 @@ LOSS_TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squared_error": lambda z, y: 0.5 * F.mse_loss(z, y, reduction="sum") / len(z),
     "binary_nll": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="sum") / len(z),
     "softmax_nll": lambda z, y: F.cross_entropy(z, y.argmax(1)),
+    "weighted_nll": lambda z, y: F.cross_entropy(z, y.argmax(1), weight=y.amax(0), reduction="sum") / len(z),
     "softmax_mse": lambda z, y: F.mse_loss(z.softmax(1), y),
     "perceptron": lambda z, y: F.relu(z * (1 - 2 * y)).sum() / len(z),
 }
@@ -79,7 +80,8 @@ def targets(accepts: Sequence[str], shape: tuple[int, int, int], stream: torch.G
         return torch.randn(shape, generator=stream, dtype=torch.float64)
     if accepts[0] == "binary":
         return torch.randint(2, shape, generator=stream).double()
-    return F.one_hot(torch.randint(shape[2], shape[:2], generator=stream), shape[2]).double()
+    one_hot = F.one_hot(torch.randint(shape[2], shape[:2], generator=stream), shape[2]).double()
+    return one_hot * torch.arange(1, shape[2] + 1) if accepts[0] == "weighted" else one_hot
 
 
 def blobs(n: int = 200, features: int = 16, classes: int = 16, seed: int = 0) -> Dataset:

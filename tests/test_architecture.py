@@ -40,7 +40,16 @@ PLACED = {  # torch's functions whose last bits depend on where a number lies, o
     *("sigmoid", "softplus", "silu", "gelu", "elu", "selu", "mish", "logit", "logaddexp", "exp2", "hypot", "pow"),
     *("bmm", "baddbmm", "matmul", "einsum"),
 }
-TRAINING = ("nn.activations", "nn.losses", "nn.layers", "nn.optimizers", "nn.schedules", "nn.objective", "engine")
+TRAINING = (
+    "nn.activations",
+    "nn.losses",
+    "nn.weighted_loss",
+    "nn.layers",
+    "nn.optimizers",
+    "nn.schedules",
+    "nn.objective",
+    "engine",
+)
 AUTOGRAD = ("nn.check.gradcheck", "nn.check.spot_check", "bench.rivals", "bench.usual.__main__")
 
 

@@ -96,7 +96,7 @@ def test_what_does_not_train_is_said(tmp_path: Path) -> None:
     assert one.columns[1].remarks == ("one value only: nothing to learn",)
     rare = survey(written(tmp_path, [["a", "y"], *([str(i * 7 % 40), "xz"[i == 3]] for i in range(40))]))
     assert "cannot split off" in rare.refused
-    assert rare.columns[1].remarks == ("the rarest class has 1 examples, the most frequent 39",)
+    assert rare.columns[1].remarks == ("rarest class 1, most frequent 39 examples: loss=weighted_nll?",)
     gaps = survey(written(tmp_path, [["a", "y"], *([str(i * 7 % 40), "uv"[i % 2] * (i > 1)] for i in range(40))]))
     assert "must have a value in each row" in gaps.refused
 

@@ -29,6 +29,7 @@ from workbench.nn.schedules import cosine, warmup
 DATA_OF = {
     "softmax_nll": "digits",
     "softmax_mse": "wine",
+    "weighted_nll": "wine",
     "binary_nll": "breast_cancer",
     "perceptron": "breast_cancer",
     "squared_error": "diabetes",

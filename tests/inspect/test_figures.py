@@ -238,9 +238,10 @@ def test_figures_of_a_run(cli: Cli, store: Store, folder: Path) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert "weights: trained again, to the same bits" in answer.out
     names = {"gradient_flow", "signal_propagation", "saturation_over_time", "unit_life"}
-    names |= {"activation_histograms", "histograms_over_time", "decision_boundary"}
+    names |= {"activation_histograms", "histograms_over_time", "decision_boundary", "confusion_matrix"}
     place = folder / "figures" / run.info.run_id[:8]
-    assert {file.name for file in place.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    drawn = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert {file.name for file in place.iterdir()} == {*drawn, "class_scores.csv"}
     assert all(imread(file).std() > 0.01 for file in place.glob("*.png"))
     kept = {file.path for file in client_of(store).list_artifacts(run.info.run_id, "figures")}
     assert kept == {f"figures/{file.name}" for file in place.iterdir()}

@@ -29,7 +29,9 @@ from workbench.nn.objective import Objective
 from workbench.nn.params import Layout, Params
 
 NAMES = stems("loss")
-MATCHED = [name for name in NAMES if name != "softmax_mse"]  # cost and output activation belong together
+MATCHED = [
+    name for name in NAMES if name not in ("softmax_mse", "weighted_nll")
+]  # cost and output activation belong together
 EXACT = {"rtol": 1e-10, "atol": 1e-14}
 
 

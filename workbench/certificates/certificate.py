@@ -109,7 +109,7 @@ def _layers() -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 INPUTS = 5
-SIZES: dict[Target, int] = {"real": INPUTS, "binary": 1, "one_hot": 4}
+SIZES: dict[Target, int] = {"real": INPUTS, "binary": 1, "one_hot": 4, "weighted": 4}
 
 
 def _surveyed(
@@ -167,6 +167,7 @@ def _problem(model: Model, units: Activation, cost: Loss, target: Target) -> tup
         "binary": torch.randint(2, (2, 12, size), generator=stream).double(),
         "one_hot": torch.nn.functional.one_hot(torch.randint(size, (2, 12), generator=stream), size).double(),
     }
+    draws["weighted"] = draws["one_hot"] * torch.arange(1, size + 1)
     decay = torch.tensor([0.01, 0.1], dtype=torch.float64)
     return Objective(model, cost, decay), params, x, draws[target]
 

@@ -14,7 +14,7 @@ import torch
 
 from workbench.config.instantiate import call
 from workbench.data.datasets import Dataset
-from workbench.data.splits import Change, Split, held_by_float32, split
+from workbench.data.splits import Change, Split, held_by_float32, split, target_unit
 
 MOST_FILES = 20  # of a folder whose changes are noticed
 LARGE = 2**25  # bytes of a data set of whose splits one is kept in memory
@@ -59,3 +59,10 @@ def draw_split(
     """Split of a data set by these settings; of a large one, only the last is kept."""
     draw = _split if load_dataset(identity).x.nbytes < LARGE else _large_split
     return draw(identity, seed, valid, test, standardize, change, dtype)
+
+
+@lru_cache(maxsize=32)
+def draw_unit(identity: str, seed: int, valid: float, test: float, standardize: bool, change: Change) -> float | None:
+    """Size of 1 of a split's real target in the data's own unit; None for classes and several targets."""
+    unit = target_unit(load_dataset(_of_split(identity, seed)), seed, valid, test, change)
+    return unit if standardize or unit is None else 1.0

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.config.data_cache import data_identity, draw_split, load_dataset
+from workbench.config.data_cache import data_identity, draw_split, draw_unit, load_dataset
 from workbench.config.instantiate import asks_for, call, call_stacked
 from workbench.config.options import option, options
 from workbench.config.schema import RunSpec, SplitConfig
@@ -74,6 +74,13 @@ class Prepared:
         change = Change(part.limit, part.label_noise, part.binarize)
         drawn = draw_split(self._data, part.seed, part.valid, part.test, part.standardize, change, self.dtype)
         return inputs_as_targets(drawn) if self.learns_inputs else drawn
+
+    def unit(self, part: SplitConfig) -> float | None:
+        """Size of 1 of the real target that is learned, in the data's own unit; None where there is not one such."""
+        change = Change(part.limit, part.label_noise, part.binarize)
+        if self.learns_inputs:
+            return None
+        return draw_unit(self._data, part.seed, part.valid, part.test, part.standardize, change)
 
     @property
     def learns_inputs(self) -> bool:
@@ -136,7 +143,7 @@ class Prepared:
         target, data, choices = self.target, self.dataset, self.spec.choices
         node, n_in = self.spec.resolved["architecture"], data.x.shape[1]
         n_real = n_in if self.learns_inputs else data.y.shape[-1]
-        n_out = {"binary": 1, "one_hot": self.n_classes, "real": n_real}[target]
+        n_out = {"binary": 1, "real": n_real}.get(target, self.n_classes)
         activation: Activation = self._call("activation")
         model: Model = self._call(
             "architecture", n_in=n_in, n_out=n_out, activation=activation, norm=self._call("norm")
@@ -258,6 +265,7 @@ def build_pack(specs: Sequence[RunSpec]) -> Pack:
         shared.target,
         shared.dtype,
         shared.device,
+        [shared.unit(splits[seed]) for seed in seeds],
     )
     clips = [spec.config.train.clip_norm for spec in specs]
     return Pack(

@@ -45,13 +45,17 @@ class DataPart:
 
 @dataclass(frozen=True)
 class PackData:
-    """All parts of a pack's data; `n_classes` is None for regression."""
+    """All parts of a pack's data; `n_classes` is None for regression.
+
+    `unit` is the size of 1 of a single real target in the data's own unit, by split; None for other targets.
+    """
 
     train: DataPart
     valid: DataPart
     test: DataPart
     split_of: Int64[Tensor, " R"]
     n_classes: int | None
+    unit: Float[Tensor, " S"] | None = None
 
     def select(self, index: Tensor) -> "PackData":
         """The same data for the replicas in `index`."""
@@ -95,11 +99,23 @@ class PackData:
         return order.to(self.split_of.device) + self.split_of.unsqueeze(1) * size
 
 
-def encode(y: np.ndarray, n_classes: int | None, target: Target) -> Tensor:
-    """Encode targets as float64 [N, K]: one-hot, or as one column."""
-    if target == "one_hot":
-        return torch.nn.functional.one_hot(torch.as_tensor(y), n_classes or -1).double()
+def encode(
+    y: np.ndarray, n_classes: int | None, target: Target, weights: Float64[Tensor, " K"] | None = None
+) -> Tensor:
+    """Encode targets as float64 [N, K]: one-hot, for `weighted` times the class's weight, or as one column."""
+    if target in ("one_hot", "weighted"):
+        one_hot = torch.nn.functional.one_hot(torch.as_tensor(y), n_classes or -1).double()
+        return one_hot if weights is None else one_hot * weights
     return torch.as_tensor(y).double().reshape(len(y), -1)
+
+
+def balanced_weights(y: np.ndarray, n_classes: int) -> Float64[Tensor, " K"]:
+    """N/(K N_c) for each class c of N labels in K classes, so that all classes weigh the same.
+
+    An absent class has the weight of one with an example. Source: King and Zeng 2001.
+    """
+    counts = torch.as_tensor(y).bincount(minlength=n_classes).clamp_(min=1)
+    return len(y) / (n_classes * counts.double())
 
 
 def pack_data(
@@ -109,16 +125,21 @@ def pack_data(
     target: Target,
     dtype: torch.dtype,
     device: torch.device,
+    units: Sequence[float | None] = (),
 ) -> PackData:
-    """Stack distinct splits and move them to the device."""
+    """Stack distinct splits and move them to the device; classes are weighted as in each split's training part."""
+    weights = [balanced_weights(one.train.y, n_classes or 0) if target == "weighted" else None for one in splits]
 
     def stacked(parts: Sequence[PartArrays]) -> DataPart:
         x = torch.stack([torch.as_tensor(part.x).to(dtype) for part in parts])
-        y = torch.stack([encode(part.y, n_classes, target).to(dtype) for part in parts])
+        pairs = zip(parts, weights, strict=True)
+        y = torch.stack([encode(part.y, n_classes, target, weight).to(dtype) for part, weight in pairs])
         return DataPart(x.to(device), y.to(device))
 
     train, valid, test = (stacked([getattr(split, name) for split in splits]) for name in PARTS)
-    return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes)
+    known = [one for one in units if one is not None]
+    unit = torch.tensor(known, dtype=dtype, device=device) if len(known) == len(splits) else None
+    return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes, unit)
 
 
 def choose_target(accepts: Sequence[Target], n_classes: int | None) -> Target | None:
@@ -127,5 +148,6 @@ def choose_target(accepts: Sequence[Target], n_classes: int | None) -> Target | 
         "real": n_classes is None,
         "binary": n_classes == 2,
         "one_hot": n_classes is not None,
+        "weighted": n_classes is not None,
     }
     return next((target for target in accepts if possible[target]), None)

@@ -44,7 +44,8 @@ class Dataset:
     With `same_unit`, as for the pixels of an image, all features are scaled by one mean and one variance. The last
     `official_test` examples are the publisher's test part; where it is 0, the test part is drawn. Unless `fill` is
     empty, inputs may be NaN, which a split fills by the ``mean`` or ``median`` of its training part; `blanks` counts
-    the examples without a value by column.
+    the examples without a value by column. `classes` are the names of the classes, where they have other names than
+    their numbers.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     official_test: int = 0
     fill: Literal["", "mean", "median"] = ""
     blanks: Mapping[str, int] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @property
     def task(self) -> str:

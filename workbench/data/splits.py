@@ -6,6 +6,7 @@ class. Limits and label noise, which make a data set harder, change the training
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,18 @@ def split(
     if change.binarize is not None:
         parts = _binarized(dataset, parts, change.binarize)
     return _scaled(dataset, parts) if standardize else parts
+
+
+def target_unit(dataset: Dataset, seed: int, valid: float, test: float, change: Change = UNCHANGED) -> float | None:
+    """Deviation by which `split` divides a single real target to standardize it; None for classes and several targets.
+
+    Raises DataError as `split`.
+    """
+    if dataset.n_classes is not None or dataset.y.shape[1] != 1:
+        return None
+    narrow = replace(dataset, x=dataset.x[:, :1], fill="")  # targets are drawn and changed without regard to inputs
+    targets = split(narrow, seed, valid, test, False, change._replace(binarize=None)).train.y
+    return float(StandardScaler().fit(targets).scale_[0])
 
 
 def held_by_float32(dataset: Dataset, parts: Split, standardized: bool) -> Split:

@@ -171,7 +171,7 @@ def _of_target(column: Column | DataError | OtherNotation, task: str) -> Iterato
     elif task == "classification":
         counts = np.unique(column.values, return_counts=True)[1]
         if counts.max() >= RARE * counts.min():
-            yield f"the rarest class has {counts.min()} examples, the most frequent {counts.max()}"
+            yield f"rarest class {counts.min()}, most frequent {counts.max()} examples: loss=weighted_nll?"
 
 
 def _distinct(column: Column) -> int:

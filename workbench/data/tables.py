@@ -184,7 +184,8 @@ def _from_frame(
     if any(column.blanks and column.texts is None for column in inputs):
         fill = "median" if options.missing == "median" else "mean"
     blanks = {column.name: column.blanks for column in inputs if column.blanks}
-    return Dataset(name, x, y, count, same_unit=same_unit, fill=fill, blanks=blanks)
+    classes = target.texts or tuple(f"{value:g}" for value in np.unique(target.values)) if count else ()
+    return Dataset(name, x, y, count, same_unit=same_unit, fill=fill, blanks=blanks, classes=classes)
 
 
 def _select_columns(name: str, frame: pd.DataFrame, options: ColumnOptions) -> pd.DataFrame:

@@ -26,6 +26,25 @@ def evaluate(
     return measure(objective, params, data, part, units)[0]
 
 
+def errors(objective: Objective, params: Params, data: PackData, part: DataPart) -> dict[str, PerReplicaTensor]:
+    """Compute ``rmse`` and ``mae`` [R] of a single real target in the data's own unit; nothing for other targets."""
+    if data.unit is None:
+        return {}
+    step, block = _sizes(objective, part)
+    sums = []
+    for flat, split_of in zip(torch.split(params.flat, block), torch.split(data.split_of, block), strict=True):
+        some, of_block = params.with_flat(flat), replace(data, split_of=split_of)
+        square, absolute = flat.new_zeros(2, len(flat))
+        for start in range(0, part.size, step):
+            x, y = of_block.chunk(part, start, start + step)
+            error = objective.loss.predict(objective.model.forward(some, x)[0]) - y
+            square += error.square().sum((1, 2))
+            absolute += error.abs().sum((1, 2))
+        sums.append(torch.stack([(square / part.size).sqrt(), absolute / part.size]))
+    rmse, mae = torch.cat(sums, 1) * data.by_replica(data.unit)
+    return {"rmse": rmse, "mae": mae}
+
+
 def measure(
     objective: Objective,
     params: Params,
@@ -38,9 +57,7 @@ def measure(
 
     `counting` makes a context that is entered while units are counted, to time it.
     """
-    width = sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
-    step = max(1, min(EXAMPLES, CHUNK_NUMBERS // width))
-    block = max(1, CHUNK_NUMBERS // (min(step, part.size) * width))
+    step, block = _sizes(objective, part)
     timed = counting if units else None
     sums = [
         _sums(objective, params.with_flat(flat), replace(data, split_of=split_of), part, step, timed)
@@ -55,6 +72,13 @@ def measure(
         counts = {layer: joined([block.counts[layer] for block in sums]) for layer in sums[0].counts}
         rates = {name: rate for layer, of_units in counts.items() for name, rate in of_units.rates(layer).items()}
         return {**metrics, **rates}, {layer: of_units.dead for layer, of_units in counts.items()}
+
+
+def _sizes(objective: Objective, part: DataPart) -> tuple[int, int]:
+    """Number of examples and of replicas that are evaluated at once."""
+    width = sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
+    step = max(1, min(EXAMPLES, CHUNK_NUMBERS // width))
+    return step, max(1, CHUNK_NUMBERS // (min(step, part.size) * width))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from workbench.diagnostics.observed_step import observed_step
 from workbench.diagnostics.plan import LIGHT, Diagnostics
 from workbench.engine.checkpoint import PackState, layout_digest
 from workbench.engine.epoch_plan import Batch, Plan, batch_sizes
-from workbench.engine.evaluate import evaluate, measure
+from workbench.engine.evaluate import errors, evaluate, measure
 from workbench.engine.failure import Failure, first_failures
 from workbench.engine.graph import GraphedSteps
 from workbench.engine.history import Divergence, Record
@@ -106,7 +106,7 @@ class Trainer:
             yield self._done(record)
         if self.replicas and self.stage == epochs + 1:
             with self.observer.meter.of(ALL):
-                (record,) = self._records({epochs * self.steps_per_epoch: self._evaluate("test")})
+                (record,) = self._records({epochs * self.steps_per_epoch: self._test()})
             yield self._done(record)
         self.final |= dict(zip(self.replicas, self.params.flat, strict=True))
 
@@ -211,6 +211,11 @@ class Trainer:
     def _evaluate(self, part: str) -> Metrics:
         data = self.pack.data
         return _named(part, evaluate(self.pack.objective, self.params, data, getattr(data, part)))
+
+    def _test(self) -> Metrics:
+        pack = self.pack
+        in_unit = errors(pack.objective, self.params, pack.data, pack.data.test)
+        return self._evaluate("test") | _named("test", in_unit)
 
     def _epoch_metrics(self, epoch: int, epochs: int) -> Metrics:
         """Measure training and validation part at the end of an epoch out of `epochs`; 0 is the beginning."""

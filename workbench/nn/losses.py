@@ -33,7 +33,7 @@ from workbench.nn.activations import IDENTITY, Activation, unit_step
 from workbench.nn.elementwise import log_one_plus_exp, logistic
 from workbench.nn.params import Params
 
-Target = Literal["real", "binary", "one_hot"]
+Target = Literal["real", "binary", "one_hot", "weighted"]
 Smoothing = Annotated[float, Interval(ge=0, lt=1)]
 Measured = tuple[PerReplicaTensor, Callable[[], Outputs]]
 
@@ -44,7 +44,8 @@ class Loss:
 
     `measure` returns C [R] and a function that computes dC/dz, to be called once at most: for C alone, delta is not
     computed. `accepts` lists the encodings of y: ``real`` [K], ``binary`` [1] in {0, 1}, ``one_hot`` [K], which sums
-    to 1. `kinks` are the z where C has no derivative. With `is_monotone`, a larger logit gives a larger output.
+    to 1, ``weighted`` [K], one-hot times the class's weight. `kinks` are the z where C has no derivative. With
+    `is_monotone`, a larger logit gives a larger output.
     """
 
     predict: Callable[[Outputs], Outputs]

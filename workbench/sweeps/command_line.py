@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SHOWN = (
     "test/accuracy",
     "test/r2",
+    "test/rmse",
+    "test/mae",
     "test/loss",
     "valid/accuracy",
     "valid/r2",

@@ -79,7 +79,12 @@ def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
     seconds = epochs * trainer.steps_per_epoch * per_step + examples * per_example
     moment_metrics = len(trainer.observed_step(next(_batches(trainer)), 0)[1])
     counts, moments = diagnostics.looks(epochs, trainer.steps_per_epoch)
-    rows = (2 * (epochs + 1) + 1) * len(scores) + counts * (len(names) - len(scores)) + moments * moment_metrics
+    rows = (
+        (2 * (epochs + 1) + 1) * len(scores)
+        + 2 * (data.unit is not None)
+        + counts * (len(names) - len(scores))
+        + moments * moment_metrics
+    )
     rows += bool(diagnostics.units or moment_metrics)  # their share of the time
     rows += sum(len(STAGE_METRICS) * (stage.epochs + 1) for stage in stages(pack.objective.model, pack.pretraining))
     return Program(seconds / count * specs[0].epochs / epochs, rows)  # a stage's epoch counted as one of the whole net

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.cli.options import add_allow, add_run
 
-HELP = "a run in pictures: gradients, saturation, units, its function or weights"
+HELP = "a run in pictures: gradients, saturation, units, confusion of classes, its function or weights"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     for drawn in first[:MOST_RUNS]:
         folder = Path(options.out or "figures") / segment(drawn.id[:8])
         files = draw(store, replace(read_run(store, drawn.id), allowed=options.allow), folder, console)
-        names = ", ".join(file.stem for file in files if file.suffix == ".png")
+        names = ", ".join(file.stem for file in files if file.suffix != ".svg")
         also = "" if is_read_only(store) else " (also with the run)"
         console.print(f"{drawn.name}: {names} in {folder}/{also}", highlight=False, markup=False, soft_wrap=True)
     if len(first) > MOST_RUNS:

@@ -52,6 +52,9 @@ LOSSES: dict[str, Function] = {  # (z, y, h) -> mean over examples, h being the 
         F.binary_cross_entropy_with_logits(z, _moved(y, smoothing, 2), reduction="sum") / len(z)
     ),
     "softmax_nll": lambda z, y, h, smoothing=0.0: F.cross_entropy(z, _moved(y, smoothing, z.shape[1])),
+    "weighted_nll": lambda z, y, h, smoothing=0.0: (
+        y.sum(1) @ F.cross_entropy(z, _moved((y > 0).to(z), smoothing, z.shape[1]), reduction="none") / len(z)
+    ),
     "perceptron": lambda z, y, h: F.relu(z * (1 - 2 * y)).sum() / len(z),
 }
 OUTPUTS: dict[str, Function] = {  # z -> h, where the loss has no activation for it
@@ -59,6 +62,7 @@ OUTPUTS: dict[str, Function] = {  # z -> h, where the loss has no activation for
     "softmax_mse": lambda z: torch.softmax(z, 1),
     "binary_nll": torch.special.expit,
     "softmax_nll": lambda z: torch.softmax(z, 1),
+    "weighted_nll": lambda z: torch.softmax(z, 1),
     "perceptron": ACTIVATIONS["unit_step"],
 }
 
