@@ -9,11 +9,10 @@ import pytest
 from sklearn.metrics import classification_report
 
 import workbench as wb
-from tests.outer import Answer, runs_of
+from tests.outer import Answer, client_of, runs_of
 from workbench.config.prepare import build_pack, prepare
 from workbench.data.datasets import Dataset
 from workbench.inspect.class_scores import class_table, confusion_figure, names_of, truth_and_guesses
-from workbench.tracking.client import client_of
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
