@@ -106,7 +106,7 @@ class Trainer:
             yield self._done(record)
         if self.replicas and self.stage == epochs + 1:
             with self.observer.meter.of(ALL):
-                (record,) = self._records({epochs * self.steps_per_epoch: self._test()})
+                (record,) = self._records({epochs * self.steps_per_epoch: self._evaluate("test")})
             yield self._done(record)
         self.final |= dict(zip(self.replicas, self.params.flat, strict=True))
 
@@ -209,13 +209,9 @@ class Trainer:
         return loss, self.observer.take(snapshot, self.pack, last)
 
     def _evaluate(self, part: str) -> Metrics:
-        data = self.pack.data
-        return _named(part, evaluate(self.pack.objective, self.params, data, getattr(data, part)))
-
-    def _test(self) -> Metrics:
-        pack = self.pack
-        in_unit = errors(pack.objective, self.params, pack.data, pack.data.test)
-        return self._evaluate("test") | _named("test", in_unit)
+        objective, data, examples = self.pack.objective, self.pack.data, getattr(self.pack.data, part)
+        in_unit = errors(objective, self.params, data, examples) if part == "test" else {}
+        return _named(part, evaluate(objective, self.params, data, examples) | in_unit)
 
     def _epoch_metrics(self, epoch: int, epochs: int) -> Metrics:
         """Measure training and validation part at the end of an epoch out of `epochs`; 0 is the beginning."""
