@@ -73,7 +73,7 @@ ui: $(READY) ## serve MLflow's pages for the runs of this folder
 	$(BIN)/workbench ui
 
 docs: $(READY) ## build the pages of docs/ as a site, in site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 size: ## print the largest files and functions
 	@$(PYTHON) tests/size.py
