@@ -117,6 +117,13 @@ def test_a_module_is_found_without_a_package(cli: Cli, folder: Path, beside: boo
     assert wb.configure("activation=sine", config_dir="mine").choices["activation"] == "sine"
 
 
+def test_an_executor_that_is_not_found_is_named(cli: Cli) -> None:
+    """The message names what was looked for, and where a module of one's own belongs."""
+    answer = cli("train", "-m", "data=xor", "seed=0,1", "hydra.launcher.executor._target_=nowhere.Executor")
+    assert answer.code == 2
+    assert "_target_: 'nowhere.Executor' cannot be used: Python does not find it; put its module into the" in answer.err
+
+
 @pytest.mark.slow
 def test_a_run_with_own_functions_is_verified(folder: Path) -> None:
     """What was trained here may be called again here; a run that is looked up needs its module allowed."""

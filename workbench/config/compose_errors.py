@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from workbench.config.overrides import example_for, no_override
-from workbench.config.schema import DEFAULTS, GROUPS
+from workbench.config.schema import DEFAULTS, GROUPS, TARGET
 from workbench.core.errors import ConfigError, closest, unknown_name
 from workbench.core.quoting import override
 
@@ -101,6 +101,9 @@ def _of_hydra(text: str) -> ConfigError:
         name = re.search(r"use 'override [^:]*: ([^']*)'", text)
         chosen = override(match[1], name[1]) if name else example_for(match[1])
         return ConfigError(f"{match[1]}: has a value already; write {chosen} without +")
+    if match := re.match(r"Error locating target '([^']*)'", first):
+        where = "put its module into the current folder or that of --config-dir, or correct the name"
+        return ConfigError(f"{TARGET}: {match[1]!r} cannot be used: Python does not find it; {where}")
     if match := re.match(r"force-add of config groups is not supported: '\+\+(.*)'", first):
         return ConfigError(f"++{match[1]}: a group has a value already; write {match[1]}")
     if match := re.match(r"Could not override '([^']*)'\. *$|Could not override '([^']*)'\.", first):
