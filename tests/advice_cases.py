@@ -42,6 +42,7 @@ FILES: dict[str, str | bytes] = {
     "tabs.csv": table(lambda i: _row(i * 71 % 100 / 100, i).replace(",", "\t"), "a\tb\ty\n"),
     "outlier.csv": table(lambda i: _row("1e60" if i == 5 else i * 71 % 100 / 100, i)),  # in the test part of seed 0
     "fractions.csv": table(lambda i: _row(i * 71 % 100 / 100, i, i * 13 % 100 / 100)),
+    "whole.csv": table(lambda i: _row(i * 71 % 100 / 100, i, i * 13 % 100)),
     "letters.csv": table(lambda i: _row(i * 71 % 100 / 100, i)),
     "points.csv": table(lambda i: _row(i * 71 % 100 / 100, i)),
     "huge.csv": table(lambda i: _row(f"{i + 1}e60", i)),
@@ -192,7 +193,7 @@ CASES = {
     "loss=softmax_nll to learn classes": "train data=npz data.path=texts.npz data.task=regression loss=squared_error",
     "write for example --report out": "reproduce xor --profile quick --report /proc/x",
 }
-MORE = (READ + "semicolons.csv", READ + "leak.csv", READ + "gap_target.csv")
+MORE = (READ + "semicolons.csv", READ + "leak.csv", READ + "gap_target.csv", READ + "whole.csv")
 NO_LINE = {  # what to write is no argument: text in a file, a name or a place that only the user knows
     "write a smaller {}",
     "data.name: cannot get {} from openml.org: {}; look its name up on https://www.openml.org, and "

@@ -97,6 +97,16 @@ def test_a_class_that_cannot_be_split_is_named(shares: tuple[float, float]) -> N
     assert ways_out(said) == []
 
 
+def test_many_numbers_as_classes_are_real_values(tmp_path: Path) -> None:
+    """Whole numbers that hardly repeat cannot be split as classes; the message also advises to learn real values."""
+    rows = [f"{x},{number * 13 % 100}" for number, x in enumerate(X[:, 0])]
+    (tmp_path / "own.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    given = {"path": str(tmp_path / "own.csv"), "target": "y"}
+    (way,) = ways_out(split_message(read("table", **given), 0.1, 0.1))
+    assert way == {"data.task": "regression", "loss": "squared_error"}
+    assert split(done(way, "table", **given), 0, 0.1, 0.1, True).train.y.dtype == np.float64
+
+
 def test_real_targets_need_three_examples() -> None:
     """Fewer than three examples with real targets cannot be split into three parts."""
     two = Dataset("own", np.arange(4.0).reshape(2, 2), np.arange(2.0)[:, None], None)

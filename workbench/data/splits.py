@@ -16,6 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from workbench.core.errors import DataError
 from workbench.core.seeds import stream_seed
 from workbench.data.datasets import Array, Dataset
+from workbench.data.files import REAL
+from workbench.data.notation import number
 
 
 class PartArrays(NamedTuple):
@@ -139,9 +141,10 @@ def _no_split(dataset: Dataset, seed: int, valid: float, test: float, error: Val
         return DataError(f"{begin}; three parts need three examples or more, add some")
     counts = np.bincount(dataset.y[:drawn], minlength=dataset.n_classes)
     rare = int(np.where(counts, counts, drawn + 1).argmin())
+    are_numbers = dataset.classes and all(number(name) is not None for name in dataset.classes)
     return DataError(
         f"{begin}; each class needs an example in each part, but class {rare} of 0 to {dataset.n_classes - 1} has "
-        f"{counts[rare]}: add examples of it, or take it out"
+        f"{counts[rare]}: add examples of it, or take it out{f', or {REAL}' if are_numbers else ''}"
     )
 
 
