@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 
 import workbench as wb
 from tests.outer import SMALL, Answer, client_of, environment, trained
-from workbench.config.prepare import build_pack
+from workbench.config.prepare import build_pack, prepare
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
 from workbench.data.datasets import Array
+from workbench.data.splits import split
 from workbench.inspect.export import Standalone, _scaling, standalone
 from workbench.inspect.rebuild import spec_of
 from workbench.runs.train_pack import Job, train_pack
@@ -130,3 +132,26 @@ def test_model_loads_where_there_is_no_workbench(cli: Cli, store: Store, folder:
     taken = cli("export", "seed=1", "-o", "here")
     assert taken.code == 2
     assert taken.err == "workbench: export: here must be a new folder; name another with -o, or remove it\n"
+
+
+@pytest.mark.parametrize("missing", ["mean", "median"])
+def test_blanks_are_filled_as_in_training(tmp_path: Path, missing: str) -> None:
+    """NaN among raw inputs gives the outputs of the training part's statistic in its place, worked here by hand."""
+    stream = np.random.default_rng(0)
+    rows = [
+        f"{'' if i % 5 == 0 else f'{x:.3f}'},{z:.3f},{'ab'[i % 2]}"
+        for i, (x, z) in enumerate(stream.normal(size=(60, 2)))
+    ]
+    (tmp_path / "own.csv").write_text("\n".join(["x,z,y", *rows]) + "\n")
+    run = ["data=table", f"data.path={tmp_path / 'own.csv'}", "data.target=y", f"data.missing={missing}"]
+    spec = wb.configure(*run, "architecture.hidden=[3]", "train.epochs=1")
+    module, test, _, _ = model_of(spec)
+    raw = prepare(spec).dataset.x
+    counted = replace(prepare(spec).dataset, x=np.arange(60.0)[:, None], fill="")
+    known = raw[split(counted, 0, 0.1, 0.1, False).train.x[:, 0].astype(int), 0]
+    fill = {"mean": np.nanmean, "median": np.nanmedian}[missing](known)
+    blank, filled = (torch.tensor([[value, 0.5]], dtype=torch.float32) for value in (np.nan, fill))
+    assert torch.allclose(module(blank), module(filled), atol=1e-6)
+    assert np.isfinite(test).all()
+    exported = torch.export.export(module, (torch.from_numpy(test[:4]).float(),))
+    assert torch.isfinite(exported.module()(torch.full((4, 2), torch.nan))).all()

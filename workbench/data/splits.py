@@ -7,7 +7,7 @@ class. Limits and label noise, which make a data set harder, change the training
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
@@ -81,6 +81,15 @@ def target_unit(dataset: Dataset, seed: int, valid: float, test: float, change: 
     narrow = replace(dataset, x=dataset.x[:, :1], fill="")  # targets are drawn and changed without regard to inputs
     targets = split(narrow, seed, valid, test, False, change._replace(binarize=None)).train.y
     return float(StandardScaler().fit(targets).scale_[0])
+
+
+def fill_values(dataset: Dataset, seed: int, valid: float, test: float, change: Change = UNCHANGED) -> Array | None:
+    """Values [I] by which `split` fills blanks; None where it fills none. Raises DataError as `split`."""
+    if not dataset.fill:
+        return None
+    parts = split(replace(dataset, fill=""), seed, valid, test, False, change._replace(binarize=None))
+    values: Array = _imputer(dataset, parts).statistics_
+    return values
 
 
 def held_by_float32(dataset: Dataset, parts: Split, standardized: bool) -> Split:
@@ -197,10 +206,14 @@ def _relabeled(dataset: Dataset, part: PartArrays, seed: int, noise: float) -> P
 
 def _filled(dataset: Dataset, parts: Split) -> Split:
     """Fill blanks by the training part's mean or median of the feature; by 0 where it has no value there."""
+    imputer = _imputer(dataset, parts)
+    return Split(*(part._replace(x=imputer.transform(part.x)) for part in parts))
+
+
+def _imputer(dataset: Dataset, parts: Split) -> Any:
     from sklearn.impute import SimpleImputer  # which takes longer to import than most data to read
 
-    imputer = SimpleImputer(strategy=dataset.fill, keep_empty_features=True).fit(parts.train.x)
-    return Split(*(part._replace(x=imputer.transform(part.x)) for part in parts))
+    return SimpleImputer(strategy=dataset.fill, keep_empty_features=True).fit(parts.train.x)
 
 
 def _binarized(dataset: Dataset, parts: Split, share: float) -> Split:

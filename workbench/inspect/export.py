@@ -15,6 +15,7 @@ from workbench.config.prepare import prepare
 from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
 from workbench.data.datasets import Array
+from workbench.data.splits import Change, fill_values
 from workbench.engine.replicas import Pack
 from workbench.nn.layers.base import EVALUATION
 from workbench.nn.params import Params
@@ -31,23 +32,31 @@ class Scaling:
 
 
 class Standalone(nn.Module):
-    """Raw inputs [B, I] in float32 -> the output activation [B, O], for regression in the data's own unit."""
+    """Raw inputs [B, I] in float32 -> the output activation [B, O], for regression in the data's own unit.
 
-    def __init__(self, pack: Pack, params: Params, inputs: Scaling, outputs: Scaling | None) -> None:
+    With `fill` [I], NaN among the inputs is filled as blanks were in training.
+    """
+
+    def __init__(
+        self, pack: Pack, params: Params, inputs: Scaling, outputs: Scaling | None, fill: Array | None = None
+    ) -> None:
         super().__init__()
         self.objective, self.names = pack.objective, list(params)
         for number, name in enumerate(self.names):
             self.register_buffer(f"p{number}", params[name][:1].detach().cpu().clone())
-        self.scales_back = outputs is not None
+        self.scales_back, self.fills = outputs is not None, fill is not None
+        if fill is not None:
+            self.register_buffer("x_fill", torch.tensor(fill, dtype=torch.float64))
         for key, of in (("x", inputs), ("y", outputs or inputs)):
             for part in ("shift", "scale"):
                 self.register_buffer(f"{key}_{part}", torch.tensor(getattr(of, part), dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scale, forward pass, output activation, scale back."""
+        """Fill, scale, forward pass, output activation, scale back."""
         params = {name: self.get_buffer(f"p{number}") for number, name in enumerate(self.names)}
         shift, scale = self.get_buffer("x_shift"), self.get_buffer("x_scale")
-        scaled = ((x.double() - shift) / scale).to(self.get_buffer("p0").dtype)
+        known = torch.where(x.isnan(), self.get_buffer("x_fill"), x.double()) if self.fills else x.double()
+        scaled = ((known - shift) / scale).to(self.get_buffer("p0").dtype)
         z, _ = self.objective.model.forward(params, scaled.unsqueeze(0), EVALUATION)
         a: Tensor = self.objective.loss.predict(z)[0]
         if self.scales_back:
@@ -65,7 +74,9 @@ def standalone(spec: RunSpec, pack: Pack, params: Params) -> tuple[Standalone, A
     inputs = _scaling(raw.train.x, ours.train.x)
     is_real = pack.data.n_classes is None
     outputs = inputs if shared.learns_inputs else _scaling(raw.train.y, ours.train.y) if is_real else None
-    return Standalone(pack, params, inputs, outputs).eval(), raw.test.x, raw.test.y
+    change = Change(part.limit, part.label_noise, part.binarize)
+    fill = fill_values(shared.dataset, part.seed, part.valid, part.test, change)
+    return Standalone(pack, params, inputs, outputs, fill).eval(), raw.test.x, raw.test.y
 
 
 def _scaling(raw: Array, scaled: Array) -> Scaling:
