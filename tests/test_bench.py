@@ -12,12 +12,14 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from tests.outer import Answer
-from workbench.bench import diagnostics, parts, rivals, sweeps
+from workbench.bench import diagnostics, parts, rivals, start, sweeps
 from workbench.bench import steps as bench
 from workbench.bench.memory import peak_bytes
 from workbench.bench.steps import BenchmarkCase, Timing
 from workbench.bench.sweeps import Beside, ScalingRow
 from workbench.core.errors import WorkbenchError
+from workbench.tracking.reader import read_sweep
+from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -270,3 +272,18 @@ def test_costs_of_diagnostics_have_a_row_for_each_option_and_size(monkeypatch: p
     assert [(one.share, one.measured) for one in costs if one.option == "off"] == [(0, 0)] * 2
     assert all(0 < one.measured < 1 and one.share < 1 and one.ms > 0 for one in costs if one.option != "off")
     assert diagnostics.table(costs).row_count == 6
+
+
+@pytest.mark.slow
+def test_start_reads_a_store_that_is_one(tmp_path: Path) -> None:
+    """The store that commands are timed on holds sweeps as the workbench makes them, read without a doubt."""
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db")
+    start.fill(store, 2)
+    newest = read_sweep(store, None)
+    assert (len(newest.runs), newest.keys, newest.doubts) == (60, ("activation",), ())
+    assert len(newest.runs[0].history["train/loss"]) == start.EPOCHS + 1
+    with pytest.raises(WorkbenchError, match="must answer, but it ended with 1"):
+        start.take(["-c", "raise ValueError"], str(tmp_path))
+    cpu, first = start.take(["-c", "print(1)"], str(tmp_path))
+    assert cpu > 0
+    assert first > 0

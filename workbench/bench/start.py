@@ -13,6 +13,7 @@ from time import perf_counter
 
 from rich.table import Table
 
+from workbench.core.errors import WorkbenchError
 from workbench.tracking.base import DatasetInfo, Ended, Event, File, Opened, Outcome, Rows, RunInfo
 from workbench.tracking.bulk_backend import Bulk
 from workbench.tracking.client import connect
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "workbench claims": ("claims",),
     "workbench train, a tiny net": ("train", *TINY),
 }
+REFUSED = 2  # exit code of what is refused
 INFO = DatasetInfo("toy", "0123", 4, 2)
 
 
@@ -84,9 +86,12 @@ def take(arguments: Sequence[str], folder: str) -> tuple[float, float]:
     with os.fdopen(reading, "rb") as output:
         output.read(1)
         first = perf_counter() - started
-        output.read()
-    _, _, used = os.wait4(process.pid, 0)
-    process.returncode = 0  # it was waited for
+        said = output.read()[-500:]
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, REFUSED):
+        command = " ".join(arguments)
+        raise WorkbenchError(f"bench: {command} must answer, but it ended with {process.returncode}: {said!r}")
     return used.ru_utime + used.ru_stime, first
 
 
