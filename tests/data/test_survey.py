@@ -67,6 +67,12 @@ def test_separator_and_encoding_are_sniffed(tmp_path: Path, separator: str, enco
     assert (form.separator, form.encoding, form.header) == (separator, encoding, None)
 
 
+def test_rows_longer_than_the_header_are_said(tmp_path: Path) -> None:
+    """Where no separator gives equal rows, the header decides, and the file is refused for its long row."""
+    with pytest.raises(DataError, match=r"own.csv must be a CSV file .* line 4, saw 4"):
+        survey(written(tmp_path, [["a", "b", "y"], ["1", "2", "u"], ["3", "4"], ["5", "6", "7", "8"]]))
+
+
 def test_numbers_in_another_notation(tmp_path: Path) -> None:
     """`1.234,5` beside whole numbers: decimal and thousands are written into the command, and it is not refused."""
     rows = [["a", "b", "y"], *([f"1.{i:03d},{i % 10}", str(i % 7), "uv"[i % 2]] for i in range(40))]

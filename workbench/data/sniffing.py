@@ -18,13 +18,13 @@ def sniff(file: Path) -> Form:
     encoding = "utf-16" if is_wide else next(name for name in ENCODINGS if decodes(file, name))
     with reading(file, Form(encoding=encoding)) as text:
         head = text.read(HEAD)
-    separator = max(SEPARATORS, key=lambda sign: _columns(head, sign))
+    separator = max(SEPARATORS, key=lambda sign: (_columns(head, sign), len(header_of(head, sign))))
     return Form(separator, encoding, False if are_an_example(header_of(head, separator)) else None)
 
 
 def _columns(head: str, separator: str) -> int:
-    """Number of columns that the separator gives in each of the first rows; 0 where it differs between them."""
+    """Number of columns that the separator gives in each of the first rows; 0 for one, or where it differs."""
     lines = io.StringIO(head, newline="")
     rows = (line.split() for line in lines) if separator == " " else csv.reader(lines, delimiter=separator)
     counts = {len(row) for row, _ in zip(filter(None, rows), range(FIRST_ROWS), strict=False)}
-    return counts.pop() if len(counts) == 1 else 0
+    return counts.pop() if len(counts) == 1 and counts != {1} else 0

@@ -140,7 +140,7 @@ def _no_split(dataset: Dataset, seed: int, valid: float, test: float, error: Val
     """Make the error for shares that cannot be drawn; it proposes shares that can, where there are any."""
     drawn = len(dataset.x) - dataset.official_test
     shares = f"{valid:g}" if dataset.official_test else f"{valid:g} and {test:g}"
-    begin = f"{dataset.name}: cannot split off {shares} of {drawn}: {str(error).rstrip('.')}"
+    begin = f"{dataset.name}: cannot split off {shares} of {drawn}: {str(error).partition('. ')[0].rstrip('.')}"
     for share in SHARES:
         with suppress(ValueError):
             _rows(dataset, seed, share, share)
