@@ -25,6 +25,7 @@ from workbench.claims.study import Study
 from workbench.claims.verdict import Reproduction
 from workbench.config.arms import PALETTE
 
+DOCS = Path(__file__).parents[2] / "docs"
 EVERYTHING = made_up.everything()
 KINDS = {"xor_limit": "png", "relu_faster": "svg"}
 FIGURES = {name: Drawn(made_up.drawn(kind), made_up.drawn(kind)) for name, kind in KINDS.items()}
@@ -323,3 +324,14 @@ def test_written_report_shows_its_figures(tmp_path: Path) -> None:
             address = f"figures/{name}{variant}.{kind}"
             assert f'"{address}"' in text
             assert (tmp_path / "new" / address).read_bytes() == adaptive(figure)
+
+
+def test_the_pages_on_claims_have_the_labels_of_the_report() -> None:
+    """The table of docs/claims.md has each claim once, with the label that the committed report has."""
+    report = (DOCS / "claims" / "report.md").read_text(encoding="utf-8")
+    page = (DOCS / "claims.md").read_text(encoding="utf-8")
+    labels = dict(re.findall(r"^\| \[[^\]]*\]\(#claim-(\w+)\) \| \*\*\S+ ([\w ]+)\*\*", report, re.MULTILINE))
+    rows = [re.split(r" (?<!\\)\| ", line) for line in page.splitlines() if line.startswith("| `")]
+    table = {row[0].strip("| `"): row[2] for row in rows}
+    assert table == labels
+    assert set(table) == set(catalog())
