@@ -104,7 +104,7 @@ WRONG = [
     (
         "data=wine loss=binary_nll",
         "loss: binary_nll needs binary targets, but data=wine has 3 classes; write loss=softmax_nll "
-        "(also possible: softmax_mse, squared_error)",
+        "(also possible: weighted_nll, softmax_mse, squared_error)",
     ),
     (
         "data=diabetes loss=softmax_nll",

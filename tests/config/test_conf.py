@@ -248,7 +248,7 @@ def test_every_experiment_composes_as_a_sweep(stem: str, monkeypatch: pytest.Mon
     assert {spec.config.tracking.experiment for spec in seen} == {stem}
     for spec in seen:
         validate(spec)
-    assert f"experiment={stem}" in (packaged("experiments") / stem / "demo.py").read_text()
+    assert f'experiment="{stem}"' in (packaged("experiments") / stem / "demo.py").read_text()
 
 
 @pytest.mark.parametrize("stem", sorted(file.stem for file in (CONF / "debug").glob("*.yaml")))

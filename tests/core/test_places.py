@@ -30,7 +30,13 @@ WRITES = {  # (command, option): the command line before the place, and what the
     ("bench", "json"): (("bench", "--json"), "file"),
     ("explain", "out"): (("explain", "--out"), "file"),
 }
-READS = {("claims", "claims"), ("reproduce", "claims"), ("reproduce", "pictures"), ("recover", "files")}
+READS = {
+    ("claims", "claims"),
+    ("data", "file"),
+    ("reproduce", "claims"),
+    ("reproduce", "pictures"),
+    ("recover", "files"),
+}
 WORK = (  # what each of these commands does for long
     "workbench.bench.steps.bench",
     "workbench.claims.reproduce.reproduce",

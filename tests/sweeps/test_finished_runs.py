@@ -64,8 +64,8 @@ def test_sweep_key_stands_for_the_set_of_runs() -> None:
 def test_repeated_command_trains_nothing_and_goes_on_with_its_sweep(cli: Cli, store: Store) -> None:
     """A repeated command trains nothing and shows the same sweep with the same runs and link."""
     first, second = (cli(*SWEEP, "seed=range(2)") for _ in range(2))
-    assert "4 of them done before" not in first.out
-    assert "4 runs of 2 arms, 4 of them done before" in second.out
+    assert "done before" not in first.out
+    assert "4 of 4 runs were done before" in second.out
     assert first.out.splitlines()[-2:] == second.out.splitlines()[-2:]
     assert (len(runs_of(store)), len(runs_of(store, "sweep"))) == (4, 1)
     assert {run.info.status for run in all_runs(store)} == {"FINISHED"}

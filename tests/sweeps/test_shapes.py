@@ -119,7 +119,7 @@ def test_zip_trains_pairs_over_seeds(cli: Cli, store: Store) -> None:
     first, second = cli(*words), cli(*words)
     assert (first.code, second.code) == (0, 0), first.err
     assert "4 runs of 2 arms;" in first.out
-    assert "4 of them done before" in second.out
+    assert "4 of 4 runs were done before" in second.out
     assert settings_of(store, "activation", "init", "seed") == [
         ("relu", "he", "0"),
         ("relu", "he", "1"),
@@ -136,7 +136,7 @@ def test_list_trains_its_rows_over_seeds(cli: Cli, store: Store) -> None:
     from_file = cli(*words, "hydra.sweeper.file=runs.yaml")
     written = cli(*words, "hydra.sweeper.runs=[{activation:relu,optimizer.lr:0.2},{activation:tanh}]")
     assert (from_file.code, written.code) == (0, 0), from_file.err
-    assert "4 of them done before" in written.out
+    assert "4 of 4 runs were done before" in written.out
     assert sorted(settings_of(store, "activation", "optimizer.lr", "seed")) == [
         ("relu", "0.2", "0"),
         ("relu", "0.2", "1"),

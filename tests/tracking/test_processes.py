@@ -241,7 +241,7 @@ def test_training_to_a_server(
     assert all(len(run.data.metrics) == 12 for run in runs_of(store))
     assert f"runs and charts: {server}/#/experiments/1/runs?" in answer.out
     assert list(folder.iterdir()) == []
-    compared = cli("compare", "--uri", server)
+    compared = cli("compare", "--uri", server, "--out", "figures")
     assert compared.code == 0, compared.err
     assert "learning_curves.svg" in {file.name for file in (folder / "figures").rglob("*")}
     shown = cli("ui", "--uri", server)

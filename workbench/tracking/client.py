@@ -2,13 +2,10 @@
 
 import logging
 import os
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from multiprocessing import parent_process
-from pathlib import Path
 from types import FrameType
 
 DEFAULTS = {  # what a store that is away costs: MLflow's own would wait for four minutes
@@ -30,14 +27,14 @@ from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Run  # noqa: E402
 from sqlalchemy import NullPool, create_engine  # noqa: E402
 
-from workbench.core.errors import StoreAway, TrackingError  # noqa: E402
+from workbench.core.errors import StoreAway  # noqa: E402
 from workbench.core.signals import SIGNALS  # noqa: E402
 from workbench.tracking.locks import locked  # noqa: E402
 from workbench.tracking.sqlite import (  # noqa: E402
     check_access,
-    damage,
     engine_uri,
     is_read_only,
+    look_at,
     make,
     seen,
     write_ahead,
@@ -90,7 +87,7 @@ def connect(store: Store, writing: bool = False) -> MlflowClient:
         only_read = is_read_only(store)
     with translating_store_errors(store), nullcontext() if only_read else _first(store):
         if store.file is not None:
-            _look_at(store.file)
+            look_at(store.file)
             if not only_read:
                 if not store.file.exists():
                     make(store.file)
@@ -99,20 +96,6 @@ def connect(store: Store, writing: bool = False) -> MlflowClient:
         client = MlflowClient(tracking_uri=engine_uri(store))
         client.search_experiments(max_results=1)
         return client
-
-
-def _look_at(file: Path) -> None:
-    """Raise StoreAway for a database that is gone meanwhile, and TrackingError for one that is damaged."""
-    if file in seen:
-        if not file.exists():
-            raise StoreAway(f"tracking: the database {file} is gone; put it back")
-        return
-    problem = damage(file) if file.exists() and parent_process() is None else ""  # its parent has looked for a worker
-    if problem:
-        raise TrackingError(
-            f"tracking: the database {file} must be whole, but it is damaged: {problem}; put a copy back, or save "
-            f"what can be read: sqlite3 {shlex.quote(str(file))} .recover | sqlite3 new.db"
-        )
 
 
 def _first(store: Store) -> AbstractContextManager[object]:

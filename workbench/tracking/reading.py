@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine
 
-from workbench.core.errors import StoreAway
 from workbench.tracking.mlflow_tables import active_experiments, data_digest, engine_of, known_engine, stored_runs
-from workbench.tracking.sqlite import check_access, engine_uri, seen
+from workbench.tracking.sqlite import check_access, engine_uri, look_at, seen
 from workbench.tracking.store import Store
 from workbench.tracking.store_errors import translating_store_errors
 from workbench.tracking.stored_run import RunFilter, StoredRun
@@ -47,13 +46,12 @@ class Reading:
     def engine(self) -> Any:
         """Engine of a database with the known tables; None for other stores.
 
-        Raises StoreAway for a database that is gone since this command saw it.
+        Raises StoreAway for a database that is gone since this command saw it, and TrackingError for a damaged one.
         """
         file = self.store.file
         if file is None:
             return engine_of(self.client)
-        if file in seen and not file.exists():
-            raise StoreAway(f"tracking: the database {file} is gone; put it back")
+        look_at(file)
         seen.add(file)
         status = file.stat()
         return known_engine(_engine(engine_uri(self.store), (status.st_dev, status.st_ino)))

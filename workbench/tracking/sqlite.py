@@ -4,8 +4,10 @@ import atexit
 import errno
 import os
 import re
+import shlex
 import sqlite3
 from contextlib import closing, suppress
+from multiprocessing import parent_process
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -14,7 +16,7 @@ from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
-from workbench.core.errors import TrackingError
+from workbench.core.errors import StoreAway, TrackingError
 from workbench.tracking.store import Store, sqlite_uri
 
 _engines: WeakSet[Engine] = WeakSet()
@@ -170,6 +172,20 @@ def damage(file: Path) -> str:
     except sqlite3.DatabaseError as error:
         return str(error)
     return "" if report == "ok" else report
+
+
+def look_at(file: Path) -> None:
+    """Raise StoreAway for a database that is gone meanwhile, and TrackingError for one that is damaged."""
+    if file in seen:
+        if not file.exists():
+            raise StoreAway(f"tracking: the database {file} is gone; put it back")
+        return
+    problem = damage(file) if file.exists() and parent_process() is None else ""  # its parent has looked for a worker
+    if problem:
+        raise TrackingError(
+            f"tracking: the database {file} must be whole, but it is damaged: {problem}; put a copy back, or save "
+            f"what can be read: sqlite3 {shlex.quote(str(file))} .recover | sqlite3 new.db"
+        )
 
 
 @event.listens_for(Engine, "engine_connect")
