@@ -77,7 +77,7 @@ def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]
     units = next(point.objective.model.units(tape), None)
     if units is None:
         return
-    second = reference_forward.second_form("activations", reference_forward.ACTIVATIONS, nodes.activation)
+    second = reference_forward.second_form(reference_forward.ACTIVATIONS, nodes.activation)
     if second is None:
         yield f"activation ({NONE})", None
         return
@@ -91,8 +91,8 @@ def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]
 
 def _layers(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
     """Yield the errors of z and a of each layer, in training and in evaluation."""
-    build = reference_forward.second_form("builders", reference_forward.ARCHITECTURES, nodes.architecture)
-    if build is None or reference_forward.second_form("layers", reference_forward.NORMS, nodes.norm) is None:
+    build = reference_forward.second_form(reference_forward.ARCHITECTURES, nodes.architecture)
+    if build is None or reference_forward.second_form(reference_forward.NORMS, nodes.norm) is None:
         yield f"layers ({NONE})", None
         return
     model = point.objective.model
@@ -111,7 +111,7 @@ def _layers(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
 
 def _stage(nodes: Nodes, stage: Point, number: int) -> Iterator[tuple[str, float | None]]:
     """Yield the error of the reconstruction by a one-layer auto-encoder."""
-    norm = reference_forward.second_form("layers", reference_forward.NORMS, nodes.norm)
+    norm = reference_forward.second_form(reference_forward.NORMS, nodes.norm)
     if f"d{number}.b" not in stage.params or norm is None:
         return
     z, _ = stage.objective.model.forward(stage.params, stage.x, EVALUATION)
@@ -123,8 +123,8 @@ def _stage(nodes: Nodes, stage: Point, number: int) -> Iterator[tuple[str, float
 def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forward.ReferenceNet:
     """Reference net of one replica; the user's own activation is used as it is, to compare the layers."""
     params = {name: value[replica] for name, value in point.params.items()}
-    second = reference_forward.second_form("activations", reference_forward.ACTIVATIONS, nodes.activation)
-    norm = reference_forward.second_form("layers", reference_forward.NORMS, nodes.norm)
+    second = reference_forward.second_form(reference_forward.ACTIVATIONS, nodes.activation)
+    norm = reference_forward.second_form(reference_forward.NORMS, nodes.norm)
     assert norm is not None
     if second is not None:
         f = partial(second[0], **_constants(nodes.activation, second[1], point, replica))
@@ -145,14 +145,12 @@ def _as_it_is(units: UnitTape | None, replica: int, z: Tensor) -> Tensor:
 def _loss(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
     """Yield the errors of h, C and J at the net's own output and far from it."""
     loss, params = point.objective.loss, point.params
-    second = reference_forward.second_form("losses", reference_forward.LOSSES, nodes.loss)
+    second = reference_forward.second_form(reference_forward.LOSSES, nodes.loss)
     output = None
     if second is not None:
         output = reference_forward.OUTPUTS.get(str(nodes.loss["_target_"]).rpartition(".")[2])
         if "output" in second[1]:
-            output_form = reference_forward.second_form(
-                "activations", reference_forward.ACTIVATIONS, second[1].pop("output")
-            )
+            output_form = reference_forward.second_form(reference_forward.ACTIVATIONS, second[1].pop("output"))
             output = None if output_form is None else partial(output_form[0], **output_form[1])
     if second is None or output is None:
         yield f"loss ({NONE})", None

@@ -217,9 +217,9 @@ def autoencoded(net: ReferenceNet, x: Tensor, number: int) -> Tensor:
 NORMS = {"none": "", "batch_norm": "batch", "layer_norm": "layer"}
 
 
-def second_form(kind: str, table: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+def second_form(table: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
     """Look up the second form of a config node in a table, with the node's values; None for a user's function."""
     module, _, name = str(node["_target_"]).rpartition(".")
-    if not module.startswith(f"workbench.nn.{kind}") or name not in table:
+    if not module.startswith("workbench.nn.") or name not in table:
         return None
     return table[name], {key: value for key, value in node.items() if key != "_target_"}
