@@ -82,7 +82,7 @@ def _told(text: str, place: int) -> Iterator[tuple[str, int]]:
     begun, last = place, ""
     while match := WORD.match(text, place):
         word = match[1].rstrip(";,")
-        valued = last in ("--cfg", "--example", "--port", "--out", "--report", "--seed-offset")
+        valued = last in ("--cfg", "--example", "--port", "--out", "--report", "--seed-offset", "--processes")
         if BLANK.search(word) or not (ARGUMENT.match(word) or valued or (last and word == "and")):
             break
         place, last = match.end(), word
