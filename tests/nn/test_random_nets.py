@@ -48,8 +48,8 @@ def _layers(draw: Any, kind: str, name: str, fan_in: int, fan_out: int) -> list[
         case "batch norm":
             return [BatchNorm(name, fan_in)]
         case "layer norm":
-            # of one unit it is constant, and what a batch norm makes of that is rounding
-            return [LayerNorm(name, fan_in)] if fan_in > 1 else [Dense(name, fan_in, fan_in)]
+            # of one or two units it is nearly constant, and what a batch norm makes of that is rounding
+            return [LayerNorm(name, fan_in)] if fan_in > 2 else [Dense(name, fan_in, fan_in)]
         case "highway":
             return [Highway(name, fan_in, unit)]
         case "dropout":
