@@ -7,8 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE
 test test-slow test-exhaustive: export OPENBLAS_NUM_THREADS := 1
 
 # Of what pip says: the name of each package as it is fetched, and errors.
-SHOW_PROGRESS = /^Collecting/ {print "  " $$2; fflush()} /^Installing/ {print "  unpacking them"; fflush()} \
-	/^(ERROR|error)/ {print} /^exit/ {code = $$2} END {exit code}
+SHOW_PROGRESS = /^Collecting/ {sub(/[^A-Za-z0-9._-].*/, "", $$2); printf " %s", $$2; fflush()} \
+	/^Installing/ {print "\nunpacking them"; fflush()} /^(ERROR|error)/ {print "\n" $$0} /^exit/ {code = $$2} END {exit code}
 
 .DEFAULT_GOAL := help
 .PHONY: help demo report test test-cuda test-slow test-exhaustive test-browser test-ray test-slurm test-postgres lint format bench ui docs size build clean

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from tests.outer import SMALL, Answer, Trained, trained
 from workbench.cli.entry import main
@@ -36,6 +37,14 @@ def store(folder: Path, empty_database: Path) -> Store:
     """The empty store of the current folder."""
     shutil.copy(empty_database, folder / "mlflow.db")
     return find_store(None)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget, after the test, the options that it registers: another test's file may have their names."""
+    repo = ConfigStore.instance().repo
+    groups = {name: dict(node) if isinstance(node, dict) else node for name, node in repo.items()}
+    monkeypatch.setattr(ConfigStore.instance(), "repo", groups)
 
 
 @pytest.fixture

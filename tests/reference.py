@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests import data_files
+from workbench.config.compose import configure
 from workbench.config.instantiate import call
 from workbench.config.options import option, options
+from workbench.config.prepare import build_pack
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
 from workbench.engine.replicas import CONSTANT, Pack
+from workbench.engine.train import Trainer
 from workbench.nn.builders import mlp
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.model import Model
@@ -179,3 +182,14 @@ class Twin(nn.Module):
             {"params": [linear.bias for linear in self.linears]},
         ]
         return torch.optim.SGD(groups, lr=lr, momentum=momentum)
+
+
+def assert_alone_as_together(overrides: list[str], epochs: int) -> None:
+    """Three seeds of a configuration end with the same bits alone and as one pack."""
+    specs = [configure([*overrides, f"seed={seed}"]) for seed in range(3)]
+    together = Trainer(build_pack(specs), batch_size=8)
+    list(together.run(epochs))
+    for seed, spec in enumerate(specs):
+        alone = Trainer(build_pack([spec]), batch_size=8)
+        list(alone.run(epochs))
+        assert torch.equal(alone.final[0], together.final[seed])

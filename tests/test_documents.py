@@ -185,6 +185,7 @@ def test_a_command_is_accepted(line: str, here: Folder, cli: Callable[..., Answe
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("page", [name for name, page in PAGES.items() if any(b.language != "text" for b in page)])
 def test_a_page_runs(page: str, here: Folder, cli: Callable[..., Answer], tmp_path: Path) -> None:
     """Commands that no page before has end with exit code 0, one after the other; Python raises nothing."""

@@ -38,7 +38,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 
 def test_depth_goes_on_while_nets_train() -> None:
-    """Where all nets count as trained, deeper ones follow up to the deepest allowed, and the cell stays open there."""
+    """Deeper nets follow while all count as trained, up to the deepest allowed, where the cell stays open."""
 
     def only(node: dict[str, Any]) -> None:
         short(node)

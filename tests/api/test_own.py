@@ -1,11 +1,10 @@
 """A user's arrays and functions: options without a package, found in the current folder and in that of the options."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra.core.config_store import ConfigStore
 
 import workbench as wb
 from tests.outer import Answer
@@ -30,13 +29,6 @@ def sine(rate: float = 1.0) -> Activation:
 def steep_tanh(rate: float = 2.0) -> Activation:
     """A function of this module; it stands for a user's."""
     return tanh()
-
-
-@pytest.fixture
-def registered() -> Iterator[None]:
-    """Forget what a test registers."""
-    yield
-    ConfigStore.instance().repo.get("activation", {}).pop("steep.yaml", None)
 
 
 def inputs(rows: int = 60) -> np.ndarray:
@@ -90,6 +82,18 @@ def test_a_registered_function_is_an_option() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown name 'stepe'; did you mean 'steep'\? options: .*relu"):
         wb.configure(activation="stepe")
     assert wb.check(activation="steep", data="xor", loss="binary_nll", **{"split.standardize": False}).agrees
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_file_with_the_name_of_a_registered_option_is_named(folder: Path) -> None:
+    """A file with that name is refused by a reason that names it, though Hydra's text begins with a blank line."""
+    wb.register("activation", "steep", steep_tanh)
+    (folder / "own" / "activation").mkdir(parents=True)
+    (folder / "own" / "activation" / "steep.yaml").write_text(f"_target_: {__name__}.steep_tanh\n")
+    with pytest.raises(
+        ConfigError, match="'activation/steep' is validated against ConfigStore schema"
+    ):
+        wb.configure(activation="steep", config_dir="own")
 
 
 def test_what_cannot_be_registered() -> None:

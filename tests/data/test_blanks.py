@@ -5,17 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from mlflow import MlflowClient
 
 from tests.outer import Answer
-from workbench.config.compose import configure
-from workbench.config.prepare import build_pack
+from tests.reference import assert_alone_as_together
 from workbench.core.errors import DataError
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
 from workbench.data.tables import table
-from workbench.engine.train import Trainer
 from workbench.tracking.store import Store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -124,13 +121,7 @@ def test_a_replica_learns_the_same_alone_and_in_a_pack(tmp_path: Path) -> None:
     """Three seeds with splits and fills of their own: each ends with the same bits alone and beside the others."""
     path = written(tmp_path)
     run = ["data=table", f"data.path={path}", "data.target=y", "data.missing=category", "architecture.hidden=[5]"]
-    specs = [configure([*run, f"seed={seed}"]) for seed in range(3)]
-    together = Trainer(build_pack(specs), 8)
-    list(together.run(2))
-    for seed, spec in enumerate(specs):
-        alone = Trainer(build_pack([spec]), 8)
-        list(alone.run(2))
-        assert torch.equal(alone.final[0], together.final[seed])
+    assert_alone_as_together(run, epochs=2)
 
 
 def test_a_run_says_what_was_filled(cli: Callable[..., Answer], store: Store, tmp_path: Path) -> None:

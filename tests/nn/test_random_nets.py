@@ -5,11 +5,18 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.reference import build, stems, targets
-from workbench.nn.check.gradcheck import AUTOGRAD_TOLERANCE, against_autograd
+from workbench.nn.check.gradcheck import (
+    AUTOGRAD_TOLERANCE,
+    ROUNDING_UNITS,
+    against_autograd,
+    autograd,
+    relative_error,
+)
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import EVALUATION, Layer, Mode
@@ -31,6 +38,8 @@ LOSSES: list[Loss] = [build("loss", name) for name in stems("loss")] + [
     build("loss", "softmax_nll", smoothing=0.2),
     *(squared_error(unit) for unit in ACTIVATIONS.values() if unit.max_slope > 0),
 ]
+EPS = torch.finfo(torch.float64).eps
+ILL_CONDITIONED = 1e-12  # a batch norm of what is nearly constant divides by its rounding
 KEEPING = ("units", "dense", "maxout", "batch norm", "layer norm", "highway", "dropout")
 KINDS = (*KEEPING, "residual")
 
@@ -48,8 +57,7 @@ def _layers(draw: Any, kind: str, name: str, fan_in: int, fan_out: int) -> list[
         case "batch norm":
             return [BatchNorm(name, fan_in)]
         case "layer norm":
-            # of one or two units it is nearly constant, and what a batch norm makes of that is rounding
-            return [LayerNorm(name, fan_in)] if fan_in > 2 else [Dense(name, fan_in, fan_in)]
+            return [LayerNorm(name, fan_in)]
         case "highway":
             return [Highway(name, fan_in, unit)]
         case "dropout":
@@ -80,7 +88,23 @@ def _params(model: Model, replicas: int, stream: torch.Generator) -> Params:
     return params
 
 
-@pytest.mark.exhaustive  # of 1000 nets a few norm what is nearly constant, where rounding exceeds the tolerance
+def moved_by_rounding(objective: Objective, params: Params, x: Tensor, y: Tensor, mode: Mode) -> dict[str, float]:
+    """How far autograd's own gradient moves, by parameter, when all weights and inputs move by their last bit.
+
+    Relative to the parameter's gradient, with the floor that the check has.
+    """
+    stream = torch.Generator().manual_seed(0)
+
+    def moved(values: Tensor) -> Tensor:
+        return values * (1 + EPS * torch.randn(values.shape, generator=stream, dtype=values.dtype))
+
+    before = autograd(objective, params, x, y, mode)
+    after = autograd(objective, params.with_flat(moved(params.flat)), moved(x), y, mode)
+    floor = ROUNDING_UNITS * EPS * float(before.flat.norm()) / AUTOGRAD_TOLERANCE
+    return {name: relative_error(after[name], before[name], floor) for name in before}
+
+
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(data=st.data())
 def test_gradients_of_many_random_nets_equal_autograd(data: st.DataObject) -> None:
@@ -104,7 +128,12 @@ def test_gradients_of_random_nets_equal_autograd(data: st.DataObject) -> None:
     decay = data.draw(st.sampled_from([None, 0.01])) and torch.rand(replicas, generator=stream, dtype=torch.float64)
     params = _params(model, replicas, stream)
     before = params.flat.clone()
-    hand, errors = against_autograd(Objective(model, loss, decay), params, x, y, mode)
+    objective = Objective(model, loss, decay)
+    hand, errors = against_autograd(objective, params, x, y, mode)
     assert torch.equal(params.flat, before)
     assert list(errors) == list(hand) == list(params.layout.trained.slots)
-    assert max(errors.values()) < AUTOGRAD_TOLERANCE == 1e-10, errors
+    wrong = {name: error for name, error in errors.items() if not error < AUTOGRAD_TOLERANCE == 1e-10}
+    if wrong:
+        moved = moved_by_rounding(objective, params, x, y, mode)
+        assume(any(moved[name] < ILL_CONDITIONED for name in wrong))
+        raise AssertionError(wrong)

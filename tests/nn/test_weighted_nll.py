@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from tests.reference import blobs, build, make_pack
-from workbench.config.compose import configure
-from workbench.config.prepare import build_pack
+from tests.reference import assert_alone_as_together, blobs, build, make_pack
 from workbench.data.batches import balanced_weights, encode
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
@@ -91,10 +89,4 @@ def test_a_rare_class_is_found() -> None:
 def test_a_replica_learns_the_same_alone_and_in_a_pack() -> None:
     """Three seeds with splits and weights of their own end with the same bits alone and together."""
     run = ["data=wine", "loss=weighted_nll", "architecture.hidden=[4]", "split.limit=40"]
-    specs = [configure([*run, f"seed={seed}"]) for seed in range(3)]
-    together = Trainer(build_pack(specs), 8)
-    list(together.run(1))
-    for seed, spec in enumerate(specs):
-        alone = Trainer(build_pack([spec]), 8)
-        list(alone.run(1))
-        assert torch.equal(alone.final[0], together.final[seed])
+    assert_alone_as_together(run, epochs=1)

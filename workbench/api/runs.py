@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from workbench.tracking.find_run import FullRun
 
 
-class Run:
-    """A run in a store, read when it is first asked for; `train` returns one, `Run.find` finds others."""
+class InStore:
+    """A run or sweep by its id in a store, read when it is first asked for.
+
+    `allow` are modules of a user's own whose functions its configurations may name.
+    """
 
     def __init__(self, identity: str, store: Store, allow: Sequence[str] = ()) -> None:
         self.id, self.store, self.allow = identity, store, tuple(allow)
+
+
+class Run(InStore):
+    """A run in a store; `train` returns one, `Run.find` finds others."""
 
     @classmethod
     def find(cls, name: str | None = None, uri: str | None = None, allow: Sequence[str] = ()) -> "Run":
@@ -43,24 +50,24 @@ class Run:
 
     @cached_property
     def stored(self) -> "FullRun":
-        """What the store holds of it."""
+        """Read the run: its numbers, parameters and notes."""
         from workbench.tracking.find_run import read_run
 
         return replace(read_run(self.store, self.id), allowed=self.allow)
 
     @property
     def name(self) -> str:
-        """Its name: what was chosen for it, ``relu lr=0.1 seed=3``."""
+        """Name of the run: the options chosen for it, ``relu lr=0.1 seed=3``."""
         return self.stored.run.name
 
     @property
     def outcome(self) -> str:
-        """How it ended: finished, diverged, pruned, failed, interrupted or killed."""
+        """Outcome of the run: finished, diverged, pruned, failed, interrupted or killed."""
         return self.stored.run.outcome
 
     @property
     def params(self) -> Mapping[str, str]:
-        """Its configuration, flat: texts by dotted key."""
+        """Configuration as flat texts by dotted key."""
         return self.stored.run.params
 
     @property

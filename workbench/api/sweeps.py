@@ -6,10 +6,10 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
 
-from workbench.api.runs import Run
+from workbench.api.runs import InStore, Run
 from workbench.core.errors import ConfigError, unknown_name
 from workbench.core.terminal import plain_console
-from workbench.tracking.store import Store, find_store
+from workbench.tracking.store import find_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 LARGER_IS_BETTER = ("accuracy", "r2")
 
 
-class Sweep:
-    """A sweep in a store, read when it is first asked for; `sweep` returns one, `Sweep.find` finds others."""
-
-    def __init__(self, identity: str, store: Store, allow: Sequence[str] = ()) -> None:
-        self.id, self.store, self.allow = identity, store, tuple(allow)
+class Sweep(InStore):
+    """A sweep in a store; `sweep` returns one, `Sweep.find` finds others."""
 
     @classmethod
     def find(cls, name: str | None = None, uri: str | None = None, allow: Sequence[str] = ()) -> "Sweep":
@@ -44,7 +41,7 @@ class Sweep:
 
     @cached_property
     def stored(self) -> "ReadSweep":
-        """What the store holds of it, without series."""
+        """Read the sweep: its runs with their last metrics, without series."""
         return self._read(lambda metric: False)
 
     def _read(self, wanted: Callable[[str], bool]) -> "ReadSweep":
@@ -54,12 +51,12 @@ class Sweep:
 
     @property
     def runs(self) -> list[Run]:
-        """Its runs by arm, each in the order they were made."""
+        """List the runs by arm, in the order they were made."""
         return [Run(run.id, self.store, self.allow) for run in self.stored.runs]
 
     @property
     def arms(self) -> list[str]:
-        """Names of its arms: runs of one differ in their seeds alone."""
+        """Names of the arms; runs of one arm differ in their seeds alone."""
         return list(dict.fromkeys(run.arm for run in self.stored.runs))
 
     def frame(self) -> "pd.DataFrame":

@@ -56,7 +56,7 @@ def _is_hydras(error: BaseException) -> bool:
 
 
 def _unread(error: Exception) -> ConfigError:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if match := re.search(r"Config group override(?: deletion)? (?:must be|value type).*", text):
         return ConfigError(f"a group must name one of its options, got nothing or a list: {match[0]}; name one")
     return ConfigError(f"Hydra cannot compose this ({type(error).__name__}: {text}); correct the overrides or files")
