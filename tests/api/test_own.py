@@ -90,9 +90,7 @@ def test_a_file_with_the_name_of_a_registered_option_is_named(folder: Path) -> N
     wb.register("activation", "steep", steep_tanh)
     (folder / "own" / "activation").mkdir(parents=True)
     (folder / "own" / "activation" / "steep.yaml").write_text(f"_target_: {__name__}.steep_tanh\n")
-    with pytest.raises(
-        ConfigError, match="'activation/steep' is validated against ConfigStore schema"
-    ):
+    with pytest.raises(ConfigError, match="'activation/steep' is validated against ConfigStore schema"):
         wb.configure(activation="steep", config_dir="own")
 
 
