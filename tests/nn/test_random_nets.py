@@ -136,4 +136,4 @@ def test_gradients_of_random_nets_equal_autograd(data: st.DataObject) -> None:
     if wrong:
         moved = moved_by_rounding(objective, params, x, y, mode)
         assume(any(moved[name] < ILL_CONDITIONED for name in wrong))
-        raise AssertionError(wrong)
+        raise AssertionError((wrong, {name: moved[name] for name in wrong}))
