@@ -209,6 +209,9 @@ def test_other_pictures_are_a_part_of_the_map(tmp_path: Path, trained: Fake) -> 
     request = Request(("small",), "full", pictures=pictures)
     assert request.settings(one.claim) == {"seeds": 2, MAP: 6, "pictures": str(pictures)}
     assert request.command("small").endswith(f"--profile full --pictures {pictures}")
+    without = small(tmp_path / "without").claim.model_copy(update={"profiles": {"full": {"seeds": 2}}})
+    assert request.alone("small", one.claim) == request  # beside others each claim is measured by a request of its own
+    assert request.alone("small", without) == replace(request, pictures=None)
     assert re.fullmatch("[0-9a-f]{16}", pictures_digests([one], request)[0])
     assert pictures_digests([one], replace(request, pictures=None)) == ["none"]
     _, table = mapped(one, pictures=str(pictures))

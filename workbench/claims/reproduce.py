@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -85,22 +85,23 @@ def reproduce(request: Request, console: Console, on_error: OnError | None = Non
             if kept := None if request.again else _kept(entry, identity, store):
                 yield kept
             else:
-                waiting.append(_Measurement(entry, module, request, store, console, registration, identity))
+                alone = request.alone(entry.name, entry.claim)
+                waiting.append(_Measurement(entry, module, alone, store, console, registration, identity))
     if min(request.processes, len(waiting)) > 1:
-        names = [one.entry.name for one in waiting]
-        processes = min(request.processes, len(names))
-        console.print(f"{len(names)} claims to measure, {processes} at a time", highlight=False)
-        yield from each_in_a_process(partial(_alone, request), names, processes, on_error)
+        requests = {one.entry.name: one.request for one in waiting}
+        processes = min(request.processes, len(requests))
+        console.print(f"{len(requests)} claims to measure, {processes} at a time", highlight=False)
+        yield from each_in_a_process(partial(_alone, requests), list(requests), processes, on_error)
         return
     for one in waiting:
         with telling(on_error, one.entry.name):
             yield one.run()
 
 
-def _alone(request: Request, name: str) -> Reproduced:
-    """Measure one claim of a request without a word."""
+def _alone(requests: Mapping[str, Request], name: str) -> Reproduced:
+    """Measure one claim by its request without a word."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        (found,) = reproduce(replace(request, names=(name,), processes=1), Console(file=nowhere))
+        (found,) = reproduce(requests[name], Console(file=nowhere))
     return found
 
 

@@ -1,6 +1,6 @@
 """Request of a user to ``workbench reproduce``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench.claims.claim import TUNING_SEED, Claim
@@ -45,6 +45,10 @@ class Request:
         offset = {SEED_OFFSET: self.seed_offset} if self.seed_offset else {}
         pictures = {PICTURES: str(self.pictures)} if self.pictures and self.maps(claim) else {}
         return {**claim.profiles[self.profile], **offset, **pictures}
+
+    def alone(self, name: str, claim: Claim) -> "Request":
+        """The request of one of its claims, measured in one process."""
+        return replace(self, names=(name,), processes=1, pictures=self.pictures if self.maps(claim) else None)
 
     def maps(self, claim: Claim) -> bool:
         """Whether the profile measures the claim's specification map."""
