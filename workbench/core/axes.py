@@ -6,9 +6,12 @@
 | B | samples in a batch | O | units out |
 | N | samples of a data set | U | units |
 | S | distinct seeds | P | numbers in one replica's flat storage |
-| T | recorded steps | K | outputs of the model |
+| T | recorded steps, or positions in time | K | outputs of the model |
+| *P | positions: none, time, or rows and columns | | |
 
-Every tensor of a pack has R first. A value that is one number per replica is a tensor [R].
+Every tensor of a pack has R first, and features last. Positions stand between batch and features: [R, B, *P, U]. A
+layer that treats all positions alike sees them as examples, [R, B·P, U]. A value that is one number per replica is a
+tensor [R].
 """
 
 from typing import Annotated, Any, get_args, get_origin
@@ -19,6 +22,7 @@ from torch import Tensor
 
 PerReplicaTensor = Float[Tensor, " R"]
 Units = Float[Tensor, "R B U"]
+AtPositions = Float[Tensor, "R B *P U"]
 Outputs = Float[Tensor, "R B K"]
 Flags = Bool[Tensor, " R"]
 Keys = Int64[Tensor, " R"]

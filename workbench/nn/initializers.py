@@ -71,9 +71,13 @@ class Initializer:
         """Whether weights are drawn independently with mean 0 and variance std², as theories of wide nets assume."""
         return not (self.joint or self.unit_variance or self.is_constant)
 
-    def sample(self, stream: Generator, fan_out: int, fan_in: int) -> Weights:
-        """Draw W [fan_out, fan_in] of one replica, with Var W_ij = std(fan_in, fan_out)²."""
-        return self.noise(stream, (fan_out, fan_in)).mul_(self.std(fan_in, fan_out))
+    def sample(self, stream: Generator, rows: int, columns: int, fan_out: int | None = None) -> Weights:
+        """Draw W [rows, columns] of one replica, with Var W_ij = std(fan_in, fan_out)².
+
+        The fans are the matrix's columns and rows, but `fan_out` where a weight serves several positions, as in a
+        convolution.
+        """
+        return self.noise(stream, (rows, columns)).mul_(self.std(columns, rows if fan_out is None else fan_out))
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,12 @@ class Scheme:
     bias: BiasInitializer
     constants: Mapping[str, float] = field(default_factory=dict)
 
-    def sample(self, for_weights: Generator, for_bias: Generator, fan_out: int, fan_in: int) -> tuple[Weights, Biases]:
-        """Draw W [fan_out, fan_in] and b [fan_out] of one layer."""
-        W = self.weights.sample(for_weights, fan_out, fan_in)
-        b = self.bias.sample(for_bias, fan_out, fan_in)
+    def sample(
+        self, for_weights: Generator, for_bias: Generator, rows: int, columns: int, fan_out: int | None = None
+    ) -> tuple[Weights, Biases]:
+        """Draw W [rows, columns] and b [rows] of one layer, with the fans of `Initializer.sample`."""
+        W = self.weights.sample(for_weights, rows, columns, fan_out)
+        b = self.bias.sample(for_bias, rows, columns)
         if self.weights.joint:
             self.weights.joint(for_weights, W, b)
         return W, b

@@ -1,19 +1,20 @@
 """A model: layers in sequence. It is itself a layer, so that models nest."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from workbench.core.axes import Outputs, Units
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder, backward_at, forward_at
 
 ModelTape = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Model(Layer):
-    """Feed-forward composition of `layers`."""
+    """Composition of `layers`, x [R, B, *P, I] -> [R, B, *Q, K]; layers of units see positions as examples."""
+
+    takes_positions: ClassVar[bool] = True
 
     layers: tuple[Layer, ...]
 
@@ -24,10 +25,10 @@ class Model(Layer):
     def child_tapes(self, tape: ModelTape) -> ModelTape:
         return tape
 
-    def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Outputs, ModelTape]:
+    def forward(self, params: Arrays, x: Tensor, mode: Mode = EVALUATION) -> tuple[Tensor, ModelTape]:
         tapes = []
         for layer in self.layers:
-            x, tape = layer.forward(params, x, mode)
+            x, tape = forward_at(layer, params, x, mode)
             tapes.append(tape)
         return x, tuple(tapes)
 
@@ -35,13 +36,14 @@ class Model(Layer):
         self,
         params: Arrays,
         tape: ModelTape,
-        grad_out: Outputs,
+        grad_out: Tensor,
         grads: Arrays,
         need_grad_in: bool = True,
         recorder: Recorder | None = None,
-    ) -> Units | None:
+    ) -> Tensor | None:
         grad: Tensor | None = grad_out
         for index in range(len(self.layers) - 1, -1, -1):
             assert grad is not None  # only the first layer may return None
-            grad = self.layers[index].backward(params, tape[index], grad, grads, need_grad_in or index > 0, recorder)
+            needed = need_grad_in or index > 0
+            grad = backward_at(self.layers[index], params, tape[index], grad, grads, needed, recorder)
         return grad

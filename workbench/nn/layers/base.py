@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from jaxtyping import Bool
 from torch import Tensor
 
 from workbench.core.axes import Keys, Units
@@ -17,10 +18,14 @@ Tape = Any  # intermediate values for the layer's own backward; each kind of lay
 
 
 class Mode(NamedTuple):
-    """Mode of a forward pass: training or evaluation; `keys` [R] seed a training pass's noise by replica and step."""
+    """Mode of a forward pass: training or evaluation; `keys` [R] seed a training pass's noise by replica and step.
+
+    `present` marks the positions that are not padding, for layers that mix positions; None where all are present.
+    """
 
     training: bool = False
     keys: Keys | None = None
+    present: Bool[Tensor, "R B T"] | None = None
 
 
 EVALUATION = Mode()
@@ -59,12 +64,17 @@ class Recorder:
 
 
 class Layer(ABC):
-    """A differentiable map [R, B, I] -> [R, B, O].
+    """A differentiable map [R, B, I] -> [R, B, O], or [R, B, *P, I] -> [R, B, *Q, O] with positions P and Q.
 
     A layer must define `forward` and `backward`, and the other methods that apply to it. A composite layer also lists
     its `children` and, in `child_tapes`, the part of its tape that belongs to each; methods it does not define then
-    collect from the children.
+    collect from the children. A layer that `takes_positions` mixes, makes or removes them; any other treats all
+    positions alike, and `forward_at` shows it them as examples.
+
+    Where two layers use one parameter, the later one in backward order adds to the gradient that the first wrote.
     """
+
+    takes_positions: ClassVar[bool] = False
 
     @property
     def children(self) -> "tuple[Layer, ...]":
@@ -153,6 +163,30 @@ class Layer(ABC):
         """Yield (fan_out, fan_in) of each matrix product, for estimates of work and memory."""
         for child in self.children:
             yield from child.products()
+
+
+def forward_at(layer: Layer, params: Arrays, x: Tensor, mode: Mode) -> tuple[Tensor, Tape]:
+    """Call `layer.forward` on x [R, B, *P, I]; a layer that treats positions alike sees x as [R, B·P, I], no copy."""
+    if layer.takes_positions or x.ndim == 3:
+        return layer.forward(params, x, mode)
+    out, tape = layer.forward(params, x.flatten(1, -2), mode)
+    return out.view(*x.shape[:-1], out.shape[-1]), tape
+
+
+def backward_at(
+    layer: Layer,
+    params: Arrays,
+    tape: Tape,
+    grad_out: Tensor,
+    grads: Arrays,
+    need_grad_in: bool = True,
+    recorder: Recorder | None = None,
+) -> Tensor | None:
+    """Call `layer.backward` for a tape of `forward_at`."""
+    if layer.takes_positions or grad_out.ndim == 3:
+        return layer.backward(params, tape, grad_out, grads, need_grad_in, recorder)
+    grad_in = layer.backward(params, tape, grad_out.flatten(1, -2), grads, need_grad_in, recorder)
+    return None if grad_in is None else grad_in.view(*grad_out.shape[:-1], grad_in.shape[-1])
 
 
 def merge(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

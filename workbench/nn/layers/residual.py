@@ -6,18 +6,20 @@ A normalization before F makes it pre-norm, one after the sum post-norm; both ar
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from workbench.core.axes import Units
+from workbench.core.axes import AtPositions
 from workbench.core.errors import ShapeError
-from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder, backward_at, forward_at
 
 
 @dataclass(frozen=True)
 class Residual(Layer):
     """Add `scale` times the output of `inner` to its input; both must have the same shape."""
+
+    takes_positions: ClassVar[bool] = True
 
     inner: Layer
     scale: float = 1.0
@@ -29,8 +31,8 @@ class Residual(Layer):
     def child_tapes(self, tape: Any) -> tuple[Any, ...]:
         return (tape,)
 
-    def forward(self, params: Arrays, x: Units, mode: Mode = EVALUATION) -> tuple[Units, Any]:
-        out, tape = self.inner.forward(params, x, mode)
+    def forward(self, params: Arrays, x: AtPositions, mode: Mode = EVALUATION) -> tuple[AtPositions, Any]:
+        out, tape = forward_at(self.inner, params, x, mode)
         if out.shape != x.shape:
             raise ShapeError(
                 f"Residual: inner layers must preserve the shape {list(x.shape)}, got {list(out.shape)}; "
@@ -42,12 +44,12 @@ class Residual(Layer):
         self,
         params: Arrays,
         tape: Any,
-        grad_out: Units,
+        grad_out: AtPositions,
         grads: Arrays,
         need_grad_in: bool = True,
         recorder: Recorder | None = None,
-    ) -> Units | None:
-        inner = self.inner.backward(params, tape, grad_out * self.scale, grads, need_grad_in, recorder)
+    ) -> AtPositions | None:
+        inner = backward_at(self.inner, params, tape, grad_out * self.scale, grads, need_grad_in, recorder)
         if inner is None:
             return None
         return inner + grad_out if recorder else inner.add_(grad_out)
