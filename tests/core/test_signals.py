@@ -39,6 +39,21 @@ def test_a_signal_ends_a_command(cli: Cli, monkeypatch: pytest.MonkeyPatch, numb
     assert [signal.getsignal(one) for one in CODES] == before
 
 
+def test_the_last_line_says_how_to_go_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal inside blocks that say how to go on prints the outermost sentence; an error prints none."""
+
+    def dispatch(given: list[str]) -> int:
+        with signals.going_on(lambda: "repeat it"), signals.going_on(lambda: "2 of 3 runs"):
+            send(signal.SIGINT)
+        return 0
+
+    monkeypatch.setattr(commands, "_dispatch", dispatch)
+    assert cli("train").err == "workbench: interrupted; runs in training are marked KILLED; repeat it\n"
+    with pytest.raises(ValueError, match="no signal") as caught, signals.going_on(lambda: "repeat it"):
+        raise ValueError("no signal")
+    assert not hasattr(caught.value, "__notes__")
+
+
 @pytest.mark.parametrize("second", CODES)
 def test_what_follows_does_not_disturb_the_end(cli: Cli, monkeypatch: pytest.MonkeyPatch, second: int) -> None:
     """More signals do not disturb the end, however long it takes; Ctrl-C is told why nothing happens."""

@@ -114,7 +114,7 @@ def test_signal_closes_the_runs_and_leaves_the_cluster(
     finally:
         end(process)
     assert answer.code == code
-    assert answer.err.endswith("runs in training are marked KILLED\n")
+    assert answer.err.endswith("repeat the command to train the rest: 0 of 6 runs are done\n")
     assert len(answer.err.splitlines()) == 1
     assert len(runs_of(store)) == 4  # elu was not begun
     assert {(run.info.status, run.data.tags["outcome"]) for run in runs_of(store)} == {("KILLED", "interrupted")}

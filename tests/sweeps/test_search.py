@@ -250,6 +250,7 @@ def test_same_command_goes_on_and_ends_as_if_never_interrupted(
         patch.setattr("workbench.sweeps.executors.base.train_pack", interrupted)
         first = cli(*SEARCH, *BOTH, "seed=0,1")
     assert first.code == 130
+    assert first.err.endswith("; repeat the command to go on: 4 of 8 trials are done\n")
     assert len(trials_of(store)) == 4
     second = cli(*SEARCH, *BOTH, "seed=0,1")
     assert "going on after 4 trials" in second.out

@@ -1,6 +1,7 @@
 """Packs as jobs of a real SLURM cluster of one node, and what is refused without one."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -130,7 +131,10 @@ def test_ctrl_c_ends_the_jobs_and_closes_their_runs(node: dict[str, str], folder
         answer = finish(process)
     finally:
         end(process)
-    assert (answer.code, answer.err) == (130, "workbench: interrupted; runs in training are marked KILLED\n")
+    assert answer.code == 130
+    assert re.fullmatch(
+        r"workbench: interrupted; runs in training are marked KILLED; repeat the command .*\n", answer.err
+    )
     assert {run.info.status for run in all_runs(store)} == {"KILLED"}
     assert jobs_of(node) == []
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signals.ending(error)
             if not signals.received() or isinstance(error, SystemExit):
                 raise
-            return _close()  # also where a library turned the signal into another error
+            return _close(getattr(error, "__notes__", []))  # also where a library turned the signal into another error
         finally:
             _let_go()
 
@@ -48,9 +48,9 @@ def _ended(words: list[str]) -> int:
     return code
 
 
-def _close() -> int:
-    """Exit code of a command that a signal ended, after ending its open runs."""
-    say(f"workbench: {signals.word()}; runs in training are marked KILLED")
+def _close(notes: Sequence[str]) -> int:
+    """Exit code of a command that a signal ended, after ending its open runs; `notes` say how to go on."""
+    say("; ".join([f"workbench: {signals.word()}", "runs in training are marked KILLED", *filter(None, notes)]))
     if (unsent_files := sys.modules.get("workbench.tracking.unsent_files")) and unsent_files.used:
         from workbench.cli.closing import end_own, send_rest
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from types import FrameType
@@ -124,6 +124,16 @@ def end_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def going_on(how: Callable[[], str]) -> Iterator[None]:
+    """Note on an exception raised by a signal in the block how the command goes on; an outer block's note counts."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as error:
+        error.__notes__ = [how()]
+        raise
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from workbench.config.early_checks import check_written
 from workbench.config.schema import RunSpec
 from workbench.core.plain_text import say
 from workbench.sweeps.checks import check_together
-from workbench.sweeps.naming import arm_names, run_names
 from workbench.tracking.mlflow_environment import not_followed
 from workbench.tracking.store import find_store
 
@@ -59,23 +58,16 @@ def train_as_told(arguments: Sequence[str], console: Console) -> "Finished | Non
     return done[-1]
 
 
-def check_and_announce(specs: Sequence[RunSpec], console: Console) -> None:
-    """Print how many runs there will be and where they are kept, unless they are only rehearsed.
-
-    Raises ConfigError for what can be seen before torch is imported.
-    """
+def check_early(specs: Sequence[RunSpec]) -> None:
+    """Raise ConfigError for what can be seen before torch is imported."""
     check_together(specs)
     check_written(specs)
-    store = find_store(specs[0].config.tracking.uri)
-    if not specs[0].config.sweep.dry_run:
-        arms = len(set(arm_names(specs)))
-        runs = f"{len(specs)} runs of {arms} arms" if len(specs) > 1 else f"1 run: {run_names(specs)[0]}"
-        console.print(f"{runs}; kept in {store.shown}", highlight=False, soft_wrap=True)
+    find_store(specs[0].config.tracking.uri)
 
 
 def _one(spec: RunSpec, command: Sequence[str], console: Console) -> "list[Finished]":
     """Train, or only rehearse, a single run."""
-    check_and_announce([spec], console)
+    check_early([spec])
     from workbench.sweeps.sweep import rehearse, train_one
 
     if spec.config.sweep.dry_run:
@@ -88,7 +80,7 @@ def _many(
     specs: Sequence[RunSpec], command: Sequence[str], console: Console, make_executor: "MakeExecutor"
 ) -> "list[Finished]":
     """Train, or only rehearse, the runs of a sweep."""
-    check_and_announce(specs, console)
+    check_early(specs)
     executor = make_executor()
     from workbench.sweeps.sweep import rehearse, train_sweep
 
@@ -112,7 +104,7 @@ def _search(
 
 
 def _report(finished: "Finished", console: Console) -> None:
-    from workbench.sweeps.sweep import summary
+    from workbench.sweeps.summary import summary
 
     for line in summary(finished):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

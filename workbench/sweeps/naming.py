@@ -61,3 +61,10 @@ def _value(spec: RunSpec, key: str) -> Any:
 
 def _text(value: Any) -> str:
     return brief(str(value))
+
+
+def announcement(specs: Sequence[RunSpec], place: str) -> str:
+    """Sentence that says how many runs there will be, and where they are kept."""
+    arms = len(set(arm_names(specs)))
+    runs = f"{len(specs)} runs of {arms} arms" if len(specs) > 1 else f"1 run: {run_names(specs)[0]}"
+    return f"{runs}; kept in {place}"

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from workbench.config.schema import OnError, Rerun, RunSpec
 from workbench.config.validate import validate
+from workbench.core import signals
 from workbench.core.errors import ConfigError
 from workbench.runs.train_pack import Result
 from workbench.sweeps import preflight
@@ -98,7 +99,8 @@ class _SearchInProgress:
         results: list[Result] = []
         while batch := self._next(retried):
             retried = []
-            batch_results = self._train(batch)
+            with signals.going_on(self._rest):
+                batch_results = self._train(batch)
             results += batch_results
             if (best := self.best()) is not None:
                 line = f"{len(self.told)} of {self.search.settings.trials} trials; {self._describe(best)}"
@@ -106,6 +108,9 @@ class _SearchInProgress:
             if self.stops and any(result.outcome is Outcome.failed for result in batch_results):
                 break
         return results
+
+    def _rest(self) -> str:
+        return f"repeat the command to go on: {len(self.told)} of {self.search.settings.trials} trials are done"
 
     @property
     def stops(self) -> bool:

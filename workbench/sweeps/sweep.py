@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,8 +12,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from workbench.certificates.trained import disagreements
-from workbench.config.prepare import prepare
 from workbench.config.schema import Config, OnError, Rerun, RunSpec
 from workbench.core import signals
 from workbench.core.errors import StoreAway
@@ -26,6 +23,7 @@ from workbench.sweeps.executors.base import Executor
 from workbench.sweeps.executors.inline import Inline
 from workbench.sweeps.finished_runs import find_finished, sweep_key
 from workbench.sweeps.jobs import in_sweep, make_jobs, sweep_info
+from workbench.sweeps.naming import announcement
 from workbench.sweeps.progress import SweepProgress
 from workbench.sweeps.pruning import Pruning
 from workbench.sweeps.tasks import make_tasks
@@ -66,6 +64,7 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     store = find_store(spec.config.tracking.uri)
     jobs = make_jobs([spec])
     sink = open_sink(store, spec)
+    console.print(announcement([spec], store.shown), highlight=False, soft_wrap=True)
     sink.end_gone()
     (result,) = train_jobs([replace(jobs[0], known=sink.done())], sink, console)
     with suppress(StoreAway):  # else the id stays the one that was made here
@@ -87,6 +86,7 @@ def train_sweep(
     executor.ready(store)
     jobs = make_jobs(specs)
     sink = open_sink(store, specs[0])
+    console.print(announcement(specs, store.shown), highlight=False, soft_wrap=True)
     known = sink.done() if config.sweep.rerun is Rerun["all"] else frozenset()
     key = sweep_key(jobs)
     sweep, own_run = begin(sink, config, key, lambda sweep: sweep_info(jobs, sweep, key, command))
@@ -241,7 +241,8 @@ def _train(
     """Try once to train the jobs that are not done; returns new results by position."""
     tasks = make_tasks(jobs, sink, executor.parallel, pruning, done, total)
     results: dict[int, Result] = {}
-    with SweepProgress(sum(task.epochs for task in tasks), console) as progress:
+    epochs = sum(task.epochs for task in tasks)
+    with signals.going_on(lambda: _rest(jobs, {**done, **results})), SweepProgress(epochs, console) as progress:
         ended = executor.run(tasks, sink, progress.advance)
         for task, pack_results in ended:
             new = {
@@ -253,6 +254,13 @@ def _train(
             if _stops(jobs, new):
                 ended.close()
     return results
+
+
+def _rest(jobs: Sequence[Job], done: Mapping[int, Result]) -> str:
+    """How to train what a signal left; empty where the same command would train all again."""
+    if jobs[0].spec.config.sweep.rerun is Rerun["all"]:
+        return ""
+    return f"repeat the command to train the rest: {len(done)} of {len(jobs)} runs are done"
 
 
 def _stops(jobs: Sequence[Job], new: Mapping[int, Result]) -> bool:
@@ -274,24 +282,3 @@ def rehearse(specs: Sequence[RunSpec], console: Console, executor: Executor = IN
 
 def _not_begun(job: Job) -> Result:
     return Result(job, "", Outcome.failed, error="not begun, because a run before it failed and sweep.on_error=stop")
-
-
-def summary(finished: Finished) -> list[str]:
-    """Lines with the number of runs by outcome, and the names of those that did not finish."""
-    results = finished.results
-    counts = Counter(result.outcome.value for result in results)
-    counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
-    lines = [counted] if counted else []
-    for result in results:
-        if divergence := result.divergence:
-            where = f" in the {divergence.quantity} of {divergence.layer}" if divergence.layer else ""
-            lines.append(f"  diverged: {result.job.name} at step {divergence.step}{where}")
-        elif result.error:
-            lines.append(f"  {result.outcome.value}: {result.job.name}: {result.error}")
-    blanks = {prepare(result.job.spec).dataset.on_blanks: None for result in results}
-    return [
-        *lines,
-        *filter(None, blanks),
-        *finished.notes,
-        *disagreements((result.job.spec, result.job.name, result.disagreement) for result in results),
-    ]
