@@ -22,9 +22,11 @@ from workbench.core.errors import DataError
 from workbench.core.memory import COPIES, require_memory
 from workbench.core.seeds import stream_seed
 from workbench.data.sources import finite, shown
+from workbench.nn.inputs import Inputs
 
 Array = NDArray[Any]
 MANY_COLUMNS = 20  # whose blanks are counted in a sentence
+NO_TARGET = -1  # class number of a position without a target
 CURVES: Mapping[str, Callable[[Array], Array]] = {
     "sine": lambda x: np.sin(2 * np.pi * x),
     "corner": lambda x: np.abs(x - 0.3),
@@ -39,6 +41,11 @@ CURVES: Mapping[str, Callable[[Array], Array]] = {
 @dataclass(frozen=True)
 class Dataset:
     """Inputs x [N, I] in float64 (float32 for large sets) with targets y: class numbers [N] or reals [N, K].
+
+    Pictures have a `shape` (H, W, C) with H·W·C = I, row by row. Sequences have a `vocabulary`: x [N, T] are then
+    tokens, int64 from 0 to it, and y may be class numbers [N, T] with a target at each position, `NO_TARGET` where
+    there is none. `padding` is the token that fills short sequences up, at their end. Where `groups` [N] is given, as
+    the documents of a text are, no group is in two parts.
 
     `n_classes` is None for regression. With `split` false, every part holds all examples, as for XOR's four points.
     With `same_unit`, as for the pixels of an image, all features are scaled by one mean and one variance. The last
@@ -58,6 +65,20 @@ class Dataset:
     fill: Literal["", "mean", "median"] = ""
     blanks: Mapping[str, int] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    vocabulary: int | None = None
+    padding: int | None = None
+    groups: Array | None = None
+
+    @property
+    def inputs(self) -> Inputs:
+        """What an architecture is told of an example."""
+        return Inputs(self.shape or self.x.shape[1:], self.vocabulary, self.padding)
+
+    @property
+    def at_positions(self) -> bool:
+        """Whether each position has a target of its own."""
+        return self.n_classes is not None and self.y.ndim == 2
 
     @property
     def task(self) -> str:
@@ -87,13 +108,27 @@ class Dataset:
             )
         finite(f"{self.name}: inputs", x, may_lack=bool(self.fill))
         finite(f"{self.name}: targets", y.reshape(len(y), -1))
+        if self.vocabulary is not None:
+            self._check_tokens(self.vocabulary)
         return self
+
+    def _check_tokens(self, vocabulary: int) -> None:
+        """Raise DataError for tokens or targets that are not among those there are."""
+        for what, array, low, count in (
+            ("tokens", self.x, 0, vocabulary),
+            ("targets", self.y, NO_TARGET, self.n_classes),
+        ):
+            if count and not (array.dtype == np.int64 and low <= array.min() and array.max() < count):
+                raise DataError(
+                    f"{self.name}: {what} must be int64 from {low} to {count - 1}, got {array.dtype} from "
+                    f"{array.min()} to {array.max()}; correct it"
+                )
 
     @cached_property
     def digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of shapes, types and bytes, and of how blanks are filled."""
         content = sha256(self.fill.encode())
-        for array in (self.x, self.y):
+        for array in (self.x, self.y, *([] if self.groups is None else [self.groups])):
             content.update(f"{array.shape}{array.dtype.str}".encode())
             content.update(np.ascontiguousarray(array).data)
         return content.hexdigest()[:16]
