@@ -76,7 +76,7 @@ CASES = {
     "{}: must be {}, got {}; write for example {}={}": "train train.epochs=0",
     "write for example train.epochs=30": "train train.epochs=1000000000000",
     "write a smaller {}": "train data=curve data.points=1000000000",
-    "new {}: NAME must be a Python identifier, got {}; write workbench new {} my_claim": "new claim 3x",
+    "new {}: NAME must be a Python identifier, got {}; write workbench new {} my_{}": "new data 3x",
     "reproduce: --seed-offset must be from 0 to {}, as seeds from {} are for tuning, got {}; write "
     "for example --seed-offset 1000": "reproduce xor --profile quick --seed-offset -1",
     "reproduce: --processes must be at least 1, got {}; write --processes 1": (
@@ -133,7 +133,7 @@ CASES = {
     "architecture.hidden=[2], and data=xor, which has 2 inputs": "explain data=wine architecture.hidden=[30]",
     "make it with numpy.savez(FILE, x=x, y=y) and write data.path=FILE.npz": "train data=npz data.path=/no/file.npz",
     "{}: there is no such option; write key=value, or --help to see options and keys": "train --zzzz",
-    "write workbench new claim {} --claims claims": "new claim x --claims /proc/x",
+    "write workbench new {} {} --into {}": "new claim x --into /proc/x",
     "{}: a group must name one of its options, got nothing; write {}={}": "train activation=null",
     "{}: must name one of its options, not a list, got {}; write {}": "train activation=[relu]",
     "{}: must be given, it has no default; write {}": "train bias=constant",

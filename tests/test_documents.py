@@ -147,12 +147,14 @@ def is_soon_tried(line: str, page: str) -> bool:
     return page == "README.md" or not (IS_WORKBENCH.match(words[0]) and words[1] in HYDRAS)
 
 
-def write_files(page: str) -> None:
-    """Write the files that blocks of a page hold into the current folder."""
-    for block in PAGES[page]:
-        if block.file:
-            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
-            Path(block.file).write_text(block.text)
+def write_or_compare(block: Block) -> None:
+    """Write the file that a block holds; one that a command of its page wrote must be what the page shows."""
+    assert block.file is not None
+    file, text = Path(block.file), block.text.split("\n", 1)[1]
+    if file.exists():
+        assert file.read_text() == text, f"{block.page}:{block.line}: {file} is shown as it is not written"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
 
 
 def accept(words: Sequence[str]) -> None:
@@ -192,12 +194,13 @@ def test_a_page_runs(page: str, here: Folder, cli: Callable[..., Answer], tmp_pa
     shutil.copytree(here.path, tmp_path / "here")
     with chdir(tmp_path / "here"), pytest.MonkeyPatch.context() as patched:
         patched.syspath_prepend(tmp_path / "here")
-        write_files(page)
         if page == "docs/own_data.md":
             write_houses(Path("houses.csv"))  # with the blanks and counters that this page is about
         names: dict[str, Any] = {"x": np.zeros((2, 13), dtype=np.float32)}  # the inputs of the small sweeps' nets
         for block in PAGES[page]:
-            if block.language == "python" and not block.file:
+            if block.file:
+                write_or_compare(block)
+            elif block.language == "python":
                 exec(compile(block.text, f"{page}:{block.line}", "exec"), names)
             for words in block.commands:
                 is_first = COMMANDS[shlex.join(words)] == block

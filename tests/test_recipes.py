@@ -249,7 +249,6 @@ class Recipe:
     works: Callable[[Checkout], None]
 
 
-TEMPLATE = ROOT / "workbench" / "claims" / "template"
 CLAIM = ("measure.py", "figure.py", "experiment.yaml")  # its files
 RECIPES = [
     Recipe(
@@ -306,7 +305,7 @@ def _follow(recipe: Recipe, copy: Checkout) -> None:
         line = "  act_max: {_target_: workbench.diagnostics.quantities.act_max}\n"
         file.write_text(file.read_text().replace("units: true", f"{line}units: true"))
     if recipe.row == "claim":  # the files that `workbench new claim` writes
-        copy.cli("new", "claim", "faster", "--claims", "mine")
+        copy.cli("new", "claim", "faster", "--into", "mine")
         for name in CLAIM:
             shutil.copy(copy.here / "mine" / "faster" / name, copy.root / "experiments" / "faster" / name)
 

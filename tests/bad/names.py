@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tests.bad.case import Case
 from tests.bad.corpus import CORPUS
 from tests.bad.stage import TINY
+from workbench.cli.commands.new import KINDS
 
 ODD = CORPUS["names"]
 ANY = st.one_of(
@@ -39,7 +40,7 @@ def _asked(draw: st.DrawFn) -> Case:
                 ("recover", name),
                 ("demo", name),
                 ("reproduce", name),
-                ("new", "claim", name),
+                ("new", draw(st.sampled_from(list(KINDS))), name),
                 ("new", name, "x"),
                 (name,),
                 (name, name),

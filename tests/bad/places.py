@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tests.bad.case import Case
 from tests.bad.corpus import CORPUS
 from tests.bad.stage import TINY
+from workbench.cli.commands.new import KINDS
 
 DRY = ("train", *TINY, "sweep.dry_run=true")
 NAMES = CORPUS["file names"]
@@ -74,14 +75,14 @@ FOLDERS = CORPUS["folders"]
 
 @st.composite
 def _folder_option(draw: st.DrawFn) -> Case:
-    folder = draw(st.sampled_from(FOLDERS))
+    folder, kind = draw(st.sampled_from(FOLDERS)), draw(st.sampled_from(list(KINDS)))
     command = draw(
         st.sampled_from(
             [
                 ("claims", "--claims", folder),
                 ("reproduce", "no", "--claims", folder),
                 ("reproduce", "no", "--report", folder),
-                ("new", "claim", "mine", "--claims", folder),
+                ("new", kind, "mine", "--into", folder),
                 ("train", *TINY, "--config-dir", folder),
                 ("check", *TINY, "--config-dir", folder),
                 ("train", *TINY, "sweep.dry_run=true", f"hydra.run.dir='{folder}'"),

@@ -60,7 +60,7 @@ def test_folder_without_claims(tmp_path: Path) -> None:
         catalog(tmp_path)
     assert str(error.value) == (
         f"--claims: {tmp_path} must hold NAME/experiment.yaml, NAME/measure.py and NAME/figure.py of a claim; "
-        f"make the first with: workbench new claim NAME --claims {tmp_path}"
+        f"make the first with: workbench new claim NAME --into {tmp_path}"
     )
 
 

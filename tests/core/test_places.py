@@ -26,7 +26,7 @@ WRITES = {  # (command, option): the command line before the place, and what the
     ("export", "out"): (("export", "-o"), "folder"),
     ("figures", "out"): (("figures", "-o"), "folder"),
     ("reproduce", "report"): (("reproduce", "xor", "--report"), "folder"),
-    ("new", "claims"): (("new", "claim", "mine", "--claims"), "folder"),
+    ("new", "into"): (("new", "claim", "mine", "--into"), "folder"),
     ("bench", "json"): (("bench", "--json"), "file"),
     ("explain", "out"): (("explain", "--out"), "file"),
 }

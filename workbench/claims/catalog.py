@@ -95,7 +95,7 @@ def catalog(folder: Path | None = None) -> dict[str, Entry]:
         raise ConfigError(
             f"--claims: {folder} must hold NAME/{EXPERIMENT}, NAME/{CODE} and NAME/{FIGURE} of a claim"
             f"{_former(folder)}; "
-            f"make the first with: workbench new claim NAME --claims {folder}"
+            f"make the first with: workbench new claim NAME --into {folder}"
         )
     shipped = {entry.name: entry for entry in _entries(packaged("experiments"), None)}
     if twice := own.keys() & shipped.keys():
