@@ -140,6 +140,7 @@ CASES = {
     "{}: must be key=value; write for example {} in its place": "train activation",
     "loss: {} needs {} targets, but {} has {}; write loss={}": "train data=wine loss=binary_nll",
     "download them ({}) and write data.path=FOLDER": "train data=idx data.path=/no/folder",
+    "train: --json prints a forecast and trains nothing; write sweep.dry_run=true beside it": "train --json",
     "write data.path=FILE.csv or FILE.parquet": "train data=table data.path=/no/file data.target=y",
     "sweep: must have at least one run, got none; write for example 'seed=range(5)'": "train -m seed=range(0)",
     "{}: must be the same for all runs of a sweep, got {}; write {}": "train -m sweep.on_error=continue,stop",

@@ -8,7 +8,7 @@ import pytest
 from tests.outer import SMALL, Answer, client_of, runs_of, trained
 from workbench.config.compose import configure_each
 from workbench.sweeps.jobs import make_jobs
-from workbench.sweeps.preflight import Forecast, forecast, lines, measure
+from workbench.sweeps.preflight import Forecast, forecast, measure, outlook
 from workbench.tracking.store import Store, find_store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -52,7 +52,7 @@ def test_programs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_left_is_said(folder: Path) -> None:
     """A sweep that is done is said to have nothing left to do, and no program is measured."""
     jobs = make_jobs(configure_each(SMALL, [{"seed": seed} for seed in range(3)]))
-    assert lines(jobs, []) == ["runs: 3 of 1 arms and 3 seeds; 3 done before, 0 to do"]
+    assert outlook(jobs, []).lines == ["runs: 3 of 1 arms and 3 seeds; 3 done before, 0 to do"]
 
 
 def test_dry_run_writes_nothing(cli: Callable[..., Answer], folder: Path) -> None:

@@ -5,7 +5,7 @@ Trained packs are checked by `workbench.certificates.trained`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -210,6 +210,17 @@ def curve_line(certificate: Certificate) -> str:
     return "all parameters against differences, by step h: " + ", ".join(
         f"{step:.0e}: {error:.0e}" for step, error in certificate.curve.items()
     )
+
+
+def as_record(certificate: Certificate) -> dict[str, Any]:
+    """Certificate for other programs, with what each part and the whole come to."""
+    return {
+        "agrees": certificate.agrees,
+        "forward": [{**asdict(row), "agrees": row.agrees} for row in certificate.forward],
+        "parameters": [{**asdict(row), "agrees": row.agrees} for row in certificate.rows],
+        "by_step": [{"step": step, "error": error} for step, error in certificate.curve.items()],
+        "spots": certificate.spots,
+    }
 
 
 def survey_table(rows: Sequence[Surveyed]) -> Table:

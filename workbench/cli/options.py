@@ -1,8 +1,10 @@
 """Options shared by several commands, and the parser of one command."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
+from workbench.core import json_output
 from workbench.core.plain_text import printable
 
 STORE = "the tracking store (default: $MLFLOW_TRACKING_URI, else ./mlflow.db)"
@@ -38,6 +40,16 @@ def add_claims(parser: argparse.ArgumentParser) -> None:
     """Add ``--claims`` for a folder that exists, and ``--uri``."""
     parser.add_argument("--claims", metavar="DIR", help=CLAIMS)
     add_store(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument(json_output.OPTION, action="store_true", help=json_output.HELP)
+
+
+def without_json(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Arguments without ``--json``, which Hydra does not have, and whether it was among them."""
+    return [word for word in arguments if word != json_output.OPTION], json_output.OPTION in arguments
 
 
 def comma_separated(text: str) -> list[str]:

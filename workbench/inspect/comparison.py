@@ -12,6 +12,7 @@ from rich.table import Table
 
 from workbench.claims.arm_summary import arms_table, as_text, columns_for, written
 from workbench.core.errors import unknown_name
+from workbench.core.json_output import print_json
 from workbench.core.places import check_file, check_folder, writing
 from workbench.inspect import paired_sweeps
 from workbench.inspect.regroup import by_params, in_common
@@ -40,6 +41,7 @@ class ComparisonRequest:
     kind: str | None = None
     file: str | None = None
     out: str | None = None
+    as_json: bool = False
 
     @property
     def is_export(self) -> bool:
@@ -82,14 +84,20 @@ def compare(request: ComparisonRequest, console: Console) -> list[Path]:
     tables = compared(sweeps, request)
     if request.is_export:
         return _export(tables, kind, request.file, console)
+    doubts = list(dict.fromkeys(line for sweep in sweeps for line in sweep.doubts))
+    if request.as_json:
+        named = [{"id": sweep.id, "name": sweep.name, "link": _link(sweep, store)} for sweep in sweeps]
+        print_json({"sweeps": named, "arms": tables.numbers.to_dict("records"), "doubts": doubts})
+        return []
     console.print(tables.shown)
-    for doubt in dict.fromkeys(line for sweep in sweeps for line in sweep.doubts):
+    for doubt in doubts:
         console.print(doubt, highlight=False, markup=False, soft_wrap=True)
     if len(sweeps) > 1:
         return []
     files = _log_comparison(_grouped(sweeps[0], request), tables, store, request, console) if request.is_drawn else []
     lines = [] if files else [f"figures: workbench compare {sweeps[0].id} --out figures/{segment(sweeps[0].id)}"]
-    for line in (*lines, _link(sweeps[0], store)):
+    served = "" if store.is_server else "workbench ui serves "
+    for line in (*lines, f"runs and charts: {served}{_link(sweeps[0], store)}"):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return files
 
@@ -111,8 +119,7 @@ def curves(runs: Sequence[ReadRun], metric: str, title: str) -> "Figure":
 
 
 def _link(sweep: ReadSweep, store: Store) -> str:
-    link = sweep_link(ui_base(store), sweep.experiment_id, sweep.id, sweep.saved_view)
-    return f"runs and charts: {'' if store.is_server else 'workbench ui serves '}{link}"
+    return sweep_link(ui_base(store), sweep.experiment_id, sweep.id, sweep.saved_view)
 
 
 def _grouped(sweep: ReadSweep, request: ComparisonRequest) -> ReadSweep:

@@ -20,13 +20,14 @@ FAR = 3.0  # times the median learning rate of the sweep
 class Diagnosis:
     """Findings in one arm: the worst of each rule and layer, in how many runs, and what may help.
 
-    `silent` are the rules that could not judge any of its runs.
+    `silent` are the rules that could not judge any of its runs; `lines` say all of it for a terminal.
     """
 
     arm: str
     runs: int
     lines: list[str]
     silent: list[str]
+    findings: list["Worst"]
 
     @property
     def is_healthy(self) -> bool:
@@ -34,26 +35,38 @@ class Diagnosis:
         return not self.lines
 
 
+@dataclass(frozen=True)
+class Worst:
+    """The worst finding of a rule in a layer: in how many of the arm's runs there is one, and the run it is of."""
+
+    finding: Finding
+    count: int
+    run: str
+
+
 def diagnose(arm: str, runs: Sequence[LoggedRun], others: Sequence[LoggedRun] = ()) -> Diagnosis:
     """Find what went wrong in an arm's runs; `others` are all runs of the sweep, to compare with."""
     lines: list[str] = []
+    all_worst: list[Worst] = []
     all_series = [RunSeries(run) for run in runs]
     for rule in (GRADIENTS, *RULES):
         findings = [(series, finding) for series in all_series for finding in rule.findings(series)]
         for layer in dict.fromkeys(finding.layer for _, finding in findings):
             of_layer = [(series, finding) for series, finding in findings if finding.layer == layer]
             series, worst = max(of_layer, key=lambda pair: pair[1].size)
-            lines.append(_sentence(worst, series, len(of_layer), len(runs)))
+            all_worst.append(Worst(worst, len(of_layer), series.run.name))
+            lines.append(_sentence(all_worst[-1], len(runs)))
         if findings:
             lines += [f"  {line}" for line in _help(rule, findings[0][0].run, others)]
     silent = [rule.name for rule in RULES if not any(map(rule.can_judge, all_series))]
-    return Diagnosis(arm, len(runs), lines, silent)
+    return Diagnosis(arm, len(runs), lines, silent, all_worst)
 
 
-def _sentence(worst: Finding, series: RunSeries, count: int, total: int) -> str:
-    place = f"layer {worst.layer}: " if worst.layer else ""
-    among = f" ({count} of {total} runs; worst: {series.run.name})" if total > 1 else ""
-    return f"{worst.rule}: {place}{worst.says}{among}"
+def _sentence(worst: Worst, total: int) -> str:
+    finding = worst.finding
+    place = f"layer {finding.layer}: " if finding.layer else ""
+    among = f" ({worst.count} of {total} runs; worst: {worst.run})" if total > 1 else ""
+    return f"{finding.rule}: {place}{finding.says}{among}"
 
 
 def _help(rule: Symptom, run: LoggedRun, others: Sequence[LoggedRun]) -> Iterator[str]:

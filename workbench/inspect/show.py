@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite, log10
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
@@ -122,3 +123,27 @@ def _files(full_run: FullRun) -> str:
 def show(full_run: FullRun, link: str, console: Console, around: ReadSweep | None = None) -> None:
     """Print a run."""
     console.print(page(full_run, link, around), highlight=False, soft_wrap=True)
+
+
+def as_record(full_run: FullRun, link: str, around: ReadSweep | None = None) -> dict[str, Any]:
+    """Everything that is stored of a run, for other programs: `history` is name -> [[step, value]]."""
+    run = full_run.run
+    arms = [] if around is None else [member.arm for member in around.runs if member.id == run.id]
+    return {
+        "id": run.id,
+        "name": run.name,
+        "sweep": around and around.id,
+        "arm": next(iter(arms), None),
+        "outcome": run.outcome,
+        "start_ms": full_run.start_ms,
+        "end_ms": full_run.end_ms or None,
+        "tags": {name: text for name, text in run.tags.items() if not name.startswith("mlflow.")},
+        "params": run.params,
+        "metrics": run.metrics,
+        "history": run.history,
+        "data": full_run.data,
+        "files": full_run.files,
+        "trouble": full_run.trouble,
+        "repeat": command_of(full_run),
+        "link": link,
+    }

@@ -47,6 +47,52 @@ class Forecast:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """Runs of a sweep, and the forecast of those that are left to train; `expected` is None where none is left."""
+
+    runs: int
+    arms: int
+    seeds: int
+    done: int
+    left: int
+    expected: Forecast | None
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines for a terminal."""
+        of = f"{self.arms} arms and {self.seeds} seeds"
+        described = [f"runs: {self.runs} of {of}; {self.done} done before, {self.left} to do"]
+        if self.expected is not None:
+            described += [
+                f"packs: {self.expected.packs}, the largest of {self.expected.bytes / GIB:.2f} GiB",
+                f"expected: {_duration(self.expected.seconds)} and {self.expected.rows} rows of metrics",
+            ]
+        return described
+
+
+@dataclass(frozen=True)
+class SearchOutlook:
+    """At most `trials` trials of `runs` runs, chosen `batch` at a time, with the least and most that they may take."""
+
+    trials: int
+    runs: int
+    batch: int
+    least_seconds: float
+    most_seconds: float
+    most_rows: int
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines for a terminal."""
+        least, most = map(_duration, (self.least_seconds, self.most_seconds))
+        time = least if least == most else f"{least} to {most}"
+        return [
+            f"search: at most {self.trials} trials of {self.runs} runs, chosen {self.batch} at a time",
+            f"expected: {time} and at most {self.most_rows} rows of metrics",
+        ]
+
+
 def forecast(specs: Sequence[RunSpec], parallel: int = 1) -> Forecast:
     """Measure each program of these runs, and add up."""
     packs = group(specs, parallel)
@@ -109,35 +155,23 @@ def _batches(trainer: Trainer) -> Iterator[Batch]:
     return Plan(0, data.epoch_rows(trainer.orders), rates).batches(data, trainer.sizes)
 
 
-def lines(jobs: Sequence[Job], to_train: Sequence[int], parallel: int = 1) -> list[str]:
-    """Lines that describe a sweep over these jobs, of which those at `to_train` are left."""
+def outlook(jobs: Sequence[Job], to_train: Sequence[int], parallel: int = 1) -> Outlook:
+    """Forecast a sweep over these jobs, of which those at `to_train` are left."""
     arms, seeds = {job.arm for job in jobs}, {job.spec.config.seed for job in jobs}
-    done = len(jobs) - len(to_train)
-    described = [
-        f"runs: {len(jobs)} of {len(arms)} arms and {len(seeds)} seeds; {done} done before, {len(to_train)} to do"
-    ]
-    if to_train:
-        expected = forecast([jobs[position].spec for position in to_train], parallel)
-        described += [
-            f"packs: {expected.packs}, the largest of {expected.bytes / GIB:.2f} GiB",
-            f"expected: {_duration(expected.seconds)} and {expected.rows} rows of metrics",
-        ]
-    return described
+    expected = forecast([jobs[position].spec for position in to_train], parallel) if to_train else None
+    return Outlook(len(jobs), len(arms), len(seeds), len(jobs) - len(to_train), len(to_train), expected)
 
 
-def search_lines(corners: Sequence[Sequence[RunSpec]], trials: int, batch: int, parallel: int = 1) -> list[str]:
-    """Lines that describe a search whose trials cost as much as those at the corners of its space."""
+def search_outlook(corners: Sequence[Sequence[RunSpec]], trials: int, batch: int, parallel: int = 1) -> SearchOutlook:
+    """Forecast a search whose trials cost as much as those at the corners of its space."""
     runs, together = len(corners[0]), min(batch, trials)
     forecasts = [forecast([*corner] * together, parallel) for corner in corners]
     least, most = (
-        _duration(START_SECONDS + (take(cost.seconds for cost in forecasts) - START_SECONDS) * trials / together)
+        START_SECONDS + (take(cost.seconds for cost in forecasts) - START_SECONDS) * trials / together
         for take in (min, max)
     )
     rows = max(cost.rows for cost in forecasts) * trials // together
-    return [
-        f"search: at most {trials} trials of {runs} runs, chosen {together} at a time",
-        f"expected: {least if least == most else f'{least} to {most}'} and at most {rows} rows of metrics",
-    ]
+    return SearchOutlook(trials, runs, together, least, most, rows)
 
 
 def _duration(seconds: float) -> str:

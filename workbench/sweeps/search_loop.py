@@ -62,12 +62,11 @@ def train_search(search: Search, command: Sequence[str], console: Console, execu
     return Finished(sweep, sink.experiment_id, store, results, link, notes)
 
 
-def rehearse_search(search: Search, console: Console, executor: Executor = INLINE) -> None:
-    """Print what a search will take, and check it as if it began; train and write nothing."""
+def rehearse_search(search: Search, executor: Executor = INLINE) -> preflight.SearchOutlook:
+    """Forecast what a search will take, and check it as if it began; train and write nothing."""
     find_store(search.corners[0][0].config.tracking.uri)
     settings = search.settings
-    for line in preflight.search_lines(search.corners, settings.trials, settings.batch, executor.parallel):
-        console.print(line, highlight=False, soft_wrap=True)
+    return preflight.search_outlook(search.corners, settings.trials, settings.batch, executor.parallel)
 
 
 @dataclass

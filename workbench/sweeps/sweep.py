@@ -134,7 +134,7 @@ def train_members(
     if finished.results:
         console.print(f"{len(finished.results)} of {len(jobs)} runs were done before", highlight=False, soft_wrap=True)
     if len(finished.to_train) > preflight.MANY:
-        for line in preflight.lines(jobs, finished.to_train, executor.parallel):
+        for line in preflight.outlook(jobs, finished.to_train, executor.parallel).lines:
             console.print(line, highlight=False, soft_wrap=True)
     total = len(finished.to_train) + len(resumed)
     results = train_jobs(jobs, sink, console, executor, pruning, finished.results, total)
@@ -269,15 +269,14 @@ def _stops(jobs: Sequence[Job], new: Mapping[int, Result]) -> bool:
     return failed and jobs[0].spec.config.sweep.on_error is OnError["stop"]
 
 
-def rehearse(specs: Sequence[RunSpec], console: Console, executor: Executor = INLINE) -> None:
-    """Print what these runs will take, and check them as if they were trained; train and write nothing."""
+def rehearse(specs: Sequence[RunSpec], executor: Executor = INLINE) -> preflight.Outlook:
+    """Forecast what these runs will take, and check them as if they were trained; train and write nothing."""
     check(specs)
     config = specs[0].config
     store = find_store(config.tracking.uri)
     jobs = make_jobs(specs)
     finished = find_finished(jobs, reusable_by_key(store, config.tracking.experiment), config.sweep.rerun)
-    for line in preflight.lines(jobs, finished.to_train, executor.parallel):
-        console.print(line, highlight=False, soft_wrap=True)
+    return preflight.outlook(jobs, finished.to_train, executor.parallel)
 
 
 def _not_begun(job: Job) -> Result:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from workbench.cli.options import add_store, comma_separated
+from workbench.cli.options import add_json, add_store, comma_separated
 
 HELP = "table of a sweep by arm, with figures where a folder is named, or two sweeps side by side"
 
@@ -16,17 +16,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", type=comma_separated, default=[], metavar="NAME,...", help=metric)
     parser.add_argument("--format", help="the table alone: csv or parquet (numbers), latex or markdown (text)")
     parser.add_argument("-o", "--table", metavar="FILE", help="the table alone, as this file: .csv .parquet .tex .md")
+    add_json(parser)
     add_store(parser)
     parser.add_argument("--out", metavar="DIR", help="also figures and table in this folder, and with the sweep's run")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the table, write files."""
+    from workbench.core.errors import ConfigError
     from workbench.core.terminal import plain_console
     from workbench.inspect.comparison import ComparisonRequest, compare
 
     sweeps = [sweep for sweep in (options.sweep, options.other) if sweep]
     keys, metrics = options.by, options.metric
-    request = ComparisonRequest(sweeps, options.uri, keys, metrics, options.format, options.table, options.out)
+    if options.json and (options.format or options.table or options.out):
+        raise ConfigError("compare: --json prints all numbers by itself; drop --format, --table and --out")
+    outputs = options.format, options.table, options.out, options.json
+    request = ComparisonRequest(sweeps, options.uri, keys, metrics, *outputs)
     compare(request, plain_console())
     return 0

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from workbench.cli.options import add_json
+
 if TYPE_CHECKING:
     from workbench.data.survey import Survey
 
@@ -13,19 +15,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--target", metavar="COLUMN", help="the column to learn (default: the last)")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the survey of a table; returns 1 where its command would be refused."""
-    import json
-
+    from workbench.core.json_output import print_json
     from workbench.data.survey import survey
 
     surveyed = survey(options.file, options.target)
     if options.json:
-        columns = [column._asdict() for column in surveyed.columns]
-        print(json.dumps({**surveyed._asdict(), "columns": columns}, indent=1, ensure_ascii=False))
+        print_json(surveyed)
     else:
         _print(surveyed)
     return int(bool(surveyed.refused))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from workbench.cli.options import without_json
+
 HELP = "train one run, or with -m a sweep"
 
 
@@ -10,5 +12,6 @@ def run_overrides(arguments: Sequence[str]) -> int:
     from workbench.core.terminal import plain_console
     from workbench.sweeps.command_line import train_as_told
 
-    finished = train_as_told(arguments, plain_console())
+    words, as_json = without_json(arguments)
+    finished = train_as_told(words, plain_console(), as_json)
     return int(finished is not None and finished.is_wrong)
