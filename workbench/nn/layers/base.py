@@ -149,6 +149,11 @@ class Layer(ABC):
         for child, child_tape in self.with_tapes(tape):
             yield from child.activity(child_tape)
 
+    def maps(self, tape: Tape) -> Iterator[tuple[str, Tensor]]:
+        """Yield (name, weights A [R, B, H, T, T]) of each attention layer, for figures: row t is what t takes."""
+        for child, child_tape in self.with_tapes(tape):
+            yield from child.maps(child_tape)
+
     def choices(self, tape: Tape) -> Iterator[Tensor]:
         """Yield integers that identify the smooth piece each unit is on, for gradient checks: they change at kinks."""
         for child, child_tape in self.with_tapes(tape):
