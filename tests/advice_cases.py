@@ -212,6 +212,14 @@ NO_LINE = {  # what to write is no argument: text in a file, a name or a place t
     "{}: must hold at most {} values, aliases followed; write fewer",
 }
 ELSEWHERE = {
+    "data.keys: must be at least data.pairs, as keys do not repeat, got {} and {}; write data.keys={}": (
+        "data/test_sequences.py",
+        "data.keys: must be at least data.pairs",
+    ),
+    "data.length: must be at least 3 data.pairs, for keys, values and queries, got {} and {}; write data.length={}": (
+        "data/test_sequences.py",
+        "data.length: must be at least 3 data.pairs",
+    ),
     "{}: must have one value or more, got none; write for example {}=[0, 1]": (
         "api/test_from_python.py",
         ": must have one value or more, got none; write for example ",

@@ -31,6 +31,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {  # where a value is ???
     ("init", "constant"): {"value": 0.5},
 }
 
+OF_TOKENS = ("recall", "copy", "parity_stream", "counter", "agreement")  # data sets that only some architectures take
+
 ACTIVATION_TWINS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": nn.Identity(),
     "sigmoid": torch.sigmoid,

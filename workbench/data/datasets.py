@@ -145,7 +145,7 @@ def _classes(name: str, bunch: Any, same_unit: bool = False) -> Dataset:
     )
 
 
-def _require(key: str, rows: int, features: int = 1) -> None:
+def require_numbers(key: str, rows: int, features: int = 1) -> None:
     """Raise DataError where rows × (features + a target) numbers in float64 do not fit into memory."""
     require_memory(f"{key}: the data set", 8 * COPIES * rows * (features + 1), f"write a smaller {key}")
 
@@ -160,7 +160,7 @@ def shifted_digits(canvas: Annotated[int, Ge(8)] = 16, seed: int = 0) -> Dataset
 
     Raises DataError where the images do not fit into memory.
     """
-    _require("data.canvas", 1797, canvas**2)
+    require_numbers("data.canvas", 1797, canvas**2)
     images: Any = sklearn_datasets.load_digits()
     stream = np.random.default_rng(stream_seed(seed, "data", "shifted_digits"))
     top, left = stream.integers(0, canvas - 7, (2, len(images.target), 1, 1))
@@ -214,7 +214,7 @@ def curve(
             f"data.low: must be below data.high, got {low:g} and {high:g}; "
             f"write for example data.low={high - max(1.0, abs(high)):g}"
         )
-    _require("data.points", points)
+    require_numbers("data.points", points)
     x = np.linspace(low, high, points)[:, None]
     return Dataset("curve", x, CURVES[target](x), None, split=False)
 
@@ -231,7 +231,7 @@ def annuli(
     lecture's slide "The Importance of Representation". Without a seed every split draws its own points (here, those of
     seed 0). Raises DataError where the points do not fit into memory.
     """
-    _require("data.points", points, 4)
+    require_numbers("data.points", points, 4)
     stream = np.random.default_rng(stream_seed(seed or 0, "data", "annuli"))
     y = np.arange(points, dtype=np.int64) % 2
     r, turn = 1 + y + noise * stream.standard_normal(points), stream.uniform(-np.pi, np.pi, points)
@@ -253,7 +253,7 @@ def spirals(
     coordinates. Without a seed every split draws its own points, as for `annuli`. Raises DataError where the points do
     not fit into memory.
     """
-    _require("data.points", points, 4)
+    require_numbers("data.points", points, 4)
     stream = np.random.default_rng(stream_seed(seed or 0, "data", "spirals"))
     y = np.arange(points, dtype=np.int64) % classes
     r = stream.uniform(0, 1, points)
@@ -273,7 +273,7 @@ def parity(
     N(0, noise²) is added to inputs. A single copy is not split: every part holds all patterns. Raises DataError where
     the patterns do not fit into memory.
     """
-    _require("data.copies", copies * 2**bits, bits)
+    require_numbers("data.copies", copies * 2**bits, bits)
     patterns = np.arange(2**bits)[:, None] >> np.arange(bits - 1, -1, -1) & 1
     x = np.repeat(patterns, copies, axis=0).astype(np.float64)
     stream = np.random.default_rng(stream_seed(seed, "data", "parity"))
