@@ -220,6 +220,15 @@ ELSEWHERE = {
         "data/test_sequences.py",
         "data.length: must be at least 3 data.pairs",
     ),
+    "architecture: {} takes features, but data={} has tokens; write architecture=transformer, or another that "
+    "takes tokens": (
+        "engine/test_sequences.py",
+        "takes features, but data=",
+    ),
+    "target: input must be features, but data={} has tokens; write target=label": (
+        "engine/test_sequences.py",
+        "target: input must be features",
+    ),
     "{}: must have one value or more, got none; write for example {}=[0, 1]": (
         "api/test_from_python.py",
         ": must have one value or more, got none; write for example ",

@@ -43,7 +43,7 @@ STACKED = ("optimizer", "schedule", "pretraining")  # whose numbers become tenso
 FITTING = {
     ("activation", "unit_step"): ["architecture=perceptron", "loss=softmax_nll"]
 }  # what an option needs beside it
-MADE_OF_PARTS = {"compose"}  # takes no values of a configuration
+MADE_OF_PARTS = {"compose", "at_positions"}  # take no values of a configuration
 
 
 def node_of(group: str, stem: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def node_of(group: str, stem: str) -> dict[str, Any]:
 
 def given_to(group: str) -> dict[str, Any]:
     """Return the values that the build hands to the group's factories beside the node's own."""
-    given = {"n_in": 3, "n_out": 3, "activation": activations.relu(), "norm": norms.none()}
+    given = {"n_in": 3, "n_out": 3, "activation": activations.relu(), "norm": norms.none(), "per_position": True}
     return given if group == "architecture" else {}
 
 

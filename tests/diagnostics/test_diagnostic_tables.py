@@ -111,7 +111,7 @@ def test_histogram_worked_by_hand() -> None:
     """a = -1, 0, 0, 1 of tanh: the first, the middle and the last of 101 even bins; deltas are those of one example."""
     assert count(torch.tensor([[[-1.0, 0.0], [0.0, 1.0]]]), "a", (-1.0, 1.0))[0, [0, 50, 100]].tolist() == [1, 2, 1]
     z = torch.zeros(1, 2, 2)
-    found = frame({"l1": Signal(z, None, torch.full((1, 2, 2), 0.5))})
+    found = frame({"l1": Signal(z, None, torch.full((1, 2, 2), 0.5), 2)})
     rows = bin_rows(1, "l1", "delta", (-INF, INF), found["l1", "delta"][0].tolist())
     assert rows["low"][0] <= 1.0 < rows["high"][0]  # B = 2 times 0.5
     assert found["l1", "z"][0, BINS // 2] == 4

@@ -178,7 +178,7 @@ def test_quantities_worked_by_hand() -> None:
     after["l1.W"][0] = torch.tensor([[3.0], [4.5]])
     grads["l1.W"][0], grads["l1.b"][0] = torch.tensor([[5.0], [0.0]]), torch.tensor([0.0, 12.0])
     a = torch.tensor([[[0.0, 3.0], [4.0, 0.0]]])
-    signal = Signal(a, a, torch.tensor([[[0.5, 0.0], [0.0, -1.0]]]))
+    signal = Signal(a, a, torch.tensor([[[0.5, 0.0], [0.0, -1.0]]]), 2)
     seen = ObservedStep(1, a, before.flat, after, grads, lambda: {"l1": signal})
     found = {name: float(FULL.quantities[name](seen)["l1"]) for name in BY_HAND}
     assert found == pytest.approx(BY_HAND, rel=1e-12)
@@ -189,7 +189,7 @@ def test_small_and_large_signals_are_measured_in_single_precision() -> None:
     a, delta = torch.full((1, 4, 9), 1e30), torch.full((1, 4, 9), 1e-30)
     params = Params.zeros(Layout({"l1.W": (1, 4)}), 1, torch.empty(0))
     params["l1.W"].fill_(1e-30)
-    seen = ObservedStep(1, a, params.flat, params, params, lambda: {"l1": Signal(a, a, delta)})
+    seen = ObservedStep(1, a, params.flat, params, params, lambda: {"l1": Signal(a, a, delta, a.shape[1])})
     assert float(FULL.quantities["act_norm"](seen)["l1"]) == pytest.approx(3e30, rel=1e-6)
     assert float(FULL.quantities["delta_norm"](seen)["l1"]) == pytest.approx(4 * 3e-30, rel=1e-6)
     assert float(FULL.quantities["grad_norm"](seen)["l1"]) == pytest.approx(2e-30, rel=1e-6)

@@ -81,7 +81,7 @@ def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]
     if second is None:
         yield f"activation ({NONE})", None
         return
-    z = GRID.to(point.x.dtype).expand(len(point.x), 1, -1)
+    z = GRID.to(point.dtype).expand(len(point.x), 1, -1)
     ours = units.activation.forward(z.clone(), *units.constants)
     for replica in range(len(z)):
         values = _constants(nodes.activation, second[1], point, replica)

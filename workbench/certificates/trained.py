@@ -10,6 +10,7 @@ import torch
 
 from workbench.config.schema import RunSpec
 from workbench.core.memory import CHECK_NUMBERS, CHECKED_IN_FLOAT32
+from workbench.data.batches import in_dtype
 from workbench.engine.replicas import Pack
 from workbench.engine.stages import AnyTrainer
 from workbench.nn.check.spot_check import Deviation, Point, deviations
@@ -150,7 +151,7 @@ def spot_points(pack: Pack, params: Params, rows: Sequence[int]) -> Iterator[Poi
     dtype = torch.float64 if params.layout.size < CHECKED_IN_FLOAT32 else torch.float32
     selected = params.with_flat(params.flat[index].to("cpu", dtype))
     selection = replace(pack.select(rows), dtype=dtype, device=torch.device("cpu"))
-    x, y = (tensor.to("cpu", dtype) for tensor in selection.data.chunk(selection.data.train, 0, EXAMPLES))
+    x, y = (in_dtype(tensor.cpu(), dtype) for tensor in selection.data.chunk(selection.data.train, 0, EXAMPLES))
     mode = Mode(True, pack.keys.cpu()[list(rows)])
     decay = selection.objective.weight_decay
     objective = replace(selection.objective, weight_decay=None if decay is None else decay.to("cpu", dtype))

@@ -5,7 +5,8 @@ from typing import Any
 
 from workbench.config.schema import GROUPS, TARGET, RunSpec
 
-SUPPLIED = {"architecture": ("n_in", "n_out", "activation", "norm")}  # parameters that are not written
+# Parameters that are not written, but given when the model is made.
+SUPPLIED = {"architecture": ("n_in", "n_out", "activation", "norm", "inputs", "per_position")}
 
 
 def check_written(specs: Iterable[RunSpec]) -> None:

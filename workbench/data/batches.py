@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Generator, Tensor
 
-from workbench.core.axes import Outputs, Units
+from workbench.data.datasets import NO_TARGET
 from workbench.data.splits import PartArrays, Split
 from workbench.nn.losses import Target
 
@@ -22,10 +22,15 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class DataPart:
-    """Inputs and encoded targets of one part."""
+    """Inputs and encoded targets of one part.
 
-    x: Float[Tensor, "S N I"]
-    y: Float[Tensor, "S N K"]
+    Where each position has a target, y are class numbers [S, N, T], K where there is none, and `one_hot` [K + 1, K] is
+    their encoding, in which that row is 0: whole texts in one-hot form would not fit.
+    """
+
+    x: Shaped[Tensor, "S N I"]
+    y: Shaped[Tensor, "S N K"]
+    one_hot: Float[Tensor, "K1 K"] | None = None
 
     @property
     def size(self) -> int:
@@ -33,14 +38,22 @@ class DataPart:
         return self.x.shape[1]
 
     @cached_property
-    def stacked(self) -> tuple[Float[Tensor, "SN I"], Float[Tensor, "SN K"]]:
-        """The examples of all splits, concatenated."""
+    def stacked(self) -> tuple[Shaped[Tensor, "SN I"], Shaped[Tensor, "SN K"]]:
+        """The examples of all splits, concatenated, with targets as they are kept."""
         return self.x.flatten(0, 1), self.y.flatten(0, 1)
 
     @cached_property
-    def labels(self) -> Int64[Tensor, "S N"]:
-        """The class of each example of a classification."""
+    def labels(self) -> Int64[Tensor, "S N *T"]:
+        """The class of each example of a classification, or of each position."""
+        if self.one_hot is not None:
+            return self.y
         return self.y.argmax(2) if self.y.shape[2] > 1 else (self.y > 0.5).squeeze(2).long()
+
+    def encoded(self, y: Shaped[Tensor, "R B K"]) -> Float[Tensor, "R B *T K"]:
+        """Encode targets that were taken from this part."""
+        if self.one_hot is None:
+            return y
+        return self.one_hot.index_select(0, y.reshape(-1)).view(*y.shape, -1)
 
 
 @dataclass(frozen=True)
@@ -61,16 +74,17 @@ class PackData:
         """The same data for the replicas in `index`."""
         return replace(self, split_of=self.split_of[index])
 
-    def batch(self, rows: Int64[Tensor, "R B"]) -> tuple[Units, Outputs]:
+    def batch(self, rows: Int64[Tensor, "R B"]) -> tuple[Tensor, Tensor]:
         """Inputs and targets of the training examples at `rows` of the stacked splits, as `epoch_rows` numbers them."""
         replicas, size = rows.shape
         flat = rows.reshape(-1)
         x, y = self.train.stacked
-        return x.index_select(0, flat).view(replicas, size, -1), y.index_select(0, flat).view(replicas, size, -1)
+        targets = y.index_select(0, flat).view(replicas, size, -1)
+        return x.index_select(0, flat).view(replicas, size, -1), self.train.encoded(targets)
 
-    def chunk(self, part: DataPart, start: int, stop: int) -> tuple[Units, Outputs]:
+    def chunk(self, part: DataPart, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Examples start:stop of a part, for every replica."""
-        return self.by_replica(part.x[:, start:stop]), self.by_replica(part.y[:, start:stop])
+        return self.by_replica(part.x[:, start:stop]), part.encoded(self.by_replica(part.y[:, start:stop]))
 
     def by_replica(self, of_splits: Shaped[Tensor, " S *rest"]) -> Shaped[Tensor, " R *rest"]:
         """Index values by split to values by replica; a view where there is only one split."""
@@ -88,9 +102,10 @@ class PackData:
         first, end = splits[0], splits[0] + len(splits)
         return slice(first, end) if splits == list(range(first, end)) else None
 
-    def first_examples(self, replica: int, count: int = 256) -> Float64[Tensor, "1 B I"]:
-        """The first training examples of one replica, in float64 on the CPU."""
-        return self.train.x[int(self.split_of[replica]), :count].double().cpu().unsqueeze(0)
+    def first_examples(self, replica: int, count: int = 256) -> Shaped[Tensor, "1 B I"]:
+        """The first training examples of one replica, in float64 (tokens in int64) on the CPU."""
+        x = self.train.x[int(self.split_of[replica]), :count].cpu().unsqueeze(0)
+        return x.double() if x.is_floating_point() else x
 
     def epoch_rows(self, orders: Sequence[Generator]) -> Int64[Tensor, "R N"]:
         """Draw a permutation of the training examples for each replica from its generator, as rows of the stack."""
@@ -102,7 +117,12 @@ class PackData:
 def encode(
     y: np.ndarray, n_classes: int | None, target: Target, weights: Float64[Tensor, " K"] | None = None
 ) -> Tensor:
-    """Encode targets as float64 [N, K]: one-hot, for `weighted` times the class's weight, or as one column."""
+    """Encode targets as float64 [N, K]: one-hot, for `weighted` times the class's weight, or as one column.
+
+    Those of positions stay class numbers [N, T], with K where there is none.
+    """
+    if target == "positions":
+        return torch.as_tensor(np.where(y == NO_TARGET, n_classes or 0, y))
     if target in ("one_hot", "weighted"):
         one_hot = torch.nn.functional.one_hot(torch.as_tensor(y), n_classes or -1).double()
         return one_hot if weights is None else one_hot * weights
@@ -130,11 +150,15 @@ def pack_data(
     """Stack distinct splits and move them to the device; classes are weighted as in each split's training part."""
     weights = [balanced_weights(one.train.y, n_classes or 0) if target == "weighted" else None for one in splits]
 
+    one_hot = torch.eye((n_classes or 0) + 1, dtype=dtype, device=device)[:, :-1].contiguous()
+
     def stacked(parts: Sequence[PartArrays]) -> DataPart:
-        x = torch.stack([torch.as_tensor(part.x).to(dtype) for part in parts])
+        x = torch.stack([in_dtype(torch.as_tensor(part.x), dtype) for part in parts])
         pairs = zip(parts, weights, strict=True)
-        y = torch.stack([encode(part.y, n_classes, target, weight).to(dtype) for part, weight in pairs])
-        return DataPart(x.to(device), y.to(device))
+        encoded = [encode(part.y, n_classes, target, weight) for part, weight in pairs]
+        if target == "positions":
+            return DataPart(x.to(device), torch.stack(encoded).to(device), one_hot)
+        return DataPart(x.to(device), torch.stack([y.to(dtype) for y in encoded]).to(device))
 
     train, valid, test = (stacked([getattr(split, name) for split in splits]) for name in PARTS)
     known = [one for one in units if one is not None]
@@ -142,12 +166,19 @@ def pack_data(
     return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes, unit)
 
 
-def choose_target(accepts: Sequence[Target], n_classes: int | None) -> Target | None:
+def in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert numbers; tokens stay int64."""
+    return x if x.dtype == torch.int64 else x.to(dtype)
+
+
+def choose_target(accepts: Sequence[Target], n_classes: int | None, at_positions: bool = False) -> Target | None:
     """Choose the first encoding in `accepts` that the data's targets allow, or None."""
+    of_examples = not at_positions
     possible: dict[Target, bool] = {
         "real": n_classes is None,
-        "binary": n_classes == 2,
-        "one_hot": n_classes is not None,
-        "weighted": n_classes is not None,
+        "binary": n_classes == 2 and of_examples,
+        "one_hot": n_classes is not None and of_examples,
+        "weighted": n_classes is not None and of_examples,
+        "positions": at_positions,
     }
     return next((target for target in accepts if possible[target]), None)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from sklearn.preprocessing import StandardScaler
 
 from workbench.core.errors import DataError
 from workbench.core.seeds import stream_seed
-from workbench.data.datasets import Array, Dataset
+from workbench.data.datasets import NO_TARGET, Array, Dataset
 from workbench.data.files import REAL
 from workbench.data.notation import number
 
@@ -67,8 +67,10 @@ def split(
     if dataset.fill:
         parts = _filled(dataset, parts)
     if change.binarize is not None:
+        if dataset.vocabulary is not None:
+            raise DataError(f"split.binarize: {dataset.name} has tokens, which have no range; drop split.binarize")
         parts = _binarized(dataset, parts, change.binarize)
-    return _scaled(dataset, parts) if standardize else parts
+    return _scaled(dataset, parts) if standardize and dataset.vocabulary is None else parts
 
 
 def target_unit(dataset: Dataset, seed: int, valid: float, test: float, change: Change = UNCHANGED) -> float | None:
@@ -129,11 +131,18 @@ def _rows(dataset: Dataset, seed: int, valid: float, test: float) -> tuple[Array
 
 def _parted(dataset: Dataset, rows: Array, seed: int, share: float) -> tuple[Array, Array]:
     """Draw rows into two parts, the second with this share; raises ValueError where a class has too few examples."""
-    drawn = (StratifiedShuffleSplit if dataset.n_classes else ShuffleSplit)(
-        1, test_size=share, random_state=stream_seed(seed, "data", "split", bits=32)
+    kind = (
+        StratifiedShuffleSplit if _by_class(dataset) else ShuffleSplit if dataset.groups is None else GroupShuffleSplit
     )
-    first, second = next(drawn.split(rows, dataset.y[rows]))
+    drawn = kind(1, test_size=share, random_state=stream_seed(seed, "data", "split", bits=32))
+    groups = None if dataset.groups is None else dataset.groups[rows]
+    first, second = next(drawn.split(rows, dataset.y[rows], groups))
     return rows[first], rows[second]
+
+
+def _by_class(dataset: Dataset) -> bool:
+    """Whether each example has a class, and parts are drawn without regard to groups."""
+    return bool(dataset.n_classes) and not dataset.at_positions and dataset.groups is None
 
 
 def _no_split(dataset: Dataset, seed: int, valid: float, test: float, error: ValueError) -> DataError:
@@ -146,7 +155,7 @@ def _no_split(dataset: Dataset, seed: int, valid: float, test: float, error: Val
             _rows(dataset, seed, share, share)
             more = "" if dataset.official_test else f" split.test={share:g}"
             return DataError(f"{begin}; write for example split.valid={share:g}{more}")
-    if not dataset.n_classes:
+    if not dataset.n_classes or not _by_class(dataset):
         return DataError(f"{begin}; three parts need three examples or more, add some")
     counts = np.bincount(dataset.y[:drawn], minlength=dataset.n_classes)
     rare = int(np.where(counts, counts, drawn + 1).argmin())
@@ -168,14 +177,14 @@ def _limited(dataset: Dataset, part: PartArrays, seed: int, limit: int | None) -
     """
     if limit is None or limit == len(part.x):
         return part
-    least = dataset.n_classes or 1
+    least = (dataset.n_classes or 1) if _by_class(dataset) else 1
     if not least <= limit <= len(part.x):
         raise DataError(
             f"split.limit: must be from {least} to the {len(part.x)} examples of the training part of {dataset.name}, "
             f"got {limit}; write for example split.limit={min(10 * least, len(part.x))}"
         )
     order = np.random.default_rng(stream_seed(seed, "data", "limit")).permutation(len(part.x))
-    if dataset.n_classes:
+    if _by_class(dataset):
         labels, before = part.y[order], np.empty(len(order))
         for label, count in enumerate(np.bincount(labels)):
             before[labels == label] = np.arange(count) / count  # share of an example's class that precedes it
@@ -198,9 +207,10 @@ def _relabeled(dataset: Dataset, part: PartArrays, seed: int, noise: float) -> P
             f"split.label_noise: must be at most 1 for classes, a share of the labels, got {noise:g}; "
             "write for example split.label_noise=0.1"
         )
-    wrong = stream.permutation(len(part.y))[: round(noise * len(part.y))]
     y = part.y.copy()
-    y[wrong] = (y[wrong] + stream.integers(1, dataset.n_classes, len(wrong))) % dataset.n_classes
+    there = np.flatnonzero(y != NO_TARGET)
+    wrong = there[stream.permutation(len(there))[: round(noise * len(there))]]
+    y.flat[wrong] = (y.flat[wrong] + stream.integers(1, dataset.n_classes, len(wrong))) % dataset.n_classes
     return part._replace(y=y)
 
 

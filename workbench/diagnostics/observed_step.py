@@ -24,14 +24,16 @@ WEIGHTS, PRODUCT = (WEIGHT_SUFFIX,), (WEIGHT_SUFFIX, ".b")
 
 @dataclass(frozen=True)
 class Signal:
-    """z, a = f(z) and delta = dC/dz of a layer on a batch, each [R, B, U]; `a` is None without an activation.
+    """z, a = f(z) and delta = dC/dz of a layer on a batch, each [R, B·P, U]; `a` is None without an activation.
 
-    `bounds` are the bounds of f. `delta` is the delta of the pass, with the 1/B.
+    `bounds` are the bounds of f. `delta` is the delta of the pass, with the 1/B; `examples` is B. Means are over
+    examples and, where a layer has units at positions, over positions.
     """
 
     z: Units
     a: Units | None
     delta: Units
+    examples: int
     bounds: tuple[float, float] = (-inf, inf)
 
     @cached_property
@@ -44,8 +46,7 @@ class Signal:
     def delta_moments(self) -> tuple[PerReplicaTensor, PerReplicaTensor]:
         """Means [R] of delta and of delta² over examples and units, without the 1/B, in double precision."""
         mean, square = moments(self.delta)
-        examples = self.delta.shape[1]
-        return mean * examples, square * examples**2
+        return mean * self.examples, square * self.examples**2
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ObservedStep:
     """
 
     step: int
-    x: Units
+    x: Tensor
     flat: Tensor
     params: Params
     grads: Params
@@ -128,8 +129,11 @@ def _indices(layout: Layout, kinds: tuple[str, ...]) -> dict[str, list[int]]:
     return dict(sorted(indices.items()))
 
 
-def signals_of(model: Model, recorder: Recorder) -> dict[str, Signal]:
-    """Collect the signals of a recorded pass, in forward order; gates, whose names have a dot, are left out."""
+def signals_of(model: Model, recorder: Recorder, examples: int) -> dict[str, Signal]:
+    """Collect the signals of a recorded pass of B = `examples`, in forward order.
+
+    Gates, whose names have a dot, are left out.
+    """
     units = {name: (z, a) for name, z, a in model.activity(recorder.tape)}
     bounds = {tape.name: tape.activation.bounds for tape in model.units(recorder.tape)}
     signals: dict[str, Signal] = {}
@@ -137,12 +141,12 @@ def signals_of(model: Model, recorder: Recorder) -> dict[str, Signal]:
         name = weight.removesuffix(WEIGHT_SUFFIX)
         if "." not in name and name in recorder.deltas:
             z, a = units.get(name, (product, None))
-            signals[name] = Signal(z, a, recorder.deltas[name], bounds.get(name, (-inf, inf)))
+            signals[name] = Signal(z, a, recorder.deltas[name], examples, bounds.get(name, (-inf, inf)))
     return signals
 
 
 def observed_step(
-    model: Model, step: int, x: Units, flat: Tensor, params: Params, grads: Params, recorder: Recorder
+    model: Model, step: int, x: Tensor, flat: Tensor, params: Params, grads: Params, recorder: Recorder
 ) -> ObservedStep:
     """Make the ObservedStep of a recorded step; `flat` [R, P] are the parameters before it."""
-    return ObservedStep(step, x, flat, params, grads, partial(signals_of, model, recorder))
+    return ObservedStep(step, x, flat, params, grads, partial(signals_of, model, recorder, x.shape[1]))

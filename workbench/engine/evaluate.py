@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from math import log
 
 import torch
 
@@ -22,7 +23,11 @@ EXAMPLES = 512  # per chunk for any pack, so that a replica's sums have the same
 def evaluate(
     objective: Objective, params: Params, data: PackData, part: DataPart, units: bool = False
 ) -> dict[str, PerReplicaTensor]:
-    """Compute ``loss`` and ``accuracy`` (``r2`` for regression), and with `units` rates by layer of units, all [R]."""
+    """Compute ``loss`` and ``accuracy`` (``r2`` for regression), and with `units` rates by layer of units, all [R].
+
+    Where positions have targets, loss and accuracy are means over targets, and there are ``bits`` = loss/ln 2 and
+    ``perplexity`` = exp(loss) of a target, and ``exact``, the share of examples whose targets are all right.
+    """
     return measure(objective, params, data, part, units)[0]
 
 
@@ -64,8 +69,12 @@ def measure(
         for flat, split_of in zip(torch.split(params.flat, block), torch.split(data.split_of, block), strict=True)
     ]
     loss, score = torch.cat([block.loss for block in sums]), torch.cat([block.score for block in sums])
-    metrics = {"loss": loss / part.size}
-    metrics |= {"accuracy": score / part.size} if data.n_classes else {"r2": 1 - score / _spread(data, part)}
+    targets = torch.cat([block.targets for block in sums]) if objective.loss.at_positions else part.size
+    metrics = {"loss": loss / targets}
+    metrics |= {"accuracy": score / targets} if data.n_classes else {"r2": 1 - score / _spread(data, part)}
+    if objective.loss.at_positions:
+        exact = torch.cat([block.exact for block in sums]) / part.size
+        metrics |= {"bits": metrics["loss"] / log(2), "perplexity": metrics["loss"].exp(), "exact": exact}
     if timed is None:
         return metrics, {}
     with timed():
@@ -76,17 +85,22 @@ def measure(
 
 def _sizes(objective: Objective, part: DataPart) -> tuple[int, int]:
     """Number of examples and of replicas that are evaluated at once."""
-    width = sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
+    width = objective.numbers or sum(fan_in + 3 * fan_out for fan_out, fan_in in objective.model.products())
     step = max(1, min(EXAMPLES, CHUNK_NUMBERS // width))
     return step, max(1, CHUNK_NUMBERS // (min(step, part.size) * width))
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over a part's examples: losses [R], right answers or squared residuals [R], and counts of units by layer."""
+    """Sums over a part's examples: losses [R], right answers or squared residuals [R], and counts of units by layer.
+
+    Where positions have targets, also numbers of `targets` [R] and of examples without a wrong one, `exact` [R].
+    """
 
     loss: PerReplicaTensor
     score: PerReplicaTensor
+    targets: PerReplicaTensor
+    exact: PerReplicaTensor
     counts: dict[str, UnitCounts]
 
 
@@ -99,17 +113,22 @@ def _sums(
     counting: Callable[[], AbstractContextManager[None]] | None,
 ) -> _Sums:
     """Sum over the examples, `step` at a time; without `counting`, units are left out."""
-    loss, score = params.flat.new_zeros(2, len(params.flat))
+    loss, score, targets, exact = params.flat.new_zeros(4, len(params.flat))
     counts: dict[str, UnitCounts] = {}
     for start in range(0, part.size, step):
         x, y = data.chunk(part, start, start + step)
         z, tape = objective.model.forward(params, x)
-        loss += objective.loss.value(z, y) * x.shape[1]
+        n_targets = objective.loss.count(y)
+        loss += objective.loss.value(z, y) * n_targets
         if data.n_classes is None:
             score += (objective.loss.predict(z) - y).square_().sum((1, 2))
         else:
-            right = objective.loss.winner(z) == data.by_replica(part.labels[:, start : start + step])
-            score += right.to(z.dtype).sum(1)
+            labels = data.by_replica(part.labels[:, start : start + step])
+            right = objective.loss.winner(z) == labels
+            score += right.to(z.dtype).flatten(1).sum(1)
+            if objective.loss.at_positions:
+                targets += n_targets
+                exact += (right | (labels == data.n_classes)).all(2).to(z.dtype).sum(1)
         if counting:
             with counting():
                 for layer in objective.model.units(tape):
@@ -118,7 +137,7 @@ def _sums(
                         counts[layer.name] += chunk
                     else:
                         counts[layer.name] = chunk
-    return _Sums(loss, score, counts)
+    return _Sums(loss, score, targets, exact, counts)
 
 
 def _spread(data: PackData, part: DataPart) -> PerReplicaTensor:

@@ -33,7 +33,7 @@ from workbench.nn.activations import IDENTITY, Activation, unit_step
 from workbench.nn.elementwise import log_one_plus_exp, logistic
 from workbench.nn.params import Params
 
-Target = Literal["real", "binary", "one_hot", "weighted"]
+Target = Literal["real", "binary", "one_hot", "weighted", "positions"]
 Smoothing = Annotated[float, Interval(ge=0, lt=1)]
 Measured = tuple[PerReplicaTensor, Callable[[], Outputs]]
 
@@ -44,8 +44,9 @@ class Loss:
 
     `measure` returns C [R] and a function that computes dC/dz, to be called once at most: for C alone, delta is not
     computed. `accepts` lists the encodings of y: ``real`` [K], ``binary`` [1] in {0, 1}, ``one_hot`` [K], which sums
-    to 1, ``weighted`` [K], one-hot times the class's weight. `kinks` are the z where C has no derivative. With
-    `is_monotone`, a larger logit gives a larger output.
+    to 1, ``weighted`` [K], one-hot times the class's weight, ``positions`` [T, K], one-hot at each position and 0 where
+    it has no target. `kinks` are the z where C has no derivative. With `is_monotone`, a larger logit gives a larger
+    output. With `at_positions`, C is the mean over the targets of all positions (see `at_positions`).
     """
 
     predict: Callable[[Outputs], Outputs]
@@ -53,6 +54,11 @@ class Loss:
     accepts: tuple[Target, ...]
     kinks: tuple[float, ...] = ()
     is_monotone: bool = False
+    at_positions: bool = False
+
+    def count(self, y: Tensor) -> int | PerReplicaTensor:
+        """Number of targets in a batch, over which C is a mean: B, or [R] where positions have targets."""
+        return y.sum(tuple(range(1, y.ndim))) if self.at_positions else y.shape[1]
 
     def value(self, z: Outputs, y: Outputs) -> PerReplicaTensor:
         """Return C [R], the mean over examples."""
@@ -67,8 +73,10 @@ class Loss:
         """Return delta = dC/dz [R, B, K]."""
         return self.measure(z, y)[1]()
 
-    def winner(self, z: Outputs) -> Int64[Tensor, "R B"]:
+    def winner(self, z: Tensor) -> Int64[Tensor, "R B *T"]:
         """Return the class with the largest output, the first in a tie; for one output, 1 where it is above 1/2."""
+        if z.ndim > 3:
+            return self.winner(z.flatten(1, -2)).view(z.shape[:-1])
         if z.shape[2] == 1:
             return (self.predict(z) > 0.5).squeeze(2).long()
         scores = z if self.is_monotone else self.predict(z)
@@ -235,7 +243,7 @@ def binary_nll(smoothing: Smoothing = 0.0) -> Loss:
     """
 
     def smoothed(z: Outputs, y: Outputs) -> Measured:
-        y = _smoothed(y, smoothing, 2)
+        y = y.mul(1 - smoothing).add_(smoothing / 2)
         value = log_one_plus_exp(z).sub_(y * z).sum((1, 2)).mul_(1 / z.shape[1])
         return value, lambda: logistic(z).sub_(y).mul_(1 / z.shape[1])
 
@@ -245,20 +253,17 @@ def binary_nll(smoothing: Smoothing = 0.0) -> Loss:
 def softmax_nll(smoothing: Smoothing = 0.0) -> Loss:
     """-ln p(y|x) of a softmax output, computed from the logits.
 
-    Smoothing s replaces y by (1 - s) y + s/K.
+    Smoothing s replaces y by (1 - s) y + s/K, but a y of 0 (no target) by 0.
     """
 
     def measure(z: Outputs, y: Outputs) -> Measured:
-        y = _smoothed(y, smoothing, z.shape[2])
+        if smoothing:
+            y = y.mul(1 - smoothing).add_(y.sum(2, keepdim=True), alpha=smoothing / z.shape[2])
         log_a = torch.log_softmax(z.transpose(1, 2), 1).transpose(1, 2)  # as _softmax
         value = (log_a * y).sum((1, 2)).mul_(-1 / z.shape[1])
         return value, lambda: log_a.exp_().sub_(y).mul_(1 / z.shape[1])
 
-    return Loss(_softmax, measure, accepts=("one_hot",), is_monotone=True)
-
-
-def _smoothed(y: Outputs, smoothing: float, classes: int) -> Outputs:
-    return y if smoothing == 0 else y.mul(1 - smoothing).add_(smoothing / classes)
+    return Loss(_softmax, measure, accepts=("one_hot", "positions"), is_monotone=True)
 
 
 def perceptron() -> Loss:

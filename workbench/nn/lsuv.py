@@ -1,6 +1,7 @@
 """Layer-sequential unit variance (Mishkin and Matas 2016, algorithm 1), for one replica and its own data."""
 
-from jaxtyping import Float64
+import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from workbench.nn.model import Model
@@ -13,14 +14,14 @@ FLAT = 1e-20  # a variance below this share of the mean square is taken for roun
 
 
 def to_unit_variance(
-    model: Model, weights: dict[str, Tensor], buffers: dict[str, Tensor], x: Float64[Tensor, "1 B I"]
+    model: Model, weights: dict[str, Tensor], buffers: dict[str, Tensor], x: Shaped[Tensor, "1 B I"]
 ) -> None:
     """Divide each W, from the input on, by the standard deviation of its layer's z on `x`, in place.
 
     Repeated up to `TRIES` times until z has variance 1 within `TOLERANCE`, as biases are not divided. W stays where z
     is constant.
     """
-    params = Params.stack([weights], x.dtype, x.device, [buffers])
+    params = Params.stack([weights], torch.float64, x.device, [buffers])
     _, tape = model.forward(params, x)
     for name, _ in list(model.preactivations(tape)):
         for _ in range(TRIES):

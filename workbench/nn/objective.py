@@ -5,7 +5,9 @@ J(params) = (1/B) Σ_B c(model(x), y) + (λ/2) Σ W²
 
 from dataclasses import dataclass
 
-from workbench.core.axes import Outputs, PerReplicaTensor, Units
+from torch import Tensor
+
+from workbench.core.axes import PerReplicaTensor
 from workbench.nn.layers.base import EVALUATION, Mode, Recorder
 from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
 from workbench.nn.model import Model
@@ -14,13 +16,17 @@ from workbench.nn.params import Params
 
 @dataclass(frozen=True)
 class Objective:
-    """Objective J of a pack: model, loss and L2 penalty; `weight_decay` is λ [R], or None where every λ is 0."""
+    """Objective J of a pack: model, loss and L2 penalty; `weight_decay` is λ [R], or None where every λ is 0.
+
+    `numbers` counts what a pass holds of an example, where the model has positions; else its products say it.
+    """
 
     model: Model
     loss: Loss
     weight_decay: PerReplicaTensor | None = None
+    numbers: int | None = None
 
-    def value(self, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> PerReplicaTensor:
+    def value(self, params: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> PerReplicaTensor:
         """Return J [R]."""
         z, _ = self.model.forward(params, x, mode)
         value = self.loss.value(z, y)
@@ -30,8 +36,8 @@ class Objective:
         self,
         params: Params,
         grads: Params,
-        x: Units,
-        y: Outputs,
+        x: Tensor,
+        y: Tensor,
         mode: Mode = EVALUATION,
         recorder: Recorder | None = None,
     ) -> PerReplicaTensor:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from workbench.core.axes import Outputs, Units
 from workbench.core.seeds import generator
 from workbench.nn import vector_norm
 from workbench.nn.check.central_differences import FOUR_POINTS, around, slopes
@@ -69,8 +68,8 @@ class Agreement:
 def gradcheck(
     objective: Objective,
     params: Params,
-    x: Units,
-    y: Outputs,
+    x: Tensor,
+    y: Tensor,
     entries: int = 24,
     mode: Mode = EVALUATION,
 ) -> list[Agreement]:
@@ -95,7 +94,7 @@ def gradcheck(
 
 
 def against_autograd(
-    objective: Objective, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION
+    objective: Objective, params: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION
 ) -> tuple[Params, dict[str, float]]:
     """Return the hand-written gradients and, by parameter, their error against autograd, in the dtype of `params`."""
     hand, auto = by_hand(objective, params, x, y, mode), autograd(objective, params, x, y, mode)
@@ -106,16 +105,17 @@ def against_autograd(
 
 
 def in_precision(
-    dtype: torch.dtype, objective: Objective, params: Params, x: Units, y: Outputs
-) -> tuple[Objective, Params, Units, Outputs]:
+    dtype: torch.dtype, objective: Objective, params: Params, x: Tensor, y: Tensor
+) -> tuple[Objective, Params, Tensor, Tensor]:
     """Convert every tensor of a problem to this dtype."""
     decay = objective.weight_decay
     converted = replace(objective, weight_decay=None if decay is None else decay.to(dtype))
-    return converted, params.with_flat(params.flat.to(dtype)), x.to(dtype), y.to(dtype)
+    x = x.to(dtype) if x.is_floating_point() else x  # tokens stay
+    return converted, params.with_flat(params.flat.to(dtype)), x, y.to(dtype)
 
 
 def difference_curve(
-    objective: Objective, params: Params, x: Units, y: Outputs, entries: int = 4, mode: Mode = EVALUATION
+    objective: Objective, params: Params, x: Tensor, y: Tensor, entries: int = 4, mode: Mode = EVALUATION
 ) -> dict[float, float]:
     """Compute the error of the whole gradient against central differences by step h of `CURVE`, without a floor."""
     hand = by_hand(objective, params, x, y, mode)
@@ -140,8 +140,8 @@ class _Compared:
 
     objective: Objective
     params: Params
-    x: Units
-    y: Outputs
+    x: Tensor
+    y: Tensor
     mode: Mode
     hand: Params
     entries: int
@@ -160,7 +160,7 @@ class _Compared:
         return _DifferenceError(error, len(picked), at_kinks)
 
 
-def by_hand(objective: Objective, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> Params:
+def by_hand(objective: Objective, params: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> Params:
     """dJ/dparams by the hand-written backward pass; the buffers of `params` stay unchanged, also in training."""
     copied = params.with_flat(params.flat.clone())
     hand = Params.zeros(params.layout.trained, params.flat.shape[0], params.flat)
@@ -168,7 +168,7 @@ def by_hand(objective: Objective, params: Params, x: Units, y: Outputs, mode: Mo
     return hand
 
 
-def autograd(objective: Objective, params: Params, x: Units, y: Outputs, mode: Mode = EVALUATION) -> Params:
+def autograd(objective: Objective, params: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> Params:
     """dJ/dparams by torch's autograd through the same forward pass."""
     leaf = params.flat.clone().requires_grad_()
     with torch.enable_grad():
@@ -180,8 +180,8 @@ def autograd(objective: Objective, params: Params, x: Units, y: Outputs, mode: M
 def differences(
     objective: Objective,
     params: Params,
-    x: Units,
-    y: Outputs,
+    x: Tensor,
+    y: Tensor,
     name: str,
     entries: int,
     mode: Mode = EVALUATION,
@@ -214,8 +214,8 @@ class _Perturbed:
 
     objective: Objective
     params: Params
-    x: Units
-    y: Outputs
+    x: Tensor
+    y: Tensor
     replica: int
     mode: Mode
 
@@ -233,7 +233,7 @@ class _Perturbed:
     def _at(self, flat: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return J at each row of parameters [copies, P], and the smooth piece that each kinked function is on."""
         copies, pick = len(flat), slice(self.replica, self.replica + 1)
-        x, y = self.x[pick].expand(copies, -1, -1), self.y[pick].expand(copies, -1, -1)
+        x, y = (values[pick].expand(copies, *values.shape[1:]) for values in (self.x, self.y))
         objective, mode = self.objective, self.mode
         if objective.weight_decay is not None:
             objective = replace(objective, weight_decay=objective.weight_decay[pick].expand(copies))
@@ -244,7 +244,7 @@ class _Perturbed:
         return objective.value(params, x, y, mode), [*objective.model.choices(tape), *_loss_pieces(objective, z)]
 
 
-def _loss_pieces(objective: Objective, z: Outputs) -> Iterator[Tensor]:
+def _loss_pieces(objective: Objective, z: Tensor) -> Iterator[Tensor]:
     if objective.loss.kinks:
         yield torch.bucketize(z.contiguous(), torch.tensor(objective.loss.kinks, dtype=z.dtype))
 

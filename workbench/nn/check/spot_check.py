@@ -20,7 +20,6 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from workbench.core.axes import Outputs, Units
 from workbench.core.seeds import generator
 from workbench.nn.activations import Activation
 from workbench.nn.check.gradcheck import autograd, by_hand
@@ -54,12 +53,17 @@ class Point:
 
     objective: Objective
     params: Params
-    x: Units
-    y: Outputs
+    x: Tensor
+    y: Tensor
     mode: Mode
 
     @property
-    def problem(self) -> tuple[Objective, Params, Units, Outputs, Mode]:
+    def dtype(self) -> torch.dtype:
+        """Precision of the parameters."""
+        return self.params.flat.dtype
+
+    @property
+    def problem(self) -> tuple[Objective, Params, Tensor, Tensor, Mode]:
         """Arguments of `by_hand` and `autograd`."""
         return self.objective, self.params, self.x, self.y, self.mode
 
@@ -76,26 +80,27 @@ def deviations(point: Point) -> tuple[list[Deviation], float]:
     usual = _unsaturated(near.at(_usual(near.params)))
     measured += _gradients([usual, near.at(_random(near.params, stream))])
     worst = max((deviation.error for deviation in measured), default=0.0)
-    return [deviation for deviation in measured if not deviation.error < TOLERANCE[point.x.dtype]], worst
+    return [deviation for deviation in measured if not deviation.error < TOLERANCE[point.dtype]], worst
 
 
 def off_kinks(point: Point) -> Point:
-    """Add noise to inputs and trained parameters, so that no z lies on a kink."""
+    """Add noise to inputs that are no tokens and to trained parameters, so that no z lies on a kink."""
     stream = generator(0, "noise", "off kinks")
     flat = point.params.flat.clone()
     trained = flat[:, : point.params.layout.n_trained]
     trained.add_(_normal(trained, stream) * NOISE * (1 + trained.abs()))
-    x = point.x + NOISE * _normal(point.x, stream)
+    x = point.x + NOISE * _normal(point.x, stream) if point.x.is_floating_point() else point.x
     return Point(point.objective, point.params.with_flat(flat), x, point.y, point.mode)
 
 
 def _shaken(point: Point) -> Point:
     """Move the point off kinks, scale inputs to variance 1 at most, and roll the targets of every second example."""
-    flat = point.params.flat.nan_to_num(0.0, 1e6, -1e6)
-    spread = point.x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1.0)
-    odd = torch.arange(point.x.shape[1]).view(1, -1, 1) % 2 == 1
+    flat, x = point.params.flat.nan_to_num(0.0, 1e6, -1e6), point.x
+    if x.is_floating_point():
+        x = x / x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1.0)
+    odd = torch.arange(x.shape[1]).view(1, -1, *(1,) * (point.y.ndim - 2)) % 2 == 1
     y = torch.where(odd, point.y.roll(1, 1), point.y)
-    return off_kinks(Point(point.objective, point.params.with_flat(flat), point.x / spread, y, point.mode))
+    return off_kinks(Point(point.objective, point.params.with_flat(flat), x, y, point.mode))
 
 
 def _usual(params: Params) -> Tensor:
@@ -152,7 +157,7 @@ def _units(point: Point) -> Iterator[Deviation]:
         alike.setdefault(id(units.activation), []).append(units)
     for layers in alike.values():
         activation, constants = layers[0].activation, layers[0].constants
-        z = torch.cat([*map(_sampled, layers), GRID.to(point.x.dtype).expand(len(point.x), -1)], 1).unsqueeze(1)
+        z = torch.cat([*map(_sampled, layers), GRID.to(point.dtype).expand(len(point.x), -1)], 1).unsqueeze(1)
         hand = activation.derivative(z.clone(), activation.forward(z.clone(), *constants), *constants)
         auto, a = _slope(activation, z, constants)
         error = _errors(hand, auto, (1 + a.abs()) * (1 + z.abs()))
@@ -188,15 +193,15 @@ def _outputs(point: Point, stream: torch.Generator) -> Iterator[Deviation]:
     targets = torch.cat([y] * (1 + len(SPREADS)), 1)
     examples = z.shape[1]
     hand, auto = loss.delta(z.clone(), targets) * examples, _delta(loss, z, targets) * examples
-    size = 1 + z.abs().amax(2) + targets.abs().amax(2)
-    error = _errors(hand, auto, size, over=2)
+    size = 1 + z.abs().amax(-1) + targets.abs().amax(-1)
+    error = _errors(hand, auto, size, over=-1)
     index = int(error.argmax())
-    row = z.flatten(0, 1)[index, :3].tolist()
-    at = ", ".join(f"{value:.4g}" for value in row) + (", ..." if z.shape[2] > 3 else "")
+    row = z.flatten(0, -2)[index, :3].tolist()
+    at = ", ".join(f"{value:.4g}" for value in row) + (", ..." if z.shape[-1] > 3 else "")
     yield Deviation(f"delta of the loss at z = ({at})", _number_of(error, index))
 
 
-def _delta(loss: Loss, z: Outputs, y: Outputs) -> Tensor:
+def _delta(loss: Loss, z: Tensor, y: Tensor) -> Tensor:
     leaf = z.clone().requires_grad_()
     with torch.enable_grad():
         value = loss.value(leaf.clone(), y).sum()
