@@ -5,16 +5,21 @@ from functools import singledispatch
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.base import Layer
 from workbench.nn.layers.batch_norm import BatchNorm
+from workbench.nn.layers.conv1d import Conv1d
+from workbench.nn.layers.conv2d import Conv2d
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.highway import Highway
 from workbench.nn.layers.layer_norm import LayerNorm
 from workbench.nn.layers.maxout import Maxout
+from workbench.nn.layers.pool import MaxPool, MeanPool
 from workbench.nn.layers.residual import Residual
+from workbench.nn.layers.views import Flatten, Unflatten
 from workbench.nn.model import Model
 from workbench.nn.params import Params
 
@@ -34,7 +39,7 @@ class Applied(nn.Module):
 
 @singledispatch
 def twin(layer: Layer) -> nn.Module:
-    """Make a torch module [B, I] -> [B, O] of a layer, with its own parameters; dropout draws other masks.
+    """Make a torch module [B, *P, I] -> [B, *Q, O] of a layer, with its own parameters; dropout draws other masks.
 
     Raises TypeError for a layer that has no twin.
     """
@@ -59,9 +64,14 @@ def _(layer: Activate) -> nn.Module:
     return Applied(lambda z: layer.activation.forward(z, *constants))
 
 
+class _BatchNorm(nn.BatchNorm1d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.ndim == 2 else super().forward(x.flatten(0, -2)).view_as(x)
+
+
 @twin.register
 def _(layer: BatchNorm) -> nn.Module:
-    return nn.BatchNorm1d(layer.units_in, layer.eps, layer.momentum)
+    return _BatchNorm(layer.units_in, layer.eps, layer.momentum)
 
 
 @twin.register
@@ -92,8 +102,61 @@ def _(layer: Highway) -> nn.Module:
     return Applied(lambda x, h, t: x + t * (h - x), transform, gate)
 
 
+class ChannelsFirst(nn.Module):
+    """A module of torch's that takes channels before positions, for a tensor with features last."""
+
+    def __init__(self, *inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(*inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Move the features to the front and back."""
+        out: Tensor = self.inner(x.movedim(-1, 1))
+        return out.movedim(1, -1)
+
+
+@twin.register
+def _(layer: Conv2d) -> nn.Module:
+    top, bottom, left, right = layer.padding
+    pad, sizes = nn.ZeroPad2d((left, right, top, bottom)), (layer.channels_in, layer.channels_out, layer.kernel)
+    if (top, left) == (bottom, right):
+        return ChannelsFirst(nn.Conv2d(*sizes, layer.stride, (top, left), layer.dilation))
+    return ChannelsFirst(pad, nn.Conv2d(*sizes, layer.stride, dilation=layer.dilation))
+
+
+@twin.register
+def _(layer: Conv1d) -> nn.Module:
+    pad = nn.ZeroPad1d((layer.dilation * (layer.kernel - 1), 0))
+    return ChannelsFirst(pad, nn.Conv1d(layer.units_in, layer.units_out, layer.kernel, dilation=layer.dilation))
+
+
+@twin.register
+def _(layer: MaxPool) -> nn.Module:
+    return ChannelsFirst(Applied(lambda x: (F.max_pool1d if x.ndim == 3 else F.max_pool2d)(x, layer.size)))
+
+
+@twin.register
+def _(layer: MeanPool) -> nn.Module:
+    return ChannelsFirst(Applied(lambda x: (F.avg_pool1d if x.ndim == 3 else F.avg_pool2d)(x, layer.size)))
+
+
+@twin.register
+def _(layer: Unflatten) -> nn.Module:
+    return nn.Unflatten(1, layer.shape)
+
+
+@twin.register
+def _(layer: Flatten) -> nn.Module:
+    return nn.Flatten()
+
+
+def in_torch_order(W: Tensor, shape: torch.Size) -> Tensor:
+    """Reorder a kernel [O, h·w·I] to torch's shape [O, I, h, w] or [O, I, k]; other parameters stay as they are."""
+    return W if len(shape) < 3 else W.view(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+
+
 def copy_into(module: nn.Module, params: Params, replica: int) -> None:
     """Copy one replica's parameters into its twin; both list them in the order of the layers."""
     with torch.no_grad():
         for name, parameter in zip(params.layout.shapes, module.parameters(), strict=True):
-            parameter.copy_(params[name][replica])
+            parameter.copy_(in_torch_order(params[name][replica], parameter.shape))
