@@ -19,6 +19,7 @@ from workbench.config.options import option, options
 from workbench.config.prepare import build_pack
 from workbench.config.schema import Device, Dtype, RunSpec
 from workbench.config.validate import validate_all
+from workbench.core.terminal import FittingTable
 from workbench.nn.activations import Activation
 from workbench.nn.check.gradcheck import Agreement, difference_curve, gradcheck
 from workbench.nn.check.spot_check import Point, deviations, off_kinks
@@ -173,7 +174,7 @@ def _problem(model: Model, units: Activation, cost: Loss, target: Target) -> tup
 
 
 def _table(title: str, caption: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(title=title, caption=caption)
+    table = FittingTable(title=title, caption=caption)
     for heading in left:
         table.add_column(heading)
     for heading in right:

@@ -10,6 +10,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from workbench.core.terminal import FittingTable
 from workbench.nn.check import reference_forward
 from workbench.nn.check.spot_check import GRID, Point
 from workbench.nn.layers.base import EVALUATION, Mode, UnitTape
@@ -175,7 +176,7 @@ def _loss(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
 
 def forward_table(rows: Sequence[Forward]) -> Table:
     """Table of the forward pass, with a row per part."""
-    table = Table(
+    table = FittingTable(
         title="forward pass against an independent one",
         caption="relative errors, in training and in evaluation; independent: torch.nn.functional and textbook forms",
     )

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from workbench.core.stats import mean_interval
+from workbench.core.terminal import FittingTable
 from workbench.tracking.base import disagreement_of
 
 
@@ -123,7 +124,7 @@ def marked(arm: str, disagree: int) -> str:
 def as_text(table: pd.DataFrame, title: str, metrics: Sequence[str] = (), over: str = "seeds") -> Table:
     """The table for a terminal: an arm per line."""
     wrong = "; gradients that DISAGREE with autograd: see workbench diagnose" if table["disagree"].any() else ""
-    text = Table(title=title, caption=f"mean ± half of the 95 % t interval over {over}{wrong}")
+    text = FittingTable(title=title, caption=f"mean ± half of the 95 % t interval over {over}{wrong}")
     shown = written(table, columns_for(table, metrics))
     for number, heading in enumerate(shown.columns):
         text.add_column(heading, justify="right" if number else "left")

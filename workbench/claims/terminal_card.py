@@ -18,6 +18,7 @@ from workbench.claims import wording
 from workbench.claims.claim import Claim
 from workbench.claims.rules import Label
 from workbench.claims.verdict import CellVerdict, PartVerdict, Reproduction
+from workbench.core.terminal import FittingTable
 
 WIDTH = 100
 DISAGREE = "DISAGREE with autograd in runs of this verdict"
@@ -65,7 +66,7 @@ def _panel(blocks: Sequence[RenderableType]) -> Panel:
 
 def claims_table(rows: Sequence[tuple[str, Claim, Reproduction | None]]) -> Table:
     """A row per claim with its last verdict; a claim that was never reproduced has dashes."""
-    table = Table(title="Claims of the lecture", box=box.SIMPLE_HEAD, leading=1, show_edge=False)
+    table = FittingTable(title="Claims of the lecture", box=box.SIMPLE_HEAD, leading=1, show_edge=False)
     table.add_column("claim", overflow="fold")
     table.add_column("last verdict", width=15)
     table.add_column("effect, interval", overflow="fold", min_width=16)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from workbench.core.terminal import FittingTable
 from workbench.data.datasets import Array, Dataset
 from workbench.data.sources import shown
 from workbench.engine.replicas import Pack
@@ -48,7 +49,7 @@ def class_table(names: Sequence[str], truth: Array, guesses: Array) -> pd.DataFr
 
 def printed(table: pd.DataFrame) -> Table:
     """The table of `class_table` for a terminal."""
-    shown_table = Table("class", title="test part by class", title_justify="left", box=None, pad_edge=False)
+    shown_table = FittingTable("class", title="test part by class", title_justify="left", box=None, pad_edge=False)
     for heading in ("examples", *NUMBERS):
         shown_table.add_column(heading, justify="right")
     for row in table.itertuples(index=False):

@@ -15,6 +15,7 @@ from rich.table import Table
 from workbench.claims.arm_summary import ComparedRun, SummaryColumn, marked
 from workbench.core.errors import unknown_name
 from workbench.core.stats import Interval, mean_interval, t_interval
+from workbench.core.terminal import FittingTable
 from workbench.tracking.base import disagreement_of
 
 LEAST_PAIRS = 2
@@ -100,7 +101,7 @@ def written(table: pd.DataFrame, columns: Sequence[SummaryColumn], names: Sequen
 
 def as_text(shown: pd.DataFrame, title: str) -> Table:
     """The written table for a terminal."""
-    text = Table(title=title, caption="difference: second minus first, of the pairs of a seed where seeds agree")
+    text = FittingTable(title=title, caption="difference: second minus first, of the pairs of a seed where seeds agree")
     for number, heading in enumerate(shown.columns):
         text.add_column(heading, justify="left" if number < 2 else "right")
     for line in shown.to_numpy().tolist():

@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from workbench.core.plain_text import one_line
+from workbench.core.terminal import FittingTable
 from workbench.inspect.rerun_command import command_of
 from workbench.tracking.base import CERTIFICATE_TAGS, CHECK_TAG
 from workbench.tracking.find_run import FullRun
@@ -18,6 +19,7 @@ from workbench.tracking.store import sweeps_of
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32
+NUMBERS = 35  # columns that two numbers and the blanks between take at most
 ERROR = "certificate.autograd_error"
 LOGARITHMIC = ("train/loss", "valid/loss", "grad_norm")
 
@@ -38,14 +40,14 @@ def sparkline(values: Sequence[float], logarithmic: bool = False, width: int = W
     return "".join(BARS[round((len(BARS) - 1) * (value - low) / span) if span else 0] for value in values)
 
 
-def page(full_run: FullRun, link: str, around: ReadSweep | None = None) -> RenderableType:
-    """Everything shown of a run; `around` is the newest sweep that it is in."""
+def page(full_run: FullRun, link: str, around: ReadSweep | None = None, bars: int = WIDTH) -> RenderableType:
+    """Everything shown of a run; `around` is the newest sweep that it is in, `bars` are those of a curve."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     for name, value in _facts(full_run, around):
         facts.add_row(name, one_line(value))
     repeat = [f"repeat: {one_line(command_of(full_run))}"] if command_of(full_run) else []
-    return Group(facts, "", _metrics(full_run), "", *repeat, _files(full_run), f"runs and charts: {link}")
+    return Group(facts, "", _metrics(full_run, bars), "", *repeat, _files(full_run), f"runs and charts: {link}")
 
 
 def _facts(full_run: FullRun, around: ReadSweep | None) -> Iterator[tuple[str, str]]:
@@ -95,15 +97,15 @@ def _duration(full_run: FullRun) -> str:
     return f", {(full_run.end_ms - full_run.start_ms) / 1000:.1f} s with its pack" if full_run.end_ms else ""
 
 
-def _metrics(full_run: FullRun) -> Table:
-    table = Table("metric", title_justify="left", box=None, pad_edge=False)
+def _metrics(full_run: FullRun, bars: int) -> Table:
+    table = FittingTable("metric", title_justify="left", box=None, pad_edge=False)
     for heading in ("first", "last"):
         table.add_column(heading, justify="right")
     table.add_column("by epoch")
     for name in sorted(full_run.run.metrics, key=_order):
         values = [value for _, value in full_run.run.history.get(name, ())] or [full_run.run.metrics[name]]
         logarithmic = name in LOGARITHMIC or name.partition("/")[0] in LOGARITHMIC
-        curve = sparkline(values, logarithmic) if len(values) > 1 else ""
+        curve = sparkline(values, logarithmic, bars) if len(values) > 1 else ""
         table.add_row(one_line(name), f"{values[0]:.4g}" if curve else "", f"{values[-1]:.4g}", curve)
     return table
 
@@ -122,7 +124,9 @@ def _files(full_run: FullRun) -> str:
 
 def show(full_run: FullRun, link: str, console: Console, around: ReadSweep | None = None) -> None:
     """Print a run."""
-    console.print(page(full_run, link, around), highlight=False, soft_wrap=True)
+    names = max(map(len, full_run.run.metrics), default=0)
+    bars = max(1, min(WIDTH, console.width - names - NUMBERS))
+    console.print(page(full_run, link, around, bars), highlight=False, soft_wrap=True)
 
 
 def as_record(full_run: FullRun, link: str, around: ReadSweep | None = None) -> dict[str, Any]:

@@ -32,13 +32,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(surveyed: "Survey") -> None:
-    from rich.table import Table
-
-    from workbench.core.terminal import plain_console
+    from workbench.core.terminal import FittingTable, plain_console
 
     console = plain_console()
     title = f"{surveyed.file}: {surveyed.rows} rows, {len(surveyed.columns)} columns"
-    table = Table("column", "holds", "blanks", "distinct", "values", "role", "remarks", title=title, box=None)
+    table = FittingTable("column", "holds", "blanks", "distinct", "values", "role", "remarks", title=title, box=None)
     for column in surveyed.columns:
         blanks = str(column.blanks) if column.blanks else ""
         numbers = (blanks, str(column.distinct))
