@@ -212,6 +212,12 @@ NO_LINE = {  # what to write is no argument: text in a file, a name or a place t
     "{}: must hold at most {} values, aliases followed; write fewer",
 }
 ELSEWHERE = {
+    "data.length: {} documents must have more tokens, got {} where the third longest has {}; write data.length={}": (
+        "data/test_text.py",
+        " documents must have more tokens, got ",
+    ),
+    "data.min_count: some token must occur so often, got {} where the most frequent occurs {} times; write "
+    "data.min_count={}": ("data/test_text.py", "data.min_count: some token must occur so often"),
     "data.keys: must be at least data.pairs, as keys do not repeat, got {} and {}; write data.keys={}": (
         "data/test_sequences.py",
         "data.keys: must be at least data.pairs",

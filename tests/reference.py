@@ -31,7 +31,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {  # where a value is ???
     ("init", "constant"): {"value": 0.5},
 }
 
-OF_TOKENS = ("recall", "copy", "parity_stream", "counter", "agreement")  # data sets that only some architectures take
+DRAWN = ("recall", "copy", "parity_stream", "counter", "agreement")  # sequences of tokens, by a rule
+OF_TOKENS = (*DRAWN, "text")  # data sets that only some architectures take
 
 ACTIVATION_TWINS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": nn.Identity(),

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 
 from tests.data.advice import done, refused, ways_out
-from tests.reference import OF_TOKENS, build
+from tests.reference import DRAWN, build
 from workbench.config.instantiate import call
 from workbench.config.options import option
 from workbench.core.errors import DataError
 from workbench.data.datasets import NO_TARGET, Dataset
 
-NAMES = [name for name in OF_TOKENS if name != "text"]
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DRAWN)
 def test_tokens_and_targets_are_whole_numbers_in_range(name: str) -> None:
     """Tokens and targets are int64 within their bounds, with a target at some position of every example."""
     dataset: Dataset = build("data", name, examples=50)
@@ -28,7 +26,7 @@ def test_tokens_and_targets_are_whole_numbers_in_range(name: str) -> None:
         replace(dataset, vocabulary=int(dataset.x.max())).checked()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DRAWN)
 def test_a_seed_draws_other_examples(name: str) -> None:
     """Equal seeds give equal examples, others do not; no seed gives those of seed 0, until a split asks for its own."""
     digests = [build("data", name, examples=10, seed=seed).digest for seed in (1, 1, 2, 0)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.data.advice import done, read, refused, ways_out
 from tests.data.test_broken_files import peak_below
 from tests.data_files import examples
-from tests.reference import OF_TOKENS
+from tests.reference import DRAWN
 from workbench.config.options import option, options
 from workbench.core.errors import DataError, WorkbenchError
 from workbench.data.datasets import Dataset
@@ -22,10 +22,12 @@ X = np.random.default_rng(0).normal(size=(40, 3))
 
 
 @pytest.mark.parametrize("name", options("data"))
-def test_the_example_for_a_key_is_one_of_its_own_option(name: str) -> None:
+def test_the_example_for_a_key_is_one_of_its_own_option(name: str, tmp_path: Path) -> None:
     """Each key of each option, with values of wrong types: what the message says to write is taken by that key."""
-    few = {"examples": 20} if name in OF_TOKENS else {}
-    given = {**option("data", name), **examples().get(name, {}), **few}
+    (tmp_path / "short.txt").write_text("\n-\n".join(["ab" * 50] * 3))
+    small: dict[str, dict[str, Any]] = {key: {"examples": 20} for key in DRAWN}
+    small["text"] = {"path": str(tmp_path / "short.txt"), "separator": "-"}
+    given = {**option("data", name), **examples().get(name, {}), **small.get(name, {})}
     for key in set(given) - {"_target_"}:
         for wrong in ({"a": 1}, [[1]], True, -(10**9), "\x1b[1m", 1e300):
             said = ""
@@ -55,7 +57,7 @@ def test_an_interval_that_is_empty(low: float, below: float) -> None:
         ("spirals", "points"),
         ("parity", "copies"),
         ("shifted_digits", "canvas"),
-        *((name, "examples") for name in OF_TOKENS),
+        *((name, "examples") for name in DRAWN),
     ],
 )
 @pytest.mark.parametrize("size", [10**9, 10**15, 2**63 - 1, 2**63, 10**60])

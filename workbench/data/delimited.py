@@ -26,6 +26,7 @@ from workbench.data.notation import PLAIN, Notation, number
 from workbench.data.sources import opening, shown
 
 HEAD = 2**24  # characters in which the header must end
+HEAD_BYTES = 4096  # of a file, by which its format is known
 MOST_COLUMNS = 100_000
 LITTLE = 2**26  # bytes that any file may decompress to
 RATIO = 100  # of decompressed to compressed size, allowed above LITTLE
@@ -33,18 +34,19 @@ IN_MEMORY = 5  # bytes that pandas takes for a byte of text, at most, about
 SEPARATORS = (",", ";", "\t", "|", " ")
 STREAMS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-KINDS = {  # first bytes of files that are no text
-    b"PK\x03\x04": "a zip archive, as .xlsx and .npz are; save the table as CSV, or read arrays with data=npz",
+KINDS = {  # first bytes of files that are no text, with a place for what to do
+    b"PK\x03\x04": "a zip archive, as .xlsx and .npz are; {}, or read arrays with data=npz",
     b"PAR1": "a Parquet file; let its name end in .parquet",
     b"\x1f\x8b": "packed by gzip; let its name end in .gz",
     b"BZh": "packed by bzip2; let its name end in .bz2",
     b"\xfd7zXZ": "packed by xz; let its name end in .xz",
-    b"\xd0\xcf\x11\xe0": "an old Excel file; save the table as CSV",
-    b"\x89HDF": "an HDF5 file; save the table as CSV",
-    b"SQLite": "a database; save the table as CSV",
-    b"%PDF": "a PDF; save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel file; {}",
+    b"\x89HDF": "an HDF5 file; {}",
+    b"SQLite": "a database; {}",
+    b"%PDF": "a PDF; {}",
 }
 RULE = "must be a CSV file with a header, or a Parquet file whose name ends in .parquet"
+SAVE = "save the table as CSV"
 
 
 class Form(NamedTuple):
@@ -82,7 +84,7 @@ class _Unpacked(io.RawIOBase):
 
 
 @contextmanager
-def _unpacked(file: Path) -> Iterator[Any]:
+def unpacked(file: Path) -> Iterator[Any]:
     """Open a file, decompressed according to its name; raises DataError for an archive of other than one file."""
     name = file.name.lower()
     with file.open("rb") as opened:
@@ -135,7 +137,7 @@ class _Text:
         """Read up to `size` characters; raises DataError where a zero byte is among them."""
         text = self._stream.read(size)
         if "\0" in text:
-            raise DataError(f"data.path: {shown(self._file)} must be text, but holds zeros; save the table as CSV")
+            raise DataError(f"data.path: {shown(self._file)} must be text, but holds zeros; {SAVE}")
         return text
 
     def __iter__(self) -> Iterator[str]:
@@ -146,27 +148,27 @@ class _Text:
 def reading(file: Path, form: Form) -> Iterator[_Text]:
     """Open a file as text; raises DataError where it cannot be read or decoded."""
     encoding = "utf-8-sig" if codecs.lookup(form.encoding).name == "utf-8" else form.encoding
-    with opening(file, "make it again", RULE), _unpacked(file) as stream:
+    with opening(file, "make it again", RULE), unpacked(file) as stream:
         try:
             yield _Text(stream, file, encoding)
         except UnicodeError as error:
-            raise _wrong_encoding(file, form, error) from error
+            raise wrong_encoding(file, form.encoding, error) from error
 
 
-def _wrong_encoding(file: Path, form: Form, error: UnicodeError) -> DataError:
+def wrong_encoding(file: Path, encoding: str, error: UnicodeError) -> DataError:
     """Make the error for text in another encoding; it names the first usual encoding that decodes the file."""
-    possible = [name for name in ("utf-8", "cp1252", "latin-1") if name != form.encoding and decodes(file, name)]
+    possible = [name for name in ("utf-8", "cp1252", "latin-1") if name != encoding and decodes(file, name)]
     then = f"write {override('data.encoding', possible[0])}, or whatever it was written in"
     reason = f"byte {error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
     return DataError(
-        f"data.path: {shown(file)} must be text in {form.encoding} (data.encoding), but holds {shown(reason)}; {then}"
+        f"data.path: {shown(file)} must be text in {encoding} (data.encoding), but holds {shown(reason)}; {then}"
     )
 
 
 def decodes(file: Path, encoding: str) -> bool:
     """Whether a file's bytes are text in this encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    with _unpacked(file) as stream:
+    with unpacked(file) as stream:
         try:
             while block := stream.read(2**20):
                 decoder.decode(block)
@@ -210,8 +212,8 @@ def _names(file: Path, form: Form, target: str | None) -> tuple[list[str], bool]
     Raises DataError for binary files, another separator, too many columns, or a header that seems to be an example;
     ValueError, which `opening` converts, for an empty file or a first row longer than HEAD.
     """
-    with opening(file, "make it again", RULE), _unpacked(file) as stream:
-        _refuse_binary(file, stream.read(4096), form)
+    with opening(file, "make it again", RULE), unpacked(file) as stream:
+        refuse_binary(file, stream.read(HEAD_BYTES), form.encoding, RULE, SAVE)
     with reading(file, form) as text:
         head = text.read(HEAD)
         first = next((line for line in io.StringIO(head, newline=None) if line.strip()), "")
@@ -265,18 +267,18 @@ def _refuse_separator(file: Path, form: Form, target: str | None, head: str, nam
             )
 
 
-def _refuse_binary(file: Path, head: bytes, form: Form) -> None:
-    """Raise DataError where a file's first bytes are those of another format, or of UTF-16."""
+def refuse_binary(file: Path, head: bytes, encoding: str, rule: str, save: str) -> None:
+    """Raise DataError where the first bytes are those of another format, or of UTF-16; `save` says what to do then."""
     kind = next((kind for begins, kind in KINDS.items() if head.startswith(begins)), None)
     if kind:
-        raise DataError(f"data.path: {shown(file)} {RULE}, but is {kind}")
-    wide = codecs.lookup(form.encoding).name.startswith(("utf-16", "utf-32"))
-    encoding = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(head[:2])
+        raise DataError(f"data.path: {shown(file)} {rule}, but is {kind.format(save)}")
+    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    seen = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(head[:2])
     first, second = head[::2].count(0), head[1::2].count(0)  # zeros among the first and second bytes of characters
-    if not encoding and 3 * max(first, second) > len(head[1::2]) and 4 * min(first, second) < max(first, second):
-        encoding = "utf-16-le" if first < second else "utf-16-be"
-    if encoding and not wide:
+    if not seen and 3 * max(first, second) > len(head[1::2]) and 4 * min(first, second) < max(first, second):
+        seen = "utf-16-le" if first < second else "utf-16-be"
+    if seen and not wide:
         raise DataError(
-            f"data.path: {shown(file)} must be text in {form.encoding} (data.encoding), but is in UTF-16; "
-            f"write {override('data.encoding', encoding)}"
+            f"data.path: {shown(file)} must be text in {encoding} (data.encoding), but is in UTF-16; "
+            f"write {override('data.encoding', seen)}"
         )
