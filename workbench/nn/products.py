@@ -27,9 +27,13 @@ def product(left: Float[Tensor, "R M K"], right: Float[Tensor, "R K N"], plus: T
     return torch.bmm(left, right) if plus is None else torch.baddbmm(plus, left, right)
 
 
-def product_into(out: Matrix, left: Float[Tensor, "R M K"], right: Float[Tensor, "R K N"]) -> None:
-    """Write left × right into `out` [R, M, N]."""
+def product_into(
+    out: Matrix, left: Float[Tensor, "R M K"], right: Float[Tensor, "R K N"], plus: Tensor | None = None
+) -> None:
+    """Write left × right + plus into `out` [R, M, N], which may be `plus`."""
     if min(left.shape[1], left.shape[2], right.shape[2]) == 1:
-        out.copy_(product(left, right))
-    else:
+        out.copy_(product(left, right, plus))
+    elif plus is None:
         torch.bmm(left, right, out=out)
+    else:
+        torch.baddbmm(plus, left, right, out=out)
