@@ -22,13 +22,15 @@ NUMBERS = ("precision", "recall", "f1")
 
 
 def truth_and_guesses(pack: Pack, params: Params) -> tuple[Array, Array]:
-    """True and predicted class [N] of each test example of a pack of one."""
+    """True and predicted class [N] of each test example of a pack of one, or of each target at a position."""
     data, objective = pack.data, pack.objective
     guesses = []
     for start in range(0, data.test.size, EXAMPLES):
         x, _ = data.chunk(data.test, start, start + EXAMPLES)
         guesses.append(objective.loss.winner(objective.model.forward(params, x)[0])[0])
-    return data.test.labels[int(data.split_of[0])].cpu().numpy(), torch.cat(guesses).cpu().numpy()
+    labels, guessed = data.test.labels[int(data.split_of[0])].cpu(), torch.cat(guesses).cpu()
+    there = labels != data.n_classes
+    return labels[there].numpy(), guessed[there].numpy()
 
 
 def names_of(dataset: Dataset) -> list[str]:

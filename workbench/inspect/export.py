@@ -34,34 +34,39 @@ class Scaling:
 class Standalone(nn.Module):
     """Raw inputs [B, I] in float32 -> the output activation [B, O], for regression in the data's own unit.
 
-    With `fill` [I], NaN among the inputs is filled as blanks were in training.
+    Without a scaling of inputs they are tokens [B, T] in int64. With `fill` [I], NaN among the inputs is filled as
+    blanks were in training.
     """
 
     def __init__(
-        self, pack: Pack, params: Params, inputs: Scaling, outputs: Scaling | None, fill: Array | None = None
+        self, pack: Pack, params: Params, inputs: Scaling | None, outputs: Scaling | None, fill: Array | None = None
     ) -> None:
         super().__init__()
         self.objective, self.names = pack.objective, list(params)
         for number, name in enumerate(self.names):
             self.register_buffer(f"p{number}", params[name][:1].detach().cpu().clone())
+        self.takes_tokens = inputs is None
         self.scales_back, self.fills = outputs is not None, fill is not None
         if fill is not None:
             self.register_buffer("x_fill", torch.tensor(fill, dtype=torch.float64))
         for key, of in (("x", inputs), ("y", outputs or inputs)):
-            for part in ("shift", "scale"):
+            for part in ("shift", "scale") if of else ():
                 self.register_buffer(f"{key}_{part}", torch.tensor(getattr(of, part), dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
         """Fill, scale, forward pass, output activation, scale back."""
         params = {name: self.get_buffer(f"p{number}") for number, name in enumerate(self.names)}
-        shift, scale = self.get_buffer("x_shift"), self.get_buffer("x_scale")
-        known = torch.where(x.isnan(), self.get_buffer("x_fill"), x.double()) if self.fills else x.double()
-        scaled = ((known - shift) / scale).to(self.get_buffer("p0").dtype)
-        z, _ = self.objective.model.forward(params, scaled.unsqueeze(0), EVALUATION)
+        inputs = x.long() if self.takes_tokens else self._scaled(x)
+        z, _ = self.objective.model.forward(params, inputs.unsqueeze(0), EVALUATION)
         a: Tensor = self.objective.loss.predict(z)[0]
         if self.scales_back:
             a = a.double() * self.get_buffer("y_scale") + self.get_buffer("y_shift")
         return a.float()
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        shift, scale = self.get_buffer("x_shift"), self.get_buffer("x_scale")
+        known = torch.where(x.isnan(), self.get_buffer("x_fill"), x.double()) if self.fills else x.double()
+        return ((known - shift) / scale).to(self.get_buffer("p0").dtype)
 
 
 def standalone(spec: RunSpec, pack: Pack, params: Params) -> tuple[Standalone, Array, Array]:
@@ -71,7 +76,7 @@ def standalone(spec: RunSpec, pack: Pack, params: Params) -> tuple[Standalone, A
     """
     shared, part = prepare(spec), spec.config.split
     raw, ours = shared.split(replace(part, standardize=False)), shared.split(part)
-    inputs = _scaling(raw.train.x, ours.train.x)
+    inputs = None if shared.dataset.vocabulary else _scaling(raw.train.x, ours.train.x)
     is_real = pack.data.n_classes is None
     outputs = inputs if shared.learns_inputs else _scaling(raw.train.y, ours.train.y) if is_real else None
     change = Change(part.limit, part.label_noise, part.binarize)

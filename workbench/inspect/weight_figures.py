@@ -47,6 +47,8 @@ def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Ite
 
 
 def _kind(dataset: Dataset) -> str:
+    if dataset.vocabulary is not None:
+        return ""
     features, side = dataset.x.shape[1], isqrt(dataset.x.shape[1])
     if features == 2 and dataset.n_classes is not None:
         return "boundary"

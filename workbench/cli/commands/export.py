@@ -40,18 +40,19 @@ def run(options: argparse.Namespace) -> int:
         check_folder("export -o", folder, "write for example -o model")
     pack, params, how = final_weights(store, full_run)
     module, x, _ = standalone(spec_of(full_run), pack, params)
-    example = x[:EXAMPLES].astype("float32")
+    example = x[:EXAMPLES] if module.takes_tokens else x[:EXAMPLES].astype("float32")
     about = {"run": full_run.run.id, "name": full_run.run.name}
     if options.log:
         address = log_model(store, full_run.run.id, module, example, about)
     else:
         save_model(module, example, folder, about)
         address = str(folder)
-    outputs = module(torch.from_numpy(example)).shape[1]
+    kind = "tokens" if module.takes_tokens else "raw inputs"
+    outputs = ", ".join(map(str, module(torch.from_numpy(example)).shape[1:]))
     for line in (
         f"{full_run.run.name} ({full_run.run.id})",
         how,
-        f"model: {address}, raw inputs [n, {x.shape[1]}] -> outputs [n, {outputs}], float32",
+        f"model: {address}, {kind} [n, {x.shape[1]}] -> outputs [n, {outputs}], float32",
         f"load it: mlflow.pyfunc.load_model({address!r}).predict(x)",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
