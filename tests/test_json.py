@@ -121,10 +121,10 @@ def test_check_of_every_combination(said: Callable[..., Any], monkeypatch: pytes
     """A row per combination, here of the first three."""
     from itertools import islice
 
-    from workbench.certificates import certificate
+    from workbench.certificates import survey as surveys
 
-    all_rows = certificate.survey
-    monkeypatch.setattr(certificate, "survey", lambda: islice(all_rows(), 3))
+    all_rows = surveys.survey
+    monkeypatch.setattr(surveys, "survey", lambda: islice(all_rows(), 3))
     assert [row["agrees"] for row in said("check", "--all")["combinations"]] == [True] * 3
 
 

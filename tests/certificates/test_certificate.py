@@ -8,8 +8,9 @@ import torch
 
 import workbench as wb
 from tests.outer import Answer, replace_target
-from workbench.certificates import certificate
-from workbench.certificates.certificate import certify, survey
+from workbench.certificates import survey as survey_of
+from workbench.certificates.certificate import certify
+from workbench.certificates.survey import survey
 from workbench.config.options import options
 from workbench.nn import activations
 from workbench.sweeps.identity import run_key
@@ -51,7 +52,7 @@ def test_a_wrong_slope_is_caught_everywhere(monkeypatch: pytest.MonkeyPatch) -> 
     right = activations.tanh()
     wrong = replace(right, derivative=lambda z, a: right.derivative(z, a).mul_(1.001))
     replace_target(monkeypatch, "workbench.nn.activations.tanh", lambda: wrong)
-    monkeypatch.setattr(certificate, "options", lambda group: _few(group, options))
+    monkeypatch.setattr(survey_of, "options", lambda group: _few(group, options))
     assert not certify(wb.configure("activation=tanh", "architecture.hidden=[5]")).agrees
     rows = list(survey())
     assert {row.activation for row in rows if not row.agrees and row.activation != "-"} == {"tanh"}
@@ -66,7 +67,7 @@ def _few(group: str, every: Callable[[str], list[str]]) -> list[str]:
 def test_survey_has_every_combination(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each activation stands with each architecture that takes one, and each loss with each architecture."""
     kept = {"activation": ["leaky_relu", "relu", "unit_step"], "norm": ["none", "batch"]}  # all take half a minute
-    monkeypatch.setattr(certificate, "options", lambda group: kept.get(group) or options(group))
+    monkeypatch.setattr(survey_of, "options", lambda group: kept.get(group) or options(group))
     rows = list(survey())
     assert all(row.agrees for row in rows)
     assert len(set(rows)) == len(rows) > 100

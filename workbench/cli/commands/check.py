@@ -62,7 +62,7 @@ def run_overrides(arguments: Sequence[str]) -> int:
 def _check_all(overrides: Sequence[str], as_json: bool) -> int:
     if overrides:
         raise ConfigError(f"check: --all goes without overrides, got {shlex.join(overrides)}; drop one or the other")
-    from workbench.certificates.certificate import survey, survey_table
+    from workbench.certificates.survey import survey, survey_table
     from workbench.core.terminal import plain_console
     from workbench.engine.threads import one_thread
 
