@@ -24,9 +24,11 @@ Masked = Tensor | None
 
 def params_of(layer: Layer, replicas: int, dtype: torch.dtype = torch.float64) -> Params:
     """Initial parameters, moved by noise so that no bias is 0."""
-    params = Params.stack([layer.init(seed, SCHEME) for seed in range(replicas)], dtype, CPU)
+    rows = [layer.init(seed, SCHEME) for seed in range(replicas)]
+    params = Params.stack(rows, dtype, CPU, [layer.buffers(SCHEME)] * replicas)
     stream = torch.Generator().manual_seed(7)
-    for view in params.values():
+    for name in rows[0]:
+        view = params[name]
         view.add_(torch.randn(view.shape, generator=stream, dtype=torch.float64).mul_(0.3).to(dtype))
     return params
 
