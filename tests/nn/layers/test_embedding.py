@@ -31,22 +31,28 @@ def _gradient(layer: Embedding, params: Params, tokens: Tensor, grad_out: Tensor
     return grads
 
 
-@pytest.mark.parametrize("replicas", [1, 3])
-@pytest.mark.parametrize(("padding", "scale"), [(None, 1.0), (2, 1.0), (0, 1.5)])
-def test_vectors_and_gradients_equal_torch(replicas: int, padding: int | None, scale: float) -> None:
-    """Outputs and dW are those of nn.Embedding with the same rows, with the padding's row left out."""
-    layer = Embedding("l1", V, U, padding, scale)
+def off_from_torch(layer: Embedding, replicas: int = 2) -> float:
+    """Largest difference of vectors and dW from those of nn.Embedding with the same rows."""
     params, tokens, grad_out = _params(layer, replicas), _tokens(replicas, 4, 5), _randn(replicas, 4, 5, U, seed=1)
     out, _ = layer.forward(params, tokens)
     gradient = _gradient(layer, params, tokens, grad_out)["l1.W"]
+    off = []
     for r in range(replicas):
-        twin = nn.Embedding(V, U, padding_idx=padding, dtype=torch.float64)
+        twin = nn.Embedding(V, U, padding_idx=layer.padding, dtype=torch.float64)
         with torch.no_grad():
             twin.weight.copy_(params["l1.W"][r])
-        expected = scale * twin(tokens[r])
+        expected = layer.scale * twin(tokens[r])
         (expected * grad_out[r]).sum().backward()
-        torch.testing.assert_close(out[r], expected, rtol=0, atol=1e-12)
-        torch.testing.assert_close(gradient[r], twin.weight.grad, rtol=0, atol=1e-12)
+        assert twin.weight.grad is not None
+        off += [(out[r] - expected).detach().abs().max(), (gradient[r] - twin.weight.grad).abs().max()]
+    return float(torch.stack(off).max())
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize(("padding", "scale"), [(None, 1.0), (2, 1.0), (0, 1.5)])
+def test_vectors_and_gradients_equal_torch(replicas: int, padding: int | None, scale: float) -> None:
+    """Outputs and dW are those of nn.Embedding to 1e-12, with the padding's row left out."""
+    assert off_from_torch(Embedding("l1", V, U, padding, scale), replicas) < 1e-12
 
 
 def test_gradients_worked_by_hand() -> None:
