@@ -82,6 +82,12 @@ CASES = {
     "reproduce: --processes must be at least 1, got {}; write --processes 1": (
         "reproduce perceptron_vs_logistic xor --profile quick --processes 0"
     ),
+    "architecture: a transformer reads tokens, got {}; write data=recall loss=softmax_nll": "train data=wine architecture=transformer",
+    "architecture: a tied output must have a number for each of {} tokens, got {} outputs to learn; write "
+    "architecture.tied=false": "train data=recall architecture=transformer architecture.tied=true",
+    "Attention {}: heads must divide the width {}, got {} heads; write architecture.heads={}": (
+        "train data=recall architecture=transformer architecture.heads=3"
+    ),
     "{}: has a value already; write {} without +": "train +activation=relu",
     "data.low: must be below data.high, got {} and {}; write for example data.low={}": "train data=curve data.low=3 data.high=2",
     "data.name: cannot get {} from openml.org: {}; look its name up on https://www.openml.org, and "

@@ -10,7 +10,7 @@ from torch import Tensor
 import workbench as wb
 from tests.outer import replace_target
 from workbench.certificates.certificate import certify
-from workbench.certificates.forward import Forward, Nodes, forward_rows
+from workbench.certificates.forward import ARCHITECTURES, Forward, Nodes, forward_rows
 from workbench.certificates.trained import spot_points
 from workbench.config.options import options
 from workbench.config.prepare import build_pack
@@ -27,6 +27,8 @@ from workbench.nn.layers.residual import Residual
 from workbench.nn.layers.tied import Tied
 
 DATA = {"squared_error": "diabetes", "binary_nll": "breast_cancer", "perceptron": "breast_cancer"}
+SMALL = [f"architecture.{size}" for size in ("width=4", "blocks=1", "feed_forward=5")]
+SMALL = ["architecture=transformer", *SMALL, "data.examples=60", "data.pairs=1", "data.length=4"]
 NETS: dict[str, list[str]] = {
     "perceptron": ["architecture=perceptron"],
     "mlp": ["architecture.hidden=[4,3]", "architecture.dropout=0.3", "optimizer.weight_decay=0.1"],
@@ -34,6 +36,10 @@ NETS: dict[str, list[str]] = {
     "residual_mlp": ["architecture=residual_mlp", "architecture.width=4", "architecture.scale=sqrt_depth"],
     "highway_mlp": ["architecture=highway_mlp", "architecture.width=4", "architecture.depth=2"],
     "autoencoder": ["architecture=autoencoder", "architecture.hidden=[4,3]", "target=input", "loss=squared_error"],
+    "transformer": [*SMALL, "architecture.dropout=0.3"],
+    "transformer of the other kind": [
+        *(*SMALL, "architecture.placement=post", "architecture.causal=false", "architecture.positions=sinusoidal"),
+    ],
 }
 
 
@@ -53,7 +59,7 @@ def _wrong(rows: list[Forward]) -> list[str]:
 @pytest.mark.parametrize("net", NETS)
 def test_every_architecture_agrees(net: str, norm: str) -> None:
     """Each layer of each architecture agrees with the independent pass for each norm, in training and evaluation."""
-    rows = _rows(*NETS[net], f"norm={norm}")
+    rows = _rows(*NETS[net], f"norm={norm}", data="recall" if "transformer" in net else "wine")
     assert not _wrong(rows)
     assert all(row.error is not None for row in rows)
     assert {"output: z", "output: h(z)", "loss C"} <= {row.part for row in rows}
@@ -63,7 +69,7 @@ def test_second_forms_are_of_options() -> None:
     """The tables of second forms name existing options only, and a certificate says where an option has none."""
     assert set(reference_forward.ACTIVATIONS) <= set(options("activation"))
     assert set(reference_forward.LOSSES) <= set(options("loss"))
-    assert set(reference_forward.ARCHITECTURES) <= set(options("architecture"))
+    assert set(ARCHITECTURES) <= set(options("architecture"))
     assert len(reference_forward.NORMS) <= len(options("norm"))
 
 

@@ -25,6 +25,7 @@ from workbench.config.yaml_files import experiments_in
 from workbench.core.axes import is_per_replica
 from workbench.diagnostics import quantities
 from workbench.nn import activations, check
+from workbench.nn.inputs import Inputs
 from workbench.nn.layers import norms
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -54,6 +55,7 @@ def node_of(group: str, stem: str) -> dict[str, Any]:
 def given_to(group: str) -> dict[str, Any]:
     """Return the values that the build hands to the group's factories beside the node's own."""
     given = {"n_in": 3, "n_out": 3, "activation": activations.relu(), "norm": norms.none(), "per_position": True}
+    given["inputs"] = Inputs((4,), 5)
     return given if group == "architecture" else {}
 
 

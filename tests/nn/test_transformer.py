@@ -20,7 +20,7 @@ from workbench.nn.transformer_builder import transformer
 
 V, T, U = 7, 5, 4
 TOKENS = Inputs((T,), V)
-SIZES: dict[str, Any] = {"width": U, "blocks": 2, "heads": 2, "hidden": 6, "inputs": TOKENS, "n_out": 3}
+SIZES: dict[str, Any] = {"width": U, "blocks": 2, "heads": 2, "feed_forward": 6, "inputs": TOKENS, "n_out": 3}
 
 
 def _build(activation: str = "tanh", **options: Any) -> Model:
@@ -183,7 +183,7 @@ def test_outputs_are_one_per_position_or_one_per_example(readout: str, per_posit
 
 def test_inputs_and_outputs_that_do_not_fit_are_refused() -> None:
     """The errors say what must hold, what came and what to do."""
-    with pytest.raises(ConfigError, match="a transformer reads tokens, got features"):
+    with pytest.raises(ConfigError, match="a transformer reads tokens, got features; write data=recall"):
         _build(inputs=Inputs((4,)))
     with pytest.raises(ConfigError, match=r"for each of 7 tokens, got 3 outputs to learn; write architecture\.tied"):
         _build(tied=True)

@@ -11,11 +11,13 @@ from rich.table import Table
 from torch import Tensor
 
 from workbench.core.terminal import FittingTable
-from workbench.nn.check import reference_forward
+from workbench.nn.check import reference_forward, reference_sequences
 from workbench.nn.check.spot_check import GRID, Point
-from workbench.nn.layers.base import EVALUATION, Mode, UnitTape
+from workbench.nn.layers.base import EVALUATION, Layer, Mode, UnitTape
+from workbench.nn.layers.masked import Masked
 from workbench.nn.losses import l2_penalty
 
+ARCHITECTURES = reference_forward.ARCHITECTURES | reference_sequences.ARCHITECTURES
 TOLERANCE = 1e-10
 NONE = "none: it has no second form"
 
@@ -92,7 +94,7 @@ def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]
 
 def _layers(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
     """Yield the errors of z and a of each layer, in training and in evaluation."""
-    build = reference_forward.second_form(reference_forward.ARCHITECTURES, nodes.architecture)
+    build = reference_forward.second_form(ARCHITECTURES, nodes.architecture)
     if build is None or reference_forward.second_form(reference_forward.NORMS, nodes.norm) is None:
         yield f"layers ({NONE})", None
         return
@@ -134,7 +136,15 @@ def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forw
         units = next(point.objective.model.units(tape), None)
         f = partial(_as_it_is, units, replica)
     key = 0 if mode.keys is None else int(mode.keys[replica])
-    return reference_forward.ReferenceNet(params, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key)
+    inputs = next(_paddings(point.objective.model), None), point.y.ndim == 4
+    return reference_forward.ReferenceNet(params, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key, *inputs)
+
+
+def _paddings(layer: Layer) -> Iterator[int]:
+    if isinstance(layer, Masked):
+        yield layer.padding
+    for child in layer.children:
+        yield from _paddings(child)
 
 
 def _as_it_is(units: UnitTape | None, replica: int, z: Tensor) -> Tensor:

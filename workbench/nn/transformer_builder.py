@@ -17,6 +17,7 @@ from workbench.nn.layers.base import Layer
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.embedding import Embedding
+from workbench.nn.layers.masked import masked
 from workbench.nn.layers.norms import Norm
 from workbench.nn.layers.norms import none as no_norm
 from workbench.nn.layers.positions import Positions
@@ -32,7 +33,7 @@ def transformer(
     width: PositiveInt,
     blocks: PositiveInt,
     heads: PositiveInt,
-    hidden: PositiveInt,
+    feed_forward: PositiveInt,
     inputs: Inputs,
     n_out: PositiveInt,
     per_position: bool,
@@ -45,7 +46,7 @@ def transformer(
     tied: bool = False,
     dropout: Fraction = 0.0,
 ) -> Model:
-    """A transformer over tokens with `blocks` blocks of `width` units, `hidden` in the middle of their dense layers.
+    """A transformer over tokens with `blocks` blocks of `width` units, `feed_forward` units inside their dense layers.
 
     Each half of a block is residual, x + F(x), with the norm before F (``pre``; one more before the output) or after
     the sum (``post``). Dropout follows the embedding and each F (section 5.4). Unless each position has a target, the
@@ -62,18 +63,25 @@ def transformer(
     for first in range(2, 3 * blocks + 2, 3):
         attention, up, down = (f"l{first + step}" for step in range(3))
         mixing: list[Layer] = [Attention(attention, width, heads, causal), *_dropout(attention, dropout)]
-        dense: list[Layer] = [Dense(up, width, hidden), Activate(up, activation), Dense(down, hidden, width)]
+        dense: list[Layer] = [
+            Dense(up, width, feed_forward),
+            Activate(up, activation),
+            Dense(down, feed_forward, width),
+        ]
         layers += _residual(mixing, norm.layers(attention, width), placement)
         layers += _residual(dense + _dropout(down, dropout), norm.layers(up, width), placement)
     last = f"l{3 * blocks + 2}"
     layers += norm.layers(last, width) if placement == "pre" else []
     layers += [] if per_position else [Last() if readout == "last" else Mean()]
-    return Model((*layers, TiedOutput(last, embedding) if tied else Dense(last, width, n_out)))
+    layers.append(TiedOutput(last, embedding) if tied else Dense(last, width, n_out))
+    return Model((masked(Model(tuple(layers)), inputs.padding),))
 
 
 def _embedding(inputs: Inputs, width: int, tied: bool, n_out: int) -> Embedding:
     if inputs.vocabulary is None:
-        raise ConfigError(f"architecture: a transformer reads tokens, got {inputs.kind}; choose data of tokens")
+        raise ConfigError(
+            f"architecture: a transformer reads tokens, got {inputs.kind}; write data=recall loss=softmax_nll"
+        )
     if tied and n_out != inputs.vocabulary:
         raise ConfigError(
             f"architecture: a tied output must have a number for each of {inputs.vocabulary} tokens, got {n_out} "

@@ -268,7 +268,9 @@ def test_each_of_query_key_and_value_is_drawn_with_its_own_fans() -> None:
 
 def test_wrong_sizes_are_refused() -> None:
     """The errors say which layer, what it wants, what came and what to do."""
-    with pytest.raises(ConfigError, match=r"Attention 'l1': heads must divide the width 4, got 3 heads; choose"):
+    with pytest.raises(
+        ConfigError, match=r"Attention 'l1': heads must divide the width 4, got 3 heads; write architecture.heads=1"
+    ):
         Attention("l1", 4, 3)
     layer = Attention("l1", WIDTH, 2)
     forward = inspect.unwrap(Attention.forward)

@@ -71,7 +71,8 @@ OUTPUTS: dict[str, Function] = {  # z -> h, where the loss has no activation for
 class ReferenceNet:
     """The layers of one replica: parameters and buffers by name, activation, and norm (``batch``, ``layer`` or empty).
 
-    A `training` pass draws dropout masks from `key`. `seen` collects z and a by (name, ``z`` or ``a``).
+    A `training` pass draws dropout masks from `key`. In nets of sequences, `padding` is the token that fills up, and
+    `per_position` tells whether each position has an output. `seen` collects z and a by (name, ``z`` or ``a``).
     """
 
     params: Mapping[str, Tensor]
@@ -80,6 +81,8 @@ class ReferenceNet:
     eps: float = 1e-5
     training: bool = False
     key: int = 0
+    padding: int | None = None
+    per_position: bool = False
     seen: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
     def affine(self, name: str, x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ and dW, db and dx are those of the affine layer with delta = [dQ dK dV].
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -63,7 +64,7 @@ class Attention(Layer):
         if self.width % self.heads:
             raise ConfigError(
                 f"Attention {self.name!r}: heads must divide the width {self.width}, got {self.heads} heads; "
-                "choose a divisor"
+                f"write architecture.heads={gcd(self.width, self.heads)}"
             )
 
     @cached_property
