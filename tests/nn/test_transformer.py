@@ -187,3 +187,18 @@ def test_inputs_and_outputs_that_do_not_fit_are_refused() -> None:
         _build(inputs=Inputs((4,)))
     with pytest.raises(ConfigError, match=r"for each of 7 tokens, got 3 outputs to learn; write architecture\.tied"):
         _build(tied=True)
+
+
+def test_padding_changes_no_output_before_it() -> None:
+    """With a padding token, outputs at words are those of the words alone, and its row gets no gradient."""
+    tokens = _tokens(1, 2, T).clamp(min=1)
+    tokens[:, :, 3:] = 0
+    padded = _build(inputs=Inputs((T,), V, padding=0), causal=False)
+    params = params_of(padded, 1)
+    out, _ = padded.forward(params, tokens)
+    alone, _ = _build(causal=False).forward(params, tokens[:, :, :3])
+    torch.testing.assert_close(out[:, :, :3], alone, rtol=0, atol=1e-12)
+    assert _gradients(padded, params, tokens, torch.ones_like(out))["l1.W"][:, 0].eq(0).all()
+    assert (
+        off_from_autograd(_build(inputs=Inputs((T,), V, 0), tied=True, n_out=V), _tokens(2, 3, T).clamp(min=1)) < 1e-10
+    )

@@ -170,9 +170,10 @@ def _loss(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
         for scale in (1.0, 10.0):
             ours, h = loss.value(z * scale, point.y), loss.predict(z * scale)
             for replica in range(len(z)):
-                theirs = output(z[replica] * scale)
-                yield "output: h(z)", _error(h[replica], theirs)
-                value = second[0](z[replica] * scale, point.y[replica], theirs, **second[1])
+                at, h_at, y = _with_targets(point.y[replica], z[replica] * scale, h[replica], point.y[replica])
+                theirs = output(at)
+                yield "output: h(z)", _error(h_at, theirs)
+                value = second[0](at, y, theirs, **second[1])
                 yield "loss C", _error(ours[replica], value)
     decay = point.objective.weight_decay
     if decay is not None:
@@ -182,6 +183,14 @@ def _loss(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
         yield "penalty λ/2 Σ W²", _error(ours, theirs)
         whole = point.objective.value(params, point.x, point.y, EVALUATION)
         yield "J = C + penalty", _error(whole, loss.value(z, point.y) + theirs)
+
+
+def _with_targets(y: Tensor, *values: Tensor) -> list[Tensor]:
+    """Take the rows of values [B, K], or those of [B, T, K] that have a target."""
+    if y.ndim == 2:
+        return list(values)
+    rows = y.flatten(0, 1).any(1)
+    return [each.flatten(0, 1)[rows] for each in values]
 
 
 def forward_table(rows: Sequence[Forward]) -> Table:

@@ -29,8 +29,10 @@ def _embedded(net: ReferenceNet, x: Tensor, width: int, positions: str, scale: f
     if positions == "learned":
         h = h + net.params["l1.position.W"][: x.shape[1]]
     if positions == "sinusoidal":
-        waves = [[_sinusoid(t, u, width) for u in range(width)] for t in range(x.shape[1])]
-        h = h + torch.tensor(waves, dtype=h.dtype)
+        waves = torch.tensor([[_sinusoid(t, u, width) for u in range(width)] for t in range(x.shape[1])], dtype=h.dtype)
+        stored = net.params["l1.position.waves"]
+        single = torch.equal(stored, stored.float().to(h.dtype))  # rounded, where training is in float32
+        h = h + (waves.float().to(h.dtype) if single else waves)
     return h.flatten(0, 1)
 
 
