@@ -11,7 +11,7 @@ from workbench.core.errors import ShapeError
 from workbench.nn.layers.base import Layer, Mode
 from workbench.nn.layers.readout import Last, Mean
 
-READOUTS: list[Layer] = [Last(), Mean()]
+READOUTS: list[Layer] = [Last(), Mean(), Last(back=1)]
 
 
 def lengths(*numbers: int, positions: int, replicas: int = 1) -> Tensor:
@@ -20,7 +20,7 @@ def lengths(*numbers: int, positions: int, replicas: int = 1) -> Tensor:
     return torch.arange(positions) < torch.stack(rows).unsqueeze(2)
 
 
-@pytest.mark.parametrize("layer", READOUTS, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("layer", READOUTS, ids=repr)
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("replicas", "positions", "units"), [(1, 1, 1), (3, 5, 4), (2, 9, 1)])
 def test_gradient_equals_autograd_and_packs_keep_bits(
@@ -47,15 +47,18 @@ def test_gradient_equals_autograd_and_packs_keep_bits(
 
 
 def test_worked_by_hand() -> None:
-    """Of 1, 2, 6 with two present: last 2, mean 3/2; with all present: last 6, mean 3; with none: first 1, mean 0."""
+    """Of 1, 2, 6 with two present: last 2, mean 3/2; with all present: last 6, mean 3; with none: first 1, mean 0.
+
+    On reversed time the last is the first, 1.
+    """
     x = torch.tensor([1.0, 2.0, 6.0]).view(1, 1, 3, 1)
     for count, last, mean in ((2, 2, 1.5), (3, 6, 3), (0, 1, 0)):
         mode = Mode(present=lengths(count, positions=3))
-        assert [layer.forward({}, x, mode)[0].item() for layer in READOUTS] == [last, mean]
-    assert [layer.forward({}, x)[0].item() for layer in READOUTS] == [6, 3]
+        assert [layer.forward({}, x, mode)[0].item() for layer in READOUTS] == [last, mean, 1]
+    assert [layer.forward({}, x)[0].item() for layer in READOUTS] == [6, 3, 1]
 
 
-@pytest.mark.parametrize("layer", READOUTS, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("layer", READOUTS, ids=repr)
 def test_wrong_shapes_are_named(layer: Layer) -> None:
     """Errors say which readout, what it wants and what came."""
     name = type(layer).__name__

@@ -12,6 +12,7 @@ positions are the first n. An example without any reads position 0 by Last, and 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -31,17 +32,28 @@ class LastTape(NamedTuple):
 
 @dataclass(frozen=True)
 class Last(Layer):
-    """Read the last present position."""
+    """Read the last present position; the last `back` features, of a layer on reversed time, at position 0."""
 
     takes_positions: ClassVar[bool] = True
 
+    back: int = 0
+
     def forward(self, params: Arrays, x: InTime, mode: Mode = EVALUATION) -> tuple[Units, LastTape]:
         _check("Last", x, mode)
-        if mode.present is None:
+        if mode.present is None and not self.back:
             return x[:, :, -1], LastTape(x.shape[2], None)
-        last = mode.present.sum(2, keepdim=True).sub_(1).clamp_(min=0)
-        index = last.unsqueeze(3).expand(-1, -1, 1, x.shape[3])
+        index = self._index(x, mode)
         return x.gather(2, index).squeeze(2), LastTape(x.shape[2], index)
+
+    def _index(self, x: InTime, mode: Mode) -> Int64[Tensor, "R B 1 U"]:
+        """Number the position that is read of each feature."""
+        replicas, batch, positions, units = x.shape
+        index = torch.full((replicas, batch, 1, units), positions - 1, device=x.device)
+        if mode.present is not None:
+            index.copy_(mode.present.sum(2, keepdim=True).sub_(1).clamp_(min=0).unsqueeze(3))
+        if self.back:
+            index[..., units - self.back :] = 0
+        return index
 
     def backward(
         self,
