@@ -1,7 +1,8 @@
-"""Pages that mkdocs makes of the program: every key and option, every command, the public names, README and changes."""
+"""Pages that mkdocs makes of the program: every key, option, command and public name; README, changes and notebooks."""
 
 import argparse
 import inspect
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (ROOT / source).read_text(encoding="utf-8")
         text = text.replace("(docs/", "(").replace('"docs/', '"').replace("(CHANGELOG.md)", "(changelog.md)")
         files.append(File.generated(config, name, content=text))
+    for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
+        files.append(File.generated(config, f"{file.src_uri.removesuffix('ipynb')}md", content=notebook_page(file)))
     (claims,) = (section["Claims"] for section in config.nav or [] if "Claims" in section)
     claims += sorted(file.src_uri for file in files if re.fullmatch(r"claims/\w+\.md", file.src_uri))
     return files
@@ -42,8 +45,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Write what is generated in the place of the comment that asks for it."""
+    if not page.file.src_uri.startswith("notebooks/"):
+        markdown = markdown.replace(".ipynb)", ".md)")  # a notebook is read here, and elsewhere opened
     writers = {"keys": keys, "options": all_options, "commands": commands, "names": names}
     return re.sub(r"<!-- generated: (\w+) -->", lambda asked: "\n".join(writers[asked[1]]()), markdown)
+
+
+def notebook_page(file: File) -> str:
+    """Cells of a notebook as Markdown, and a link to the notebook itself."""
+    cells = json.loads(file.content_string)["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    shown = [
+        f"```python\n{text}\n```" if cell["cell_type"] == "code" else text
+        for cell, text in zip(cells, texts, strict=True)
+    ]
+    return "\n\n".join([*shown, f"[This page as a notebook]({Path(file.src_uri).name})\n"])
 
 
 def keys() -> Iterator[str]:

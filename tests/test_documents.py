@@ -1,6 +1,6 @@
 """Commands and code of README and docs: each is accepted as it stands, and each page runs from first block to last.
 
-A block of Python or yaml whose first line is a comment with a path, such as ``# my_units.py``, is a file that commands
+A block of Python or yaml whose first line is a comment with a path, such as ``# sine.py``, is a file that commands
 of its page need; other Python is run. RUN, SWEEP, A and B are those of a store with two small sweeps.
 """
 

@@ -18,6 +18,7 @@ from workbench.core.plain_text import give_up_output, printable, spelled
 PLAIN_WIDTH = 120
 WORD = 12  # characters of a word that are not folded
 BORDER = 3  # of a column: a line, and a blank on each side
+GAP = 2  # where there are no lines
 NUMBER = re.compile(r"\s*[-+−]?(\d|nan\b|inf\b)")
 
 
@@ -65,7 +66,7 @@ class FittingTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
         """Render as a table where all numbers fit side by side, else each row as lines below its first cell."""
         widths = [column.width or _widest(column) for column in self.columns]
-        room = options.max_width - BORDER * len(self.columns) - 1
+        room = options.max_width - (BORDER if self.box else GAP) * len(self.columns) - 1
         fitted = _shrunk(widths, [min(pair) for pair in zip(widths, map(_least, self.columns), strict=True)], room)
         if fitted is None:
             yield from self._stacked()
