@@ -133,6 +133,14 @@ CASES = {
     "{}: {} must say that it returns {}; write '-> {}', or name another": "train activation._target_=os.system",
     "tracking.uri: must name a file and nothing else, got the options {} after it, which workbench "
     "sets by itself; write {}": 'train tracking.uri="sqlite:///x.db?timeout=5"',
+    "architecture: a cnn reads pictures, but the data are {}; write data=digits, or an architecture for these "
+    "data": "train architecture=cnn data=wine",
+    "architecture.pool: {} pools of {} x {} pixels need pictures of {} x {} pixels or more, got {} x {}; write "
+    "architecture.pool=1, or leave out convolutions": "train architecture=cnn architecture.pool=3",
+    "architecture: a tcn reads tokens, but the data are {}; write data=recall, or an architecture for these "
+    "data": "train architecture=tcn data=wine",
+    "architecture.kernel: must be 2 or more to see the {} positions of a sequence, got 1; write "
+    "architecture.kernel=3": "train architecture=tcn data=recall architecture.kernel=1",
     "architecture: an autoencoder must give back its {} inputs, got {} outputs to learn; write "
     "target=input loss=squared_error": "train data=digits architecture=autoencoder target=label loss=squared_error",
     "explain: the net must have at most {} parameters to be read by eye, got {}; write for example "

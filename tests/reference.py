@@ -1,6 +1,8 @@
 """References that several tests measure against: torch twins by name, and packs made without Hydra."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from workbench.config.compose import configure
 from workbench.config.instantiate import call
 from workbench.config.options import option, options
 from workbench.config.prepare import build_pack
+from workbench.core.errors import ConfigError
 from workbench.data.batches import choose_target, pack_data
 from workbench.data.datasets import Dataset
 from workbench.data.splits import split
@@ -20,6 +23,7 @@ from workbench.engine.replicas import CONSTANT, Pack
 from workbench.engine.train import Trainer
 from workbench.nn.builders import mlp
 from workbench.nn.initializers import Scheme, constant, he
+from workbench.nn.inputs import Inputs
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import Optimizer, sgd
@@ -96,6 +100,31 @@ def blobs(n: int = 200, features: int = 16, classes: int = 16, seed: int = 0) ->
     y = np.arange(n) % classes
     x = draw.normal(size=(classes, features))[y] + draw.normal(size=(n, features))
     return Dataset("blobs", x, y.astype(np.int64), classes)
+
+
+KINDS = (Inputs((4,)), Inputs((2, 2, 1)), Inputs((4,), vocabulary=5), Inputs((4, 4, 1)))  # of inputs, tried in turn
+
+
+def inputs_of(architecture: str, **sizes: Any) -> Inputs:
+    """The first of these inputs that an architecture of these sizes takes."""
+    node = {**option("architecture", architecture), **sizes}
+    given = {
+        "n_out": 4,
+        "activation": build("activation", "relu"),
+        "norm": build("norm", "none"),
+        "per_position": False,
+    }
+    for inputs in KINDS:
+        with suppress(ConfigError):
+            call("architecture", node, inputs=inputs, n_in=inputs.size, **given)
+            return inputs
+    raise AssertionError(f"{architecture} takes no inputs of a known kind")
+
+
+def blobs_for(inputs: Inputs) -> Dataset:
+    """A hundred examples of such inputs, in four classes."""
+    vocabulary, data = inputs.vocabulary, blobs(100, inputs.size, 4)
+    return data if vocabulary is None else replace(data, x=data.x.astype(np.int64) % vocabulary, vocabulary=vocabulary)
 
 
 def make_pack(

@@ -18,11 +18,14 @@ from workbench.nn import activations, builders, losses
 from workbench.nn.check import reference_forward
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.batch_norm import BatchNorm
+from workbench.nn.layers.conv1d import Conv1d
+from workbench.nn.layers.conv2d import Conv2d
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.highway import Highway
 from workbench.nn.layers.layer_norm import LayerNorm
 from workbench.nn.layers.maxout import Maxout
+from workbench.nn.layers.pool import MaxPool
 from workbench.nn.layers.residual import Residual
 from workbench.nn.layers.tied import Tied
 
@@ -40,6 +43,10 @@ NETS: dict[str, list[str]] = {
     "transformer of the other kind": [
         *(*SMALL, "architecture.placement=post", "architecture.causal=false", "architecture.positions=sinusoidal"),
     ],
+    "cnn": ["data=digits", "architecture=cnn", "architecture.channels=[2,3]", "architecture.hidden=[4]"],
+    "cnn, even kernel": ["data=digits", "architecture=cnn", "architecture.channels=[3]", "architecture.kernel=4"],
+    "tcn": ["data=agreement", "split.seed=0", "architecture=tcn", "architecture.width=4", "architecture.dropout=0.2"],
+    "tcn at positions": ["data=parity_stream", "split.seed=0", "architecture=tcn", "architecture.width=4"],
 }
 
 
@@ -122,6 +129,9 @@ BROKEN: list[tuple[type, list[str]]] = [
     (Highway, NETS["highway_mlp"]),
     (Residual, NETS["residual_mlp"]),
     (Maxout, NETS["maxout_mlp"]),
+    (Conv2d, ["data=digits", "architecture=cnn", "architecture.channels=[3]"]),
+    (MaxPool, ["data=digits", "architecture=cnn", "architecture.channels=[3]"]),
+    (Conv1d, NETS["tcn"]),
     (Tied, ["architecture.hidden=[3]", "pretraining=autoencoder", "pretraining.tied=true"]),
 ]
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 import workbench as wb
 from tests.outer import trained
-from tests.reference import OF_TOKENS, example
+from tests.reference import OF_TOKENS, example, inputs_of
 from workbench import data, diagnostics, nn
 from workbench.config.instantiate import KINDS, call, call_stacked, checked, resolve_target
 from workbench.config.options import option, options
@@ -25,7 +25,6 @@ from workbench.config.yaml_files import experiments_in
 from workbench.core.axes import is_per_replica
 from workbench.diagnostics import quantities
 from workbench.nn import activations, check
-from workbench.nn.inputs import Inputs
 from workbench.nn.layers import norms
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -42,7 +41,8 @@ MODULES = [
 ]
 STACKED = ("optimizer", "schedule", "pretraining")  # whose numbers become tensors [R] first
 FITTING = {
-    ("activation", "unit_step"): ["architecture=perceptron", "loss=softmax_nll"]
+    ("activation", "unit_step"): ["architecture=perceptron", "loss=softmax_nll"],
+    ("architecture", "tcn"): ["data=recall"],
 }  # what an option needs beside it
 MADE_OF_PARTS = {"compose", "at_positions"}  # take no values of a configuration
 
@@ -52,11 +52,13 @@ def node_of(group: str, stem: str) -> dict[str, Any]:
     return {**option(group, stem), **example(group, stem)}
 
 
-def given_to(group: str) -> dict[str, Any]:
+def given_to(group: str, stem: str) -> dict[str, Any]:
     """Return the values that the build hands to the group's factories beside the node's own."""
-    given = {"n_in": 3, "n_out": 3, "activation": activations.relu(), "norm": norms.none(), "per_position": True}
-    given["inputs"] = Inputs((4,), 5)
-    return given if group == "architecture" else {}
+    if group != "architecture":
+        return {}
+    inputs = inputs_of(stem)
+    parts = {"activation": activations.relu(), "norm": norms.none(), "inputs": inputs, "per_position": False}
+    return {"n_in": inputs.size, "n_out": inputs.size, **parts}
 
 
 def asked(factory: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def asked(factory: Any, given: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(("group", "stem"), OPTIONS)
 def test_every_option_binds_and_builds(group: str, stem: str) -> None:
     """Each yaml names a function of its group's module, and its keys and values make the group's kind of object."""
-    node, given = node_of(group, stem), given_to(group)
+    node, given = node_of(group, stem), given_to(group, stem)
     factory = resolve_target(group, node[TARGET])
     assert inspect.getmodule(factory) in MODULES
     values = {key: value for key, value in node.items() if key != TARGET}
@@ -117,7 +119,7 @@ def test_every_quantity_is_in_full_under_its_name() -> None:
 @pytest.mark.parametrize(("group", "stem"), OPTIONS)
 def test_every_key_of_a_factory_is_in_its_yaml(group: str, stem: str) -> None:
     """Each parameter of a factory stands in its yaml with its default: `--help` and `--cfg job` show all there is."""
-    node, given = node_of(group, stem), given_to(group)
+    node, given = node_of(group, stem), given_to(group, stem)
     parameters = set(inspect.signature(resolve_target(group, node[TARGET])).parameters) - set(given)
     assert set(node) - {TARGET} == parameters
 

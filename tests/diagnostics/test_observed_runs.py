@@ -13,7 +13,7 @@ from torch import Tensor
 
 import workbench as wb
 from tests.engine.test_train import SIZES, _to_device
-from tests.reference import blobs, build, make_pack, stems
+from tests.reference import blobs, blobs_for, build, inputs_of, make_pack, stems
 from workbench.config.instantiate import call
 from workbench.config.options import option
 from workbench.diagnostics.histograms import frame
@@ -184,13 +184,14 @@ def test_a_moment_inside_an_epoch_leaves_the_epochs_mark() -> None:
 def test_nothing_is_read_back_from_the_device(architecture: str, norm: str) -> None:
     """Every quantity, the histograms, the lives and the signal's table run on the meta device."""
     parts = {"activation": build("activation", "leaky_relu"), "norm": build("norm", norm)}
+    inputs = inputs_of(architecture, **SIZES.get(architecture, {}))
 
     def model(n_in: int, n_out: int) -> Model:
-        node = {**option("architecture", architecture), **SIZES[architecture]}
-        made: Model = call("architecture", node, n_in=n_in, n_out=n_out, **parts)
+        node = {**option("architecture", architecture), **SIZES.get(architecture, {})}
+        made: Model = call("architecture", node, n_in=n_in, n_out=n_out, inputs=inputs, per_position=False, **parts)
         return made
 
-    real = make_pack(blobs(100, 4, 4), [0, 1], architecture=model)
+    real = make_pack(blobs_for(inputs), [0, 1], architecture=model)
     real_params = real.initial_params()
     pack = replace(_to_device(real), device=torch.device("meta"))
     params = real_params.with_flat(real_params.flat.to("meta"))

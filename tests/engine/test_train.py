@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.reference import ACTIVATION_TWINS, LOSS_TWINS, Twin, blobs, build, make_pack, stems
+from tests.reference import ACTIVATION_TWINS, LOSS_TWINS, Twin, blobs, blobs_for, build, inputs_of, make_pack, stems
 from workbench.config.instantiate import call
 from workbench.config.options import option
 from workbench.core.seeds import generator
@@ -314,6 +314,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "highway_mlp": {"width": 5, "depth": 2},
     "autoencoder": {"hidden": [5, 3], "dropout": 0.2},
     "perceptron": {},
+    "cnn": {"channels": [3], "hidden": [5], "dropout": 0.2},
+    "tcn": {"width": 5, "dropout": 0.2},
 }
 
 
@@ -322,14 +324,15 @@ SIZES: dict[str, dict[str, Any]] = {
 def test_a_step_of_every_architecture_reads_nothing_back(architecture: str, norm: str) -> None:
     """A step and an evaluation of every architecture and norm run on the meta device, so they read no value back."""
     parts = {"activation": build("activation", "leaky_relu"), "norm": build("norm", norm)}
+    inputs = inputs_of(architecture, **SIZES.get(architecture, {}))
 
     def model(n_in: int, n_out: int) -> Model:
         node = {**option("architecture", architecture), **SIZES.get(architecture, {})}
-        made: Model = call("architecture", node, n_in=n_in, n_out=n_out, **parts)
+        made: Model = call("architecture", node, n_in=n_in, n_out=n_out, inputs=inputs, per_position=False, **parts)
         return made
 
     rows = [torch.full((2,), value, dtype=torch.float64) for value in (0.1, 0.9, 0.99, 1e-8, 0.01)]
-    real = make_pack(blobs(100, 4, 4), [0, 1], architecture=model, optimizer=adam(*rows), clip_norm=rows[0])
+    real = make_pack(blobs_for(inputs), [0, 1], architecture=model, optimizer=adam(*rows), clip_norm=rows[0])
     real_params = real.initial_params()
     pack = replace(_to_device(real), device=torch.device("meta"))
     params = real_params.with_flat(real_params.flat.to("meta"))

@@ -134,7 +134,7 @@ class Dataset:
         return content.hexdigest()[:16]
 
 
-def _classes(name: str, bunch: Any, same_unit: bool = False) -> Dataset:
+def _classes(name: str, bunch: Any, same_unit: bool = False, shape: tuple[int, ...] = ()) -> Dataset:
     labels = np.asarray(bunch.target, dtype=np.int64)
     return Dataset(
         name,
@@ -142,6 +142,7 @@ def _classes(name: str, bunch: Any, same_unit: bool = False) -> Dataset:
         labels,
         int(labels.max()) + 1,
         same_unit=same_unit,
+        shape=shape,
     )
 
 
@@ -152,7 +153,7 @@ def require_numbers(key: str, rows: int, features: int = 1) -> None:
 
 def digits() -> Dataset:
     """1797 images of 8x8 gray levels, 10 classes."""
-    return _classes("digits", sklearn_datasets.load_digits(), same_unit=True)
+    return _classes("digits", sklearn_datasets.load_digits(), same_unit=True, shape=(8, 8, 1))
 
 
 def shifted_digits(canvas: Annotated[int, Ge(8)] = 16, seed: int = 0) -> Dataset:
@@ -168,7 +169,7 @@ def shifted_digits(canvas: Annotated[int, Ge(8)] = 16, seed: int = 0) -> Dataset
     rows, columns = top + np.arange(8)[:, None], left + np.arange(8)
     x[np.arange(len(x))[:, None, None], rows, columns] = images.images
     labels = images.target.astype(np.int64)
-    return Dataset("shifted_digits", x.reshape(len(x), -1), labels, 10, same_unit=True)
+    return Dataset("shifted_digits", x.reshape(len(x), -1), labels, 10, same_unit=True, shape=(canvas, canvas, 1))
 
 
 def breast_cancer() -> Dataset:

@@ -81,8 +81,14 @@ def idx(path: str, official_test: bool = True, images: int | None = None, pool: 
     if images is not None:
         chosen = _subset(folder, len(x) - held_out, images, len(x))
         x, y = x[chosen], y[chosen]
-    x = _pooled(folder, x, heads[0].shape[1:], pool)
-    return Dataset(folder.resolve().name, x, y, count, same_unit=True, official_test=held_out)
+    sides = heads[0].shape[1:]
+    x, shape = _pooled(folder, x, sides, pool), _picture(tuple(side // pool for side in sides))
+    return Dataset(folder.resolve().name, x, y, count, same_unit=True, official_test=held_out, shape=shape)
+
+
+def _picture(sides: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape (H, W, C) of examples with these sides; empty where they are no pictures."""
+    return (*sides, 1) if len(sides) == 2 else sides if len(sides) == 3 else ()
 
 
 def _pooled(folder: Path, x: Array, sides: tuple[int, ...], pool: int) -> Array:
@@ -147,7 +153,8 @@ def _idx_files(folder: Path) -> list[Path]:
 def npz(path: str, task: Task = "classification") -> Dataset:
     """Arrays x [N, ...] and y [N] or [N, K] of one npz file; x_test and y_test, where present, are the test part.
 
-    Axes of x after the first are flattened; where there are several, as in images, features share a unit.
+    Axes of x after the first are flattened; where there are several, as in images, features share a unit. Examples
+    [H, W] or [H, W, C] are pictures.
     Raises DataError where the file or its arrays cannot be used: from their headers, before an array is read.
     """
     file = regular_file(path, SAVE)
@@ -179,7 +186,8 @@ def npz(path: str, task: Task = "classification") -> Dataset:
             x[first : first + len(block)] = block
             finite(f"{who}: x", x[first : first + len(block)], first)
     official = heads["x_test"].shape[0] if len(names) > 1 else 0
-    return Dataset(file.stem, x, y, count, same_unit=len(heads["x"].shape) > 2, official_test=official)
+    sides = heads["x"].shape[1:]
+    return Dataset(file.stem, x, y, count, same_unit=len(sides) > 1, official_test=official, shape=_picture(sides))
 
 
 def _members(who: str, archive: ZipFile) -> dict[str, ZipInfo]:

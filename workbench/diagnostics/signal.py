@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from workbench.core.axes import PerReplicaTensor, Units
+from workbench.core.axes import PerReplicaTensor
 from workbench.diagnostics.quadrature import normal_mean
 from workbench.nn.activations import Activation
 from workbench.nn.initializers import Scheme
@@ -168,7 +168,7 @@ def _moments(f: Activation, z: Tensor, constants: Sequence[Tensor]) -> tuple[Ten
 
 
 def expected(
-    model: Model, schemes: Sequence[Scheme], x: Units, output_delta: PerExample | None = None
+    model: Model, schemes: Sequence[Scheme], x: Tensor, output_delta: PerExample | None = None
 ) -> dict[str, Expected]:
     """Compute the expectations by layer for replicas with these initialization schemes, on a batch x [R, B, I].
 

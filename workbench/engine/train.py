@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.core.axes import Outputs, PerReplicaTensor, Units
+from workbench.core.axes import PerReplicaTensor
 from workbench.core.errors import NumericsError
 from workbench.core.seeds import generator
 from workbench.diagnostics.observed_step import observed_step
@@ -38,16 +38,16 @@ def step(
     params: Params,
     grads: Params,
     state: State,
-    x: Units,
-    y: Outputs,
+    x: Tensor,
+    y: Tensor,
     number: int | Int64[Tensor, ""] = 0,
     lr: PerReplicaTensor | None = None,
     recorder: Recorder | None = None,
 ) -> PerReplicaTensor:
     """Take an optimizer step of every replica on its batch, in place; return the batch's loss before it [R].
 
-    x is [R, B, I], y [R, B, K]. `number` counts steps from 0 and seeds the noise; `lr` [R] is the learning rate at this
-    step, by default the optimizer's.
+    x is [R, B, I], or tokens [R, B, T]; y is [R, B, K], or [R, B, T, K]. `number` counts steps from 0 and seeds the
+    noise; `lr` [R] is the learning rate at this step, by default the optimizer's.
     """
     loss = pack.objective.gradients(params, grads, x, y, pack.mode(number), recorder)
     pack.apply(grads, state, params, pack.optimizer.lr if lr is None else lr)

@@ -38,21 +38,41 @@ def mlp(
     dropout: Fraction = 0.0,
 ) -> Model:
     """n_in - hidden[0] - ... - n_out, fully connected: affine, norm, activation, dropout in each hidden layer."""
-    return _chain(
-        hidden, n_in, n_out, lambda name, fan_in, width: _hidden(name, fan_in, width, activation, norm), dropout
-    )
+    return Model(mlp_layers(hidden, n_in, n_out, activation, norm, dropout))
+
+
+def mlp_layers(
+    hidden: list[int],
+    n_in: int,
+    n_out: int,
+    activation: Activation,
+    norm: Norm = NO_NORM,
+    dropout: float = 0.0,
+    first: int = 1,
+) -> tuple[Layer, ...]:
+    """List the layers of an mlp, the first of which has this number in its name."""
+
+    def make(name: str, fan_in: int, width: int) -> list[Layer]:
+        return _hidden(name, fan_in, width, activation, norm)
+
+    return _chain(hidden, n_in, n_out, make, dropout, first)
 
 
 def _chain(
-    hidden: list[int], n_in: int, n_out: int, make: Callable[[str, int, int], list[Layer]], dropout: float
-) -> Model:
+    hidden: list[int],
+    n_in: int,
+    n_out: int,
+    make: Callable[[str, int, int], list[Layer]],
+    dropout: float,
+    first: int = 1,
+) -> tuple[Layer, ...]:
     """Chain hidden layers from `make` (name, fan_in, width), dropout after each, and the affine output layer."""
     layers: list[Layer] = []
     fan_in = n_in
-    for number, width in enumerate(hidden, start=1):
+    for number, width in enumerate(hidden, start=first):
         layers += make(f"l{number}", fan_in, width) + _dropout(f"l{number}", dropout)
         fan_in = width
-    return Model((*layers, Dense(f"l{len(hidden) + 1}", fan_in, n_out)))
+    return (*layers, Dense(f"l{first + len(hidden)}", fan_in, n_out))
 
 
 def _hidden(name: str, fan_in: int, width: int, activation: Activation, norm: Norm) -> list[Layer]:
@@ -76,7 +96,7 @@ def maxout_mlp(
     def make(name: str, fan_in: int, width: int) -> list[Layer]:
         return [Maxout(name, fan_in, width, pieces), *norm.layers(name, width)]
 
-    return _chain(hidden, n_in, n_out, make, dropout)
+    return Model(_chain(hidden, n_in, n_out, make, dropout))
 
 
 def residual_mlp(

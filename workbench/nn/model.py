@@ -1,6 +1,7 @@
 """A model: layers in sequence. It is itself a layer, so that models nest."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -25,6 +26,11 @@ class Model(Layer):
     def child_tapes(self, tape: ModelTape) -> ModelTape:
         return tape
 
+    @cached_property
+    def _first(self) -> int:
+        """Index of the first layer that is not a view: none before it needs a gradient."""
+        return next((index for index, layer in enumerate(self.layers) if not layer.is_view), 0)
+
     def forward(self, params: Arrays, x: Tensor, mode: Mode = EVALUATION) -> tuple[Tensor, ModelTape]:
         tapes = []
         for layer in self.layers:
@@ -42,8 +48,8 @@ class Model(Layer):
         recorder: Recorder | None = None,
     ) -> Tensor | None:
         grad: Tensor | None = grad_out
-        for index in range(len(self.layers) - 1, -1, -1):
+        for index in range(len(self.layers) - 1, -1 if need_grad_in else self._first - 1, -1):
             assert grad is not None  # only the first layer may return None
-            needed = need_grad_in or index > 0
+            needed = need_grad_in or index > self._first
             grad = backward_at(self.layers[index], params, tape[index], grad, grads, needed, recorder)
-        return grad
+        return grad if need_grad_in else None

@@ -50,8 +50,9 @@ def _grad_in(change: Callable[[Tensor], Tensor] = torch.clone, **sizes: Any) -> 
 
     def mistake(p: Pass) -> Tensor:
         layer, tape = p.layer.layers[1], p.tape[1]
+        sides = (6, 1) if isinstance(layer, Conv1d) else (3, 3)
         conv = replace(layer.plane if isinstance(layer, Conv1d) else layer, **sizes)
-        delta = p.g.view(*tape.windows.shape[:4], 3)
+        delta = p.g.view(*p.g.shape[:2], *sides, 3)
         grad_in: Tensor = conv._grad_in(change(p.params["l2.W"]), tape.shape, delta)
         return grad_in.flatten(2)
 

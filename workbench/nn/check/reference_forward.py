@@ -1,7 +1,8 @@
 """Reference forward pass, written again from textbooks and `torch.nn.functional`, one replica at a time.
 
 Nothing here uses the code that it checks: activations, losses, layers and architectures each have a second form, under
-the name of the function that makes the first. Inputs are [B, I]; parameters are those of one replica, by name.
+the name of the function that makes the first. Inputs are [B, I], or [B, *P, I] with positions; parameters are those of
+one replica, by name.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,7 +73,8 @@ class ReferenceNet:
     """The layers of one replica: parameters and buffers by name, activation, and norm (``batch``, ``layer`` or empty).
 
     A `training` pass draws dropout masks from `key`. In nets of sequences, `padding` is the token that fills up, and
-    `per_position` tells whether each position has an output. `seen` collects z and a by (name, ``z`` or ``a``).
+    `per_position` tells whether each position has an output; `picture` is the shape (H, W, C) of inputs that are
+    pictures. `seen` collects z and a by (name, ``z`` or ``a``), with positions as examples.
     """
 
     params: Mapping[str, Tensor]
@@ -83,17 +85,28 @@ class ReferenceNet:
     key: int = 0
     padding: int | None = None
     per_position: bool = False
+    picture: tuple[int, ...] = ()
     seen: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
     def affine(self, name: str, x: Tensor) -> Tensor:
         """W x + b for every example."""
-        self.seen[name, "z"] = F.linear(x, self.params[f"{name}.W"], self.params[f"{name}.b"])
-        return self.seen[name, "z"]
+        return self._see(name, "z", F.linear(x, self.params[f"{name}.W"], self.params[f"{name}.b"]))
 
     def units(self, name: str, z: Tensor) -> Tensor:
         """f(z)."""
-        self.seen[name, "a"] = self.activation(z)
-        return self.seen[name, "a"]
+        return self._see(name, "a", self.activation(z))
+
+    def _see(self, name: str, part: str, values: Tensor) -> Tensor:
+        self.seen[name, part] = values.flatten(0, -2)
+        return values
+
+    def convolved(self, name: str, x: Tensor, kernel: tuple[int, int], padding: list[int], dilation: int = 1) -> Tensor:
+        """W ∗ x + b of pictures [B, H, W, C]; `padding` is left, right, above, below."""
+        W = self.params[f"{name}.W"]
+        W = W.view(len(W), *kernel, -1).permute(0, 3, 1, 2)
+        padded = F.pad(x.permute(0, 3, 1, 2), padding)
+        z = F.conv2d(padded, W, self.params[f"{name}.b"], dilation=dilation)
+        return self._see(name, "z", z.permute(0, 2, 3, 1))
 
     def normalized(self, name: str, x: Tensor) -> Tensor:
         """Apply the net's norm, if it has one."""
@@ -101,15 +114,16 @@ class ReferenceNet:
             return x
         gamma, beta = self.params[f"{name}.gamma"], self.params[f"{name}.beta"]
         if self.norm == "layer":
-            return F.layer_norm(x, x.shape[1:], gamma, beta, self.eps)
+            return F.layer_norm(x, x.shape[-1:], gamma, beta, self.eps)
         mean, var = (self.params[f"{name}.running_{part}"].clone() for part in ("mean", "var"))
-        return F.batch_norm(x, mean, var, gamma, beta, self.training, eps=self.eps)
+        examples = x.flatten(0, -2)
+        return F.batch_norm(examples, mean, var, gamma, beta, self.training, eps=self.eps).view(x.shape)
 
     def dropped(self, name: str, x: Tensor, rate: float) -> Tensor:
         """Inverted dropout, with masks hashed from key, name and position."""
         if not (rate and self.training):
             return x
-        masked: Tensor = x * mask(self.key, name, rate, *x.shape).to(x.dtype)
+        masked: Tensor = x * mask(self.key, name, rate, x[..., 0].numel(), x.shape[-1]).view(x.shape).to(x.dtype)
         return masked / (1 - rate)
 
     def maxout(self, name: str, x: Tensor, units: int) -> Tensor:
@@ -143,12 +157,12 @@ def _perceptron(net: ReferenceNet, x: Tensor) -> Tensor:
     return net.affine("l1", x)
 
 
-def _mlp(net: ReferenceNet, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
-    for number in range(1, len(hidden) + 1):
+def _mlp(net: ReferenceNet, x: Tensor, hidden: list[int], dropout: float = 0.0, first: int = 1) -> Tensor:
+    for number in range(first, first + len(hidden)):
         name = f"l{number}"
         x = net.units(name, net.normalized(name, net.affine(name, x)))
         x = net.dropped(name, x, dropout)
-    return net.affine(f"l{len(hidden) + 1}", x)
+    return net.affine(f"l{first + len(hidden)}", x)
 
 
 def _autoencoder(net: ReferenceNet, x: Tensor, hidden: list[int], dropout: float = 0.0) -> Tensor:
@@ -198,6 +212,23 @@ def _highway_mlp(net: ReferenceNet, x: Tensor, width: int, depth: int, gate_bias
     return net.affine(f"l{depth + 2}", x)
 
 
+def _cnn(
+    net: ReferenceNet,
+    x: Tensor,
+    channels: list[int],
+    kernel: int,
+    pool: int,
+    hidden: list[int],
+    dropout: float = 0.0,
+) -> Tensor:
+    x, k = x.view(len(x), *net.picture), kernel
+    for name in (f"l{number}" for number in range(1, len(channels) + 1)):
+        x = net.convolved(name, x, (k, k), [(k - 1) // 2, k // 2] * 2)
+        x = net.units(name, net.normalized(name, x))
+        x = x.unfold(1, pool, pool).unfold(2, pool, pool).amax((4, 5))
+    return _mlp(net, x.flatten(1), hidden, dropout, len(channels) + 1)
+
+
 ARCHITECTURES: dict[str, Callable[..., Tensor]] = {
     "perceptron": _perceptron,
     "mlp": _mlp,
@@ -205,6 +236,7 @@ ARCHITECTURES: dict[str, Callable[..., Tensor]] = {
     "maxout_mlp": _maxout_mlp,
     "residual_mlp": _residual_mlp,
     "highway_mlp": _highway_mlp,
+    "cnn": _cnn,
 }
 
 

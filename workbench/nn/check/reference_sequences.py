@@ -77,4 +77,16 @@ def _transformer(
     return F.linear(h, net.params["l1.W" if tied else f"{last}.W"], net.params[f"{last}.b"])
 
 
-ARCHITECTURES: dict[str, Callable[..., Tensor]] = {"transformer": _transformer}
+def _tcn(net: ReferenceNet, x: Tensor, width: int, blocks: int | None, kernel: int, dropout: float = 0.0) -> Tensor:
+    present = torch.ones_like(x, dtype=torch.bool) if net.padding is None else x != net.padding
+    h, last = F.embedding(x, net.params["l1.W"]), sum(name.endswith(".W") for name in net.params)
+    for number in range(2, last, 2):
+        inner, d = h, 2 ** (number // 2 - 1)
+        for name in (f"l{number}", f"l{number + 1}"):
+            z = net.convolved(name, inner.unsqueeze(2), (kernel, 1), [0, 0, d * (kernel - 1), 0], d).squeeze(2)
+            inner = net.dropped(name, net.units(name, net.normalized(name, z)), dropout)
+        h = net.units(f"l{number + 1}.sum", h + inner)
+    return net.affine(f"l{last}", h if net.per_position else read(h, present, "last"))
+
+
+ARCHITECTURES: dict[str, Callable[..., Tensor]] = {"transformer": _transformer, "tcn": _tcn}

@@ -75,6 +75,7 @@ class Layer(ABC):
     """
 
     takes_positions: ClassVar[bool] = False
+    is_view: ClassVar[bool] = False
 
     @property
     def children(self) -> "tuple[Layer, ...]":

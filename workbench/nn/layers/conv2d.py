@@ -29,10 +29,10 @@ from workbench.nn.products import product, product_into
 
 
 class ConvTape(NamedTuple):
-    """Shape of the input, its windows, their patches where they are one block, and the output at all positions."""
+    """Shape of the input, the padded input, its patches where they are one block, and the output at all positions."""
 
     shape: torch.Size
-    windows: Windows
+    padded: Tensor
     patches: list[tuple[slice, Patches]] | None
     z: Float[Tensor, "R BMN O"]
 
@@ -65,11 +65,15 @@ class Conv2d(Layer):
         return {w_name: W, b_name: b}
 
     def forward(self, params: Arrays, x: Picture, mode: Mode = EVALUATION) -> tuple[Maps, ConvTape]:
-        view = windows(self._padded(x), self.kernel, self.stride, self.dilation)
+        padded = self._padded(x)
+        view = self._windows(padded)
         patches = list(blocks(view)) if fits(view) else None
         W, b = params[f"{self.name}.W"].transpose(1, 2), params[f"{self.name}.b"].unsqueeze(1)
         z = joined([product(rows, W[of], b[of]) for of, rows in patches or blocks(view)])
-        return z.view(*view.shape[:4], self.channels_out), ConvTape(x.shape, view, patches, z)
+        return z.view(*view.shape[:4], self.channels_out), ConvTape(x.shape, padded, patches, z)
+
+    def _windows(self, padded: Tensor) -> Windows:
+        return windows(padded, self.kernel, self.stride, self.dilation)
 
     def _padded(self, x: Tensor) -> Tensor:
         """Surround x with zeros; raises ShapeError where it is no picture, or smaller than the kernel."""
@@ -101,7 +105,7 @@ class Conv2d(Layer):
         if recorder:
             recorder.add_delta(self.name, delta, of_units=False)
         dW = grads[f"{self.name}.W"]
-        for of, rows in tape.patches or blocks(tape.windows):
+        for of, rows in tape.patches or blocks(self._windows(tape.padded)):
             product_into(dW[of], delta[of].transpose(1, 2), rows)
         torch.sum(delta, 1, out=grads[f"{self.name}.b"])
         return self._grad_in(params[f"{self.name}.W"], tape.shape, grad_out) if need_grad_in else None

@@ -17,6 +17,7 @@ class Unflatten(Layer):
     """View features [R, B, H·W·C] as pictures [R, B, H, W, C], or as sequences, whose shape is (T, U)."""
 
     takes_positions: ClassVar[bool] = True
+    is_view: ClassVar[bool] = True
 
     shape: tuple[int, ...]
 
@@ -45,6 +46,7 @@ class Flatten(Layer):
     """View all positions [R, B, *P, U] as features of one example [R, B, P·U]."""
 
     takes_positions: ClassVar[bool] = True
+    is_view: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: AtPositions, mode: Mode = EVALUATION) -> tuple[Tensor, torch.Size]:
         return x.flatten(2), x.shape
