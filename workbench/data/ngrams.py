@@ -145,10 +145,10 @@ def _counted(part: PartArrays, order: int, vocabulary: int, classes: int) -> Ite
 
 
 def _longer(found: Array, x: Array, length: int, vocabulary: int) -> Array:
-    """Keys of contexts of this length [N, T], from the numbers of those shorter by one; -1 where there is none."""
+    """Keys of contexts of this length [N, T], from the numbers of those shorter by one; negative if there is none."""
     longer = np.full_like(x, -1)
     shorter, first = found[:, length - 1 :], x[:, : x.shape[1] - length + 1]
-    longer[:, length - 1 :] = np.where(shorter < 0, -1, shorter * vocabulary + first)
+    longer[:, length - 1 :] = shorter * vocabulary + first
     return longer
 
 
