@@ -11,6 +11,7 @@ from tests.nn.layers.test_attention import params_of
 from tests.nn.test_layers import _randn
 from tests.reference import build
 from workbench.core.errors import ConfigError
+from workbench.nn.check.torch_twin import copy_into, twin
 from workbench.nn.inputs import Inputs
 from workbench.nn.layers.base import EVALUATION, Layer, Mode
 from workbench.nn.layers.layer_norm import layer_norm
@@ -202,3 +203,24 @@ def test_padding_changes_no_output_before_it() -> None:
     assert (
         off_from_autograd(_build(inputs=Inputs((T,), V, 0), tied=True, n_out=V), _tokens(2, 3, T).clamp(min=1)) < 1e-10
     )
+
+
+@pytest.mark.parametrize("placement", ["pre", "post"])
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
+def test_a_transformer_equals_its_twin(positions: str, placement: str) -> None:
+    """The twin of torch's modules has the same outputs and gradients, to 1e-12, in evaluation."""
+    model, tokens = _build("gelu", positions=positions, placement=placement, dropout=0.1), _tokens(2, 3, T)
+    params, grad_out = params_of(model, 2), _randn(2, 3, T, 3, seed=1)
+    out, _ = model.forward(params, tokens)
+    grads = _gradients(model, params, tokens, grad_out)
+    for r in range(2):
+        module = twin(model).double().eval()
+        copy_into(module, params, r)
+        for name, buffer in module.named_buffers():
+            assert name.endswith("table")
+            buffer.copy_(params["l1.position.waves"][r])
+        expected = module(tokens[r])
+        (expected * grad_out[r]).sum().backward()
+        torch.testing.assert_close(out[r], expected, rtol=0, atol=1e-12)
+        for name, parameter in zip(params.layout.shapes, module.parameters(), strict=True):
+            torch.testing.assert_close(grads[name][r], parameter.grad, rtol=0, atol=1e-12)

@@ -8,16 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.attention import Attention
 from workbench.nn.layers.base import Layer
 from workbench.nn.layers.batch_norm import BatchNorm
 from workbench.nn.layers.conv1d import Conv1d
 from workbench.nn.layers.conv2d import Conv2d
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
+from workbench.nn.layers.embedding import Embedding
 from workbench.nn.layers.highway import Highway
 from workbench.nn.layers.layer_norm import LayerNorm
 from workbench.nn.layers.maxout import Maxout
 from workbench.nn.layers.pool import MaxPool, MeanPool
+from workbench.nn.layers.positions import Positions, sinusoids
 from workbench.nn.layers.residual import Residual
 from workbench.nn.layers.views import Flatten, Unflatten
 from workbench.nn.model import Model
@@ -153,6 +156,56 @@ def _(layer: Flatten) -> nn.Module:
 def in_torch_order(W: Tensor, shape: torch.Size) -> Tensor:
     """Reorder a kernel [O, h·w·I] to torch's shape [O, I, h, w] or [O, I, k]; other parameters stay as they are."""
     return W if len(shape) < 3 else W.view(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+
+
+class _Scaled(nn.Embedding):
+    scale = 1.0
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        vectors = super().forward(tokens)
+        return vectors if self.scale == 1 else vectors * self.scale
+
+
+@twin.register
+def _(layer: Embedding) -> nn.Module:
+    module = _Scaled(layer.vocabulary, layer.width, layer.padding)
+    module.scale = layer.scale
+    return module
+
+
+class _Positions(nn.Module):
+    def __init__(self, layer: Positions) -> None:
+        super().__init__()
+        if layer.learned:
+            self.table = nn.Parameter(torch.randn(layer.length, layer.width))
+        else:
+            self.register_buffer("table", sinusoids(layer.length, layer.width).to(torch.get_default_dtype()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.table[: x.shape[-2]]
+
+
+@twin.register
+def _(layer: Positions) -> nn.Module:
+    return _Positions(layer)
+
+
+class _Attention(nn.Module):
+    def __init__(self, layer: Attention) -> None:
+        super().__init__()
+        self.causal = layer.causal
+        self.inner = nn.MultiheadAttention(layer.width, layer.heads, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], x.device, x.dtype) if self.causal else None
+        out, _ = self.inner(x, x, x, attn_mask=mask, is_causal=self.causal, need_weights=False)
+        assert isinstance(out, Tensor)
+        return out
+
+
+@twin.register
+def _(layer: Attention) -> nn.Module:
+    return _Attention(layer)
 
 
 def copy_into(module: nn.Module, params: Params, replica: int) -> None:

@@ -49,7 +49,6 @@ class Residual(Layer):
         need_grad_in: bool = True,
         recorder: Recorder | None = None,
     ) -> AtPositions | None:
-        inner = backward_at(self.inner, params, tape, grad_out * self.scale, grads, need_grad_in, recorder)
-        if inner is None:
-            return None
-        return inner + grad_out if recorder else inner.add_(grad_out)
+        scaled = grad_out if self.scale == 1 else grad_out * self.scale
+        inner = backward_at(self.inner, params, tape, scaled, grads, need_grad_in, recorder)
+        return None if inner is None else inner + grad_out  # not in place: inner may be what came in
