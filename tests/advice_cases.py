@@ -226,6 +226,16 @@ NO_LINE = {  # what to write is no argument: text in a file, a name or a place t
     "{}: must hold at most {} values, aliases followed; write fewer",
 }
 ELSEWHERE = {
+    "pretraining: a language model needs a net of tokens, got one whose first layer is {}; write "
+    "architecture=transformer with data of tokens, or pretraining=none": (
+        "engine/test_language_models.py",
+        "a language model needs a net of tokens, got ",
+    ),
+    "pretraining: to guess the next token, the net must read from the left alone, got a "
+    "bidirectional one; write architecture.bidirectional=false, or pretraining=masked_lm": (
+        "engine/test_language_models.py",
+        "must read from the left alone",
+    ),
     "data.length: {} documents must have more tokens, got {} where the third longest has {}; write data.length={}": (
         "data/test_text.py",
         " documents must have more tokens, got ",

@@ -13,8 +13,11 @@ PACKAGES_WITH_SHAPES = [f"workbench.{name}" for name in ("core.axes", "nn", "dat
 install_import_hook(PACKAGES_WITH_SHAPES, "beartype.beartype")  # before anything imports them
 
 import torch  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 torch.set_num_threads(1)
-settings.register_profile("workbench", deadline=None, derandomize=True, database=None)
+# A loaded machine is no failure, so neither deadlines nor the health check of slow draws.
+settings.register_profile(
+    "workbench", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("workbench")

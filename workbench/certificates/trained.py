@@ -10,12 +10,11 @@ import torch
 
 from workbench.config.schema import RunSpec
 from workbench.core.memory import CHECK_NUMBERS, CHECKED_IN_FLOAT32
-from workbench.data.batches import in_dtype
+from workbench.data.batches import DataPart, in_dtype, one_hot_table
 from workbench.engine.replicas import Pack
-from workbench.engine.stages import AnyTrainer
+from workbench.engine.stages import AnyTrainer, stage_loss, token_targets
 from workbench.nn.check.spot_check import Deviation, Point, deviations
 from workbench.nn.layers.base import Mode
-from workbench.nn.losses import squared_error
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 from workbench.nn.pretraining_stages import stages
@@ -165,5 +164,9 @@ def spot_points(pack: Pack, params: Params, rows: Sequence[int]) -> Iterator[Poi
         learned = Params.stack(initial, dtype, selected.flat.device, buffers)
         for name in learned.keys() & selected.keys():
             learned[name].copy_(selected[name])
-        loss, target = (objective.loss, y) if stage.supervised else (squared_error(), code)
-        yield Point(Objective(stage.model, loss, objective.weight_decay), learned, code, target, mode)
+        loss, target = (objective.loss, y) if stage.supervised else (stage_loss(stage), code)
+        if stage.is_language:
+            one_hot = one_hot_table(stage.vocabulary, dtype, selected.flat.device)
+            target = DataPart(code, code, one_hot).encoded(token_targets(stage, code))
+        learner = Objective(stage.model, loss, objective.weight_decay, masking=stage.masking)
+        yield Point(learner, learned, code, target, mode)

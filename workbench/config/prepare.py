@@ -28,6 +28,7 @@ from workbench.nn.initializers import Scheme
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import Optimizer
 from workbench.nn.params import Layout
+from workbench.nn.pretraining_stages import stages
 
 REPLICA_GROUPS = ("init", "bias")  # of each replica as a whole
 SHARED_GROUPS = ("architecture", "activation", "norm", "loss", "pretraining", "data", "diagnostics")  # of a program
@@ -52,7 +53,12 @@ class Prepared(SharedObjects):
         """Numbers that a pass holds of an example; None where the products say it, as the net has no positions."""
         if not self._has_positions:
             return None
-        return activation_numbers(self.model, self.dataset.inputs, self._call("activation").constants)
+        constants = self._call("activation").constants
+        nets = [
+            self.model,
+            *(stage.model for stage in stages(self.model, self._call("pretraining")) if stage.is_language),
+        ]
+        return max(activation_numbers(net, self.inputs, constants) for net in nets)
 
     @cached_property
     def n_params(self) -> int:

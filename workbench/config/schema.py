@@ -192,8 +192,9 @@ class RunSpec:
     def epochs(self) -> int:
         """Total epochs, pretraining included."""
         pretraining, hidden = self.resolved["pretraining"], self.resolved["architecture"].get("hidden", [])
+        stages = max(1, len(hidden))  # a language model is one
         return int(
-            self.config.train.epochs + len(hidden) * pretraining.get("epochs", 0) + pretraining.get("frozen_epochs", 0)
+            self.config.train.epochs + stages * pretraining.get("epochs", 0) + pretraining.get("frozen_epochs", 0)
         )
 
     @cached_property

@@ -1,6 +1,6 @@
 """Objects that the runs of a program share, made from a configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from workbench.data.datasets import Dataset
 from workbench.data.splits import Change, Split, inputs_as_targets
 from workbench.diagnostics.plan import Diagnostics
 from workbench.nn.activations import Activation
+from workbench.nn.inputs import Inputs
 from workbench.nn.losses import Loss, Target
 from workbench.nn.model import Model
 from workbench.nn.position_loss import at_positions
@@ -133,7 +134,7 @@ class SharedObjects:
             n_out=n_out,
             activation=activation,
             norm=self._call("norm"),
-            inputs=data.inputs,
+            inputs=self.inputs,
             per_position=target == "positions",
         )
         if (
@@ -153,6 +154,14 @@ class SharedObjects:
                 f"are those of the batch, got {batch_size}; write train.batch_size=32 or norm=layer"
             )
         return model
+
+    @property
+    def inputs(self) -> Inputs:
+        """Inputs of the net: those of the data, with one token more where a language model hides others by it."""
+        inputs, pretraining = self.dataset.inputs, self.spec.resolved["pretraining"]
+        if inputs.vocabulary is None or not asks_for("pretraining", pretraining, "masked"):
+            return inputs
+        return replace(inputs, vocabulary=inputs.vocabulary + 1)
 
     def _check_kind(self) -> None:
         """Raise ConfigError where the data are tokens and the architecture takes features, or learns its inputs."""

@@ -80,7 +80,7 @@ class PackData:
         flat = rows.reshape(-1)
         x, y = self.train.stacked
         targets = y.index_select(0, flat).view(replicas, size, -1)
-        return x.index_select(0, flat).view(replicas, size, -1), self.train.encoded(targets)
+        return x.index_select(0, flat).view(replicas, size, *x.shape[1:]), self.train.encoded(targets)
 
     def chunk(self, part: DataPart, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Examples start:stop of a part, for every replica."""
@@ -150,7 +150,7 @@ def pack_data(
     """Stack distinct splits and move them to the device; classes are weighted as in each split's training part."""
     weights = [balanced_weights(one.train.y, n_classes or 0) if target == "weighted" else None for one in splits]
 
-    one_hot = torch.eye((n_classes or 0) + 1, dtype=dtype, device=device)[:, :-1].contiguous()
+    one_hot = one_hot_table(n_classes or 0, dtype, device)
 
     def stacked(parts: Sequence[PartArrays]) -> DataPart:
         x = torch.stack([in_dtype(torch.as_tensor(part.x), dtype) for part in parts])
@@ -164,6 +164,11 @@ def pack_data(
     known = [one for one in units if one is not None]
     unit = torch.tensor(known, dtype=dtype, device=device) if len(known) == len(splits) else None
     return PackData(train, valid, test, torch.tensor(split_of, dtype=torch.int64, device=device), n_classes, unit)
+
+
+def one_hot_table(n_classes: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "K1 K"]:
+    """Encoding of each class, and of no target in the last row."""
+    return torch.eye(n_classes + 1, dtype=dtype, device=device)[:, :-1].contiguous()
 
 
 def in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:

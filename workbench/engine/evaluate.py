@@ -11,6 +11,7 @@ from workbench.core.axes import PerReplicaTensor
 from workbench.data.batches import DataPart, PackData
 from workbench.diagnostics.life import Mask
 from workbench.diagnostics.units import UnitCounts, count, joined
+from workbench.nn.layers.base import EVALUATION
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 
@@ -116,7 +117,7 @@ def _sums(
     loss, score, targets, exact = params.flat.new_zeros(4, len(params.flat))
     counts: dict[str, UnitCounts] = {}
     for start in range(0, part.size, step):
-        x, y = data.chunk(part, start, start + step)
+        x, y = objective.seen(*data.chunk(part, start, start + step), EVALUATION)
         z, tape = objective.model.forward(params, x)
         n_targets = objective.loss.count(y)
         loss += objective.loss.value(z, y) * n_targets
@@ -125,10 +126,12 @@ def _sums(
         else:
             labels = data.by_replica(part.labels[:, start : start + step])
             right = objective.loss.winner(z) == labels
-            score += right.to(z.dtype).flatten(1).sum(1)
             if objective.loss.at_positions:
+                there = y.any(-1)
                 targets += n_targets
-                exact += (right | (labels == data.n_classes)).all(2).to(z.dtype).sum(1)
+                exact += (right | ~there).all(2).to(z.dtype).sum(1)
+                right &= there
+            score += right.to(z.dtype).flatten(1).sum(1)
         if counting:
             with counting():
                 for layer in objective.model.units(tape):

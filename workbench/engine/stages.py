@@ -10,19 +10,22 @@ from dataclasses import replace
 from itertools import islice
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.data.batches import DataPart, PackData
+from workbench.data.batches import DataPart, PackData, one_hot_table
 from workbench.diagnostics.plan import LIGHT, OFF, Diagnostics
 from workbench.engine.checkpoint import PackState
 from workbench.engine.history import Record
 from workbench.engine.observer import Observer
 from workbench.engine.replicas import CONSTANT, Pack
 from workbench.engine.train import Trainer
-from workbench.nn.losses import squared_error
+from workbench.nn.losses import Loss, softmax_nll, squared_error
+from workbench.nn.masking import next_tokens
 from workbench.nn.model import Model
 from workbench.nn.objective import Objective
 from workbench.nn.params import Params
+from workbench.nn.position_loss import at_positions
 from workbench.nn.pretraining_stages import Stage, stages
 
 WHOLE = "whole."  # key, before the stage's number, of the whole net's parameters in the state of a stage in training
@@ -185,19 +188,31 @@ class _StageTrainer(Trainer):
 
 def stage_pack(pack: Pack, params: Params, stage: Stage) -> Pack:
     """Make the pack of a stage from the whole net's pack and current parameters."""
-    loss = pack.objective.loss if stage.supervised else squared_error()
+    loss = pack.objective.loss if stage.supervised else stage_loss(stage)
     rates = pack.optimizer.lr if stage.supervised else pack.pretraining.lr
     return replace(
         pack,
-        objective=Objective(stage.model, loss, pack.objective.weight_decay),
+        objective=Objective(stage.model, loss, pack.objective.weight_decay, pack.objective.numbers, stage.masking),
         optimizer=replace(pack.optimizer, lr=rates),  # type: ignore[type-var]  # every optimizer is a dataclass
         schedule=CONSTANT,
         data=codes(pack.data, params, stage),
     )
 
 
+def stage_loss(stage: Stage) -> Loss:
+    """Cost of an unsupervised stage: of a token, or of a code."""
+    return at_positions(softmax_nll()) if stage.is_language else squared_error()
+
+
 def codes(data: PackData, params: Params, stage: Stage) -> PackData:
-    """Make a stage's data: codes and, as targets, the codes or the original targets; one split per replica."""
+    """Make a stage's data: codes and, as targets, the codes or the original targets; one split per replica.
+
+    A language model's are the inputs, and as targets the tokens themselves or the next ones.
+    """
+    if stage.is_language:
+        one_hot = one_hot_table(stage.vocabulary, params.flat.dtype, params.flat.device)
+        train, valid = (DataPart(part.x, token_targets(stage, part.x), one_hot) for part in (data.train, data.valid))
+        return PackData(train, valid, valid, data.split_of, stage.vocabulary)
     if not (stage.below.layers or stage.supervised):
         train, valid = (DataPart(part.x, part.x) for part in (data.train, data.valid))
         return PackData(train, valid, valid, data.split_of, None)
@@ -206,9 +221,18 @@ def codes(data: PackData, params: Params, stage: Stage) -> PackData:
     return PackData(train, valid, valid, split_of, data.n_classes if stage.supervised else None)
 
 
+def token_targets(stage: Stage, x: Int64[Tensor, "S N T"]) -> Int64[Tensor, "S N T"]:
+    """Targets of a language model: the tokens themselves, or the next ones; the size of the vocabulary for none."""
+    if stage.masking is None:
+        return next_tokens(x, stage.vocabulary, stage.padding)
+    return x if stage.padding is None else x.masked_fill(x == stage.padding, stage.vocabulary)
+
+
 def _coded(data: PackData, part: DataPart, params: Params, stage: Stage) -> DataPart:
     chunks = [data.chunk(part, start, start + CHUNK) for start in range(0, part.size, CHUNK)]
     x = torch.cat([_code(stage.below, params, inputs) for inputs, _ in chunks], 1)
+    if part.one_hot is not None:
+        return DataPart(x, data.by_replica(part.y), part.one_hot)
     return DataPart(x, torch.cat([y for _, y in chunks], 1) if stage.supervised else x)
 
 

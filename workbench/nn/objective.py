@@ -10,6 +10,7 @@ from torch import Tensor
 from workbench.core.axes import PerReplicaTensor
 from workbench.nn.layers.base import EVALUATION, Mode, Recorder
 from workbench.nn.losses import Loss, add_l2_gradient, l2_penalty
+from workbench.nn.masking import Masking
 from workbench.nn.model import Model
 from workbench.nn.params import Params
 
@@ -18,16 +19,23 @@ from workbench.nn.params import Params
 class Objective:
     """Objective J of a pack: model, loss and L2 penalty; `weight_decay` is λ [R], or None where every λ is 0.
 
-    `numbers` counts what a pass holds of an example, where the model has positions; else its products say it.
+    `numbers` counts what a pass holds of an example, where the model has positions; else its products say it. `masking`
+    hides tokens of each batch, which are its targets.
     """
 
     model: Model
     loss: Loss
     weight_decay: PerReplicaTensor | None = None
     numbers: int | None = None
+    masking: Masking | None = None
+
+    def seen(self, x: Tensor, y: Tensor, mode: Mode) -> tuple[Tensor, Tensor]:
+        """Return the batch as the model sees it, with its targets."""
+        return (x, y) if self.masking is None else self.masking(x, y, mode)
 
     def value(self, params: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> PerReplicaTensor:
         """Return J [R]."""
+        x, y = self.seen(x, y, mode)
         z, _ = self.model.forward(params, x, mode)
         value = self.loss.value(z, y)
         return value if self.weight_decay is None else value + l2_penalty(params, self.weight_decay)
@@ -45,6 +53,7 @@ class Objective:
 
         A training pass also updates the buffers. `recorder`, if any, receives the tape, the output and each delta.
         """
+        x, y = self.seen(x, y, mode)
         z, tape = self.model.forward(params, x, mode)
         value, delta = self.loss.value_and_delta(z, y)
         if recorder:

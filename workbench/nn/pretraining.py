@@ -1,11 +1,12 @@
-"""Settings of greedy layer-wise pretraining: layers are trained one by one, from the input on, before the whole net.
+"""Settings of pretraining, which comes before the whole net is trained on its targets.
 
+Greedy: layers are trained one by one, from the input on. Language models: the net's body learns from tokens alone.
 Source: the lecture's "A Rapidly Evolving Field"; Bengio et al. 2007 for auto-encoders, Vincent et al. 2008 for the
-corruption of their inputs.
+corruption of their inputs, Devlin et al. 2019 for masked tokens, Radford et al. 2018 for the next token.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 from torch import Tensor
@@ -18,7 +19,9 @@ class Pretraining:
     """Settings: each hidden layer trains for `epochs` as the encoder of an auto-encoder, at learning rates `lr` [R].
 
     A share `corruption` of its inputs is set to 0 and the others are scaled up; a `tied` decoder shares the encoder's
-    weights. Then the output layer alone trains for `frozen_epochs`. With `epochs` 0 there is no pretraining.
+    weights. For the kinds ``masked_lm`` and ``next_token`` the body of a net of tokens trains as a language model, and
+    `corruption` is the share of hidden tokens. Then the output layer alone trains for `frozen_epochs`. With `epochs` 0
+    there is no pretraining.
     """
 
     epochs: int = 0
@@ -26,6 +29,7 @@ class Pretraining:
     corruption: float = 0.0
     tied: bool = False
     frozen_epochs: int = 0
+    kind: Literal["autoencoder", "masked_lm", "next_token"] = "autoencoder"
 
 
 NO_PRETRAINING = Pretraining()
@@ -48,3 +52,23 @@ def autoencoder(
     Its decoder is affine, and its cost is the squared error.
     """
     return Pretraining(epochs, lr, corruption, tied, frozen_epochs)
+
+
+def masked_lm(
+    lr: PositivePerReplica,
+    epochs: PositiveInt = 5,
+    masked: Fraction = 0.15,
+    frozen_epochs: Annotated[int, Ge(0)] = 0,
+) -> Pretraining:
+    """The body of a net of tokens learns to guess a share `masked` of the tokens, which are hidden; it sees both sides.
+
+    Its vocabulary has one token more, which hides the others.
+    """
+    return Pretraining(epochs, lr, masked, frozen_epochs=frozen_epochs, kind="masked_lm")
+
+
+def next_token(
+    lr: PositivePerReplica, epochs: PositiveInt = 5, frozen_epochs: Annotated[int, Ge(0)] = 0
+) -> Pretraining:
+    """The body of a net of tokens learns to guess each next token from those before it."""
+    return Pretraining(epochs, lr, frozen_epochs=frozen_epochs, kind="next_token")

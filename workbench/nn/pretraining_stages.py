@@ -1,14 +1,16 @@
-"""Stages of greedy pretraining: small models that share layers with the whole net."""
+"""Stages of pretraining: small models that share layers with the whole net."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from workbench.core.errors import ConfigError
+from workbench.nn.language_stages import body_of, check_direction
 from workbench.nn.layers.base import Layer
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.tied import Tied
+from workbench.nn.masking import Masking
 from workbench.nn.model import Model
 from workbench.nn.pretraining import Pretraining
 
@@ -17,8 +19,9 @@ from workbench.nn.pretraining import Pretraining
 class Stage:
     """A stage: `model` trains for `epochs` on the codes that the frozen layers `below` compute from the inputs.
 
-    Its targets are these codes or, where it is `supervised`, the net's own. `name` begins the names of its metrics.
-    Afterwards the whole net takes over the parameters that it shares with `model`.
+    Its targets are these codes or, where it is `supervised`, the net's own; those of a language model are tokens,
+    hidden by `masking` or else the next ones. `name` begins the names of its metrics. Afterwards the whole net takes
+    over the parameters that it shares with `model`.
     """
 
     name: str
@@ -26,15 +29,22 @@ class Stage:
     model: Model
     epochs: int
     supervised: bool = False
+    is_language: bool = False
+    masking: Masking | None = None
+    vocabulary: int = 0
+    padding: int | None = None
 
 
 def stages(model: Model, settings: Pretraining) -> tuple[Stage, ...]:
     """List a stage for each hidden layer, from the input on, and one for the output layer if it trains alone.
 
-    Raises ConfigError unless the model is a chain of affine layers, each followed by its norm, activation and dropout.
+    For a language model: one stage for the body, and one for the output. Raises ConfigError unless the model is a chain
+    of affine layers, each followed by its norm, activation and dropout, or for a language model a net of tokens.
     """
     if not settings.epochs:
         return ()
+    if settings.kind != "autoencoder":
+        return tuple(_language(model, settings))
     blocks = [tuple(layers) for _, layers in groupby(model.layers, lambda layer: getattr(layer, "name", ""))]
     *hidden, output = blocks
     if not hidden or not all(isinstance(block[0], Dense) for block in blocks):
@@ -47,6 +57,26 @@ def stages(model: Model, settings: Pretraining) -> tuple[Stage, ...]:
     if settings.frozen_epochs:
         made.append(Stage("frozen", _below(hidden), Model(output), settings.frozen_epochs, supervised=True))
     return tuple(made)
+
+
+def _language(model: Model, settings: Pretraining) -> Iterator[Stage]:
+    body = body_of(model)
+    check_direction(body, settings)
+    vocabulary, padding = body.embedding.vocabulary, body.padding
+    masking = Masking(settings.corruption, vocabulary - 1, padding) if settings.kind == "masked_lm" else None
+    learner = body.under_tokens(causal=masking is None)
+    yield Stage(
+        "pretrain.1",
+        Model(()),
+        learner,
+        settings.epochs,
+        is_language=True,
+        masking=masking,
+        vocabulary=vocabulary,
+        padding=padding,
+    )
+    if settings.frozen_epochs:
+        yield Stage("frozen", body.without_head(), Model(body.head[-1:]), settings.frozen_epochs, supervised=True)
 
 
 def _encoders(hidden: list[tuple[Layer, ...]], settings: Pretraining) -> Iterator[Stage]:
