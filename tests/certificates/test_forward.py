@@ -26,6 +26,8 @@ from workbench.nn.layers.highway import Highway
 from workbench.nn.layers.layer_norm import LayerNorm
 from workbench.nn.layers.maxout import Maxout
 from workbench.nn.layers.pool import MaxPool
+from workbench.nn.layers.readout import Last
+from workbench.nn.layers.recurrent import Recurrent
 from workbench.nn.layers.residual import Residual
 from workbench.nn.layers.tied import Tied
 
@@ -39,6 +41,12 @@ NETS: dict[str, list[str]] = {
     "residual_mlp": ["architecture=residual_mlp", "architecture.width=4", "architecture.scale=sqrt_depth"],
     "highway_mlp": ["architecture=highway_mlp", "architecture.width=4", "architecture.depth=2"],
     "autoencoder": ["architecture=autoencoder", "architecture.hidden=[4,3]", "target=input", "loss=squared_error"],
+    "elman": ["architecture=elman", "architecture.width=4", "architecture.readout=mean"],
+    "gru": ["architecture=gru", "architecture.width=4", "architecture.layers=2", "architecture.dropout=0.3"],
+    "lstm": [
+        *("data=agreement", "data.examples=60", "architecture=lstm", "architecture.width=4"),
+        *("architecture.layers=2", "architecture.bidirectional=true"),
+    ],
     "transformer": [*SMALL, "architecture.dropout=0.3"],
     "transformer of the other kind": [
         *(*SMALL, "architecture.placement=post", "architecture.causal=false", "architecture.positions=sinusoidal"),
@@ -132,6 +140,8 @@ BROKEN: list[tuple[type, list[str]]] = [
     (Conv2d, ["data=digits", "architecture=cnn", "architecture.channels=[3]"]),
     (MaxPool, ["data=digits", "architecture=cnn", "architecture.channels=[3]"]),
     (Conv1d, NETS["tcn"]),
+    (Recurrent, NETS["gru"]),
+    (Last, NETS["gru"]),
     (Tied, ["architecture.hidden=[3]", "pretraining=autoencoder", "pretraining.tied=true"]),
 ]
 

@@ -10,15 +10,16 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from workbench.config.instantiate import asks_for
 from workbench.core.terminal import FittingTable
-from workbench.nn.check import reference_forward, reference_sequences
+from workbench.nn.check import reference_forward, reference_recurrent, reference_sequences
 from workbench.nn.check.spot_check import GRID, Point
 from workbench.nn.layers.base import EVALUATION, Layer, Mode, UnitTape
 from workbench.nn.layers.masked import Masked
 from workbench.nn.layers.views import Unflatten
 from workbench.nn.losses import l2_penalty
 
-ARCHITECTURES = reference_forward.ARCHITECTURES | reference_sequences.ARCHITECTURES
+ARCHITECTURES = reference_forward.ARCHITECTURES | reference_sequences.ARCHITECTURES | reference_recurrent.ARCHITECTURES
 TOLERANCE = 1e-10
 NONE = "none: it has no second form"
 
@@ -79,7 +80,7 @@ def _constants(node: Mapping[str, Any], values: Mapping[str, Any], point: Point,
 def _activation(nodes: Nodes, point: Point) -> Iterator[tuple[str, float | None]]:
     _, tape = point.objective.model.forward(point.params, point.x, EVALUATION)
     units = next(point.objective.model.units(tape), None)
-    if units is None:
+    if units is None or not asks_for("architecture", nodes.architecture, "activation"):
         return
     second = reference_forward.second_form(reference_forward.ACTIVATIONS, nodes.activation)
     if second is None:

@@ -93,7 +93,7 @@ class Tables:
 
     def mark(self, dead: Mapping[str, Mask], step: int) -> None:
         """Record the dead units by layer after a step; masks are processed in batches, which take as long as one."""
-        self._masks.append(torch.cat([*dead.values()], 1))
+        self._masks.append(torch.cat([dead[layer] for layer in self._kinds if layer in dead], 1))
         self._steps.append(step)
         if len(self._masks) == WAITING:
             self._process_marks()
