@@ -315,6 +315,9 @@ SIZES: dict[str, dict[str, Any]] = {
     "autoencoder": {"hidden": [5, 3], "dropout": 0.2},
     "perceptron": {},
     "cnn": {"channels": [3], "hidden": [5], "dropout": 0.2},
+    "elman": {"width": 5, "layers": 2, "bidirectional": True, "dropout": 0.2},
+    "gru": {"width": 5, "layers": 2, "bidirectional": True, "dropout": 0.2},
+    "lstm": {"width": 5, "layers": 2, "bidirectional": True, "dropout": 0.2},
     "tcn": {"width": 5, "dropout": 0.2},
 }
 
