@@ -270,7 +270,8 @@ def test_the_package_itself_imports_lazily() -> None:
     ("module", "absent"),
     [
         ("workbench.cli.parser", ["torch", "mlflow", "hydra", "omegaconf", "numpy", "pandas"]),
-        ("workbench.config.schema", ["torch", "mlflow", "numpy"]),
+        ("workbench.config.schema", ["torch", "mlflow", "numpy", "omegaconf"]),
+        ("workbench.inspect.comparison", ["torch", "mlflow", "omegaconf", "matplotlib"]),
         ("workbench.engine.train", ["mlflow", "hydra", "omegaconf", "matplotlib"]),
     ],
 )

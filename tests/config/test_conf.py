@@ -8,6 +8,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any, get_type_hints
 
+import omegaconf
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -19,7 +20,7 @@ from workbench import data, diagnostics, nn
 from workbench.config.instantiate import KINDS, call, call_stacked, checked, resolve_target
 from workbench.config.options import option, options
 from workbench.config.prepare import MIXED_GROUPS, build_pack, prepare
-from workbench.config.schema import GROUPS, TARGET, Config, packaged
+from workbench.config.schema import GROUPS, MISSING, TARGET, Config, packaged
 from workbench.config.validate import validate
 from workbench.config.yaml_files import experiments_in
 from workbench.core.axes import is_per_replica
@@ -262,3 +263,8 @@ def test_every_debug_setting_wins_over_the_defaults(stem: str) -> None:
     content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "debug" / f"{stem}.yaml"))
     for key in flat(content):
         assert settings[key] == OmegaConf.select(OmegaConf.create(content), key)
+
+
+def test_a_value_that_must_be_given_has_omegaconfs_mark() -> None:
+    """The schema writes OmegaConf's mark without importing it."""
+    assert omegaconf.MISSING == MISSING

@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
-
 from workbench.core.errors import ConfigError
 
 GROUPS = (
@@ -20,6 +18,9 @@ GROUPS = (
     *("optimizer", "schedule", "pretraining", "data", "diagnostics"),
 )
 TARGET = "_target_"
+MISSING = (
+    "???"  # OmegaConf's mark of a value that must be given; to import it takes commands that compose nothing 0.07 s
+)
 LARGEST = 2**63 - 1  # integer that tables and databases hold
 MOST = 3.4e38  # number that float32 holds
 NOT_RESULT = ("certificate", "tracking", "sweep")  # sections that change no number of a run
