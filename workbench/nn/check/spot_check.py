@@ -94,12 +94,15 @@ def off_kinks(point: Point) -> Point:
 
 
 def _shaken(point: Point) -> Point:
-    """Move the point off kinks, scale inputs to variance 1 at most, and roll the targets of every second example."""
+    """Move the point off kinks, scale inputs to variance 1 at most, and change the targets of every second example.
+
+    It gets those of the example before, or where positions have targets other classes: padding keeps none.
+    """
     flat, x = point.params.flat.nan_to_num(0.0, 1e6, -1e6), point.x
     if x.is_floating_point():
         x = x / x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1.0)
     odd = torch.arange(x.shape[1]).view(1, -1, *(1,) * (point.y.ndim - 2)) % 2 == 1
-    y = torch.where(odd, point.y.roll(1, 1), point.y)
+    y = torch.where(odd, point.y.roll(1, 1 if point.y.ndim == 3 else 3), point.y)
     return off_kinks(Point(point.objective, point.params.with_flat(flat), x, y, point.mode))
 
 
