@@ -11,6 +11,7 @@ from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.attention import Attention
 from workbench.nn.layers.base import Layer
 from workbench.nn.layers.batch_norm import BatchNorm
+from workbench.nn.layers.cells import GRU, LSTM, Elman
 from workbench.nn.layers.conv1d import Conv1d
 from workbench.nn.layers.conv2d import Conv2d
 from workbench.nn.layers.dense import Dense
@@ -21,6 +22,8 @@ from workbench.nn.layers.layer_norm import LayerNorm
 from workbench.nn.layers.maxout import Maxout
 from workbench.nn.layers.pool import MaxPool, MeanPool
 from workbench.nn.layers.positions import Positions, sinusoids
+from workbench.nn.layers.readout import Last, Mean
+from workbench.nn.layers.recurrent import Bidirectional, Recurrent
 from workbench.nn.layers.residual import Residual
 from workbench.nn.layers.views import Flatten, Unflatten
 from workbench.nn.model import Model
@@ -151,6 +154,62 @@ def _(layer: Unflatten) -> nn.Module:
 @twin.register
 def _(layer: Flatten) -> nn.Module:
     return nn.Flatten()
+
+
+FUSED: dict[Callable[..., Tensor], Callable[..., tuple[Tensor, ...]]] = {
+    torch.tanh: torch.rnn_tanh,
+    torch.relu: torch.rnn_relu,
+}
+
+
+class RecurrentTwin(nn.Module):
+    """A layer of `nn.RNN`, `nn.GRU` or `nn.LSTM` on x [B, T, I], with parameters in the order of the layer's own."""
+
+    def __init__(self, layer: Recurrent) -> None:
+        super().__init__()
+        self.layer = layer
+        shapes = [(layer.rows, layer.fan_in), (layer.rows,), (layer.rows, layer.width)]
+        shapes += [(layer.width,)] if layer.cell.has_c else []
+        self.arrays = nn.ParameterList([nn.init.normal_(torch.empty(shape), std=layer.width**-0.5) for shape in shapes])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute h [B, T, U] from state 0."""
+        W, b, U, *c = self.arrays
+        x = x.flip(1) if self.layer.reverse else x
+        zeros = x.new_zeros(1, len(x), self.layer.width)
+        gates = b.new_zeros(len(b) - sum(map(len, c)))
+        weights, options = [W, U, b, torch.cat((gates, *c))], (True, 1, 0.0, False, False, True)
+        match self.layer.cell:
+            case LSTM():
+                h = torch.lstm(x, [zeros, zeros], weights, *options)[0]
+            case GRU():
+                h = torch.gru(x, zeros, weights, *options)[0]
+            case Elman(activation):
+                h = FUSED[activation.forward](x, zeros, weights, *options)[0]
+        return h.flip(1) if self.layer.reverse else h
+
+
+@twin.register
+def _(layer: Recurrent) -> nn.Module:
+    fused = not isinstance(layer.cell, Elman) or layer.cell.activation.forward in FUSED
+    if layer.truncate is not None or not fused:
+        raise TypeError(f"twin: torch has no truncated backpropagation and no other units than tanh and relu: {layer}")
+    return RecurrentTwin(layer)
+
+
+@twin.register
+def _(layer: Bidirectional) -> nn.Module:
+    return Applied(lambda x, ahead, back: torch.cat((ahead, back), 2), twin(layer.ahead), twin(layer.back))
+
+
+@twin.register
+def _(layer: Last) -> nn.Module:
+    return Applied(lambda x: torch.cat((x[:, -1, : x.shape[2] - layer.back], x[:, 0, x.shape[2] - layer.back :]), 1))
+
+
+@twin.register
+def _(layer: Mean) -> nn.Module:
+    return Applied(lambda x: x.mean(1))
 
 
 def in_torch_order(W: Tensor, shape: torch.Size) -> Tensor:
