@@ -55,6 +55,7 @@ CASES: dict[str, tuple[Layer, tuple[int, ...]]] = {
 def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work on all replicas at once, or on one after the other, as for large pictures."""
     monkeypatch.setattr(windows, "BLOCK", request.param)
+    monkeypatch.setattr(windows, "KEPT", request.param)
 
 
 @pytest.mark.usefixtures("_blocks")
@@ -105,7 +106,8 @@ def test_a_replica_has_the_same_bits_alone(name: str, dtype: torch.dtype, monkey
         return [out, grad_in, grads.flat]
 
     together = run(params, x)
-    monkeypatch.setattr(windows, "BLOCK", 2**14)
+    monkeypatch.setattr(windows, "BLOCK", 2**12)
+    monkeypatch.setattr(windows, "KEPT", 0)
     for part, in_blocks in zip(together, run(params, x), strict=True):
         assert torch.equal(part, in_blocks)
     for r in range(4):

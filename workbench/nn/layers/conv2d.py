@@ -24,16 +24,16 @@ from workbench.core.errors import ShapeError
 from workbench.core.seeds import generator
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
-from workbench.nn.layers.windows import Maps, Patches, Picture, Windows, blocks, fits, joined, placed, windows
+from workbench.nn.layers.windows import Maps, Picture, Windows, blocks, joined, kept, placed, windows
 from workbench.nn.products import product, product_into
 
 
 class ConvTape(NamedTuple):
-    """Shape of the input, the padded input, its patches where they are one block, and the output at all positions."""
+    """Shape of the input, the padded input, its patches where they are few, and the output at all positions."""
 
     shape: torch.Size
     padded: Tensor
-    patches: list[tuple[slice, Patches]] | None
+    patches: list[tuple[slice, Tensor]] | None
     z: Float[Tensor, "R BMN O"]
 
 
@@ -67,7 +67,7 @@ class Conv2d(Layer):
     def forward(self, params: Arrays, x: Picture, mode: Mode = EVALUATION) -> tuple[Maps, ConvTape]:
         padded = self._padded(x)
         view = self._windows(padded)
-        patches = list(blocks(view)) if fits(view) else None
+        patches = kept(view)
         W, b = params[f"{self.name}.W"].transpose(1, 2), params[f"{self.name}.b"].unsqueeze(1)
         z = joined([product(rows, W[of], b[of]) for of, rows in patches or blocks(view)])
         return z.view(*view.shape[:4], self.channels_out), ConvTape(x.shape, padded, patches, z)

@@ -15,7 +15,8 @@ Windows = Float[Tensor, "R B M N h w C"]
 Patches = Float[Tensor, "R BMN hwC"]
 
 NARROW = 4  # fewer channels are copied faster along the columns of the picture than along the window
-BLOCK = 2**20  # numbers of patches in memory at once: a few megabytes stay in cache
+BLOCK = 2**17  # numbers of patches that are made and multiplied at once: half a megabyte stays in cache
+KEPT = 2**20  # numbers of patches that wait for the backward pass; more are made again
 
 
 def placed(x: Picture, rows: int, columns: int, top: int, left: int, step: int = 1) -> Maps:
@@ -49,9 +50,9 @@ def _patches(view: Windows) -> Patches:
     return view.permute(0, 4, 5, 6, 1, 2, 3).flatten(4).flatten(1, 3).transpose(1, 2)
 
 
-def fits(view: Windows) -> bool:
-    """Whether all patches are one block."""
-    return view.numel() <= BLOCK
+def kept(view: Windows) -> list[tuple[slice, Tensor]] | None:
+    """All blocks, where they are few enough to wait for the backward pass."""
+    return list(blocks(view)) if view.numel() <= KEPT else None
 
 
 def joined(parts: list[Tensor]) -> Tensor:
