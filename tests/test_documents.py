@@ -123,6 +123,7 @@ def stock(swept: Trained, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     cars = [f"{length};{width};".replace(".", ",") + ("van" if x > 0 else "car") for length, width, x in rows]
     (path / "autos.csv").write_text("\n".join(["length;width;kind", *cars]))
     np.savetxt(path / "houses.csv", rows, delimiter=",", header="area,rooms,price", comments="")
+    (path / "notes.txt").write_text("\n".join(f"note {n}: write what was seen\n" for n in range(40)))
     np.savez(path / "points.npz", x=rows, y=np.arange(60) % 2)
     (path / "mnist").mkdir()
     write_idx_folder(path / "mnist")

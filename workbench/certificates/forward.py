@@ -14,7 +14,7 @@ from workbench.config.instantiate import asks_for
 from workbench.core.terminal import FittingTable
 from workbench.nn.check import reference_forward, reference_recurrent, reference_sequences
 from workbench.nn.check.spot_check import GRID, Point
-from workbench.nn.layers.base import EVALUATION, Layer, Mode, UnitTape
+from workbench.nn.layers.base import EVALUATION, Mode, UnitTape, within
 from workbench.nn.layers.masked import Masked
 from workbench.nn.layers.views import Unflatten
 from workbench.nn.losses import l2_penalty
@@ -138,20 +138,13 @@ def _net(nodes: Nodes, point: Point, replica: int, mode: Mode) -> reference_forw
         units = next(point.objective.model.units(tape), None)
         f = partial(_as_it_is, units, replica)
     key = 0 if mode.keys is None else int(mode.keys[replica])
-    layers = list(_inside(point.objective.model))
+    layers = list(within(point.objective.model))  # they tell what an architecture was told of its inputs
     inputs = (
         next((layer.padding for layer in layers if isinstance(layer, Masked)), None),
         point.y.ndim == 4,
         next((layer.shape for layer in layers if isinstance(layer, Unflatten)), ()),
     )
     return reference_forward.ReferenceNet(params, f, norm[0], norm[1].get("eps", 1e-5), mode.training, key, *inputs)
-
-
-def _inside(layer: Layer) -> Iterator[Layer]:
-    """Yield a layer and all inside it, which tell what an architecture was told of its inputs."""
-    yield layer
-    for child in layer.children:
-        yield from _inside(child)
 
 
 def _as_it_is(units: UnitTape | None, replica: int, z: Tensor) -> Tensor:

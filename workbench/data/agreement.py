@@ -72,7 +72,9 @@ def agreement(
     x[rows, asked] = ASKED
     y = np.full((examples, length), NO_TARGET)
     y[rows, asked] = words.plural[rows, depth - between]
-    return Dataset("agreement", x, y, 2, classes=("singular", "plural"), vocabulary=len(WORDS), padding=PADDING)
+    return Dataset(
+        "agreement", x, y, 2, classes=("singular", "plural"), tokens=WORDS, vocabulary=len(WORDS), padding=PADDING
+    )
 
 
 class _Words(NamedTuple):

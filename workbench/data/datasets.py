@@ -52,7 +52,7 @@ class Dataset:
     `official_test` examples are the publisher's test part; where it is 0, the test part is drawn. Unless `fill` is
     empty, inputs may be NaN, which a split fills by the ``mean`` or ``median`` of its training part; `blanks` counts
     the examples without a value by column. `classes` are the names of the classes, where they have other names than
-    their numbers.
+    their numbers; `tokens` are those of a vocabulary's tokens.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Dataset:
     fill: Literal["", "mean", "median"] = ""
     blanks: Mapping[str, int] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
     vocabulary: int | None = None
     padding: int | None = None

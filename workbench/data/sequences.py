@@ -57,7 +57,8 @@ def recall(
     y = np.full((examples, length), NO_TARGET)
     np.put_along_axis(x, query, key, 1)
     np.put_along_axis(y, query, value, 1)
-    return Dataset("recall", x, y, values, vocabulary=keys + values + 1)
+    names = (*(f"key {n}" for n in range(keys)), *(f"value {n}" for n in range(values)), "filler")
+    return Dataset("recall", x, y, values, tokens=names, vocabulary=keys + values + 1)
 
 
 def _orders(stream: np.random.Generator, rows: int, count: int) -> Array:

@@ -75,6 +75,7 @@ def text(
         np.concatenate([block.y for block in blocks]),
         len(names),
         classes=names,
+        tokens=names,
         vocabulary=len(names),
         groups=np.repeat(groups, [len(block.x) for block in blocks]),
     )

@@ -1,4 +1,4 @@
-"""Figures of a trained net's function: regions of 2-D data, the curve of 1-D data, first weights of pictures."""
+"""Figures of a trained net: regions of 2-D data, the curve of 1-D data, first weights of pictures, positions."""
 
 from collections.abc import Iterator
 from math import isqrt
@@ -16,7 +16,9 @@ from workbench.data.datasets import Array, Dataset
 from workbench.engine.replicas import Pack
 from workbench.inspect.export import Standalone, standalone
 from workbench.inspect.figure_style import canvas, legend
+from workbench.inspect.position_figures import has_position_figure, position_figures
 from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.conv2d import Conv2d
 from workbench.nn.layers.dense import Dense
 from workbench.nn.params import Params
 
@@ -29,17 +31,20 @@ LIGHT = 0.45  # how much of a class's color its region has
 
 def has_weight_figure(spec: RunSpec) -> bool:
     """Whether there is a figure that needs the run's weights."""
-    return bool(_kind(prepare(spec).dataset))
+    return bool(_kind(prepare(spec).dataset)) or has_position_figure(prepare(spec).model)
 
 
 def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Iterator[tuple[str, Figure]]:
-    """Yield the figure that suits the data, if any, with its name."""
+    """Yield the figures that suit the data and the net, if any, with their names."""
     dataset = prepare(spec).dataset
     kind = _kind(dataset)
+    yield from position_figures(dataset, pack, params, title)
     if kind == "filters":
-        first = pack.objective.model.layers[0]
-        if isinstance(first, Dense):
-            yield "first_weights", _filters(params[f"{first.name}.W"][0].cpu().numpy(), title)
+        first = next(layer for layer in pack.objective.model.layers if not layer.is_view)
+        if isinstance(first, Dense | Conv2d):
+            W = params[f"{first.name}.W"][0].cpu().numpy()
+            height, width = first.kernel if isinstance(first, Conv2d) else _height_and_width(dataset)
+            yield "first_weights", _filters(W.reshape(len(W), height, width, -1), title)
     elif kind:
         module, _, _ = standalone(spec, pack, params)
         draw = {"boundary": _boundary, "function": _function}[kind]
@@ -49,12 +54,20 @@ def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Ite
 def _kind(dataset: Dataset) -> str:
     if dataset.vocabulary is not None:
         return ""
-    features, side = dataset.x.shape[1], isqrt(dataset.x.shape[1])
+    features = dataset.x.shape[1]
     if features == 2 and dataset.n_classes is not None:
         return "boundary"
     if features == 1 and dataset.n_classes is None:
         return "function"
-    return "filters" if dataset.same_unit and side * side == features >= LEAST_PIXELS else ""
+    height, width = _height_and_width(dataset)
+    is_picture = len(dataset.shape) == 3 or height * width == features >= LEAST_PIXELS
+    return "filters" if dataset.same_unit and is_picture else ""
+
+
+def _height_and_width(dataset: Dataset) -> tuple[int, int]:
+    """Pixels of a picture, a square one where the data set does not say."""
+    side = isqrt(dataset.x.shape[1])
+    return (dataset.shape[0], dataset.shape[1]) if len(dataset.shape) == 3 else (side, side)
 
 
 def _outputs(module: Standalone, x: Array) -> Array:
@@ -125,9 +138,9 @@ def _function(dataset: Dataset, module: Standalone, title: str) -> Figure:
 
 
 def _filters(W: Array, title: str) -> Figure:
-    """Draw the weights of each unit of the first layer as a picture; one scale for all, white is 0."""
-    shown = W[:MOST_FILTERS]
-    side, columns = isqrt(W.shape[1]), min(16, len(shown))
+    """Draw weights [O, H, W, C] of the first layer's units, a picture for each channel; one scale, white is 0."""
+    shown = np.moveaxis(W, 3, 1).reshape(-1, *W.shape[1:3])[:MOST_FILTERS]
+    columns = min(16, len(shown))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(0.5 * columns + 1.2, 0.5 * rows + 0.9), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -135,7 +148,7 @@ def _filters(W: Array, title: str) -> Figure:
     for axes in panels.flat:
         axes.set_axis_off()
     for axes, w in zip(panels.flat, shown, strict=False):
-        image = axes.imshow(w.reshape(side, side), cmap="RdBu_r", vmin=-largest, vmax=largest)
+        image = axes.imshow(w, cmap="RdBu_r", vmin=-largest, vmax=largest)
     figure.colorbar(image, ax=panels.ravel().tolist(), label="weight (scaled inputs)", shrink=0.9)
     figure.suptitle(title)
     return figure

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from workbench.core.errors import ConfigError
 from workbench.nn.layers.attention import Attention
-from workbench.nn.layers.base import Layer
+from workbench.nn.layers.base import Layer, within
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.embedding import Embedding
 from workbench.nn.layers.masked import Masked
@@ -62,16 +62,12 @@ def body_of(model: Model) -> Body:
 
 def check_direction(body: Body, settings: Pretraining) -> None:
     """Raise ConfigError where a net that reads in both directions would see the next token it is to guess."""
-    both = [layer for layer in _within(Model(body.layers)) if isinstance(layer, Bidirectional)]
+    both = [layer for layer in within(Model(body.layers)) if isinstance(layer, Bidirectional)]
     if both and settings.kind == "next_token":
         raise ConfigError(
             "pretraining: to guess the next token, the net must read from the left alone, got a bidirectional one; "
             "write architecture.bidirectional=false, or pretraining=masked_lm"
         )
-
-
-def _within(layer: Layer) -> list[Layer]:
-    return [layer, *(inner for child in layer.children for inner in _within(child))]
 
 
 def _with_causal(layer: Layer, causal: bool) -> Layer:

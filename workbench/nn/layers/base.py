@@ -50,12 +50,14 @@ class UnitTape:
 class Recorder:
     """Record of one pass for diagnostics: the model's tape, its output z, and delta = dC/dz [R, B, U] by layer.
 
-    A backward pass with a recorder does not overwrite the tensors it records.
+    `states` has dC/dh [T, R, B, U] of each recurrent layer, where h is its state after each step. A backward pass with
+    a recorder does not overwrite the tensors it records.
     """
 
     tape: Tape = None
     z: Tensor | None = None
     deltas: dict[str, Tensor] = field(default_factory=dict)
+    states: dict[str, Tensor] = field(default_factory=dict)
 
     def add_delta(self, name: str, delta: Tensor, of_units: bool = True) -> None:
         """Record a layer's delta; the delta of units replaces that of a product."""
@@ -169,6 +171,13 @@ class Layer(ABC):
         """Yield (fan_out, fan_in) of each matrix product, for estimates of work and memory."""
         for child in self.children:
             yield from child.products()
+
+
+def within(layer: Layer) -> Iterator[Layer]:
+    """Yield a layer and all layers inside it, in forward order."""
+    yield layer
+    for child in layer.children:
+        yield from within(child)
 
 
 def forward_at(layer: Layer, params: Arrays, x: Tensor, mode: Mode) -> tuple[Tensor, Tape]:

@@ -143,6 +143,7 @@ class Recurrent(Layer):
         through_time.backward(self.cell, of_states, factors, params[U], tape.present, self.reverse, self.truncate)
         delta = self.cell.input_delta(of_states, factors)
         if recorder:
+            recorder.states[self.name] = of_states[0]
             for name, part in zip(self._names(), torch.split(delta, self.width, -1), strict=True):
                 recorder.add_delta(name, _by_example(part))
         delta_z, delta_u = _by_replica(delta), _by_replica(factors.delta)
