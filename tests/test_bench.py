@@ -12,12 +12,15 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from tests.outer import Answer
-from workbench.bench import diagnostics, parts, rivals, start, sweeps
+from workbench.bench import diagnostics, parts, positions, rivals, start, sweeps
 from workbench.bench import steps as bench
 from workbench.bench.memory import peak_bytes
+from workbench.bench.positions import PositionsCase
+from workbench.bench.products import products_alone
 from workbench.bench.steps import BenchmarkCase, Timing
 from workbench.bench.sweeps import Beside, ScalingRow
 from workbench.core.errors import WorkbenchError
+from workbench.nn.check.torch_twin import copy_into
 from workbench.tracking.reader import read_sweep
 from workbench.tracking.store import Store
 
@@ -144,6 +147,47 @@ def test_figures_are_medians_of_the_rounds(monkeypatch: pytest.MonkeyPatch) -> N
     assert one == Timing(  # ratios 3, 2.5, 6.7 and 2, 4, 4.5
         TINY.name, 2000.0, 5000.0, 500.0, 3.0, 4.0, one.ours_bytes, one.autograd_bytes
     )
+
+
+@pytest.mark.parametrize("net", positions.NETS)
+def test_nets_of_positions_take_the_same_steps(net: str) -> None:
+    """Ours and torch's modules, from the same weights, have the same losses before and after a step."""
+    ways = positions.ways(PositionsCase(net, 2, batch=3))
+    params, module = inside(ways["ours"], "params"), inside(inside(ways["autograd"], "measured"), "net")
+    copy_into(module, params, 1)
+    x, labels = (inside(ways["autograd"], name) for name in ("x", "labels"))
+    for _ in range(2):
+        expected = nn.functional.cross_entropy(module(x).flatten(0, -2), labels.flatten())
+        assert float(ways["ours"]()[1]) == pytest.approx(float(expected.detach()), rel=1e-5)
+        ways["autograd"]()
+
+
+def test_products_alone_are_those_of_the_step() -> None:
+    """Products are written again where the step wrote them, and nothing else is computed."""
+    left, right, bias = torch.randn(2, 3, 4), torch.randn(2, 4, 5), torch.randn(2, 1, 5)
+    outs: list[torch.Tensor] = []
+    alone = products_alone(lambda: outs.extend([torch.bmm(left, right), torch.baddbmm(bias, left, right), left * 2]))
+    for out in outs:
+        out.zero_()
+    alone()
+    assert all(torch.equal(out, torch.bmm(left, right)) for out in outs[:2])
+    assert not outs[2].any()
+
+
+def test_section_of_positions_has_a_row_per_case(
+    cli: Callable[..., Answer], folder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bench positions` has each net alone and in a pack, with times, ratios and memory per replica."""
+    assert {(case.net, case.replicas) for case in positions.CASES} == {
+        (net, r) for net in positions.NETS for r in (1, 16)
+    }
+    monkeypatch.setattr(positions.bench, "__defaults__", ([PositionsCase("elman", 2, batch=2)], 1, 1e-4))
+    content = json.loads(cli("bench", "positions", "--quick", "--json").out)
+    (row,) = content["positions"]
+    assert row.pop("case") == "elman B=2 R=2"
+    assert (row.pop("vmap_ms"), row.pop("compiled_ms")) == (None, None)
+    assert all(value > 0 for value in row.values())
+    assert "elman B=2 R=2" in cli("bench", "positions", "--quick").out
 
 
 @pytest.fixture

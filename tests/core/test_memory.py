@@ -1,11 +1,13 @@
 """The memory that is free: the least of what machine, control groups and the process's own limit leave."""
 
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 
 import pytest
+import torch
 
 from workbench.core import memory
-from workbench.core.memory import GIB, available, gib
+from workbench.core.memory import GIB, available, gib, keep_freed_memory
 
 
 def test_it_is_that_of_this_machine() -> None:
@@ -38,3 +40,17 @@ def test_the_process_own_limit_bounds_it(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_bytes_for_a_message() -> None:
     """Bytes in a message are GiB, with two digits where small."""
     assert (gib(GIB / 8), gib(1.5 * GIB), gib(100 * GIB)) == ("0.12 GiB", "1.5 GiB", "100 GiB")
+
+
+def test_freed_memory_is_kept_until_it_is_counted() -> None:
+    """A tensor of 40 MB is soon written into pages of those before it, unless `available` has given them back."""
+    keep_freed_memory()
+
+    def faults() -> int:
+        before = getrusage(RUSAGE_SELF).ru_minflt
+        torch.ones(10**7)
+        return getrusage(RUSAGE_SELF).ru_minflt - before
+
+    assert min(faults() for _ in range(9)) < 10
+    available()
+    assert faults() >= 19  # a page has 4 KiB, or 2 MiB

@@ -24,7 +24,7 @@ def eager(model: Model, x: Tensor, labels: Tensor, lr: float, compiled: bool = F
     optimizer = torch.optim.SGD(net.parameters(), lr=lr)
 
     def cost(x: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(net(x), labels)
+        return cross_entropy(net(x).flatten(0, -2), labels.flatten())
 
     measured: Callable[[Tensor, Tensor], Tensor] = torch.compile(cost) if compiled else cost
 

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from workbench.bench import diagnostics, parts, start, steps, sweeps, tracking
+from workbench.bench import diagnostics, parts, positions, start, steps, sweeps, tracking
+from workbench.bench.environment import environment
 
 Content = dict[str, object]
 
@@ -25,6 +26,11 @@ def measured(sections: Iterable[str], quick: bool) -> tuple[Content, list[Table]
 def _step(quick: bool) -> tuple[Content, list[Table]]:
     timings = steps.bench(rounds=steps.QUICK_ROUNDS if quick else steps.ROUNDS, compiling=not quick)
     return json.loads(steps.as_json(timings)), [steps.as_table(timings), steps.rivals_table(timings)]
+
+
+def _positions(quick: bool) -> tuple[Content, list[Table]]:
+    timings = positions.bench(rounds=positions.QUICK_ROUNDS if quick else positions.ROUNDS)
+    return _content(positions=[asdict(timing) for timing in timings]), [positions.table(timings)]
 
 
 def _sweep(quick: bool) -> tuple[Content, list[Table]]:
@@ -54,11 +60,12 @@ def _start(quick: bool) -> tuple[Content, list[Table]]:
 
 
 def _content(**numbers: object) -> Content:
-    return {"environment": steps.environment(), **numbers}
+    return {"environment": environment(), **numbers}
 
 
 SECTIONS: dict[str, Callable[[bool], tuple[Content, list[Table]]]] = {
     "step": _step,
+    "positions": _positions,
     "sweep": _sweep,
     "scaling": _scaling,
     "tracking": _tracking,

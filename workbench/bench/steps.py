@@ -14,11 +14,9 @@ slows both sides of it. One thread computes, so that nothing depends on the numb
 """
 
 import json
-import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -26,6 +24,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from workbench.bench import rivals
+from workbench.bench.environment import environment
 from workbench.bench.memory import peak_bytes
 from workbench.bench.rivals import Step
 from workbench.data.batches import DataPart, PackData
@@ -114,6 +113,7 @@ CASES = (
 ROUNDS = 15
 QUICK_ROUNDS = 3
 LR = 0.01
+ALONE = ("autograd", "compiled")  # ways that train one net
 
 
 ON_CUDA = BenchmarkCase("mlp", SMALL, 32, 1024, rivals=True)
@@ -143,29 +143,33 @@ def _time(case: BenchmarkCase, rounds: int, device: torch.device, compiling: boo
         ways["vmap"] = rivals.vmapped(*one_net, case.replicas)
     if case.rivals and compiling and (compiled := rivals.compiled(*one_net)):
         ways["compiled"] = compiled
-    repeats = {name: _repeats(one, case.seconds, device) for name, one in ways.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    return timing(case.name, ways, case.replicas, case.seconds, rounds, device)
+
+
+def timing(
+    name: str, ways: Mapping[str, Step], replicas: int, seconds: float, rounds: int, device: torch.device
+) -> Timing:
+    """Time the ways in turn, each for `seconds` per round; those but torch's for one net step `replicas` at once."""
+    repeats = {way: _repeats(run_step, seconds, device) for way, run_step in ways.items()}
+    per_replica: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for name, one in ways.items():
-            seconds[name].append(_clock(one, repeats[name], device))
-    alone = ("autograd", "compiled")
-    per_replica = {
-        name: [second / (1 if name in alone else case.replicas) for second in row] for name, row in seconds.items()
-    }
+        for way, run_step in ways.items():
+            at_once = 1 if way in ALONE else replicas
+            per_replica[way].append(_clock(run_step, repeats[way], device) / at_once)
 
     def ratio(above: str, below: str) -> float:
         pairs = zip(per_replica[above], per_replica[below], strict=True)
         return median(one / other for one, other in pairs)
 
-    ms = {name: 1000 * median(row) for name, row in per_replica.items()}
+    ms = {way: 1000 * median(row) for way, row in per_replica.items()}
     return Timing(
-        case.name,
+        name,
         ms["ours"],
         ms["autograd"],
         ms["floor"],
         ratio("autograd", "ours"),
         ratio("ours", "floor"),
-        peak_bytes(ways["ours"]) / case.replicas,
+        peak_bytes(ways["ours"]) / replicas,
         peak_bytes(ways["autograd"]),
         ms.get("vmap"),
         ms.get("compiled"),
@@ -174,28 +178,32 @@ def _time(case: BenchmarkCase, rounds: int, device: torch.device, compiling: boo
 
 def _ours(case: BenchmarkCase, x: Tensor, labels: Tensor) -> Step:
     """The engine's own step, on a pack of `case.replicas` replicas."""
-    replicas = case.replicas
     y = nn.functional.one_hot(labels, case.sizes[-1]).to(x)
-    part = DataPart(x, y)
-    lr = torch.full((replicas,), LR, device=x.device)
+    return packed_step(Objective(case.model, softmax_nll()), DataPart(x, y), case.sizes[-1], case.replicas)
+
+
+def packed_step(objective: Objective, part: DataPart, n_classes: int, replicas: int) -> Step:
+    """Make the engine's own step of SGD in float32, on a pack whose replicas all take the whole part as their batch."""
+    device = part.x.device
+    lr = torch.full((replicas,), LR, device=device)
     pack = Pack(
-        Objective(case.model, softmax_nll()),
+        objective,
         sgd(lr, torch.zeros_like(lr), torch.zeros_like(lr)),
         tuple(range(replicas)),
         (Scheme(he(), constant(0.0)),) * replicas,
-        PackData(part, part, part, torch.zeros(replicas, dtype=torch.int64, device=x.device), case.sizes[-1]),
-        x.dtype,
-        x.device,
+        PackData(part, part, part, torch.zeros(replicas, dtype=torch.int64, device=device), n_classes),
+        lr.dtype,
+        device,
     )
     params = pack.initial_params()
     grads = Params.zeros(params.layout.trained, replicas, params.flat)
     state = pack.optimizer.init(params)
-    if x.is_cuda:  # as the trainer does it there
-        rows = torch.arange(case.batch, device=x.device).expand(replicas, -1)
+    rows = torch.arange(part.size, device=device).expand(replicas, -1)
+    if device.type == "cuda":  # as the trainer does it there
         batch, steps = Batch(0, lr, rows, pack.data), GraphedSteps(step)
         return lambda: steps(pack, params, grads, state, batch)
-    xs, ys = (tensor.expand(replicas, -1, -1).contiguous() for tensor in (x, y))
-    return lambda: step(pack, params, grads, state, xs, ys)
+    x, y = pack.data.batch(rows)
+    return lambda: step(pack, params, grads, state, x, y)
 
 
 def floor(case: BenchmarkCase, device: torch.device, backward: bool = True) -> Step:
@@ -229,26 +237,14 @@ def _repeats(run_step: Step, seconds: float, device: torch.device) -> int:
 
 
 def _clock(run_step: Step, repeats: int, device: torch.device) -> float:
-    """Seconds per call."""
-    start = time.perf_counter()
+    """Seconds per call: the processor's, which other programs do not lengthen, or on a GPU those of the clock."""
+    now = time.perf_counter if device.type == "cuda" else time.thread_time
+    start = now()
     for _ in range(repeats):
         run_step()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) / repeats
-
-
-def environment() -> dict[str, str]:
-    """Hardware and versions that the figures depend on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
-    return {"device": device, "torch": torch.__version__, "python": platform.python_version(), "threads": "1"}
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return (now() - start) / repeats
 
 
 def as_json(timings: Sequence[Timing]) -> str:

@@ -1,7 +1,9 @@
-"""Memory that this process may still allocate, checked before large allocations."""
+"""Memory of this process: what it may still allocate, checked before large allocations, and what it keeps."""
 
 import os
 from collections.abc import Iterator
+from ctypes import CDLL
+from functools import cache
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
 
@@ -14,10 +16,13 @@ CHECK_NUMBERS = 2_000_000  # parameters of the replicas whose gradients are chec
 CHECK_COPIES = 14  # of those parameters in memory at once during the check
 CHECKED_IN_FLOAT32 = 16_000_000  # parameters of a net that is checked in float32, smaller ones in float64
 CGROUPS = Path("/sys/fs/cgroup")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # numbers of mallopt(3)'s parameters in malloc.h
 
 
 def available() -> int:
     """Bytes free for this process: the least of the machine's, its control groups' and its own limit's."""
+    if malloc_trim := getattr(CDLL(None), "malloc_trim", None):
+        malloc_trim(0)  # what `keep_freed_memory` keeps is free
     return max(0, min(_bounds()))
 
 
@@ -33,6 +38,19 @@ def require_memory(who: str, needed: int, then: str) -> None:
     free = available()
     if needed > free:
         raise DataError(f"{who} must fit into memory, but takes {gib(needed)} of the {gib(free)} that are free; {then}")
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory, for the tensors of the next step; without `mallopt`, do nothing.
+
+    By default, blocks above M_MMAP_THRESHOLD and a free end of the heap above M_TRIM_THRESHOLD go back to the system at
+    once, which zeroes each page again when it is next written. Either value, once set, stops glibc from adapting both.
+    """
+    mallopt = getattr(CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, GIB) or mallopt(M_MMAP_THRESHOLD, GIB // 32)  # the most before glibc 2.35
+        mallopt(M_TRIM_THRESHOLD, 2 * GIB - 1)
 
 
 def spot_check_bytes(parameters: int, replicas: int) -> int:

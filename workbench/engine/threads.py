@@ -12,17 +12,16 @@ from functools import lru_cache
 import torch
 from threadpoolctl import ThreadpoolController
 
-FREED_BYTES = 31 * 2**20
+from workbench.core.memory import keep_freed_memory
 
 
 @contextmanager
 def one_thread(only: bool = True) -> Iterator[None]:
     """Compute on one thread inside the block; with `only` false, the number of threads stays.
 
-    One large block is allocated and freed first: glibc then raises its threshold for returning freed memory to the
-    system, which would page it in again for every tensor.
+    From then on the process keeps freed memory.
     """
-    torch.empty(FREED_BYTES, dtype=torch.uint8)
+    keep_freed_memory()
     before = torch.get_num_threads()
     if not only:
         yield

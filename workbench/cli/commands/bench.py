@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 
 HELP = "time training steps against autograd and the bare matrix products"
-SECTIONS = ("step", "sweep", "scaling", "tracking", "diagnostics", "start", "all")
+SECTIONS = ("step", "positions", "sweep", "scaling", "tracking", "diagnostics", "start", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     section = (
-        "a training step (default), a run of a sweep beside a usual script's, sweeps by size, the cost of tracking, "
-        "the cost of diagnostics, how soon commands answer, or all"
+        "a training step (default), one of nets of positions, a run of a sweep beside a usual script's, "
+        "sweeps by size, the cost of tracking, the cost of diagnostics, how soon commands answer, or all"
     )
     parser.add_argument("section", nargs="?", default="step", choices=SECTIONS, help=section)
     as_json = "also as JSON, to a file or to the output"
