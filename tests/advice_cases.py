@@ -99,6 +99,14 @@ CASES = {
     "write for example --out step.html": "explain data=xor --out /proc/x architecture.hidden=[2]",
     "explain chain: takes --format and --out only, got {}; write workbench explain chain": "explain chain data=xor --example 2",
     "explain: architecture must be a plain chain Dense, Activate, ..., Dense, got {}; write {}": "explain data=xor architecture=maxout_mlp",
+    "explain: sequences must have no padding, got data={}; write data=recall data.pairs=1 data.keys=2 data.values=2 "
+    "data.length=3": "explain data=agreement loss=softmax_nll architecture=elman",
+    "explain: {}, got {}; write architecture=elman architecture.layers=1 architecture.bidirectional=false "
+    "architecture.truncate=null architecture.readout=last": "explain data=parity split.standardize=false architecture=gru",
+    "explain: {}, got {} with {} heads; write architecture=transformer architecture.blocks=1 architecture.heads=1 "
+    "architecture.readout=last architecture.tied=false architecture.dropout=0 norm=none": (
+        "explain architecture=transformer architecture.blocks=2"
+    ),
     "explain: optimizer must be plain sgd, whose step is one line, got {}; write optimizer=sgd "
     "train.clip_norm=null": "explain data=xor optimizer=adam",
     "explain: pretraining must be none, or the first step is not the whole net's, got {}; write "

@@ -18,6 +18,7 @@ from workbench.lecture import textbook
 from workbench.lecture.explain.content import Equation, Matrix, Step, steps, title
 from workbench.lecture.explain.defaults import with_defaults
 from workbench.lecture.explain.render import RENDERERS, WIDTH, number
+from workbench.lecture.explain.step import exact_pack
 from workbench.lecture.explain.worked import work
 from workbench.lecture.textbook import Net, OneExample
 from workbench.nn.activations import identity
@@ -44,7 +45,7 @@ OUTPUTS = {
 
 def _made(overrides: Sequence[str], example: int) -> tuple[str, list[Step]]:
     spec = configure(with_defaults(overrides))
-    worked = work(spec, example)
+    worked = work(spec, exact_pack(spec), example)
     return title(spec, worked), list(steps(spec, worked))
 
 
@@ -296,7 +297,7 @@ def test_other_optimizers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: p
     class Other:
         pass
 
-    monkeypatch.setattr("workbench.lecture.explain.worked.SGD", Other)
+    monkeypatch.setattr("workbench.lecture.explain.step.SGD", Other)
     assert main(["explain"]) == 2
     rule = "optimizer must be plain sgd, whose step is one line"
     assert f"{rule}, got sgd; write optimizer=sgd train.clip_norm=null" in capsys.readouterr().err
@@ -386,7 +387,7 @@ def test_what_is_advised_works(arguments: list[str], capsys: pytest.CaptureFixtu
 def test_the_output_s_delta_has_the_lecture_s_formula(arguments: list[str], formulas: set[str]) -> None:
     """Each loss's delta is shown by the lecture's formula, which gives the engine's numbers, and never as ∂C/∂z."""
     spec = configure(with_defaults(arguments))
-    worked = work(spec, 1)
+    worked = work(spec, exact_pack(spec), 1)
     equations = [step for step in steps(spec, worked) if isinstance(step, Equation)]
     assert formulas <= {one.formula for one in equations}
     assert not any("∂C" in one.formula for one in equations)

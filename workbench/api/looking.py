@@ -51,13 +51,12 @@ def explain(*overrides: str, example: int = EXAMPLE, config_dir: str | None = No
     too large to be read.
     """
     from workbench.config.keywords import overrides_of
-    from workbench.lecture.explain.content import steps, title
+    from workbench.lecture.explain.pages import explanation
     from workbench.lecture.explain.render import RENDERERS
-    from workbench.lecture.explain.worked import work
 
     spec = configure(*with_defaults(overrides_of(overrides, keywords)), config_dir=config_dir)
-    worked = work(spec, example)
-    pages = {form: render(title(spec, worked), list(steps(spec, worked))) for form, render in RENDERERS.items()}
+    title, steps = explanation(spec, example)
+    pages = {form: render(title, steps) for form, render in RENDERERS.items()}
     return Explanation(**pages)
 
 

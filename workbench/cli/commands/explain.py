@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 HELP = "work one training step, or the chain rule, in formulas"
 WORDS = (CHAIN := "chain",)
 WAY = "write for example --out step.html"
-EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR.
+EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR. With
+architecture=elman, backpropagation through time on three bits; with architecture=transformer, a block of one head
+on three tokens.
 `workbench explain chain` works the lecture's two examples of the chain rule instead, exactly.
 
 examples:
@@ -28,6 +30,8 @@ examples:
   workbench explain chain
   workbench explain architecture.hidden=[3] activation=tanh optimizer.weight_decay=0.1 --example 3
   workbench explain data=diabetes loss=squared_error --out step.html
+  workbench explain architecture=elman
+  workbench explain architecture=transformer
 """
 
 
@@ -46,12 +50,11 @@ def run_overrides(arguments: Sequence[str]) -> int:
 
     def explain(spec: "RunSpec") -> None:
         check_written([spec])
-        from workbench.lecture.explain.content import steps, title
+        from workbench.lecture.explain.pages import explanation
         from workbench.lecture.explain.render import RENDERERS
-        from workbench.lecture.explain.worked import work
 
-        worked = work(spec, EXAMPLE if options.example is None else options.example)
-        _deliver(RENDERERS[form](title(spec, worked), list(steps(spec, worked))), options.out)
+        page = explanation(spec, EXAMPLE if options.example is None else options.example)
+        _deliver(RENDERERS[form](*page), options.out)
 
     command_line(with_defaults(overrides), explain, _refuse_many)
     return 0

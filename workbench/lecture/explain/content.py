@@ -5,19 +5,21 @@ the hidden layers, partial derivatives. The penalty is from "Learning: Backpropa
 """
 # ruff: noqa: E741 - l is the lecture's index of layers
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from workbench.config.schema import RunSpec
-from workbench.lecture.explain.worked import WEIGHT_DIGITS, Worked
+from workbench.lecture.explain.step import WEIGHT_DIGITS, SGDStep
+from workbench.lecture.explain.worked import Worked
 
 LOSSES = "workbench.nn.losses."
 LOGISTIC = "1/(1 + exp(−z))"
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Matrix = tuple[tuple[float, ...], ...]
+Change = tuple[str, Matrix, Matrix, Matrix]
 
 
 @dataclass(frozen=True)
@@ -107,43 +109,57 @@ def output_of(spec: RunSpec) -> OutputWords:
 def _net(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Heading("The net")
     output = output_of(spec)
-    objective = f"J = C + P with P = λ/2 Σ W², λ = {worked.lam:.4g}" if worked.lam else "J = C, as λ = 0"
     yield Text(
         f"Layer 1 is the input, layer {worked.last} the output with h = {output.h}; "
         + (f"hidden units have f = {spec.choices['activation']}. " if worked.last > 2 else "there is no hidden layer. ")
-        + f"The cost of one example is C = {output.cost}, and {objective}."
+        + f"The cost of one example is C = {output.cost}, and {objective_of(worked)}."
     )
-    yield Text(
+    yield initial(spec)
+    yield Equation("x", "", column(worked.a[1]))
+    yield Equation("y", "", column(worked.y))
+    for l, W in worked.W.items():
+        yield Equation(_at("W", l), "", rows(W))
+        yield Equation(_at("b", l), "", column(worked.b[l]))
+
+
+def objective_of(step: Worked | SGDStep) -> str:
+    """J in words."""
+    return f"J = C + P with P = λ/2 Σ W², λ = {step.lam:.4g}" if step.lam else "J = C, as λ = 0"
+
+
+def initial(spec: RunSpec) -> Text:
+    """Where the parameters come from, and how numbers are shown."""
+    return Text(
         f"Initial parameters: seed={spec.config.seed}, init={spec.choices['init']}, bias={spec.choices['bias']}, "
         f"rounded to {WEIGHT_DIGITS} digits. Everything after them is computed in float64 and shown to 4 digits."
     )
-    yield Equation("x", "", _column(worked.a[1]))
-    yield Equation("y", "", _column(worked.y))
-    for l, W in worked.W.items():
-        yield Equation(_at("W", l), "", _rows(W))
-        yield Equation(_at("b", l), "", _column(worked.b[l]))
 
 
 def _forward(worked: Worked) -> Iterator[Step]:
     yield Heading("Forward")
-    yield Equation(_at("a", 1), "x", _column(worked.a[1]))
+    yield Equation(_at("a", 1), "x", column(worked.a[1]))
     for l, W in worked.W.items():
         z, f = _at("z", l + 1), "f" if l + 1 < worked.last else "h"
-        filled = (_rows(W), _column(worked.a[l]), "+", _column(worked.b[l]))
-        yield Equation(z, f"{_at('W', l)} {_at('a', l)} + {_at('b', l)}", _column(worked.z[l + 1]), filled)
-        yield Equation(_at("a", l + 1), f"{f}({z})", _column(worked.a[l + 1]))
-    yield Equation("h", _at("a", worked.last), _column(worked.a[worked.last]))
+        filled = (rows(W), column(worked.a[l]), "+", column(worked.b[l]))
+        yield Equation(z, f"{_at('W', l)} {_at('a', l)} + {_at('b', l)}", column(worked.z[l + 1]), filled)
+        yield Equation(_at("a", l + 1), f"{f}({z})", column(worked.a[l + 1]))
+    yield Equation("h", _at("a", worked.last), column(worked.a[worked.last]))
 
 
 def _cost(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Heading("Cost")
     output = output_of(spec)
     if output.targets:
-        yield Equation("ỹ", f"{output.targets}, s = {output.smoothing:.4g}", _column(_moved(worked, output)))
-    yield Equation("C", output.cost, _scalar(worked.C))
-    if worked.lam:
-        yield Equation("P", "λ/2 Σ W²", _scalar(worked.J - worked.C))
-    yield Equation("J", "C + P" if worked.lam else "C", _scalar(worked.J))
+        yield Equation("ỹ", f"{output.targets}, s = {output.smoothing:.4g}", column(_moved(worked, output)))
+    yield from costs(output.cost, worked)
+
+
+def costs(formula: str, step: Worked | SGDStep) -> Iterator[Step]:
+    """C by its formula, the penalty P where there is one, and J."""
+    yield Equation("C", formula, scalar(step.C))
+    if step.lam:
+        yield Equation("P", "λ/2 Σ W²", scalar(step.J - step.C))
+    yield Equation("J", "C + P" if step.lam else "C", scalar(step.J))
 
 
 def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
@@ -151,13 +167,13 @@ def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     last = worked.last
     yield from _output_delta(output_of(spec), worked)
     for l in range(last - 1, 1, -1):
-        slope = _column(worked.slope[l])
+        slope = column(worked.slope[l])
         yield Equation(f"f′({_at('z', l)})", "", slope)
         yield Equation(
             _at("δ", l),
             f"({_at('W', l)})ᵀ {_at('δ', l + 1)} ∘ f′({_at('z', l)})",
-            _column(worked.delta[l]),
-            (_rows(worked.W[l].T), _column(worked.delta[l + 1]), "∘", slope),
+            column(worked.delta[l]),
+            (rows(worked.W[l].T), column(worked.delta[l + 1]), "∘", slope),
         )
 
 
@@ -165,19 +181,19 @@ def _output_delta(output: OutputWords, worked: Worked) -> Iterator[Step]:
     """Yield delta of the output layer, with numbers filled in where it is a formula of h and y."""
     last = worked.last
     delta, h, y = _at("δ", last), worked.a[last], _moved(worked, output)
-    error = (_column(h), "−", _column(y))
+    error = (column(h), "−", column(y))
     if output.delta.startswith("2/K"):
-        yield Equation("e", "h − y", _column(h - y), error)
-        yield Equation(delta, output.delta, _column(worked.delta[last]))
+        yield Equation("e", "h − y", column(h - y), error)
+        yield Equation(delta, output.delta, column(worked.delta[last]))
     elif "h′" in output.delta and worked.output_slope is not None:
-        slope = _column(worked.output_slope)
+        slope = column(worked.output_slope)
         formula = output.delta.replace("(z)", f"({_at('z', last)})")
         yield Equation(f"h′({_at('z', last)})", "", slope)
-        yield Equation(delta, formula, _column(worked.delta[last]), (_column(h - y), "∘", slope))
+        yield Equation(delta, formula, column(worked.delta[last]), (column(h - y), "∘", slope))
     elif output.delta:
-        yield Equation(delta, output.delta, _column(worked.delta[last]), error)
+        yield Equation(delta, output.delta, column(worked.delta[last]), error)
     else:
-        yield Equation(delta, f"∂C/∂{_at('z', last)}", _column(worked.delta[last]))
+        yield Equation(delta, f"∂C/∂{_at('z', last)}", column(worked.delta[last]))
 
 
 def _moved(worked: Worked, output: OutputWords) -> Tensor:
@@ -190,25 +206,30 @@ def _gradients(worked: Worked) -> Iterator[Step]:
     yield Heading("Gradients")
     for l, W in worked.W.items():
         formula = f"{_at('δ', l + 1)} ({_at('a', l)})ᵀ"
-        filled: tuple[str | Matrix, ...] = (_column(worked.delta[l + 1]), _rows(worked.a[l][None]))
+        filled: tuple[str | Matrix, ...] = (column(worked.delta[l + 1]), rows(worked.a[l][None]))
         if worked.lam:
             formula += f" + λ {_at('W', l)}"
-            filled += (f"+ {worked.lam:.4g}", _rows(W))
-        yield Equation(f"∂J/∂{_at('W', l)}", formula, _rows(worked.dW[l]), filled)
-        yield Equation(f"∂J/∂{_at('b', l)}", _at("δ", l + 1), _column(worked.db[l]))
+            filled += (f"+ {worked.lam:.4g}", rows(W))
+        yield Equation(f"∂J/∂{_at('W', l)}", formula, rows(worked.dW[l]), filled)
+        yield Equation(f"∂J/∂{_at('b', l)}", _at("δ", l + 1), column(worked.db[l]))
 
 
 def _update(worked: Worked) -> Iterator[Step]:
-    yield Heading(f"One step of gradient descent, η = {worked.lr:.4g}")
+    changes: list[Change] = []
     for l in worked.W:
-        for symbol, old, gradient, new in (
-            (_at("W", l), _rows(worked.W[l]), _rows(worked.dW[l]), _rows(worked.new_W[l])),
-            (_at("b", l), _column(worked.b[l]), _column(worked.db[l]), _column(worked.new_b[l])),
-        ):
-            yield Equation(f"new {symbol}", f"{symbol} − η ∂J/∂{symbol}", new, (old, f"− {worked.lr:.4g}", gradient))
-    yield Equation("J before", "", _scalar(worked.J))
-    yield Equation("J after", "", _scalar(worked.J_after))
-    yield Equation("change", "J after − J before", _scalar(worked.J_after - worked.J))
+        changes.append((_at("W", l), rows(worked.W[l]), rows(worked.dW[l]), rows(worked.new_W[l])))
+        changes.append((_at("b", l), column(worked.b[l]), column(worked.db[l]), column(worked.new_b[l])))
+    yield from update(changes, worked)
+
+
+def update(changes: Iterable[Change], step: Worked | SGDStep) -> Iterator[Step]:
+    """The step of each parameter, given as symbol, old values, gradient and new values; J before and after it."""
+    yield Heading(f"One step of gradient descent, η = {step.lr:.4g}")
+    for symbol, old, gradient, new in changes:
+        yield Equation(f"new {symbol}", f"{symbol} − η ∂J/∂{symbol}", new, (old, f"− {step.lr:.4g}", gradient))
+    yield Equation("J before", "", scalar(step.J))
+    yield Equation("J after", "", scalar(step.J_after))
+    yield Equation("change", "J after − J before", scalar(step.J_after - step.J))
 
 
 def _at(symbol: str, layer: int) -> str:
@@ -216,13 +237,16 @@ def _at(symbol: str, layer: int) -> str:
     return f"{symbol}⁽{str(layer).translate(SUPERSCRIPTS)}⁾"
 
 
-def _rows(values: Tensor) -> Matrix:
+def rows(values: Tensor) -> Matrix:
+    """Numbers of a matrix [M, N]."""
     return tuple(tuple(row) for row in values.tolist())
 
 
-def _column(values: Tensor) -> Matrix:
+def column(values: Tensor) -> Matrix:
+    """A vector [N] as a column."""
     return tuple((value,) for value in values.tolist())
 
 
-def _scalar(value: float) -> Matrix:
+def scalar(value: float) -> Matrix:
+    """A number alone."""
     return ((value,),)

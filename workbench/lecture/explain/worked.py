@@ -1,18 +1,16 @@
 """Numbers of one training step on one example, computed by the engine and renamed to the lecture's notation."""
 # ruff: noqa: E741 - l is the lecture's index of layers
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from workbench.config.instantiate import call
 from workbench.config.options import option
-from workbench.config.prepare import build_pack
-from workbench.config.schema import Device, Dtype, RunSpec
-from workbench.config.validate import validate_all
+from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
 from workbench.engine.replicas import Pack
+from workbench.lecture.explain.step import take
 from workbench.nn.activations import Activation
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.batch_norm import BatchNorm
@@ -20,11 +18,7 @@ from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.layer_norm import LayerNorm
 from workbench.nn.model import Model
-from workbench.nn.optimizers import SGD
 from workbench.nn.params import Params
-
-MOST_PARAMETERS = 200
-WEIGHT_DIGITS = 2  # initial parameters are rounded, so that a reader can compute with the printed numbers
 
 ByLayer = dict[int, Tensor]
 
@@ -69,72 +63,42 @@ class Worked:
         return "-".join(str(len(a)) for a in self.a.values())
 
 
-def work(spec: RunSpec, example: int) -> Worked:
-    """Take an SGD step on training example number `example`, the first being 1, in float64 on the CPU.
+def work(spec: RunSpec, pack: Pack, example: int) -> Worked:
+    """Take an SGD step on training example number `example`, the first being 1, with a pack in float64 on the CPU.
 
-    Raises ConfigError where the net is too large or no plain chain, the example is out of range, or a step is not plain
-    SGD on the whole net.
+    Raises ConfigError where the net is no plain chain, and as `take` does.
     """
-    validate_all([spec])
-    exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
-    pack = build_pack([replace(spec, config=exact)])
-    objective, optimizer = pack.objective, pack.optimizer
-    names = _plain_chain(spec, objective.model)
-    _refuse_more_than_one_line(spec, pack)
-    params = _rounded(pack.initial_params())
-    _check_sizes(params, example, pack.data.train.size, spec.choices["data"])
-    x, y = pack.data.chunk(pack.data.train, example - 1, example)
-    logits, tape = objective.model.forward(params, x)
-    units = list(objective.model.units(tape))
-    grads = Params.zeros(params.layout.trained, 1, params.flat)
-    C = objective.gradients(params, grads, x, y)
-    moved = params.with_flat(params.flat.clone())
-    lr = pack.learning_rates(0, 1, 1)[0]
-    optimizer.update(grads, optimizer.init(params), moved, lr)
+    model = pack.objective.model
+    names = _plain_chain(spec, model)
+    step = take(spec, pack, example)
+    units, z = list(model.units(step.recorder.tape)), step.recorder.z
+    assert z is not None
 
     def by_layer(source: Params, kind: str, shift: int = 0) -> ByLayer:
         return {l + shift: source[f"{name}.{kind}"][0] for l, name in enumerate(names, start=1)}
 
     last = len(names) + 1
     return Worked(
-        y=y[0, 0],
-        W=by_layer(params, "W"),
-        b=by_layer(params, "b"),
-        z={l: tape.z[0, 0] for l, tape in enumerate(units, start=2)} | {last: logits[0, 0]},
-        a={1: x[0, 0]}
-        | {l: tape.a[0, 0] for l, tape in enumerate(units, start=2)}
-        | {last: objective.loss.predict(logits)[0, 0]},
+        y=step.y[0, 0],
+        W=by_layer(step.params, "W"),
+        b=by_layer(step.params, "b"),
+        z={l: tape.z[0, 0] for l, tape in enumerate(units, start=2)} | {last: z[0, 0]},
+        a={1: step.x[0, 0]} | {l: tape.a[0, 0] for l, tape in enumerate(units, start=2)} | {last: step.h[0, 0]},
         slope={l: tape.slope()[0, 0] for l, tape in enumerate(units, start=2)},
-        output_slope=_output_slope(spec, logits),
-        delta=by_layer(grads, "b", shift=1),  # of one example, ∂J/∂b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾
-        dW=by_layer(grads, "W"),
-        db=by_layer(grads, "b"),
-        new_W=by_layer(moved, "W"),
-        new_b=by_layer(moved, "b"),
-        C=float(C),
-        J=float(objective.value(params, x, y)),
-        J_after=float(objective.value(moved, x, y)),
-        lam=0.0 if objective.weight_decay is None else float(objective.weight_decay),
-        lr=float(lr),
-        example=example,
-        examples=pack.data.train.size,
+        output_slope=_output_slope(spec, z),
+        delta=by_layer(step.grads, "b", shift=1),  # of one example, ∂J/∂b⁽ˡ⁾ = delta⁽ˡ⁺¹⁾
+        dW=by_layer(step.grads, "W"),
+        db=by_layer(step.grads, "b"),
+        new_W=by_layer(step.moved, "W"),
+        new_b=by_layer(step.moved, "b"),
+        C=step.C,
+        J=step.J,
+        J_after=step.J_after,
+        lam=step.lam,
+        lr=step.lr,
+        example=step.example,
+        examples=step.examples,
     )
-
-
-def _refuse_more_than_one_line(spec: RunSpec, pack: Pack) -> None:
-    """Raise ConfigError unless a step is W - lr dJ/dW for the whole net."""
-    optimizer = pack.optimizer
-    if not isinstance(optimizer, SGD) or optimizer.nesterov or pack.clip_norm is not None:
-        chosen = spec.choices["optimizer"] + (" with train.clip_norm" if pack.clip_norm is not None else "")
-        raise ConfigError(
-            f"explain: optimizer must be plain sgd, whose step is one line, got {chosen}; "
-            "write optimizer=sgd train.clip_norm=null"
-        )
-    if pack.pretraining.epochs:
-        raise ConfigError(
-            "explain: pretraining must be none, or the first step is not the whole net's, got "
-            f"{spec.choices['pretraining']}; write pretraining=none"
-        )
 
 
 def _output_slope(spec: RunSpec, z: Tensor) -> Tensor | None:
@@ -181,25 +145,3 @@ def _plain_chain(spec: RunSpec, model: Model) -> list[str]:
 
 def _is_of_mlp(override: str) -> bool:
     return override.partition("=")[0].partition(".")[2] in option("architecture", "mlp")
-
-
-def _check_sizes(params: Params, example: int, examples: int, data: str) -> None:
-    """Raise ConfigError where the net has too many parameters, or the example's number is out of range."""
-    count = sum(params[name].numel() for name in params.layout.shapes)
-    if count > MOST_PARAMETERS:
-        raise ConfigError(
-            f"explain: the net must have at most {MOST_PARAMETERS} parameters to be read by eye, got {count}; "
-            "write for example architecture.hidden=[2], and data=xor, which has 2 inputs"
-        )
-    if not 1 <= example <= examples:
-        raise ConfigError(
-            f"explain: --example must be from 1 to {examples}, the training examples of data={data}, got {example}; "
-            "write for example --example 1"
-        )
-
-
-def _rounded(params: Params) -> Params:
-    rounded = [[float(f"{value:.{WEIGHT_DIGITS}g}") for value in row] for row in params.trained.tolist()]
-    flat = params.flat.clone()
-    flat[:, : params.layout.n_trained] = torch.tensor(rounded, dtype=flat.dtype)
-    return params.with_flat(flat)

@@ -146,6 +146,8 @@ class Attention(Layer):
         product_into(dQKV[2], tape.A.transpose(1, 2), dO)
         dS = product(dO, tape.V.transpose(1, 2)).mul_(tape.A)
         dS.addcmul_(tape.A, dS.sum(2, keepdim=True), value=-1)
+        if recorder:
+            recorder.scores[self.name] = dS
         product_into(dQKV[0], dS, tape.K)
         dQKV[0].mul_(self._scale)
         product_into(dQKV[1], dS.transpose(1, 2), tape.Q)

@@ -50,14 +50,15 @@ class UnitTape:
 class Recorder:
     """Record of one pass for diagnostics: the model's tape, its output z, and delta = dC/dz [R, B, U] by layer.
 
-    `states` has dC/dh [T, R, B, U] of each recurrent layer, where h is its state after each step. A backward pass with
-    a recorder does not overwrite the tensors it records.
+    `states` has dC/dh [T, R, B, U] of each recurrent layer, where h is its state after each step, `scores` has dC/dS
+    [R·B·H, T, T] of each attention layer. A backward pass with a recorder does not overwrite the tensors it records.
     """
 
     tape: Tape = None
     z: Tensor | None = None
     deltas: dict[str, Tensor] = field(default_factory=dict)
     states: dict[str, Tensor] = field(default_factory=dict)
+    scores: dict[str, Tensor] = field(default_factory=dict)
 
     def add_delta(self, name: str, delta: Tensor, of_units: bool = True) -> None:
         """Record a layer's delta; the delta of units replaces that of a product."""

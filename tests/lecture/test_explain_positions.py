@@ -1,0 +1,240 @@
+"""`workbench explain` of an elman net and a transformer: every number against autograd, and what is refused."""
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import workbench as wb
+from tests.outer import Answer
+from workbench.config.compose import configure
+from workbench.core.errors import ConfigError
+from workbench.data.datasets import Dataset
+from workbench.engine.replicas import Pack
+from workbench.lecture.explain.content import Equation, Matrix, Step
+from workbench.lecture.explain.defaults import with_defaults
+from workbench.lecture.explain.pages import explanation
+from workbench.lecture.explain.step import exact_pack
+
+pytest_plugins = ["tests.outer_fixtures"]
+
+Values = dict[str, Tensor]
+BITS = ("data=parity_stream", "data.length=3", "data.examples=40", "loss=softmax_nll")
+COPY = ("data=copy", "data.length=2", "data.symbols=2", "data.examples=40", "loss=softmax_nll")
+
+
+def one_target() -> Dataset:
+    """Three tokens, and whether the first is the last."""
+    x = np.random.default_rng(0).integers(0, 3, (40, 3))
+    return Dataset("one_target", x, (x[:, 0] == x[:, 2]).astype(np.int64), 2, vocabulary=3)
+
+
+@pytest.fixture
+def keyed(registered: None) -> None:
+    """An option data=keyed."""
+    wb.register("data", "keyed", one_target)
+
+
+def _made(*overrides: str, example: int = 2) -> tuple[list[Equation], Pack]:
+    spec = configure(with_defaults(overrides))
+    steps: Sequence[Step] = explanation(spec, example)[1]
+    return [step for step in steps if isinstance(step, Equation)], exact_pack(spec)
+
+
+def _tensor(value: Matrix | str) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def _sub(symbol: str, t: int) -> str:
+    return f"{symbol}{'₀₁₂₃₄₅₆₇₈₉'[t]}"
+
+
+def _parameters(equations: Sequence[Equation], symbols: Sequence[str]) -> Values:
+    """Initial values as they are shown; biases, shown as a row or column, as vectors."""
+    shown = {one.symbol: _tensor(one.value) for one in reversed(equations)}
+    return {
+        symbol: (shown[symbol].flatten() if symbol[0] in "bc" else shown[symbol]).requires_grad_()
+        for symbol in symbols
+        if symbol in shown
+    }
+
+
+def _differentiated(values: Values, C: Tensor, lam: float, lr: float, parameters: Values) -> Values:
+    """Gradients by autograd of values, called d and their symbol, and of parameters, with the penalty and the step."""
+    for value in values.values():
+        value.retain_grad()
+    C.backward()
+    expected = {f"d{symbol}": value.grad for symbol, value in values.items() if value.grad is not None}
+    penalized = {symbol: one for symbol, one in parameters.items() if symbol[0] not in "bc"}
+    penalty = lam / 2 * sum(float(one.detach().square().sum()) for one in penalized.values())
+    expected |= {"C": C, "J": C + penalty, "J before": C + penalty} | ({"P": C * 0 + penalty} if lam else {})
+    for symbol, one in parameters.items():
+        assert one.grad is not None
+        gradient = one.grad + (lam * one if symbol in penalized else 0)
+        expected |= {symbol: one, f"∂J/∂{symbol}": gradient, f"new {symbol}": one - lr * gradient}
+    return {symbol: one.detach() for symbol, one in (expected | values).items()}
+
+
+def _compare(equations: Sequence[Equation], expected: Values) -> None:
+    """Every value is the expected one, none is left out, and formulas filled with numbers give them."""
+    names = {one.symbol for one in equations} - {"J after", "change"}
+    assert names == set(expected)
+    for one in equations:
+        value = _tensor(one.value)
+        if one.symbol in expected:
+            wanted = expected[one.symbol]
+            torch.testing.assert_close(value.flatten(), wanted.flatten(), rtol=1e-10, atol=1e-14, msg=one.symbol)
+        if one.filled:
+            torch.testing.assert_close(_computed(one.filled), value, rtol=1e-10, atol=1e-14, msg=one.symbol)
+
+
+def _computed(parts: Sequence[str | Matrix]) -> Tensor:
+    """Compute a formula of numbers: sums of products, by elements after ∘, with factors such as − 0.5 and 1/√2."""
+    total, factor, by_elements, product = torch.zeros(1, dtype=torch.float64), 1.0, False, None
+    for part in [*parts, "+"]:
+        if not isinstance(part, str):
+            matrix = _tensor(part)
+            product = matrix if product is None else product * matrix if by_elements else product @ matrix
+        elif part.startswith("1/√"):
+            factor /= sqrt(float(part[3:]))
+        elif part == "∘":
+            by_elements = True
+        else:
+            assert part[0] in "+−"
+            total = total + factor * (0 if product is None else product)
+            factor = (1 if part[0] == "+" else -1) * float(part[1:] or 1)
+            by_elements, product = False, None
+    return total
+
+
+def _cost(o: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cost of the targets and the answers h; one output is logistic, more are a softmax."""
+    if o.shape[-1] == 1:
+        return F.binary_cross_entropy_with_logits(o, y), o.sigmoid()
+    there = y.any(-1)
+    return F.cross_entropy(o[there], y[there]), o.softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "example"),
+    [
+        ([], 2),
+        (["activation=sigmoid", "optimizer.weight_decay=0.1", "data.bits=4"], 7),
+        ([*BITS], 3),
+        ([*BITS, "optimizer.weight_decay=0.01", "architecture.width=3"], 1),
+    ],
+    ids=str,
+)
+def test_backpropagation_through_time_is_autograd_s(overrides: list[str], example: int) -> None:
+    """Each z, a, o, h, each ε, e and δ, each gradient and new parameter, for one target and for one at each step."""
+    equations, pack = _made("architecture=elman", *overrides, example=example)
+    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
+    parameters = _parameters(equations, "EWUbVc")
+    x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
+    f = torch.sigmoid if "activation=sigmoid" in overrides else torch.tanh
+    inputs = parameters["E"][x] if "E" in parameters else x.unsqueeze(1)
+    a: Tensor = torch.zeros(len(parameters["b"]), dtype=torch.float64)
+    values: Values = {}
+    for t, x_t in enumerate(inputs, start=1):
+        z = parameters["W"] @ x_t + parameters["U"] @ a + parameters["b"]
+        a = f(z)
+        values |= {_sub("z", t): z, _sub("a", t): a}
+    read = range(1, len(inputs) + 1) if "E" in parameters else [len(inputs)]
+    outputs = {_sub("o", t): parameters["V"] @ values[_sub("a", t)] + parameters["c"] for t in read}
+    C, h = _cost(torch.stack(list(outputs.values())), y if "E" in parameters else y.view(1, 1))
+    expected = _differentiated(values | outputs, C, lam, lr, parameters)
+    renamed = {"z": "δ", "a": "e", "o": "ε"}
+    expected = {renamed[one[1]] + one[2:] if one[0] == "d" else one: value for one, value in expected.items()}
+    for t, x_t in enumerate(inputs, start=1):
+        one = values[_sub("a", t)].detach()
+        slope = 1 - one**2 if f is torch.tanh else one * (1 - one)
+        expected |= {_sub("x", t): x_t.detach(), f"f′({_sub('z', t)})": slope}
+    answers = zip(read, h.detach(), y if "E" in parameters else y.view(1, 1), strict=True)
+    expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
+    _compare(equations, expected)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        [*COPY, "architecture.width=3", "activation=tanh", "optimizer.weight_decay=0.1", "architecture.causal=false"],
+        [*COPY, "architecture.positions=sinusoidal"],
+        ["data=keyed", "loss=softmax_nll", "architecture.positions=none"],
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("keyed")
+def test_a_transformer_s_step_is_autograd_s(overrides: list[str]) -> None:
+    """Each matrix ahead and each back, softmax and scores among them, each gradient and each new parameter."""
+    equations, pack = _made("architecture=transformer", *overrides)
+    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
+    marks = [f"{letter}{mark}" for mark in ("_Q", "_K", "_V", "_O", *"₁₂₃") for letter in "Wb"]
+    positions = next((one.partition("=")[2] for one in overrides if "positions" in one), "learned")
+    of = _parameters(equations, ["E", *(["E_pos"] if positions == "learned" else []), *marks])
+    shown = {one.symbol: _tensor(one.value) for one in equations}
+    x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, 1, 2))
+    is_tanh = "activation=tanh" in overrides
+
+    def affine(inputs: Tensor, mark: str) -> Tensor:
+        return inputs @ of[f"W{mark}"].T + of[f"b{mark}"]
+
+    at = {"learned": of.get("E_pos"), "sinusoidal": shown.get("E_pos"), "none": torch.zeros(1)}[positions]
+    assert at is not None
+    v: Values = {"X": of["E"][x] + at}
+    v |= {letter: affine(v["X"], f"_{letter}") for letter in "QKV"}
+    v["S"] = v["Q"] @ v["K"].T / sqrt(len(of["b_Q"]))
+    hidden = torch.ones(len(x), len(x)).triu(1).bool() & ("architecture.causal=false" not in overrides)
+    v["A"] = v["S"].masked_fill(hidden, -torch.inf).softmax(1)
+    v["M"] = v["A"] @ v["V"]
+    v["X₁"] = v["X"] + affine(v["M"], "_O")
+    v["Z"] = affine(v["X₁"], "₁")
+    v["f(Z)"] = v["Z"].tanh() if is_tanh else v["Z"].relu()
+    v["X₂"] = v["X₁"] + affine(v["f(Z)"], "₂")
+    v["O"] = affine(v["X₂"][-1:] if "data=keyed" in overrides else v["X₂"], "₃")
+    C, h = _cost(v["O"], y.view(v["O"].shape))
+    expected = _differentiated(v, C, lam, lr, of)
+    expected |= {"H": h.detach(), "Y": y, "f′(Z)": (1 - v["f(Z)"].detach() ** 2 if is_tanh else v["Z"] > 0).double()}
+    del expected["df(Z)"]
+    _compare(equations, expected | {"E_pos": shown["E_pos"]} if "E_pos" in shown else expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["architecture=lstm"],
+        ["architecture=gru", "architecture.layers=2", "architecture.bidirectional=true"],
+        ["architecture=elman", "architecture.readout=mean"],
+        ["architecture=elman", "architecture.truncate=2"],
+        ["architecture=elman", "data=agreement", "loss=softmax_nll"],
+        ["architecture=transformer", "architecture.blocks=2"],
+        ["architecture=transformer", "architecture.heads=2", "norm=layer"],
+        ["architecture=transformer", "architecture.dropout=0.1"],
+    ],
+    ids=str,
+)
+def test_other_nets_are_refused_with_what_to_write(overrides: list[str]) -> None:
+    """What the error says to write, in the place of what was written, is explained."""
+    with pytest.raises(ConfigError, match="explain: ") as refused:
+        _made(*overrides)
+    advised = str(refused.value).rpartition("; write ")[2].split()
+    keys = {one.partition("=")[0] for one in advised}
+    equations, _ = _made(*(one for one in overrides if one.partition("=")[0] not in keys), *advised)
+    assert {"J before", "J after"} <= {one.symbol for one in equations}
+
+
+def test_the_page_of_an_elman_net_is_printed(cli: Callable[..., Answer]) -> None:
+    """Lines that a pocket calculator confirms: tanh 0.1 = 0.09967, and Uᵀ δ₃ with the U that is shown."""
+    page = cli("explain", "architecture=elman")
+    assert (page.code, page.err) == (0, "")
+    for line in (
+        "z₁ = W x₁ + U a₀ + b = ⎡ 0.91 ⎤ [0] + ⎡  −0.9  0.44 ⎤ ⎡ 0 ⎤ + ⎡ 0.1 ⎤ = ⎡ 0.1 ⎤",
+        "ε₃ = h₃ − y₃ = [0.4124] − [1] = −0.5876",
+        "e₂ = Uᵀ δ₃ = ⎡ −0.9  −0.44 ⎤ ⎡ −0.1123 ⎤ = ⎡ −0.006461 ⎤",
+    ):
+        assert line in page.out.splitlines()
