@@ -21,6 +21,7 @@ from workbench.nn.params import Params
 
 Array = NDArray[np.float64]
 EXAMPLES = 32
+WEIGHTS_AT_ONCE = 2**25  # a quarter of a gigabyte
 
 
 def initializer(name: str) -> Initializer:
@@ -37,8 +38,15 @@ def weight_factor(name: str, width: int) -> float:
 def gradient_factors(activation: str, init: str, seeds: Sequence[int], width: int, depth: int) -> Array:
     """Compute ln of the squared gradient's factor from a hidden layer's z to the z below, mean over layers, by seed.
 
-    Inputs and the gradient at the last hidden layer's z are standard normal, with `width` entries; biases are 0.
+    Inputs and the gradient at the last hidden layer's z are standard normal, with `width` entries; biases are 0. Nets
+    are made a few at a time: hundreds of 50 layers would take tens of gigabytes.
     """
+    block = max(1, WEIGHTS_AT_ONCE // (depth * width**2))
+    parts = [seeds[start : start + block] for start in range(0, len(seeds), block)]
+    return np.concatenate([_factors(activation, init, part, width, depth) for part in parts])
+
+
+def _factors(activation: str, init: str, seeds: Sequence[int], width: int, depth: int) -> Array:
     model, params, x = _nets(activation, init, seeds, width, depth)
     _, tape = model.forward(params, x)
     grads = Params.zeros(params.layout.trained, len(seeds), params.flat)
