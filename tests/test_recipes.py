@@ -73,6 +73,70 @@ def shifted(n_in: PositiveInt, n_out: PositiveInt) -> Model:
 
     return Model((Shift("l0", n_in), Dense("l1", n_in, n_out)))
 '''
+ECHO = '''"""A layer that adds to each position a share of the one before."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from workbench.core.axes import AtPositions
+from workbench.nn.initializers import Scheme
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
+
+
+@dataclass(frozen=True)
+class Echo(Layer):
+    """out_t = x_t + c ∘ x_{t-1} for x [R, B, T, U], with c [U] a parameter and x_{-1} = 0."""
+
+    takes_positions: ClassVar[bool] = True
+
+    name: str
+    width: int
+
+    def init(self, seed: int, scheme: Scheme) -> dict[str, Tensor]:
+        return {f"{self.name}.c": torch.full((self.width,), 0.5, dtype=torch.float64)}
+
+    def forward(self, params: Arrays, x: AtPositions, mode: Mode = EVALUATION) -> tuple[AtPositions, AtPositions]:
+        before = torch.zeros_like(x)
+        before[:, :, 1:] = x[:, :, :-1]
+        return x + before * params[f"{self.name}.c"][:, None, None], before
+
+    def backward(
+        self,
+        params: Arrays,
+        tape: AtPositions,
+        grad_out: AtPositions,
+        grads: Arrays,
+        need_grad_in: bool = True,
+        recorder: Recorder | None = None,
+    ) -> AtPositions | None:
+        grads[f"{self.name}.c"].copy_((grad_out * tape).sum((1, 2)))
+        if not need_grad_in:
+            return None
+        grad_in = grad_out.clone()
+        grad_in[:, :, :-1] += grad_out[:, :, 1:] * params[f"{self.name}.c"][:, None, None]
+        return grad_in
+'''
+ECHOED = '''
+
+def echo(inputs: Inputs, n_out: PositiveInt, per_position: bool, embedding: PositiveInt = 8) -> Model:
+    """Tokens, rows of a picture or features, each with an echo of the one before; an affine output."""
+    from workbench.nn.layers.echo import Echo
+    from workbench.nn.layers.masked import masked
+    from workbench.nn.layers.readout import Mean
+    from workbench.nn.layers.views import Unflatten
+
+    width = inputs.size // inputs.shape[0] if inputs.vocabulary is None else embedding
+    first = (
+        Unflatten((inputs.shape[0], width))
+        if inputs.vocabulary is None
+        else Embedding("l1", inputs.vocabulary, width, inputs.padding)
+    )
+    readout = () if per_position else (Mean(),)
+    return Model((masked(Model((first, Echo("l2", width), *readout, Dense("l3", width, n_out))), inputs.padding),))
+'''
 AND = '''
 
 def conjunction() -> Dataset:
@@ -201,6 +265,15 @@ def layer(copy: Checkout) -> None:
     copy.tests(*(f"tests/{file}" for file in files), "-k", "shifted or [architecture] or cases_are or second_forms")
 
 
+def mixing_layer(copy: Checkout) -> None:
+    """The gradient check goes through it with rows, and with tokens and padding; the tests of options know it."""
+    assert "agree" in copy.cli("check", "architecture=echo")
+    tokens = ("data=agreement", "data.examples=100", "loss=softmax_nll")
+    assert "agree" in copy.cli("check", "architecture=echo", *tokens)
+    files = ("config/test_conf.py", "certificates/test_forward.py", "engine/test_train.py")
+    copy.tests(*(f"tests/{file}" for file in files), "-k", "echo or [architecture] or cases_are or second_forms")
+
+
 def data(copy: Checkout) -> None:
     """A run trains on it, and the tests of options and of data sets know it."""
     copy.cli("train", *SMALL[1:], "data=conjunction", "loss=binary_nll")
@@ -267,6 +340,15 @@ RECIPES = [
             "conf/architecture/shifted.yaml": "_target_: workbench.nn.builders.shifted\n",
         },
         layer,
+    ),
+    Recipe(
+        "mixing layer",
+        {
+            "workbench/nn/layers/echo.py": ECHO,
+            "workbench/nn/sequence_builders.py": ECHOED,
+            "conf/architecture/echo.yaml": "_target_: workbench.nn.sequence_builders.echo\nembedding: 8\n",
+        },
+        mixing_layer,
     ),
     Recipe(
         "data set",
