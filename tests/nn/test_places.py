@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import build, stems
-from workbench.nn.elementwise import log_one_plus_exp, logistic, power
+from workbench.nn.elementwise import log_one_plus_exp, logistic, logistic_chain, power, tanh_chain
 from workbench.nn.products import product, product_into
 
 DTYPES = [torch.float32, torch.float64]
@@ -47,6 +47,31 @@ def test_an_activation_has_one_value_at_all_places(
     alone, among = f(z[:, :, before : before + own].clone()), f(z)
     for one, other in zip(alone, among, strict=True):
         assert torch.equal(one, other[:, :, before : before + own])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("chain", "slope"), [(logistic_chain, lambda a: a * (1 - a)), (tanh_chain, lambda a: 1 - a.square())]
+)
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 70), st.integers(0, 70), st.integers(0, 70), st.booleans(), st.integers(0, 9))
+def test_a_chain_rule_has_one_value_at_all_places(
+    chain: Callable[..., Tensor],
+    slope: Callable[[Tensor], Tensor],
+    dtype: torch.dtype,
+    own: int,
+    before: int,
+    after: int,
+    into: bool,
+    seed: int,
+) -> None:
+    """grad · f' is the product within rounding; of numbers alone, and with others before and after them, it is one."""
+    grad, a = _numbers((2, before + own + after), dtype, seed)
+    a = (a / 4).clamp(-1, 1)
+    among = chain(grad, a, torch.empty_like(a) if into else None)
+    torch.testing.assert_close(among, grad * slope(a), rtol=1e-5, atol=1e-6)
+    part = slice(before, before + own)
+    assert torch.equal(chain(grad[part].clone(), a[part].clone()), among[part])
 
 
 @pytest.mark.parametrize("loss", stems("loss"))

@@ -24,6 +24,20 @@ def log_one_plus_exp(z: Tensor) -> Tensor:
     return logsigmoid(z.neg()).abs_()  # not neg_, which would turn 0 to -0
 
 
+def logistic_chain(grad: Tensor, a: Tensor, out: Tensor | None = None) -> Tensor:
+    """Compute grad · a (1 - a), the chain rule through a = σ(z), into `out` if there is one."""
+    out = torch.empty_like(a) if out is None else out
+    torch.ops.aten.sigmoid_backward.grad_input(grad, a, grad_input=out)
+    return out
+
+
+def tanh_chain(grad: Tensor, a: Tensor, out: Tensor | None = None) -> Tensor:
+    """Compute grad · (1 - a²), the chain rule through a = tanh z, into `out` if there is one."""
+    out = torch.empty_like(a) if out is None else out
+    torch.ops.aten.tanh_backward.grad_input(grad, a, grad_input=out)
+    return out
+
+
 def power(z: Tensor, exponent: int) -> Tensor:
     """z^exponent for a natural exponent, by squaring."""
     if exponent < 2:

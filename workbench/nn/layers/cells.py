@@ -23,7 +23,7 @@ W and U have a block of rows for each gate: (r, s, n) or (i, f, g, o). With e = 
 What e and d are multiplied by is known after the forward pass, and computed for all steps at once. As
 σ(z) = ½ + ½ tanh(z/2), one tanh serves all gates; z/2 is exact.
 
-Tensors of all steps are [T, R, B, ...], so that the numbers of a step lie together.
+Tensors of all steps are [T, R, B, ...].
 """
 
 from abc import ABC, abstractmethod
@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from workbench.nn.activations import Activation, sigmoid, tanh
+from workbench.nn.elementwise import logistic_chain, tanh_chain
 from workbench.nn.products import product, product_into
 
 Rows = tuple[Tensor, ...]
@@ -76,7 +77,7 @@ class Cell(ABC):
 
     @abstractmethod
     def widths(self, units: int) -> tuple[int, ...]:
-        """Numbers per example of each tensor that `step` saves."""
+        """Numbers per example of each tensor that `step` saves after z + u."""
 
     def parts(self, saved: Rows) -> Rows:
         """Make the views of what it saves that `step` works on, for all steps at once."""
@@ -86,8 +87,8 @@ class Cell(ABC):
     def step(self, before: Rows, U: Tensor, z: Tensor, constants: Rows, out: Out, parts: Rows) -> Rows:
         """Return the states after the step and what it saves, written to `out` where that has tensors.
 
-        z is [R, B, blocks·U], U [R, U, blocks·U] transposed, both scaled. Without `out` and `parts` no tensor is
-        overwritten, as autograd requires.
+        z is [R, B, blocks·U], U [R, U, blocks·U] transposed, both scaled. z + u, saved first, may be written over z.
+        Without `out` and `parts` no tensor is overwritten, as autograd requires.
         """
 
     @abstractmethod
@@ -121,7 +122,7 @@ class Elman(Cell):
         return None
 
     def widths(self, units: int) -> tuple[int, ...]:
-        return (units,)
+        return ()
 
     def step(self, before: Rows, U: Tensor, z: Tensor, constants: Rows, out: Out, parts: Rows) -> Rows:
         z = _affine(before[0], U, z, out[1])
@@ -152,17 +153,17 @@ class GRU(Cell):
         return row, half  # r (u_n + c) = (1 + tanh) (u_n + c)/2
 
     def widths(self, units: int) -> tuple[int, ...]:
-        return 3 * units, 3 * units, 2 * units, units, units  # (u + c)/2, z + u, tanh of both gates, n, h - n
+        return 3 * units, 2 * units, units, units  # (u + c)/2, tanh of both gates, n, h - n
 
     def parts(self, saved: Rows) -> Rows:
-        u, z, t, n, _ = saved
+        z, u, t, n, _ = saved
         units = n.shape[-1]
         return z[..., : 2 * units], z[..., 2 * units :], u[..., 2 * units :], *torch.split(t, units, -1)
 
     def step(self, before: Rows, U: Tensor, z: Tensor, constants: Rows, out: Out, parts: Rows) -> Rows:
         h, units = before[0], before[0].shape[2]
-        u = _affine(h, U, constants[0], out[1])
-        z = torch.add(z, u, out=out[2])
+        u = _affine(h, U, constants[0], out[2])
+        z = torch.add(z, u, out=out[1])
         z_gates, z_n, u_n, *t_parts = parts or (z[..., : 2 * units], z[..., 2 * units :], u[..., 2 * units :])
         t = torch.tanh(z_gates, out=out[3])
         t_r, t_s = t_parts or torch.split(t, units, -1)
@@ -171,19 +172,17 @@ class GRU(Cell):
         z = z if parts else torch.cat((z_gates, z_n), -1)
         change = torch.sub(h, n, out=out[5])
         half = torch.addcmul(n, change, t_s, value=0.5, out=out[0])
-        return torch.add(half, change, alpha=0.5, out=out[0]), u, z, t, n, change
+        return torch.add(half, change, alpha=0.5, out=out[0]), z, u, t, n, change
 
     def factors(self, before: Rows, h: Tensor, saved: Rows, constants: Rows) -> Factors:
-        u, _, t, n, change = saved
+        _, u, t, n, change = saved
         units = n.shape[-1]
-        gates = t.mul(0.5).add_(0.5)
-        r, s = torch.split(gates, units, -1)
-        of_n = n.square().neg_().add_(1).mul_(1 - s)
+        r, s = torch.split(t.mul(0.5).add_(0.5), units, -1)
+        of_n = tanh_chain(1 - s, n)
         delta = torch.empty_like(u)
         delta_r, delta_s, delta_u = torch.split(delta, units, -1)
-        slope_r, slope_s = torch.split(torch.addcmul(gates, gates, gates, value=-1), units, -1)
-        torch.mul(slope_r, of_n, out=delta_r).mul_(u[..., 2 * units :]).mul_(2)
-        torch.mul(slope_s, change, out=delta_s)
+        logistic_chain((of_n * u[..., 2 * units :]).mul_(2), r, delta_r)
+        logistic_chain(change, s, delta_s)
         torch.mul(r, of_n, out=delta_u)
         return Factors(delta, (of_n, delta.view(*delta.shape[:-1], 3, units)), (s,))
 
@@ -192,10 +191,12 @@ class GRU(Cell):
 
     def input_delta(self, grads: Rows, factors: Factors) -> Tensor:
         units = grads[0].shape[-1]
-        return torch.cat((factors.delta[..., : 2 * units], factors.inner[0] * grads[0]), -1)
+        delta = factors.delta.clone()
+        torch.mul(factors.inner[0], grads[0], out=delta[..., 2 * units :])
+        return delta
 
     def z_and_a(self, saved: Rows, constants: Rows) -> tuple[Tensor, Tensor]:
-        _, z, t, n, _ = saved
+        z, _, t, n, _ = saved
         units = n.shape[-1]
         gates = 2 * z[..., : 2 * units], t.mul(0.5).add_(0.5)
         return torch.cat((gates[0], z[..., 2 * units :]), -1), torch.cat((gates[1], n), -1)
@@ -209,7 +210,7 @@ class LSTM(Cell):
     n_states: ClassVar[int] = 2
 
     def widths(self, units: int) -> tuple[int, ...]:
-        return 4 * units, 4 * units, units  # z + u, (i, f, g, o), tanh k'
+        return 4 * units, units  # (i, f, g, o), tanh k'
 
     def parts(self, saved: Rows) -> Rows:
         _, gates, squashed = saved
@@ -226,14 +227,16 @@ class LSTM(Cell):
         return torch.mul(o, squashed, out=out[0]), k, z, gates, squashed
 
     def factors(self, before: Rows, h: Tensor, saved: Rows, constants: Rows) -> Factors:
-        (_, gates, squashed), (scale, offset) = saved, constants
+        _, gates, squashed = saved
         units = squashed.shape[-1]
         i, f, g, o = torch.split(gates, units, -1)
-        steep = gates - offset
-        delta = torch.addcmul(scale.square(), steep, steep, value=-1)  # g - g² of gates, 1 - g² of tanh
-        for part, factor in zip(torch.split(delta, units, -1), (g, before[1], i, squashed), strict=True):
-            part.mul_(factor)
-        through = torch.addcmul(o, o * squashed, squashed, value=-1)
+        delta = torch.empty_like(gates)
+        delta_i, delta_f, delta_g, delta_o = torch.split(delta, units, -1)
+        logistic_chain(g, i, delta_i)
+        logistic_chain(before[1], f, delta_f)
+        tanh_chain(i, g, delta_g)
+        logistic_chain(squashed, o, delta_o)
+        through = tanh_chain(o, squashed)
         by_block = delta.view(*delta.shape[:-1], 4, units)
         return Factors(delta, (through, by_block[..., :3, :], by_block[..., 3, :]), (None, f))
 

@@ -92,8 +92,9 @@ class Recurrent(Layer):
     def forward(self, params: Arrays, x: InTime, mode: Mode = EVALUATION) -> tuple[InTime, RecurrentTape]:
         self._check(x, mode)
         W, b, U = (params[f"{self.name}.{part}"] for part in ("W", "b", "state.W"))
-        constants = self._constants(params, x)
-        if scales := self.cell.scales(x, self.width):
+        scales = self.cell.scales(x, self.width)
+        constants = self._constants(params, scales)
+        if scales:
             W, b, U = W * scales[0].unsqueeze(1), b * scales[0], U * scales[1].unsqueeze(1)
         inputs = x.transpose(1, 2).flatten(1, 2)
         z = product(inputs, W.transpose(1, 2), b.unsqueeze(1)).view(len(x), x.shape[2], x.shape[1], -1).transpose(0, 1)
@@ -114,13 +115,13 @@ class Recurrent(Layer):
                 "mark each position of each example"
             )
 
-    def _constants(self, params: Arrays, x: InTime) -> Rows:
+    def _constants(self, params: Arrays, scales: tuple[Tensor, Tensor] | None) -> Rows:
         """Tensors of the cell's formula: constants of its activation, c with zeros for the gates, or scales."""
         if self.cell.has_c:
             c = params[f"{self.name}.state.b"]
             gates = c.new_zeros(len(c), self.rows - self.width)
             return (torch.cat((gates, c / 2), 1).unsqueeze(1),)
-        if scales := self.cell.scales(x, self.width):
+        if scales:
             return scales[0], 1 - scales[0]
         names = self.cell.activations[0].constants
         return tuple(params[f"{self.name}.{key}"].view(-1, 1, 1) for key in names)
@@ -137,7 +138,7 @@ class Recurrent(Layer):
         W, b, U, c = (f"{self.name}.{part}" for part in ("W", "b", "state.W", "state.b"))
         before = through_time.before(tape.states, self.reverse)
         after = through_time.after(tape.states, self.reverse)[0]
-        of_h = grad_out.permute(2, 0, 1, 3).clone(memory_format=torch.contiguous_format)
+        of_h = grad_out.transpose(1, 2).clone(memory_format=torch.contiguous_format).transpose(0, 1)
         of_states = (of_h, *(torch.zeros_like(of_h) for _ in before[1:]))
         factors = self.cell.factors(before, after, tape.saved, tape.constants)
         through_time.backward(self.cell, of_states, factors, params[U], tape.present, self.reverse, self.truncate)
@@ -181,7 +182,7 @@ class Recurrent(Layer):
 
 
 def _by_replica(values: Tensor) -> Tensor:
-    """Reshape [T, R, B, ...] to [R, T·B, ...], without a copy for one replica."""
+    """View [T, R, B, ...] as [R, T·B, ...]."""
     return values.transpose(0, 1).flatten(1, 2)
 
 

@@ -1,7 +1,8 @@
 """The two loops of a recurrent layer: the steps along time, and the gradients back through them.
 
 Tensors of all steps are [T, R, B, ...] by position. States are [T + 1, R, B, U] with the initial one, which is the
-first, or the last on reversed time.
+first, or the last on reversed time. In memory the steps of a replica lie together, so that products over all of them
+need no copy.
 """
 
 from collections.abc import Sequence
@@ -31,19 +32,19 @@ def forward(
 ) -> tuple[Rows, Rows]:
     """Apply the cell to z [T, R, B, blocks·U] from state 0; return the states and what the cell saved.
 
-    Steps write into tensors made for all of them, but where autograd looks on, which could not follow.
+    Steps write into tensors made for all of them, and over z, but where autograd looks on, which could not follow.
     """
     steps, units, n_states = len(z), U.shape[1], cell.n_states
     start = z.new_zeros(1, *z.shape[1:3], units)
     if z.grad_fn is None:
-        states = tuple(z.new_empty(steps + 1, *start.shape[1:]) for _ in range(n_states))
+        states = tuple(_empty(z, steps + 1, units) for _ in range(n_states))
         for state in states:
             state[-1 if reverse else 0].zero_()
-        saved = tuple(z.new_empty(*z.shape[:3], width) for width in cell.widths(units))
+        saved = (z, *(_empty(z, steps, width) for width in cell.widths(units)))
         outs: list[Out] = list(_by_step((*after(states, reverse), *saved), steps))
         _run(cell, z, U, constants, present, reverse, outs, _by_step(cell.parts(saved), steps))
         return states, saved
-    nothing: list[Out] = [(None,) * (n_states + len(cell.widths(units)))] * steps
+    nothing: list[Out] = [(None,) * (n_states + 1 + len(cell.widths(units)))] * steps
     done = _run(cell, z, U, constants, present, reverse, nothing, [()] * steps)
     made = [torch.stack(rows) for rows in zip(*done, strict=True)]
     ends = [(state, start) if reverse else (start, state) for state in made[:n_states]]
@@ -113,6 +114,11 @@ def _masked(factors: Factors, present: Present) -> Factors:
     absent = 1 - numbers
     carry = tuple(absent if each is None else torch.where(present, each, 1.0) for each in factors.carry)
     return Factors(factors.delta, factors.inner, carry)
+
+
+def _empty(z: Tensor, steps: int, width: int) -> Tensor:
+    """Make a tensor [steps, R, B, width]."""
+    return z.new_empty(z.shape[1], steps, z.shape[2], width).transpose(0, 1)
 
 
 def _by_step(tensors: Rows, steps: int) -> list[Rows]:
