@@ -70,8 +70,8 @@ def _maps(dataset: Dataset, tokens: Array, maps: Array, title: str) -> Figure:
         axes.set_yticks(range(count), names if head == 0 else [""] * count, fontsize=size)
         axes.grid(visible=False)
         axes.set_title(f"head {head + 1}" if example == 0 else "", fontsize=9)
-    figure.supylabel("position")
-    figure.supxlabel("what it takes from")
+    figure.supylabel("position", fontsize=10)
+    figure.supxlabel("what it takes from", fontsize=10)
     figure.colorbar(image, ax=panels, label="weight", shrink=0.8)
     return figure
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.cli.options import add_allow, add_run
 
-HELP = "a run in pictures: gradients, saturation, units, confusion of classes, its function or weights"
+HELP = "a run in pictures: gradients, saturation, units, confusion of classes, attention, its function or weights"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
