@@ -16,7 +16,8 @@ from torch import Tensor
 import workbench as wb
 from tests.claims.small import write
 from tests.outer import SMALL, Answer, finish, replace_target, runs_of, start
-from workbench.certificates.trained import SHARE, SpotChecks, Verdict, check_line
+from workbench.certificates.trained import SHARE, SpotChecks, Verdict, check_line, examples
+from workbench.config.compose import configure
 from workbench.config.options import options
 from workbench.config.prepare import build_pack
 from workbench.engine.replicas import Pack
@@ -363,6 +364,13 @@ def test_more_replicas_are_looked_at_within_the_share_only(monkeypatch: pytest.M
     assert looked == [0]
     SpotChecks().verdict(pack, pack.initial_params(), 100 / SHARE)
     assert looked == [0, 0, 1, 2, 3]
+
+
+def test_fewer_examples_are_looked_at_where_each_has_many_positions() -> None:
+    """Sixteen examples of features, fewer of nets whose passes hold more numbers, and four at least."""
+    objective = build_pack([configure([])]).objective
+    counts = {numbers: examples(replace(objective, numbers=numbers)) for numbers in (None, 1000, 10_000, 100_000)}
+    assert counts == {None: 16, 1000: 16, 10_000: 5, 100_000: 4}
 
 
 def test_the_check_line_leaves_out_where_runs_are_kept() -> None:

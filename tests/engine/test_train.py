@@ -13,6 +13,7 @@ from workbench.config.instantiate import call
 from workbench.config.options import option
 from workbench.core.seeds import generator
 from workbench.data.batches import PARTS, PackData
+from workbench.data.datasets import Dataset
 from workbench.data.splits import split
 from workbench.diagnostics.observed_step import norms
 from workbench.engine.evaluate import evaluate
@@ -90,17 +91,37 @@ def _module_curve(
     return losses
 
 
-@pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
-def test_recurrent_nets_train_as_torch_does(name: str) -> None:
-    """Twenty steps of two layers in both directions on sequences: each step's loss is torch's to 1e-9 in float64."""
+TOKENS = Inputs((7,), vocabulary=5)
+RECURRENT = {"width": 5, "layers": 2, "bidirectional": True}
+OF_POSITIONS: dict[str, tuple[Inputs, dict[str, Any]]] = {
+    "elman": (Inputs((6,)), RECURRENT),
+    "gru": (Inputs((6,)), RECURRENT),
+    "lstm": (TOKENS, RECURRENT),
+    "cnn": (Inputs((6, 6, 1)), {"channels": [3, 2], "hidden": [5]}),
+    "tcn": (TOKENS, {"width": 6, "blocks": 2}),
+    "transformer": (TOKENS, {"width": 6, "blocks": 2, "feed_forward": 7}),
+}
+
+
+def _tokens(count: int, inputs: Inputs) -> Dataset:
+    """Random sentences, of the class that their first and last tokens add up to."""
+    assert inputs.vocabulary is not None
+    x = torch.randint(inputs.vocabulary, (count, inputs.size), generator=torch.Generator().manual_seed(0)).numpy()
+    return Dataset("tokens", x, (x[:, 0] + x[:, -1]) % 3, 3, vocabulary=inputs.vocabulary)
+
+
+@pytest.mark.parametrize("name", OF_POSITIONS)
+def test_nets_of_positions_train_as_torch_does(name: str) -> None:
+    """Twenty steps of two layers or blocks: each step's loss is torch's to 1e-9 in float64."""
+    inputs, sizes = OF_POSITIONS[name]
 
     def model(n_in: int, n_out: int) -> Model:
-        node = option("architecture", name) | {"width": 5, "layers": 2, "bidirectional": True}
-        given = {"inputs": Inputs((n_in,)), "per_position": False, "activation": build("activation", "tanh")}
-        made: Model = call("architecture", node, n_out=n_out, **given)
+        given = {"per_position": False, "activation": build("activation", "tanh"), "norm": build("norm", "layer")}
+        made: Model = call("architecture", option("architecture", name) | sizes, n_out=n_out, inputs=inputs, **given)
         return made
 
-    pack = make_pack(blobs(60, 6, 3), [0, 1], architecture=model, lr=[0.5, 0.1], momentum=[0.0, 0.9])
+    data = blobs(60, inputs.size, 3) if inputs.vocabulary is None else _tokens(60, inputs)
+    pack = make_pack(data, [0, 1], architecture=model, lr=[0.5, 0.1], momentum=[0.0, 0.9])
     losses, params = _loss_curve(pack, 10, 20), pack.initial_params()
     for r, (lr, momentum) in enumerate([(0.5, 0.0), (0.1, 0.9)]):
         net = twin(pack.objective.model).double()

@@ -10,13 +10,15 @@ from typing import Any
 from rich.table import Table
 
 from workbench.certificates.forward import Forward, Nodes, forward_rows
-from workbench.certificates.trained import describe, spot_points
+from workbench.certificates.trained import EXAMPLES, describe, examples, spot_points
 from workbench.config.prepare import build_pack
 from workbench.config.schema import Device, Dtype, RunSpec
 from workbench.config.validate import validate_all
 from workbench.core.terminal import FittingTable
-from workbench.nn.check.gradcheck import Agreement, difference_curve, gradcheck
+from workbench.nn.check.gradcheck import CURVE_ENTRIES, ENTRIES, Agreement, difference_curve, gradcheck
 from workbench.nn.check.spot_check import deviations, off_kinks
+from workbench.nn.layers.base import within
+from workbench.nn.layers.recurrent import Recurrent
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Certificate:
 def certify(spec: RunSpec) -> Certificate:
     """Check gradients of a training pass at the run's initial weights on its first training examples, on the CPU.
 
-    Includes the stages of a pretraining, and what a spot check of the trained run would find. Raises ConfigError where
-    the run could not be trained.
+    Where examples have many positions, fewer of them and fewer entries are tried; differences are not compared where
+    backpropagation is truncated, as it does not compute the derivative of J. Includes the stages of a pretraining,
+    and what a spot check of the trained run would find. Raises ConfigError where the run could not be trained.
     """
     validate_all([spec])
     exact = replace(spec.config, device=Device["cpu"], dtype=Dtype["float64"])
@@ -46,13 +49,17 @@ def certify(spec: RunSpec) -> Certificate:
     params = pack.initial_params()
     whole, *before = map(off_kinks, spot_points(pack, params, range(1)))
     problem, mode = (whole.objective, whole.params, whole.x, whole.y), whole.mode
-    rows = gradcheck(*problem, mode=mode)
+    truncated = any(isinstance(layer, Recurrent) and layer.truncate for layer in within(pack.objective.model))
+    share = 0 if truncated else examples(pack.objective) / EXAMPLES
+    entries = int(ENTRIES * share)
+    rows = gradcheck(*problem, entries, mode)
     for number, stage in enumerate(before, start=1):
-        agreements = gradcheck(stage.objective, stage.params, stage.x, stage.y, mode=stage.mode)
+        agreements = gradcheck(stage.objective, stage.params, stage.x, stage.y, entries, stage.mode)
         rows += [replace(row, name=f"pretraining {number}: {row.name}") for row in agreements]
     spots = [describe(deviation) for point in (whole, *before) for deviation in deviations(point)[0]]
     forward = forward_rows(Nodes.of(spec.resolved), whole, before)
-    return Certificate(rows, difference_curve(*problem, mode=mode), spots, forward)
+    curve = {} if truncated else difference_curve(*problem, int(CURVE_ENTRIES * share), mode)
+    return Certificate(rows, curve, spots, forward)
 
 
 def printed_table(title: str, caption: str, left: Sequence[str], right: Sequence[str]) -> Table:
@@ -91,6 +98,8 @@ def certificate_table(certificate: Certificate) -> Table:
 
 def curve_line(certificate: Certificate) -> str:
     """The error against central differences for each step h, in one line."""
+    if not certificate.curve:
+        return "differences are not compared: truncated backpropagation does not compute the derivative of J"
     return "all parameters against differences, by step h: " + ", ".join(
         f"{step:.0e}: {error:.0e}" for step, error in certificate.curve.items()
     )

@@ -20,7 +20,8 @@ from workbench.nn.params import Params
 from workbench.nn.pretraining_stages import stages
 from workbench.tracking.base import CERTIFICATE_TAGS, CHECK_TAG, DISAGREES
 
-EXAMPLES = 16
+EXAMPLES, FEWEST = 16, 4
+NUMBERS = 50_000  # that a pass may hold of the examples of one replica, where these have positions
 SHARE = 0.01  # of training time that more than the first look may take
 MOST_DEVIATIONS = 8  # deviations shown
 LONGEST_ERROR = 500  # characters of an error
@@ -78,7 +79,9 @@ class SpotChecks:
     def _look(self, pack: Pack, params: Params) -> tuple[list[str], float]:
         """Find deviations and the largest error: of the first replicas always, of others while there is time."""
         late, descriptions, worst = time.perf_counter() + self.credit, list[str](), 0.0
-        size = max(1, CHECK_NUMBERS // params.layout.size)
+        size = max(
+            1, CHECK_NUMBERS // max(params.layout.size, examples(pack.objective) * (pack.objective.numbers or 0))
+        )
         for first in range(0, len(pack), size):
             rows = range(first, min(first + size, len(pack)))
             for point in spot_points(pack, params, rows):
@@ -144,13 +147,20 @@ def disagreements(results: Iterable[tuple[RunSpec, str, str]]) -> list[str]:
     return lines
 
 
+def examples(objective: Objective) -> int:
+    """Number of examples on which gradients are checked: fewer where each of them has many positions."""
+    numbers = objective.numbers
+    return EXAMPLES if numbers is None else max(FEWEST, min(EXAMPLES, NUMBERS // numbers))
+
+
 def spot_points(pack: Pack, params: Params, rows: Sequence[int]) -> Iterator[Point]:
     """Yield points at which these replicas are checked: of the whole net, and of each pretraining stage."""
     index = torch.tensor(rows, device=params.flat.device)
     dtype = torch.float64 if params.layout.size < CHECKED_IN_FLOAT32 else torch.float32
     selected = params.with_flat(params.flat[index].to("cpu", dtype))
     selection = replace(pack.select(rows), dtype=dtype, device=torch.device("cpu"))
-    x, y = (in_dtype(tensor.cpu(), dtype) for tensor in selection.data.chunk(selection.data.train, 0, EXAMPLES))
+    first = selection.data.chunk(selection.data.train, 0, examples(pack.objective))
+    x, y = (in_dtype(tensor.cpu(), dtype) for tensor in first)
     mode = Mode(True, pack.keys.cpu()[list(rows)])
     decay = selection.objective.weight_decay
     objective = replace(selection.objective, weight_decay=None if decay is None else decay.to("cpu", dtype))

@@ -27,7 +27,7 @@ from annotated_types import Interval
 from jaxtyping import Int64
 from torch import Tensor
 
-from workbench.core.axes import Outputs, PerReplicaTensor, per_replica
+from workbench.core.axes import AtPositions, Outputs, PerReplicaTensor, per_replica
 from workbench.core.errors import ConfigError
 from workbench.nn.activations import IDENTITY, Activation, unit_step
 from workbench.nn.elementwise import log_one_plus_exp, logistic
@@ -60,12 +60,12 @@ class Loss:
         """Number of targets in a batch, over which C is a mean: B, or [R] where positions have targets."""
         return y.sum(tuple(range(1, y.ndim))) if self.at_positions else y.shape[1]
 
-    def value(self, z: Outputs, y: Outputs) -> PerReplicaTensor:
+    def value(self, z: AtPositions, y: AtPositions) -> PerReplicaTensor:
         """Return C [R], the mean over examples."""
         return self.measure(z, y)[0]
 
-    def value_and_delta(self, z: Outputs, y: Outputs) -> tuple[PerReplicaTensor, Outputs]:
-        """Return C [R] and delta = dC/dz [R, B, K]."""
+    def value_and_delta(self, z: AtPositions, y: AtPositions) -> tuple[PerReplicaTensor, AtPositions]:
+        """Return C [R] and delta = dC/dz, which is [R, B, K], or [R, B, *P, K] for a loss at positions."""
         value, delta = self.measure(z, y)
         return value, delta()
 

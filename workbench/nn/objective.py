@@ -36,7 +36,10 @@ class Objective:
     def value(self, params: Params, x: Tensor, y: Tensor, mode: Mode = EVALUATION) -> PerReplicaTensor:
         """Return J [R]."""
         x, y = self.seen(x, y, mode)
-        z, _ = self.model.forward(params, x, mode)
+        return self.of_outputs(params, self.model.forward(params, x, mode)[0], y)
+
+    def of_outputs(self, params: Params, z: Tensor, y: Tensor) -> PerReplicaTensor:
+        """Return J [R] of a pass whose outputs were z, with the targets as it saw them."""
         value = self.loss.value(z, y)
         return value if self.weight_decay is None else value + l2_penalty(params, self.weight_decay)
 

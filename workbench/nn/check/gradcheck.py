@@ -31,6 +31,7 @@ DIFFERENCE_TOLERANCE = 1e-7
 SINGLE_TOLERANCE = 1e-3
 STEPS = (1e-4, 1e-3, 1e-5)  # tried in this order: too large a step leaves the Taylor series, too small a one rounds
 CURVE = tuple(10.0**-exponent for exponent in range(1, 9))
+ENTRIES, CURVE_ENTRIES = 24, 4  # per parameter and replica, compared with differences
 ROUNDING_UNITS = 16
 EPS = torch.finfo(torch.float64).eps
 CHUNK_NUMBERS = 8_000_000
@@ -70,12 +71,12 @@ def gradcheck(
     params: Params,
     x: Tensor,
     y: Tensor,
-    entries: int = 24,
+    entries: int = ENTRIES,
     mode: Mode = EVALUATION,
 ) -> list[Agreement]:
     """Compare the hand-written dJ/dparams at `params` [R, P] on one float64 batch with autograd and differences.
 
-    `entries` per parameter and replica are perturbed for differences; autograd compares all entries.
+    `entries` per parameter and replica are perturbed for differences, none if 0; autograd compares all entries.
     """
     hand, errors = against_autograd(objective, params, x, y, mode)
     _, single = against_autograd(*in_precision(torch.float32, objective, params, x, y), mode)
@@ -115,7 +116,7 @@ def in_precision(
 
 
 def difference_curve(
-    objective: Objective, params: Params, x: Tensor, y: Tensor, entries: int = 4, mode: Mode = EVALUATION
+    objective: Objective, params: Params, x: Tensor, y: Tensor, entries: int = CURVE_ENTRIES, mode: Mode = EVALUATION
 ) -> dict[float, float]:
     """Compute the error of the whole gradient against central differences by step h of `CURVE`, without a floor."""
     hand = by_hand(objective, params, x, y, mode)
@@ -153,6 +154,8 @@ class _Compared:
 
     def error(self, name: str, step: float) -> _DifferenceError:
         """Compute a parameter's error against differences with step h = `step`."""
+        if not self.entries:
+            return _DifferenceError(0.0, 0, 0)
         problem = self.objective, self.params, self.x, self.y
         picked, numeric, at_kinks = differences(*problem, name, self.entries, self.mode, step)
         floor = self.size * ROUNDING_UNITS * EPS / step * len(picked) ** 0.5
@@ -240,8 +243,9 @@ class _Perturbed:
         if mode.keys is not None:
             mode = mode._replace(keys=mode.keys[pick].expand(copies))
         params = self.params.with_flat(flat)
+        x, y = objective.seen(x, y, mode)
         z, tape = objective.model.forward(params, x, mode)
-        return objective.value(params, x, y, mode), [*objective.model.choices(tape), *_loss_pieces(objective, z)]
+        return objective.of_outputs(params, z, y), [*objective.model.choices(tape), *_loss_pieces(objective, z)]
 
 
 def _loss_pieces(objective: Objective, z: Tensor) -> Iterator[Tensor]:

@@ -99,8 +99,9 @@ class Recurrent(Layer):
         inputs = x.transpose(1, 2).flatten(1, 2)
         z = product(inputs, W.transpose(1, 2), b.unsqueeze(1)).view(len(x), x.shape[2], x.shape[1], -1).transpose(0, 1)
         present = None if mode.present is None else mode.present.permute(2, 0, 1).unsqueeze(3)
-        states, saved = through_time.forward(self.cell, z, U.transpose(1, 2), constants, present, self.reverse)
-        out = through_time.after(states, self.reverse)[0].permute(1, 2, 0, 3)
+        settings = self.reverse, self.truncate
+        states, saved = through_time.forward(self.cell, z, U.transpose(1, 2), constants, present, *settings)
+        out = through_time.after(states, self.reverse)[0].permute(1, 2, 0, 3).contiguous()
         return out, RecurrentTape(inputs, states, saved, constants, present)
 
     def _check(self, x: Tensor, mode: Mode) -> None:

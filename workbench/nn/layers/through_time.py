@@ -28,11 +28,18 @@ def after(states: Rows, reverse: bool) -> Rows:
 
 
 def forward(
-    cell: Cell, z: Tensor, U: Tensor, constants: Rows, present: Present | None, reverse: bool
+    cell: Cell,
+    z: Tensor,
+    U: Tensor,
+    constants: Rows,
+    present: Present | None,
+    reverse: bool,
+    truncate: int | None = None,
 ) -> tuple[Rows, Rows]:
     """Apply the cell to z [T, R, B, blocks·U] from state 0; return the states and what the cell saved.
 
-    Steps write into tensors made for all of them, and over z, but where autograd looks on, which could not follow.
+    Steps write into tensors made for all of them, and over z, but where autograd looks on, which could not follow:
+    there states are cut off after every `truncate` steps, as `backward` cuts gradients.
     """
     steps, units, n_states = len(z), U.shape[1], cell.n_states
     start = z.new_zeros(1, *z.shape[1:3], units)
@@ -42,10 +49,10 @@ def forward(
             state[-1 if reverse else 0].zero_()
         saved = (z, *(_empty(z, steps, width) for width in cell.widths(units)))
         outs: list[Out] = list(_by_step((*after(states, reverse), *saved), steps))
-        _run(cell, z, U, constants, present, reverse, outs, _by_step(cell.parts(saved), steps))
+        _run(cell, z, U, constants, present, reverse, None, outs, _by_step(cell.parts(saved), steps))
         return states, saved
     nothing: list[Out] = [(None,) * (n_states + 1 + len(cell.widths(units)))] * steps
-    done = _run(cell, z, U, constants, present, reverse, nothing, [()] * steps)
+    done = _run(cell, z, U, constants, present, reverse, truncate, nothing, [()] * steps)
     made = [torch.stack(rows) for rows in zip(*done, strict=True)]
     ends = [(state, start) if reverse else (start, state) for state in made[:n_states]]
     return tuple(torch.cat(pair) for pair in ends), tuple(made[n_states:])
@@ -58,6 +65,7 @@ def _run(
     constants: Rows,
     present: Present | None,
     reverse: bool,
+    truncate: int | None,
     outs: Sequence[Out],
     parts: Sequence[Rows],
 ) -> list[Rows]:
@@ -66,8 +74,10 @@ def _run(
     masks = None if present is None else present.unbind(0)
     row: Rows = (z.new_zeros(*z.shape[1:3], U.shape[1]),) * n_states
     done = [row] * steps
-    for t, inputs in sorted(enumerate(z.unbind(0)), reverse=reverse, key=lambda pair: pair[0]):
+    for number, (t, inputs) in enumerate(sorted(enumerate(z.unbind(0)), reverse=reverse, key=lambda pair: pair[0])):
         states = row[:n_states]
+        if truncate and number % truncate == 0:
+            states = tuple(state.detach() for state in states)
         row = cell.step(states, U, inputs, constants, outs[t], parts[t])
         if masks is not None:
             pairs = zip(row, states, outs[t], strict=False)
