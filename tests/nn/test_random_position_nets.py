@@ -196,7 +196,7 @@ def _problem(draw: Draw) -> Problem:
     loss = draw(st.sampled_from(AT_POSITIONS if per_position else LOSSES))
     n_out = 1 if loss.accepts[0] == "binary" else draw(st.sampled_from([2, 3, 4, 6]))
     model, shape, padding = _net(draw, kind, n_out, per_position)
-    # A batch's statistics depend on the row of padding, which no training changes, so that autograd's gradient is not 0.
+    # Statistics of a batch depend on the row of padding, which is not trained, but autograd's gradient of it is not 0.
     assume(padding is None or not any(isinstance(layer, BatchNorm) for layer in within(model)))
     dtype, training = draw(st.sampled_from(DTYPES)), draw(st.booleans())
     size = draw(st.integers(1, 4)), draw(st.integers(model.least_batch if training else 1, 5))
