@@ -24,8 +24,8 @@ from workbench.core.errors import ShapeError
 from workbench.core.seeds import generator
 from workbench.nn.initializers import Scheme
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
-from workbench.nn.layers.windows import Maps, Picture, Windows, blocks, joined, kept, placed, windows
-from workbench.nn.products import product, product_into
+from workbench.nn.layers.windows import Blocks, Maps, Picture, Windows, blocks, kept, multiplied, placed, windows
+from workbench.nn.products import product_into
 
 
 class ConvTape(NamedTuple):
@@ -33,7 +33,7 @@ class ConvTape(NamedTuple):
 
     shape: torch.Size
     padded: Tensor
-    patches: list[tuple[slice, Tensor]] | None
+    patches: Blocks | None
     z: Float[Tensor, "R BMN O"]
 
 
@@ -69,7 +69,7 @@ class Conv2d(Layer):
         view = self._windows(padded)
         patches = kept(view)
         W, b = params[f"{self.name}.W"].transpose(1, 2), params[f"{self.name}.b"].unsqueeze(1)
-        z = joined([product(rows, W[of], b[of]) for of, rows in patches or blocks(view)])
+        z = multiplied(view, W, b, patches)
         return z.view(*view.shape[:4], self.channels_out), ConvTape(x.shape, padded, patches, z)
 
     def _windows(self, padded: Tensor) -> Windows:
@@ -119,8 +119,7 @@ class Conv2d(Layer):
         seen = D[:, :, top : top + height + reach[0], left : left + width + reach[1]]
         turned = W.view(len(W), self.channels_out, *self.kernel, self.channels_in).flip(2, 3)
         turned = turned.permute(0, 2, 3, 1, 4).flatten(1, 3)
-        view = windows(seen, self.kernel, 1, self.dilation)
-        return joined([product(patches, turned[of]) for of, patches in blocks(view)]).view(shape)
+        return multiplied(windows(seen, self.kernel, 1, self.dilation), turned, None).view(shape)
 
     def preactivations(self, tape: ConvTape) -> Iterator[tuple[str, Tensor]]:
         yield f"{self.name}.W", tape.z

@@ -4,15 +4,19 @@ A picture is [R, B, H, W, C]; so is a sequence of T positions, as a picture of T
 """
 
 from collections.abc import Iterator
+from math import prod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from workbench.nn.products import product, product_into
+
 Picture = Float[Tensor, "R B H W C"]
 Maps = Float[Tensor, "R B M N O"]  # a layer's output, of M × N positions
 Windows = Float[Tensor, "R B M N h w C"]
 Patches = Float[Tensor, "R BMN hwC"]
+Blocks = list[tuple[slice, Tensor]]
 
 NARROW = 4  # fewer channels are copied faster along the columns of the picture than along the window
 BLOCK = 2**17  # numbers of patches that are made and multiplied at once: half a megabyte stays in cache
@@ -50,11 +54,23 @@ def _patches(view: Windows) -> Patches:
     return view.permute(0, 4, 5, 6, 1, 2, 3).flatten(4).flatten(1, 3).transpose(1, 2)
 
 
-def kept(view: Windows) -> list[tuple[slice, Tensor]] | None:
+def kept(view: Windows) -> Blocks | None:
     """All blocks, where they are few enough to wait for the backward pass."""
     return list(blocks(view)) if view.numel() <= KEPT else None
 
 
-def joined(parts: list[Tensor]) -> Tensor:
-    """Concatenate the replicas of blocks."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def multiplied(
+    view: Windows, W: Float[Tensor, "R hwC O"], b: Float[Tensor, "R 1 O"] | None, parts: Blocks | None = None
+) -> Float[Tensor, "R BMN O"]:
+    """Multiply the patches of all windows, `parts` if they are there already, by W, and add b.
+
+    Blocks write into one tensor, but where autograd looks on, which could not follow.
+    """
+    of_parts = parts or blocks(view)
+    if len(view) == 1 or view.grad_fn or W.grad_fn:
+        products = [product(rows, W[of], None if b is None else b[of]) for of, rows in of_parts]
+        return products[0] if len(products) == 1 else torch.cat(products)
+    out = view.new_empty(len(view), prod(view.shape[1:4]), W.shape[2])
+    for of, rows in of_parts:
+        product_into(out[of], rows, W[of], None if b is None else b[of])
+    return out
