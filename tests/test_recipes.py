@@ -135,7 +135,7 @@ def echo(inputs: Inputs, n_out: PositiveInt, per_position: bool, embedding: Posi
         else Embedding("l1", inputs.vocabulary, width, inputs.padding)
     )
     readout = () if per_position else (Mean(),)
-    return Model((masked(Model((first, Echo("l2", width), *readout, Dense("l3", width, n_out))), inputs.padding),))
+    return masked(Model((first, Echo("l2", width), *readout, Dense("l3", width, n_out))), inputs.padding)
 '''
 AND = '''
 

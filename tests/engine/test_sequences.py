@@ -74,7 +74,7 @@ def tagger(inputs: Inputs, n_out: int, per_position: bool, activation: Activatio
         raise ConfigError(f"architecture: tagger needs tokens, got {inputs.kind}; write data=labeled_words")
     layers = [Embedding("l1", inputs.vocabulary, width), Dense("l2", width, width), Activate("l2", activation)]
     readout = [] if per_position else [Mean()]
-    return Model((masked(Model((*layers, *readout, Dense("l3", width, n_out))), inputs.padding),))
+    return masked(Model((*layers, *readout, Dense("l3", width, n_out))), inputs.padding)
 
 
 @pytest.fixture(autouse=True)

@@ -175,7 +175,7 @@ def _net(draw: Draw, kind: str, n_out: int, per_position: bool) -> tuple[Model, 
     if n_out == 6 and ends[-1] == shape[-1] and isinstance(output[-1], Dense) and output[-1].fan_in == shape[-1]:
         embedding = Embedding("l0", 6, shape[1], padding, embedding.scale, shared=True)
         output[-1] = TiedOutput("last", embedding)
-    return Model((masked(Model((embedding, *layers, *output)), padding),)), shape, padding
+    return masked(Model((embedding, *layers, *output)), padding), shape, padding
 
 
 def _batch(kind: str, shape: Shape, padding: int | None, size: tuple[int, int], stream: torch.Generator) -> Tensor:

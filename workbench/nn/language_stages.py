@@ -1,6 +1,5 @@
 """A language model made of a net of tokens: its body under an output for tokens."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from workbench.core.errors import ConfigError
@@ -8,7 +7,7 @@ from workbench.nn.layers.attention import Attention
 from workbench.nn.layers.base import Layer, within
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.embedding import Embedding
-from workbench.nn.layers.masked import Masked
+from workbench.nn.layers.masked import Masked, masked
 from workbench.nn.layers.readout import Last, Mean
 from workbench.nn.layers.recurrent import Bidirectional
 from workbench.nn.layers.residual import Residual
@@ -20,44 +19,42 @@ HEAD = "lm"  # name of the output for tokens
 
 @dataclass(frozen=True)
 class Body:
-    """A net of tokens: layers up to its readout and output, and those; `wrap` tells layers of padding."""
+    """A net of tokens: layers up to its readout and output, and those."""
 
     layers: tuple[Layer, ...]
     head: tuple[Layer, ...]
-    wrap: Callable[[Layer], Layer]
     embedding: Embedding
     padding: int | None
 
     def without_head(self) -> Model:
         """The layers below the head, with the readout of positions, where there is one."""
-        return Model((self.wrap(Model((*self.layers, *self.head[:-1]))),))
+        return masked(Model((*self.layers, *self.head[:-1])), self.padding)
 
     def under_tokens(self, causal: bool) -> Model:
         """The body with an affine output for each token of the vocabulary at each position."""
         layers = tuple(_with_causal(layer, causal) for layer in self.layers)
         output = self.head[-1]
         width = output.fan_in if isinstance(output, Dense) else self.embedding.width
-        return Model((self.wrap(Model((*layers, Dense(HEAD, width, self.embedding.vocabulary)))),))
+        return masked(Model((*layers, Dense(HEAD, width, self.embedding.vocabulary))), self.padding)
 
 
 def body_of(model: Model) -> Body:
     """Part a net of tokens; raises ConfigError for other nets."""
-    inner, padding = model, None
-    if isinstance(first := model.layers[0], Masked):
-        padding = first.padding
-        inner = first.inner if isinstance(first.inner, Model) else Model((first.inner,))
-    first, last = inner.layers[0], len(inner.layers) - 1
+    inner: Layer = model
+    padding = None
+    while isinstance(inner, Masked) or (isinstance(inner, Model) and len(inner.layers) == 1):
+        if isinstance(inner, Masked):
+            padding = inner.padding
+        (inner,) = inner.children
+    layers = inner.layers if isinstance(inner, Model) else (inner,)
+    first, last = layers[0], len(layers) - 1
     if not isinstance(first, Embedding):
         raise ConfigError(
             "pretraining: a language model needs a net of tokens, got one whose first layer is "
             f"{type(first).__name__}; write architecture=transformer with data of tokens, or pretraining=none"
         )
-    start = next((number for number, layer in enumerate(inner.layers) if isinstance(layer, Last | Mean)), last)
-
-    def wrap(layer: Layer) -> Layer:
-        return layer if padding is None else Masked(layer, padding)
-
-    return Body(inner.layers[:start], inner.layers[start:], wrap, first, padding)
+    start = next((number for number, layer in enumerate(layers) if isinstance(layer, Last | Mean)), last)
+    return Body(layers[:start], layers[start:], first, padding)
 
 
 def check_direction(body: Body, settings: Pretraining) -> None:

@@ -150,7 +150,7 @@ def _net(
     if not per_position:
         net.append(Mean() if readout == "mean" else Last(width if bidirectional else 0))
     net.append(Dense(f"l{first + layers}", fan_in, n_out))
-    return Model((masked(Model(tuple(net)), inputs.padding),))
+    return masked(Model(tuple(net)), inputs.padding)
 
 
 def _reader(inputs: Inputs, embedding: int) -> tuple[list[Layer], int]:

@@ -16,7 +16,7 @@ from workbench.nn.layers.conv1d import Conv1d
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.embedding import Embedding
-from workbench.nn.layers.masked import Masked
+from workbench.nn.layers.masked import masked
 from workbench.nn.layers.norms import Norm
 from workbench.nn.layers.readout import Last
 from workbench.nn.layers.residual import Residual
@@ -58,7 +58,7 @@ def tcn(
         layers += [Residual(Model(tuple(inner))), Activate(f"l{2 * block + 3}.sum", activation)]
     layers += [] if per_position else [Last()]
     model = Model((*layers, Dense(f"l{2 * blocks + 2}", width, n_out)))
-    return model if inputs.padding is None else Model((Masked(model, inputs.padding),))
+    return masked(model, inputs.padding)
 
 
 def _blocks(positions: int, kernel: int) -> int:

@@ -17,7 +17,7 @@ from workbench.nn.layers.base import Layer
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
 from workbench.nn.layers.embedding import Embedding
-from workbench.nn.layers.masked import Masked
+from workbench.nn.layers.masked import masked
 from workbench.nn.layers.norms import Norm
 from workbench.nn.layers.norms import none as no_norm
 from workbench.nn.layers.positions import Positions
@@ -75,7 +75,7 @@ def transformer(
     layers += [] if per_position else [Last() if readout == "last" else Mean()]
     layers.append(TiedOutput(last, embedding) if tied else Dense(last, width, n_out))
     model = Model(tuple(layers))
-    return model if inputs.padding is None else Model((Masked(model, inputs.padding),))
+    return masked(model, inputs.padding)
 
 
 def _embedding(inputs: Inputs, width: int, tied: bool, n_out: int) -> Embedding:

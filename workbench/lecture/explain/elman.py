@@ -97,8 +97,7 @@ def page(spec: RunSpec, pack: Pack, example: int) -> tuple[str, list[Step]]:
     refuse_padding(spec, model)
     _refuse_others(model)
     step = take(spec, pack, example)
-    (inner,) = model.layers
-    unrolled = Unrolled(spec, step, inner.children, step.recorder.tape[0])
+    unrolled = Unrolled(spec, step, model.layers, step.recorder.tape)
     title = (
         f"Backpropagation through {unrolled.steps} steps of time: one training step of an elman net of "
         f"{unrolled.hidden.width} units on example {example} of {step.examples} of {spec.choices['data']}"

@@ -7,6 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, Recorder
+from workbench.nn.model import Model
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,6 @@ class Masked(Layer):
         return self.inner.backward(params, tape, grad_out, grads, need_grad_in, recorder)
 
 
-def masked(model: Layer, padding: int | None) -> Layer:
-    """Mark padding for the model, where there is any."""
-    return model if padding is None else Masked(model, padding)
+def masked(model: Model, padding: int | None) -> Model:
+    """Mark padding for the layers of the model, where there is any."""
+    return model if padding is None else Model((Masked(model, padding),))
