@@ -234,6 +234,8 @@ NO_LINE = {  # what to write is no argument: text in a file, a name or a place t
     "{}: must hold at most {} values, aliases followed; write fewer",
 }
 ELSEWHERE = {
+    "norm: {} takes its statistics over the batch, and would count the padding of data={}; write norm=layer or "
+    "norm=none": ("engine/test_sequences.py", "over the batch, and would count the padding"),
     "pretraining: a language model needs a net of tokens, got one whose first layer is {}; write "
     "architecture=transformer with data of tokens, or pretraining=none": (
         "engine/test_language_models.py",

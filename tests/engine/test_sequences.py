@@ -253,6 +253,34 @@ def test_an_architecture_that_does_not_fit_is_refused() -> None:
             validate(_spec("labeled_words", *overrides))
 
 
+def test_a_norm_over_padding_is_refused() -> None:
+    """Batch norm would count positions that only fill sentences up; layer norm sees each position alone."""
+    common = ("data=agreement", "data.examples=100", "architecture=tcn")
+    with pytest.raises(ConfigError, match="over the batch, and would count the padding"):
+        validate(configure([*common, "norm=batch"]))
+    for norm in ("layer", "none"):
+        validate(configure([*common, f"norm={norm}"]))
+
+
+def test_padding_counts_in_no_mean() -> None:
+    """What stands at padded positions changes neither the loss nor the mean that a sentence is read out by."""
+    for data in ("labeled_words", "labeled_sentences"):
+        pack = build_pack([_spec(data)])
+        x, y = pack.data.batch(torch.arange(8).view(1, 8))
+        params = pack.initial_params()
+        before, tape = pack.objective.model.forward(params, x)
+        params["l1.W"][:, 0] = 5.0  # of padding
+        after, _ = pack.objective.model.forward(params, x)
+        loss = pack.objective.loss
+        assert torch.equal(loss.value(before, y), loss.value(after, y))
+        torch.testing.assert_close(loss.delta(before, y), loss.delta(after, y), rtol=0, atol=0)
+        if data == "labeled_sentences":
+            assert torch.equal(before, after)
+        else:
+            assert not torch.equal(before, after)
+        assert tape
+
+
 def test_memory_is_that_of_the_positions() -> None:
     """Numbers of an example count all positions; trained parameters are exact."""
     shared = prepare(_spec("labeled_words"))

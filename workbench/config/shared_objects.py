@@ -147,6 +147,11 @@ class SharedObjects:
                 "reaches the layers below it; write activation=sigmoid, or train one such neuron by the perceptron "
                 "rule with architecture=perceptron loss=perceptron"
             )
+        if model.least_batch > 1 and self.inputs.padding is not None:
+            raise ConfigError(
+                f"norm: {choices['norm']} takes its statistics over the batch, and would count the padding of "
+                f"data={choices['data']}; write norm=layer or norm=none"
+            )
         batch_size = self.spec.config.train.batch_size
         if batch_size < model.least_batch:
             raise ConfigError(

@@ -31,7 +31,7 @@ def product_into(
     out: Matrix, left: Float[Tensor, "R M K"], right: Float[Tensor, "R K N"], plus: Tensor | None = None
 ) -> None:
     """Write left × right + plus into `out` [R, M, N], which may be `plus`."""
-    if min(left.shape[1], left.shape[2], right.shape[2]) == 1:
+    if 1 in (left.shape[1], left.shape[2], right.shape[2]):
         out.copy_(product(left, right, plus))
     elif plus is None:
         torch.bmm(left, right, out=out)

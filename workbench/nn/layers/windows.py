@@ -40,8 +40,8 @@ def windows(x: Picture, kernel: tuple[int, int], stride: int = 1, dilation: int 
 
 
 def blocks(view: Windows) -> Iterator[tuple[slice, Patches]]:
-    """Yield replicas with their patches [r, B·M·N, h·w·C], as many at a time as `BLOCK` allows."""
-    step = max(1, BLOCK // view[0].numel())
+    """Yield replicas with their patches [r, B·M·N, h·w·C], as many at a time as `BLOCK` allows; all in an export."""
+    step = len(view) if torch.compiler.is_exporting() else max(1, BLOCK // view[0].numel())
     for start in range(0, len(view), step):
         replicas = slice(start, start + step)
         yield replicas, _patches(view[replicas])
@@ -55,8 +55,8 @@ def _patches(view: Windows) -> Patches:
 
 
 def kept(view: Windows) -> Blocks | None:
-    """All blocks, where they are few enough to wait for the backward pass."""
-    return list(blocks(view)) if view.numel() <= KEPT else None
+    """All blocks, where they are few enough to wait for the backward pass, which an export does not have."""
+    return None if torch.compiler.is_exporting() or view.numel() > KEPT else list(blocks(view))
 
 
 def multiplied(
