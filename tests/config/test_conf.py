@@ -45,7 +45,7 @@ FITTING = {
     ("activation", "unit_step"): ["architecture=perceptron", "loss=softmax_nll"],
     ("architecture", "tcn"): ["data=recall"],
 }  # what an option needs beside it
-MADE_OF_PARTS = {"compose", "at_positions"}  # take no values of a configuration
+MADE_OF_PARTS = {"compose", "at_positions", "masked"}  # take no values of a configuration
 
 
 def node_of(group: str, stem: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import shlex
 import stat
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ def test_place_that_cannot_be_written_is_refused_before_the_work(
         pytest.skip("root may write everywhere")
     if place == "OTHER":
         place = "file" if kind == "folder" else "locked"
+    import_module("workbench.inspect.run_figures")  # first imported below, it would keep what is patched
     for name in WORK:
         monkeypatch.setattr(name, lambda *given, **options: pytest.fail("the work began"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", swept.store.uri)

@@ -97,7 +97,7 @@ OF_POSITIONS: dict[str, tuple[Inputs, dict[str, Any]]] = {
     "elman": (Inputs((6,)), RECURRENT),
     "gru": (Inputs((6,)), RECURRENT),
     "lstm": (TOKENS, RECURRENT),
-    "cnn": (Inputs((6, 6, 1)), {"channels": [3, 2], "hidden": [5]}),
+    "cnn": (Inputs((6, 6, 1)), {"channels": [3, 2], "hidden": [5], "dropout": 0.0}),
     "tcn": (TOKENS, {"width": 6, "blocks": 2}),
     "transformer": (TOKENS, {"width": 6, "blocks": 2, "feed_forward": 7}),
 }

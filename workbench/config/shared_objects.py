@@ -106,12 +106,13 @@ class SharedObjects:
         if target is not None:
             return target
         kind = (f"{classes} classes" if classes else "real targets") + (" at positions" if by_position else "")
+        accepts = [kind for kind in self._chosen_loss.accepts if kind != "positions"]
         source = "target=input" if self.learns_inputs else f"data={choices['data']}"
         losses = {name: call("loss", option("loss", name)) for name in options("loss")}
         fitting = [name for name, loss in losses.items() if choose_target(loss.accepts, classes, by_position)]
         fitting.sort(key=lambda name: not name.endswith("_nll"))  # likelihood first, where there is one
         raise ConfigError(
-            f"loss: {choices['loss']} needs {' or '.join(self._chosen_loss.accepts)} targets, but {source} has {kind}; "
+            f"loss: {choices['loss']} needs {' or '.join(accepts)} targets, but {source} has {kind}; "
             f"write loss={fitting[0]}" + (f" (also possible: {', '.join(fitting[1:])})" if fitting[1:] else "")
         )
 
