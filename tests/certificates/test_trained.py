@@ -16,13 +16,18 @@ from torch import Tensor
 import workbench as wb
 from tests.claims.small import write
 from tests.outer import SMALL, Answer, finish, replace_target, runs_of, start
+from tests.reference import build
 from workbench.certificates.trained import SHARE, SpotChecks, Verdict, check_line, examples
 from workbench.config.compose import configure
 from workbench.config.options import options
 from workbench.config.prepare import build_pack
 from workbench.engine.replicas import Pack
 from workbench.nn import activations, losses
+from workbench.nn.check import spot_check
+from workbench.nn.check.gradcheck import by_hand
+from workbench.nn.check.spot_check import Point
 from workbench.nn.layers.activate import Activate
+from workbench.nn.layers.base import Mode
 from workbench.nn.layers.batch_norm import BatchNorm
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
@@ -32,6 +37,7 @@ from workbench.nn.layers.maxout import Maxout
 from workbench.nn.layers.residual import Residual
 from workbench.nn.layers.tied import Tied
 from workbench.nn.model import Model
+from workbench.nn.objective import Objective
 from workbench.nn.params import Params
 from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink
@@ -381,3 +387,24 @@ def test_the_check_line_leaves_out_where_runs_are_kept() -> None:
     )
     twice = wb.configure(*SMALL, "optimizer.lr=3", "seed=1", "optimizer.lr=0.5")
     assert check_line(twice).endswith(" optimizer.lr=0.5 seed=1")
+
+
+def test_examples_that_cancel_are_no_disagreement() -> None:
+    """At a plateau four deltas of ±1/8 sum up to 1e-11, whose rounding no gradient can be better than."""
+    model = Model((Dense("l1", 1, 1),))
+    params = Params.stack(
+        [{"l1.W": torch.zeros(1, 1), "l1.b": torch.tensor([-2.58e-11])}], torch.float64, torch.device("cpu"), [{}]
+    )
+    x, y = torch.zeros(1, 4, 1).double(), torch.tensor([[[0.0], [0.0], [1.0], [1.0]]]).double()
+    point = Point(Objective(model, build("loss", "binary_nll")), params, x, y, Mode(True))
+    assert [deviation.error for deviation in spot_check._gradients([point])] == [0.0, 0.0]
+
+    def wrong(*problem: Any) -> Params:
+        gradients = by_hand(*problem)
+        return gradients.with_flat(gradients.flat * 1.01)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spot_check, "by_hand", wrong)
+        moved = point.at(params.flat.clone())
+        moved.params["l1.b"].fill_(1e-3)
+        assert max(deviation.error for deviation in spot_check._gradients([moved])) > 1e-3

@@ -81,6 +81,8 @@ def _nets() -> Iterator[Net]:
         for inputs, per_position in _takes(node):
             name = architecture + (" at positions" if per_position else "")
             norms = options("norm") if asks_for("architecture", node, "norm") else ["none"]
+            if inputs.padding is not None:
+                norms = [norm for norm in norms if norm != "batch"]  # refused, as it would count padding
             for norm in sorted(norms, key="none".__ne__):
                 layer = name + ("" if norm == "none" else f" + {norm} norm")
                 yield Net(layer, node, norm, inputs, per_position)

@@ -20,9 +20,10 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from workbench.core.axes import PerReplicaTensor
 from workbench.core.seeds import generator
 from workbench.nn.activations import Activation
-from workbench.nn.check.gradcheck import autograd, by_hand
+from workbench.nn.check.gradcheck import ROUNDING_UNITS, autograd, by_hand
 from workbench.nn.layers.base import Mode, UnitTape
 from workbench.nn.losses import Loss
 from workbench.nn.objective import Objective
@@ -216,13 +217,20 @@ def _gradients(points: Sequence[Point]) -> Iterator[Deviation]:
     worst: dict[str, float] = {}
     for point in points:
         hand, auto = by_hand(*point.problem), autograd(*point.problem)
-        size = auto.flat.norm(dim=1).mul(10)
+        size, rounding = auto.flat.norm(dim=1).mul(10), _rounding(point)
         overflows = ~point.objective.value(*point.problem[1:]).isfinite()
         for name in hand:
             error = _errors(hand[name].flatten(1), auto[name].flatten(1), size, over=1)
-            error.masked_fill_(overflows, 0.0)
+            error.masked_fill_(overflows | ((hand[name] - auto[name]).flatten(1).norm(dim=1) <= rounding), 0.0)
             worst[name] = max(worst.get(name, 0.0), float(error.max()))
     yield from (Deviation(f"dJ/d {name}", error) for name, error in worst.items())
+
+
+def _rounding(point: Point) -> PerReplicaTensor:
+    """Rounding of a gradient [R] whose examples cancel, as in a net that has stopped at a plateau."""
+    x, y = point.objective.seen(point.x, point.y, point.mode)
+    delta = point.objective.loss.delta(point.objective.model.forward(point.params, x, point.mode)[0], y)
+    return delta.abs().flatten(1).sum(1).nan_to_num(0.0, 0.0).mul(ROUNDING_UNITS * torch.finfo(delta.dtype).eps)
 
 
 def _errors(hand: Tensor, auto: Tensor, size: Tensor, over: int | None = None) -> Tensor:
