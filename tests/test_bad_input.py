@@ -38,8 +38,8 @@ WRONG = [
         f"init: unknown name 'hee'; did you mean 'he'? {listed('init')}",
     ),
     (
-        "data=mnist",
-        f"data: unknown name 'mnist'; {listed('data')}",
+        "data=digit",
+        f"data: unknown name 'digit'; did you mean 'digits'? {listed('data')}",
     ),
     ("experiment=activation_on_digit", "experiment: unknown name *did you mean 'activations_on_digits'? options: *"),
     ("dtype=float16", "dtype: unknown name 'float16'; did you mean 'float64'? options: float32, float64"),
