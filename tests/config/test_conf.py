@@ -44,6 +44,7 @@ STACKED = ("optimizer", "schedule", "pretraining")  # whose numbers become tenso
 FITTING = {
     ("activation", "unit_step"): ["architecture=perceptron", "loss=softmax_nll"],
     ("architecture", "tcn"): ["data=recall"],
+    ("architecture", "transformer"): ["data=recall"],
     ("pretraining", "masked_lm"): ["architecture=transformer", "data=copy", "data.examples=50"],
     ("pretraining", "next_token"): ["architecture=lstm", "data=copy", "data.examples=50"],
 }  # what an option needs beside it
