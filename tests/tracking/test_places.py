@@ -97,10 +97,15 @@ def test_old_places_are_still_read(store: Store, folder: Path) -> None:
 
 def swept_in(swept: Trained, place: Path) -> Path:
     """A copy of a trained sweep's folder."""
+    return Path(shutil.copytree(whole(swept).parent, place, ignore=shutil.ignore_patterns("*-wal", "*-shm")))
+
+
+def whole(swept: Trained) -> Path:
+    """A trained sweep's database, all of it in one file: other tests may have it open, with a log."""
     assert swept.store.file is not None
     with closing(sqlite3.connect(swept.store.file)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # other tests may have it open, with a log
-    return Path(shutil.copytree(swept.store.file.parent, place, ignore=shutil.ignore_patterns("*-wal", "*-shm")))
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return swept.store.file
 
 
 def files_of(folder: Path) -> set[Path]:
@@ -138,13 +143,13 @@ def test_a_database_takes_its_files_along(
 @pytest.mark.slow
 def test_a_copied_database_without_its_files_reads_them_where_they_are(cli: Cli, swept: Trained, folder: Path) -> None:
     """A copied database without its files reads them at their old place and writes beside itself."""
-    assert swept.store.file is not None
-    shutil.copy(swept.store.file, folder / "mlflow.db")
-    before = files_of(swept.store.file.parent)
+    file = whole(swept)
+    shutil.copy(file, folder / "mlflow.db")
+    before = files_of(file.parent)
     assert cli("show").code == 0
     assert "config.yaml" in cli("show").out
     assert cli("train", *SMALL, "tracking.experiment=swept", "seed=9").code == 0
-    assert files_of(swept.store.file.parent) == before
+    assert files_of(file.parent) == before
     assert "nothing to do" in cli("doctor").out
     assert "config.yaml" in cli("show", swept.finished.results[0].run).out
 
