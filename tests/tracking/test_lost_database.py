@@ -115,7 +115,7 @@ def test_a_database_that_goes_away(
     assert "4 finished" in answer.out
     assert not list(store.file.parent.glob("mlflow.db*[!k]"))
     again = cli(*SWEEP)
-    assert (again.code, again.out.count("\n")) == (2, 1), again.out  # what would have been trained
+    assert (again.code, again.out) == (2, "")
     assert f"there is no database {store.file}" in again.err
     assert cli("recover").code == 1
     assert cli("doctor").code == 1
