@@ -234,6 +234,11 @@ NO_LINE = {  # what to write is no argument: text in a file, a name or a place t
     "{}: must hold at most {} values, aliases followed; write fewer",
 }
 ELSEWHERE = {
+    "pretraining.frozen_epochs: an output that trains alone must have weights of its own, but this one shares the "
+    "embedding's; write architecture.tied=false, or pretraining.frozen_epochs=0": (
+        "engine/test_language_models.py",
+        "an output that trains alone must have weights of its own",
+    ),
     "norm: {} takes its statistics over the batch, and would count the padding of data={}; write norm=layer or "
     "norm=none": ("engine/test_sequences.py", "over the batch, and would count the padding"),
     "pretraining: a language model needs a net of tokens, got one whose first layer is {}; write "

@@ -7,11 +7,12 @@ import torch
 
 from tests.engine.test_sequences import CLASSES, LENGTH, WORDS, Reference, _spec, own_options
 from workbench.certificates.trained import spot_points
+from workbench.config.compose import configure
 from workbench.config.prepare import build_pack, prepare
 from workbench.config.validate import validate
 from workbench.core.errors import ConfigError
 from workbench.engine.stages import make_trainer, stage_pack
-from workbench.nn.check.gradcheck import against_autograd
+from workbench.nn.check.gradcheck import against_autograd, autograd
 from workbench.nn.check.spot_check import deviations
 from workbench.nn.layers.base import EVALUATION, Mode
 from workbench.nn.layers.cells import GRU
@@ -20,6 +21,7 @@ from workbench.nn.layers.embedding import Embedding
 from workbench.nn.layers.recurrent import Bidirectional, Recurrent
 from workbench.nn.masking import Masking, next_tokens
 from workbench.nn.model import Model
+from workbench.nn.params import Params
 from workbench.nn.pretraining import Pretraining
 from workbench.nn.pretraining_stages import stages
 
@@ -167,3 +169,32 @@ def test_a_net_that_sees_the_next_token_is_refused() -> None:
     assert len(stages(model, Pretraining(1, rates, 0.15, kind="masked_lm"))) == 1
     with pytest.raises(ConfigError, match=r"must read from the left alone, got a bidirectional one"):
         stages(model, Pretraining(1, rates, kind="next_token"))
+
+
+TIED = (
+    *("data=text", "data.length=6", "data.min_count=2000", "split.limit=40", "dtype=float64", "device=cpu"),
+    *("architecture=transformer", "architecture.tied=true", "architecture.width=4", "architecture.blocks=1"),
+    *("architecture.feed_forward=5", "activation=tanh", "pretraining=next_token", "pretraining.epochs=1"),
+)
+
+
+def test_a_tied_output_stays_tied_in_the_language_model() -> None:
+    """The table has the gradient of both uses, written and not added to that of the step before."""
+    pack = build_pack([configure([*TIED, f"seed={seed}", "split.seed=0"]) for seed in range(2)])
+    (stage,) = stages(pack.objective.model, pack.pretraining)
+    learner = stage_pack(pack, pack.initial_params(), stage)
+    params = learner.initial_params()
+    assert {name for name in params if name.startswith("lm.")} == {"lm.b"}
+    x, y = learner.data.batch(torch.arange(16).view(2, 8))
+    grads = Params.zeros(params.layout.trained, 2, params.flat)
+    grads.flat.fill_(5.0)  # of the step before
+    learner.objective.gradients(params, grads, x, y)
+    expected = autograd(learner.objective, params, x, y)
+    for name, gradient in grads.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-10, atol=1e-14)
+
+
+def test_a_tied_output_does_not_train_alone() -> None:
+    """A frozen stage of a tied output is refused with what to write."""
+    with pytest.raises(ConfigError, match="an output that trains alone must have weights of its own"):
+        validate(configure([*TIED, "pretraining.frozen_epochs=1"]))

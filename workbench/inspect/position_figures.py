@@ -21,7 +21,7 @@ from workbench.data.sources import shown
 from workbench.engine.replicas import Pack
 from workbench.inspect.figure_style import canvas, legend, line
 from workbench.nn.layers.attention import Attention
-from workbench.nn.layers.base import Recorder, within
+from workbench.nn.layers.base import Recorder, contains, within
 from workbench.nn.layers.recurrent import Recurrent
 from workbench.nn.model import Model
 from workbench.nn.params import Params
@@ -35,15 +35,15 @@ POINTS_PER_INCH, LARGEST_LETTERS = 72, 8
 
 def has_position_figure(model: Model) -> bool:
     """Whether a net has attention or recurrent layers."""
-    return any(isinstance(layer, Attention | Recurrent) for layer in within(model))
+    return contains(model, Attention, Recurrent)
 
 
 def position_figures(dataset: Dataset, pack: Pack, params: Params, title: str) -> Iterator[tuple[str, Figure]]:
     """Yield a figure of each attention layer's maps, and one of gradients through time, with their names."""
-    layers = list(within(pack.objective.model))
-    if any(isinstance(layer, Attention) for layer in layers):
+    model = pack.objective.model
+    if contains(model, Attention):
         yield from _attention(dataset, pack, params, title)
-    if any(isinstance(layer, Recurrent) for layer in layers):
+    if contains(model, Recurrent):
         yield "gradient_through_time", _through_time(gradient_norms(pack, params, dataset.padding), title)
 
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 
 from workbench.core.errors import ConfigError
 from workbench.nn.layers.attention import Attention
-from workbench.nn.layers.base import Layer, within
+from workbench.nn.layers.base import Layer, contains
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.embedding import Embedding
 from workbench.nn.layers.masked import Masked, masked
 from workbench.nn.layers.readout import Last, Mean
 from workbench.nn.layers.recurrent import Bidirectional
 from workbench.nn.layers.residual import Residual
+from workbench.nn.layers.tied_output import TiedOutput
 from workbench.nn.model import Model
 from workbench.nn.pretraining import Pretraining
 
@@ -31,11 +32,16 @@ class Body:
         return masked(Model((*self.layers, *self.head[:-1])), self.padding)
 
     def under_tokens(self, causal: bool) -> Model:
-        """The body with an affine output for each token of the vocabulary at each position."""
+        """The body with an affine output for each token at each position, which is tied where the net's own is."""
         layers = tuple(_with_causal(layer, causal) for layer in self.layers)
+        return masked(Model((*layers, self._output())), self.padding)
+
+    def _output(self) -> Layer:
+        """Output of the language model: the embedding adds to the gradient of a table that it shares, if it does."""
         output = self.head[-1]
-        width = output.fan_in if isinstance(output, Dense) else self.embedding.width
-        return masked(Model((*layers, Dense(HEAD, width, self.embedding.vocabulary))), self.padding)
+        if isinstance(output, Dense):
+            return Dense(HEAD, output.fan_in, self.embedding.vocabulary)
+        return TiedOutput(HEAD, self.embedding)
 
 
 def body_of(model: Model) -> Body:
@@ -57,10 +63,17 @@ def body_of(model: Model) -> Body:
     return Body(layers[:start], layers[start:], first, padding)
 
 
-def check_direction(body: Body, settings: Pretraining) -> None:
-    """Raise ConfigError where a net that reads in both directions would see the next token it is to guess."""
-    both = [layer for layer in within(Model(body.layers)) if isinstance(layer, Bidirectional)]
-    if both and settings.kind == "next_token":
+def check_settings(body: Body, settings: Pretraining) -> None:
+    """Raise ConfigError where a net that reads in both directions would see the next token it is to guess.
+
+    And where a tied output, whose weights are the body's, is to train while the body does not.
+    """
+    if settings.frozen_epochs and isinstance(body.head[-1], TiedOutput):
+        raise ConfigError(
+            "pretraining.frozen_epochs: an output that trains alone must have weights of its own, but this one shares "
+            "the embedding's; write architecture.tied=false, or pretraining.frozen_epochs=0"
+        )
+    if settings.kind == "next_token" and contains(Model(body.layers), Bidirectional):
         raise ConfigError(
             "pretraining: to guess the next token, the net must read from the left alone, got a bidirectional one; "
             "write architecture.bidirectional=false, or pretraining=masked_lm"

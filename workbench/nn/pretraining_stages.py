@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from workbench.core.errors import ConfigError
-from workbench.nn.language_stages import body_of, check_direction
+from workbench.nn.language_stages import body_of, check_settings
 from workbench.nn.layers.base import Layer
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
@@ -61,7 +61,7 @@ def stages(model: Model, settings: Pretraining) -> tuple[Stage, ...]:
 
 def _language(model: Model, settings: Pretraining) -> Iterator[Stage]:
     body = body_of(model)
-    check_direction(body, settings)
+    check_settings(body, settings)
     vocabulary, padding = body.embedding.vocabulary, body.padding
     masking = Masking(settings.corruption, vocabulary - 1, padding) if settings.kind == "masked_lm" else None
     learner = body.under_tokens(causal=masking is None)

@@ -40,20 +40,8 @@ def elman(
     dropout: Fraction = 0.0,
 ) -> Model:
     """A net of simple recurrent units with the activation; its values are those of `lstm`."""
-    return _net(
-        Elman(activation),
-        width,
-        layers,
-        inputs,
-        n_out,
-        per_position,
-        embedding,
-        bidirectional,
-        readout,
-        truncate,
-        state_weights,
-        dropout,
-    )
+    sizes = width, layers, embedding, bidirectional
+    return _net(Elman(activation), inputs, n_out, per_position, *sizes, readout, truncate, state_weights, dropout)
 
 
 def gru(
@@ -70,20 +58,8 @@ def gru(
     dropout: Fraction = 0.0,
 ) -> Model:
     """A net of gated recurrent units; its values are those of `lstm`."""
-    return _net(
-        GRU(),
-        width,
-        layers,
-        inputs,
-        n_out,
-        per_position,
-        embedding,
-        bidirectional,
-        readout,
-        truncate,
-        state_weights,
-        dropout,
-    )
+    sizes = width, layers, embedding, bidirectional
+    return _net(GRU(), inputs, n_out, per_position, *sizes, readout, truncate, state_weights, dropout)
 
 
 def lstm(
@@ -105,29 +81,17 @@ def lstm(
     takes the last state of each direction, or the mean over positions. Gradients go back `truncate` steps at most.
     `state_weights` are drawn orthogonal, or as the others.
     """
-    return _net(
-        LSTM(),
-        width,
-        layers,
-        inputs,
-        n_out,
-        per_position,
-        embedding,
-        bidirectional,
-        readout,
-        truncate,
-        state_weights,
-        dropout,
-    )
+    sizes = width, layers, embedding, bidirectional
+    return _net(LSTM(), inputs, n_out, per_position, *sizes, readout, truncate, state_weights, dropout)
 
 
 def _net(
     cell: Cell,
-    width: int,
-    layers: int,
     inputs: Inputs,
     n_out: int,
     per_position: bool,
+    width: int,
+    layers: int,
     embedding: int,
     bidirectional: bool,
     readout: Readout,

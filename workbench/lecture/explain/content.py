@@ -128,7 +128,7 @@ def objective_of(step: Worked | SGDStep) -> str:
 
 
 def initial(spec: RunSpec) -> Text:
-    """Where the parameters come from, and how numbers are shown."""
+    """Say where the initial parameters come from, and how numbers are shown."""
     return Text(
         f"Initial parameters: seed={spec.config.seed}, init={spec.choices['init']}, bias={spec.choices['bias']}, "
         f"rounded to {WEIGHT_DIGITS} digits. Everything after them is computed in float64 and shown to 4 digits."

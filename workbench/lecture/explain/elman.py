@@ -19,7 +19,7 @@ from workbench.core.errors import ConfigError
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation, Heading, Matrix, Step, Text, column, initial, objective_of, rows
 from workbench.lecture.explain.positions import Parameter, at, changed, cost, gradients, output_words, targets
-from workbench.lecture.explain.step import SGDStep, refuse_padding, take
+from workbench.lecture.explain.step import SGDStep, take
 from workbench.nn.layers.base import Layer, within
 from workbench.nn.layers.cells import Elman
 from workbench.nn.layers.dense import Dense
@@ -47,7 +47,7 @@ class Unrolled:
 
     @cached_property
     def tape(self) -> Any:
-        """Its tape."""
+        """Tape of the recurrent layer."""
         return self.tapes[self.layers.index(self.hidden)]
 
     @cached_property
@@ -86,15 +86,9 @@ class Unrolled:
         ]
 
 
-def is_recurrent(model: Model) -> bool:
-    """Whether a net has recurrent layers."""
-    return any(isinstance(layer, Recurrent) for layer in within(model))
-
-
 def page(spec: RunSpec, pack: Pack, example: int) -> tuple[str, list[Step]]:
     """Title and content; raises ConfigError for other recurrent nets than one Elman layer, and as `take` does."""
     model = pack.objective.model
-    refuse_padding(spec, model)
     _refuse_others(model)
     step = take(spec, pack, example)
     unrolled = Unrolled(spec, step, model.layers, step.recorder.tape)

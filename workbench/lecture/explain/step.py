@@ -10,7 +10,7 @@ from workbench.config.schema import Device, Dtype, RunSpec
 from workbench.config.validate import validate_all
 from workbench.core.errors import ConfigError
 from workbench.engine.replicas import Pack
-from workbench.nn.layers.base import Recorder, within
+from workbench.nn.layers.base import Recorder, contains
 from workbench.nn.layers.masked import Masked
 from workbench.nn.model import Model
 from workbench.nn.optimizers import SGD
@@ -91,7 +91,7 @@ def take(spec: RunSpec, pack: Pack, example: int) -> SGDStep:
 
 def refuse_padding(spec: RunSpec, model: Model) -> None:
     """Raise ConfigError for sequences with padding, which the formulas leave out."""
-    if any(isinstance(layer, Masked) for layer in within(model)):
+    if contains(model, Masked):
         raise ConfigError(
             f"explain: sequences must have no padding, got data={spec.choices['data']}; "
             "write data=recall data.pairs=1 data.keys=2 data.values=2 data.length=3"

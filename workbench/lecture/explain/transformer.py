@@ -23,10 +23,10 @@ from workbench.core.errors import ConfigError
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation, Heading, Matrix, Step, Text, initial, objective_of, rows
 from workbench.lecture.explain.positions import Parameter, changed, cost, gradients, output_words, targets
-from workbench.lecture.explain.step import SGDStep, refuse_padding, take
+from workbench.lecture.explain.step import SGDStep, take
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.attention import Attention
-from workbench.nn.layers.base import Layer, within
+from workbench.nn.layers.base import Layer
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.embedding import Embedding
 from workbench.nn.layers.positions import Positions
@@ -120,15 +120,9 @@ def _affine(mark: str, delta: str, inputs: str, name: str, part: slice = slice(N
     ]
 
 
-def has_attention(model: Model) -> bool:
-    """Whether a net has attention."""
-    return any(isinstance(layer, Attention) for layer in within(model))
-
-
 def page(spec: RunSpec, pack: Pack, example: int) -> tuple[str, list[Step]]:
     """Title and content; raises ConfigError for other transformers than one plain block, and as `take` does."""
     model = pack.objective.model
-    refuse_padding(spec, model)
     _refuse_others(model)
     step = take(spec, pack, example)
     title = (

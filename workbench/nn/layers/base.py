@@ -181,6 +181,11 @@ def within(layer: Layer) -> Iterator[Layer]:
         yield from within(child)
 
 
+def contains(layer: Layer, *kinds: type[Layer]) -> bool:
+    """Whether a layer is, or has inside it, one of these kinds."""
+    return any(isinstance(inner, kinds) for inner in within(layer))
+
+
 def forward_at(layer: Layer, params: Arrays, x: Tensor, mode: Mode) -> tuple[Tensor, Tape]:
     """Call `layer.forward` on x [R, B, *P, I]; a layer that treats positions alike sees x as [R, B·P, I], no copy."""
     if layer.takes_positions or x.ndim == 3:
