@@ -1,7 +1,8 @@
 """Hand-written gradients of nets drawn at random: any layers in any order, any units, any loss, alone and in packs."""
 
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from workbench.nn.check.gradcheck import (
 )
 from workbench.nn.initializers import Scheme, constant, he
 from workbench.nn.layers.activate import Activate
-from workbench.nn.layers.base import EVALUATION, Layer, Mode
+from workbench.nn.layers.base import EVALUATION, Arrays, Layer, Mode, forward_at
 from workbench.nn.layers.batch_norm import BatchNorm
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.dropout import Dropout
@@ -41,6 +42,7 @@ LOSSES: list[Loss] = [build("loss", name) for name in stems("loss")] + [
 ]
 TOLERANCES = {torch.float64: AUTOGRAD_TOLERANCE, torch.float32: SINGLE_TOLERANCE}
 ILL_CONDITIONED = 0.01  # of the tolerance: a batch norm of what is nearly constant divides by its rounding
+ROUNDINGS = 8
 KEEPING = ("units", "dense", "maxout", "batch norm", "layer norm", "highway", "dropout")
 KINDS = (*KEEPING, "residual")
 
@@ -89,23 +91,63 @@ def _params(model: Model, replicas: int, stream: torch.Generator) -> Params:
     return params
 
 
-def moved_by_rounding(objective: Objective, params: Params, x: Tensor, y: Tensor, mode: Mode) -> dict[str, float]:
-    """How far autograd's own gradient moves, by parameter, when all weights and inputs move by their last bit.
+def in_the_last_bit(values: Tensor, stream: torch.Generator) -> Tensor:
+    """Change values at random by about one unit in the last place."""
+    if not values.is_floating_point():
+        return values
+    noise = torch.randn(values.shape, generator=stream, dtype=values.dtype)
+    return values * (1 + torch.finfo(values.dtype).eps * noise)
 
-    Relative to the parameter's gradient, with the floor that the check has.
+
+@dataclass(frozen=True)
+class Rounding(Layer):
+    """A layer whose output, and the gradient that autograd passes through it, is changed in the last bit."""
+
+    takes_positions: ClassVar[bool] = True
+
+    inner: Layer
+    stream: torch.Generator
+
+    @property
+    def children(self) -> tuple[Layer, ...]:
+        """The layer whose output is rounded."""
+        return (self.inner,)
+
+    def forward(self, params: Arrays, x: Tensor, mode: Mode = EVALUATION) -> tuple[Tensor, Any]:
+        """The inner layer's output, changed in the last bit."""
+        out, tape = forward_at(self.inner, params, x, mode)
+        return in_the_last_bit(out, self.stream), tape
+
+    def backward(self, *_: Any) -> None:
+        """Autograd's alone is asked for."""
+        raise NotImplementedError
+
+
+def rounded(layer: Layer, stream: torch.Generator) -> Layer:
+    """The same layers, each of which rounds its output in its own way."""
+    match layer:
+        case Model(layers):
+            return Model(tuple(rounded(inner, stream) for inner in layers))
+        case Residual(inner, scale):
+            return Rounding(Residual(rounded(inner, stream), scale), stream)
+    return Rounding(layer, stream)
+
+
+def moved_by_rounding(objective: Objective, params: Params, x: Tensor, y: Tensor, mode: Mode) -> dict[str, float]:
+    """How far autograd's own gradient moves, by parameter, when weights, inputs and layers' outputs do by a bit.
+
+    The largest of several, relative to the parameter's gradient, with the floor that the check has.
     """
     stream, dtype = torch.Generator().manual_seed(0), params.flat.dtype
-    eps = torch.finfo(dtype).eps
-
-    def moved(values: Tensor) -> Tensor:
-        if not values.is_floating_point():
-            return values
-        return values * (1 + eps * torch.randn(values.shape, generator=stream, dtype=dtype))
-
     before = autograd(objective, params, x, y, mode)
-    after = autograd(objective, params.with_flat(moved(params.flat)), moved(x), y, mode)
-    floor = ROUNDING_UNITS * eps * float(before.flat.norm()) / TOLERANCES[dtype]
-    return {name: relative_error(after[name], before[name], floor) for name in before}
+    floor = ROUNDING_UNITS * torch.finfo(dtype).eps * float(before.flat.norm()) / TOLERANCES[dtype]
+    in_bits = replace(objective, model=rounded(objective.model, stream))
+    farthest = dict.fromkeys(before, 0.0)
+    for _ in range(ROUNDINGS):
+        flat, inputs = in_the_last_bit(params.flat, stream), in_the_last_bit(x, stream)
+        after = autograd(in_bits, params.with_flat(flat), inputs, y, mode)
+        farthest = {name: max(far, relative_error(after[name], before[name], floor)) for name, far in farthest.items()}
+    return farthest
 
 
 @pytest.mark.slow
