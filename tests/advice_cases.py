@@ -160,7 +160,7 @@ CASES = {
     "{}: must name one of its options, not a list, got {}; write {}": "train activation=[relu]",
     "{}: must be given, it has no default; write {}": "train bias=constant",
     "{}: must be key=value; write for example {} in its place": "train activation",
-    "loss: {} needs {} targets, but {} has {}; write loss={}": "train data=wine loss=binary_nll",
+    "loss: {} needs {} targets, but {} has {}; write loss={}{}": "train data=wine loss=binary_nll",
     "download them ({}) and write data.path=FOLDER": "train data=idx data.path=/no/folder",
     "train: --json prints a forecast and trains nothing; write sweep.dry_run=true beside it": "train --json",
     "write data.path=FILE.csv or FILE.parquet": "train data=table data.path=/no/file data.target=y",
@@ -265,8 +265,7 @@ ELSEWHERE = {
         "data/test_sequences.py",
         "data.length: must be at least 3 data.pairs",
     ),
-    "architecture: {} takes features, but data={} has tokens; write architecture=transformer, or another that "
-    "takes tokens": (
+    "architecture: {} takes features, but data={} has tokens; write architecture={}{}": (
         "engine/test_sequences.py",
         "takes features, but data=",
     ),

@@ -11,6 +11,7 @@ from workbench.config.compose import configure
 from workbench.config.prepare import build_pack, prepare
 from workbench.config.validate import validate
 from workbench.core.errors import ConfigError
+from workbench.engine.replicas import Pack
 from workbench.engine.stages import make_trainer, stage_pack
 from workbench.nn.check.gradcheck import against_autograd, autograd
 from workbench.nn.check.spot_check import deviations
@@ -102,7 +103,7 @@ def test_the_net_begins_from_what_the_language_model_learned(overrides: tuple[st
     assert torch.equal(reached["l3.W"], before["l3.W"])
 
 
-def _params_at_the_start(pack: object) -> dict[str, torch.Tensor]:
+def _params_at_the_start(pack: Pack) -> dict[str, torch.Tensor]:
     """Parameters of the whole net as its own training begins."""
     trainer = make_trainer(pack, 8)
     records = trainer.run(1)

@@ -1,5 +1,7 @@
 """Objects that the runs of a program share, made from a configuration."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +12,7 @@ from workbench.config.data_cache import data_identity, draw_split, draw_unit, lo
 from workbench.config.instantiate import asks_for, call
 from workbench.config.options import option, options
 from workbench.config.schema import RunSpec, SplitConfig
+from workbench.config.values import Node
 from workbench.core.errors import ConfigError
 from workbench.data.batches import choose_target
 from workbench.data.datasets import Dataset
@@ -22,6 +25,10 @@ from workbench.nn.model import Model
 from workbench.nn.position_loss import at_positions
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def _also(names: Sequence[str]) -> str:
+    return f" (also possible: {', '.join(names)})" if names else ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class SharedObjects:
         fitting.sort(key=lambda name: not name.endswith("_nll"))  # likelihood first, where there is one
         raise ConfigError(
             f"loss: {choices['loss']} needs {' or '.join(accepts)} targets, but {source} has {kind}; "
-            f"write loss={fitting[0]}" + (f" (also possible: {', '.join(fitting[1:])})" if fitting[1:] else "")
+            f"write loss={fitting[0]}{_also(fitting[1:])}"
         )
 
     @cached_property
@@ -123,21 +130,10 @@ class SharedObjects:
         Raises ConfigError where it cannot learn: no gradient passes a unit step, and one example has no batch
         statistics.
         """
-        target, data, choices = self.target, self.dataset, self.spec.choices
-        node, n_in = self.spec.resolved["architecture"], data.x.shape[1]
-        n_real = n_in if self.learns_inputs else data.y.shape[-1]
-        n_out = {"binary": 1, "real": n_real}.get(target, self.n_classes)
+        choices, node = self.spec.choices, self.spec.resolved["architecture"]
         activation: Activation = self._call("activation")
         self._check_kind()
-        model: Model = self._call(
-            "architecture",
-            n_in=n_in,
-            n_out=n_out,
-            activation=activation,
-            norm=self._call("norm"),
-            inputs=self.inputs,
-            per_position=target == "positions",
-        )
+        model = self._built(node)
         if (
             activation.max_slope == 0
             and asks_for("architecture", node, "activation")
@@ -161,6 +157,22 @@ class SharedObjects:
             )
         return model
 
+    def _built(self, node: Node) -> Model:
+        """Build an architecture for the data and the target; raises ConfigError where it does not take them."""
+        n_in, n_real = self.dataset.x.shape[1], self.dataset.y.shape[-1]
+        real = n_in if self.learns_inputs else n_real
+        model: Model = call(
+            "architecture",
+            node,
+            n_in=n_in,
+            n_out={"binary": 1, "real": real}.get(self.target, self.n_classes),
+            activation=self._call("activation"),
+            norm=self._call("norm"),
+            inputs=self.inputs,
+            per_position=self.target == "positions",
+        )
+        return model
+
     @property
     def inputs(self) -> Inputs:
         """Inputs of the net: those of the data, with one token more where a language model hides others by it."""
@@ -179,10 +191,18 @@ class SharedObjects:
                 f"target: input must be features, but data={choices['data']} has tokens; write target=label"
             )
         if not self._has_positions:
+            fitting = list(filter(self._fits, options("architecture")))
             raise ConfigError(
                 f"architecture: {choices['architecture']} takes features, but data={choices['data']} has tokens; "
-                "write architecture=transformer, or another that takes tokens"
+                f"write architecture={fitting[-1]}{_also(fitting[:-1])}"
             )
+
+    def _fits(self, architecture: str) -> bool:
+        """Whether an architecture is for nets of positions, and takes these inputs."""
+        node = option("architecture", architecture)
+        with suppress(ConfigError):
+            return asks_for("architecture", node, "inputs") and bool(self._built(node))
+        return False
 
     @property
     def _has_positions(self) -> bool:
