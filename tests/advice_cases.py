@@ -239,6 +239,11 @@ ELSEWHERE = {
         "engine/test_language_models.py",
         "an output that trains alone must have weights of its own",
     ),
+    "play: port {} must be free ({}); write --port 0": ("play/test_server.py", "must be free"),
+    "play: --port must be from 0 to {}, got {}; write for example --port 8000": (
+        "play/test_server.py",
+        "--port must be",
+    ),
     "norm: {} takes its statistics over the batch, and would count the padding of data={}; write norm=layer or "
     "norm=none": ("engine/test_sequences.py", "over the batch, and would count the padding"),
     "pretraining: a language model needs a net of tokens, got one whose first layer is {}; write "

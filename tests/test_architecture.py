@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (
     *("core", "nn", "data", "diagnostics", "proofs", "engine"),
     *("config", "experiments", "tracking", "certificates", "runs", "sweeps"),
-    *("lecture", "claims", "inspect", "bench", "api", "cli", "__main__"),
+    *("lecture", "claims", "inspect", "bench", "api", "play", "cli", "__main__"),
     "",  # the package's own __init__: it hands out what users import, and nothing in the package imports it
 )
 LONGEST_FILE, LONGEST_BODY = 300, 50  # lines; a body is what follows a function's docstring
@@ -34,6 +34,8 @@ FENCES = {
     "optuna": ("sweeps.pruning",),
     "ray": ("sweeps.executors",),
     "submitit": ("sweeps.executors",),
+    "starlette": ("play",),
+    "uvicorn": ("play",),
 }
 NUMPY_FREE = ("nn", "engine", "diagnostics")
 PLACED = {  # torch's functions whose last bits depend on where a number lies, or on how many replicas there are

@@ -35,6 +35,7 @@ ONLY_ACCEPTED = {  # what is in a command that is not run: why
     "packed_ray": "needs a Ray cluster: make test-ray",
     "packed_slurm": "needs a SLURM cluster: make test-slurm",
     "workbench ui": "serves until it is stopped",
+    "workbench play": "serves until it is stopped; tests/play has its tests",
     "workbench bench": "takes minutes; tests/test_bench.py runs each part",
     "check --all": "takes a minute; .ci/run runs it",
     "reproduce all": "takes minutes",

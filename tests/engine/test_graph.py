@@ -48,7 +48,7 @@ def _losses(pack: Pack, take: Callable[..., Tensor], epochs: int = 3) -> tuple[T
     trainer = Trainer(pack, 32)
     losses = []
     for epoch in range(1, epochs + 1):
-        for batch in trainer._plan(epoch, epochs).batches(pack.data, 32):
+        for batch in trainer.epoch_plan(epoch, epochs).batches(pack.data, 32):
             losses.append(take(pack, trainer.params, trainer.grads, trainer.state, batch).clone())
     return torch.stack(losses), trainer.params.flat
 
@@ -87,12 +87,12 @@ def test_other_tensors_are_captured_anew() -> None:
     played = Played()
     steps = GraphedSteps(step, played)
     trainer = Trainer(_pack(), 32)
-    first, second, _ = trainer._plan(1, 1).batches(trainer.pack.data, 32)
+    first, second, _ = trainer.epoch_plan(1, 1).batches(trainer.pack.data, 32)
     for batch in (first, second):
         steps(trainer.pack, trainer.params, trainer.grads, trainer.state, batch)
     assert played.count == 1
     trainer.drop([1])
-    batch = next(iter(trainer._plan(2, 2).batches(trainer.pack.data, 32)))
+    batch = next(iter(trainer.epoch_plan(2, 2).batches(trainer.pack.data, 32)))
     twin = trainer.params.with_flat(trainer.params.flat.clone())
     state = {name: tensor.clone() for name, tensor in trainer.state.items()}
     expected = _eager(trainer.pack, twin, trainer.grads, state, batch)
@@ -111,7 +111,7 @@ def test_noise_of_a_step_on_the_device_is_that_of_its_number() -> None:
 def test_slots_are_filled_in_place() -> None:
     """Loading a batch moves no memory, and leaves the batch alone."""
     pack = _pack()
-    first, second, last = Trainer(pack, 32)._plan(1, 1).batches(pack.data, 32)
+    first, second, last = Trainer(pack, 32).epoch_plan(1, 1).batches(pack.data, 32)
     slots = Slots.like(first)
     before = [tensor.data_ptr() for tensor in (slots.number, slots.lr, slots.rows)]
     slots.load(second)

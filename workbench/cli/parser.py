@@ -19,6 +19,7 @@ EPILOG = """examples:
   workbench compare                                           the newest sweep: table and figures
   workbench claims                                            the lecture's claims and their verdicts
   workbench reproduce xor                                     one of them, measured and judged
+  workbench play                                              a page that trains nets while you watch
   workbench ui                                                MLflow's pages for the runs
 """
 

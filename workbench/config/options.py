@@ -1,6 +1,7 @@
-"""Options that come with the workbench: their names, and the node of each."""
+"""Options that come with the workbench, and those of a user's folder: their names, and the node of each."""
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -8,14 +9,14 @@ from omegaconf import OmegaConf
 from workbench.config.schema import packaged
 
 
-def options(group: str) -> list[str]:
-    """Names of a group's options that come with the workbench."""
-    return sorted(file.stem for file in (packaged("conf") / group).glob("*.yaml"))
+def options(group: str, folder: Path | None = None) -> list[str]:
+    """Names of a group's options that come with the workbench, or that a folder holds."""
+    return sorted(file.stem for file in ((folder or packaged("conf")) / group).glob("*.yaml"))
 
 
-def option(group: str, name: str) -> dict[str, Any]:
+def option(group: str, name: str, folder: Path | None = None) -> dict[str, Any]:
     """Node of one option, with the options that it chooses for its parts, as composed without overrides."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(packaged("conf") / group / f"{name}.yaml"))
+    content: Any = OmegaConf.to_container(OmegaConf.load((folder or packaged("conf")) / group / f"{name}.yaml"))
     node: dict[str, Any] = content.get(group, content)
     for default in node.pop("defaults", []):
         ((slot, inner),) = default.items()

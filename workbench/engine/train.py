@@ -112,7 +112,7 @@ class Trainer:
 
     def _epoch(self, epoch: int, epochs: int) -> list[Record]:
         """Train one epoch, counted from 1; return the records of its moments and, last, the epoch's own."""
-        mark, plan = self.mark, self._plan(epoch, epochs)
+        mark, plan = self.mark, self.epoch_plan(epoch, epochs)
         with self.observer.meter.of(ALL):
             losses, moments = self._train_epoch(plan, epochs * self.steps_per_epoch)
             end = plan.start + self.steps_per_epoch
@@ -168,7 +168,7 @@ class Trainer:
             order.set_state(state.clone())  # torch crashes on memory that is not aligned
         self.mark = self.snapshot().copied()
 
-    def _plan(self, epoch: int, epochs: int) -> Plan:
+    def epoch_plan(self, epoch: int, epochs: int) -> Plan:
         """Draw the order of the examples of an epoch, counted from 1, and compute its learning rates."""
         start, length = (epoch - 1) * self.steps_per_epoch, self.steps_per_epoch
         rates = self.pack.learning_rates(start, start + length, epochs * length)
@@ -186,10 +186,11 @@ class Trainer:
             if batch.number + 1 in moments:
                 losses[index], metrics[batch.number + 1] = self.observed_step(batch, last)
             else:
-                losses[index] = self._step(batch)
+                losses[index] = self.take_step(batch)
         return losses, metrics
 
-    def _step(self, batch: Batch, recorder: Recorder | None = None) -> PerReplicaTensor:
+    def take_step(self, batch: Batch, recorder: Recorder | None = None) -> PerReplicaTensor:
+        """Take a step of an epoch's plan; return its loss before it [R]."""
         if self.params.flat.is_cuda and recorder is None:
             return self._graphed(self.pack, self.params, self.grads, self.state, batch)
         pack, params, grads, state = self.pack, self.params, self.grads, self.state
@@ -199,12 +200,12 @@ class Trainer:
         """Take a step; return its loss [R] and its diagnostics, in a training that ends with step `last`."""
         of_gradients = self.observer.plan.of_gradients
         if of_gradients is not None:
-            loss = self._step(batch)
+            loss = self.take_step(batch)
             return loss, self.observer.take_gradients(of_gradients, self.grads)
         with self.observer.meter.of(COPIES):
             before = self.params.flat.clone()
         recorder, model, params = Recorder(), self.pack.objective.model, self.params
-        loss = self._step(batch, recorder)
+        loss = self.take_step(batch, recorder)
         snapshot = observed_step(model, batch.number + 1, batch.x, before, params, self.grads, recorder)
         return loss, self.observer.take(snapshot, self.pack, last)
 
