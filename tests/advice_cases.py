@@ -251,6 +251,8 @@ ELSEWHERE = {
         "engine/test_language_models.py",
         "a language model needs a net of tokens, got ",
     ),
+    "pretraining.examples: must be at most the {} examples of the training part, got {}; write "
+    "pretraining.examples={}": ("engine/test_pretrained.py", "examples of the training part, got "),
     "pretraining: to guess the next token, the net must read from the left alone, got a "
     "bidirectional one; write architecture.bidirectional=false, or pretraining=masked_lm": (
         "engine/test_language_models.py",
@@ -259,6 +261,10 @@ ELSEWHERE = {
     "data.length: {} documents must have more tokens, got {} where the third longest has {}; write data.length={}": (
         "data/test_text.py",
         " documents must have more tokens, got ",
+    ),
+    "data.count: so many documents must have {} blocks of {} tokens or more, got {} where {} have; write data.count={}": (
+        "data/test_text.py",
+        "data.count: so many documents must have ",
     ),
     "data.min_count: some token must occur so often, got {} where the most frequent occurs {} times; write "
     "data.min_count={}": ("data/test_text.py", "data.min_count: some token must occur so often"),

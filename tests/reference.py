@@ -36,7 +36,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {  # where a value is ???
 }
 
 DRAWN = ("recall", "copy", "parity_stream", "counter", "agreement")  # sequences of tokens, by a rule
-OF_TOKENS = (*DRAWN, "text")  # data sets that only some architectures take
+OF_TOKENS = (*DRAWN, "text", "documents")  # data sets that only some architectures take
 
 ACTIVATION_TWINS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": nn.Identity(),

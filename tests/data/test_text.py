@@ -1,6 +1,7 @@
 """Texts: blocks of each document, targets that follow, a vocabulary by count, and files that are refused."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -185,3 +186,37 @@ def test_sizes_that_fit_the_text_are_told(
     assert len(done(advised, "text", **usual).x) >= 3
     with pytest.raises(DataError):
         done({key: value + 1 for key, value in advised.items()}, "text", **usual)
+
+
+def test_documents_by_hand(tmp_path: Path) -> None:
+    """Blocks of two of the two longest documents, without overlap, each with its document's place by length."""
+    path = written(tmp_path / "own", "abcabca", "ca", "bbabccab")
+    dataset: Dataset = build(
+        "data", "documents", path=path, count=2, level="characters", length=2, min_count=1
+    ).checked()
+    assert (dataset.n_classes, dataset.vocabulary, dataset.at_positions) == (2, 4, False)
+    assert [spelled(replace(dataset, classes=dataset.tokens), row) for row in range(7)] == [
+        *("bb", "ab", "cc", "ab"),
+        *("ab", "ca", "bc"),
+    ]
+    assert dataset.y.tolist() == [0] * 4 + [1] * 3
+
+
+def test_pythons_longest_topics() -> None:
+    """Eight topics have 4,000 blocks of 16 words, about; the longest one a fifth of them."""
+    dataset: Dataset = build("data", "documents").checked()
+    shares = np.bincount(dataset.y) / len(dataset.y)
+    assert dataset.x.shape[1] == 16
+    assert 2000 < len(dataset.y) < 8000
+    assert sorted(shares, reverse=True) == shares.tolist()
+    assert 0.1 < shares[0] < 0.4
+
+
+def test_few_long_documents_are_refused(tmp_path: Path) -> None:
+    """More documents than have three blocks are refused with the largest number that will do."""
+    usual = {"path": written(tmp_path / "own", "abcabca", "ca", "bbabcc"), "level": "characters", "min_count": 1}
+    said = refused("documents", **usual, count=3, length=2)
+    assert said.startswith("data.count: so many documents must have 3 blocks of 2 tokens or more, got 3 where 2 have")
+    assert ways_out(said) == [{"data.count": 2}]
+    assert done({"data.count": 2}, "documents", **usual, length=2).n_classes == 2
+    assert ways_out(refused("documents", **usual, length=3)) == [{"data.count": 2, "data.length": 1}]

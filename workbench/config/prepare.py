@@ -9,6 +9,7 @@ may differ within a pack; all else decides which pack a run belongs to.
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from workbench.config.data_cache import data_identity
 from workbench.config.instantiate import call, call_stacked
 from workbench.config.schema import RunSpec
 from workbench.config.shared_objects import SharedObjects
+from workbench.config.unlabeled import body_text, unlabeled
 from workbench.core.memory import available, spot_check_bytes
 from workbench.data.batches import pack_data
 from workbench.engine.evaluate import CHUNK_NUMBERS, EXAMPLES
@@ -28,6 +30,7 @@ from workbench.nn.initializers import Scheme
 from workbench.nn.objective import Objective
 from workbench.nn.optimizers import Optimizer
 from workbench.nn.params import Layout
+from workbench.nn.pretraining import Pretraining
 from workbench.nn.pretraining_stages import stages
 
 REPLICA_GROUPS = ("init", "bias")  # of each replica as a whole
@@ -153,6 +156,12 @@ def build_pack(specs: Sequence[RunSpec]) -> Pack:
         shared.device,
         [shared.unit(splits[seed]) for seed in seeds],
     )
+    pretraining: Pretraining = stacked("pretraining")
+    bodies: tuple[str, ...] = ()
+    if pretraining.kind != "autoencoder":
+        tokens = {seed: unlabeled(shared, splits[seed], pretraining) for seed in seeds}
+        data = replace(data, unlabeled=torch.stack([*map(torch.as_tensor, tokens.values())]).to(shared.device))
+        bodies = tuple(body_text(spec, shared.inputs, tokens[spec.config.split.seed]) for spec in specs)
     clips = [spec.config.train.clip_norm for spec in specs]
     return Pack(
         Objective(shared.model, shared.loss, optimizer.weight_decay if penalized else None, shared.numbers),
@@ -164,5 +173,6 @@ def build_pack(specs: Sequence[RunSpec]) -> Pack:
         shared.device,
         stacked("schedule"),
         per_replica([float("inf") if clip is None else clip for clip in clips]) if any(clips) else None,
-        stacked("pretraining"),
+        pretraining,
+        bodies,
     )

@@ -8,8 +8,10 @@ import torch
 from workbench.config.instantiate import call_stacked
 from workbench.config.prepare import prepare, scheme_of
 from workbench.config.schema import RunSpec
+from workbench.config.unlabeled import unlabeled
 from workbench.core.errors import ConfigError, DataError
 from workbench.core.memory import gib
+from workbench.nn.pretraining import Pretraining
 from workbench.nn.pretraining_stages import stages
 
 RECORD_BYTES = 1000  # of an epoch's numbers in memory, about
@@ -35,7 +37,9 @@ def validate(spec: RunSpec) -> None:
     shared = prepare(spec)
     try:
         refuse_too_large(spec)
-        stages(shared.model, call_stacked("pretraining", [spec.resolved["pretraining"]], torch.tensor))
+        pretraining: Pretraining = call_stacked("pretraining", [spec.resolved["pretraining"]], torch.tensor)
+        stages(shared.model, pretraining)
+        unlabeled(shared, spec.config.split, pretraining)
         _ = shared.diagnostics, scheme_of(spec)  # made, to see that they can be
         for group in ("optimizer", "schedule"):
             call_stacked(group, [spec.resolved[group]], torch.tensor)

@@ -60,7 +60,8 @@ class DataPart:
 class PackData:
     """All parts of a pack's data; `n_classes` is None for regression.
 
-    `unit` is the size of 1 of a single real target in the data's own unit, by split; None for other targets.
+    `unit` is the size of 1 of a single real target in the data's own unit, by split; None for other targets. A language
+    model learns from the tokens `unlabeled` [S, N, T]; None where they are those of the training part.
     """
 
     train: DataPart
@@ -69,6 +70,7 @@ class PackData:
     split_of: Int64[Tensor, " R"]
     n_classes: int | None
     unit: Float[Tensor, " S"] | None = None
+    unlabeled: Int64[Tensor, "S N T"] | None = None
 
     def select(self, index: Tensor) -> "PackData":
         """The same data for the replicas in `index`."""

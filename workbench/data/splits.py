@@ -103,6 +103,15 @@ def held_by_float32(dataset: Dataset, parts: Split, standardized: bool) -> Split
     raise DataError(f"{dataset.name}: numbers must be at most 3.4e38 in size, as float32 is, got {largest:.3g}; {then}")
 
 
+def shuffled(x: Array, seed: int, padding: int | None) -> Array:
+    """Put the tokens of each sequence of x [N, T] into an order of its own; padding stays at the end."""
+    places = np.random.default_rng(stream_seed(seed, "data", "shuffled")).random(x.shape)
+    if padding is not None:
+        places[x == padding] = 1.0
+    ordered: Array = np.take_along_axis(x, places.argsort(1, kind="stable"), 1)
+    return ordered
+
+
 def inputs_as_targets(parts: Split) -> Split:
     """Replace the targets by the inputs, for an autoencoder."""
     return Split(*(PartArrays(part.x, part.x) for part in parts))

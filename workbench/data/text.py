@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from pydoc_data.topics import topics
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from annotated_types import Ge
 
 from workbench.core.axes import PositiveInt
 from workbench.core.errors import DataError
@@ -29,6 +30,7 @@ WORD = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # name of token 0
 NEEDED = 100  # bytes for a byte of text, about: as characters, as numbers, and in blocks
 LEAST_DOCUMENTS = 3  # to train, to validate and to test with
+LEAST_BLOCKS = 3  # of a document, for the same
 RULE = "must be text"
 OTHER = "take it out, or save it as text"
 
@@ -64,13 +66,10 @@ def text(
     Raises DataError where a file cannot be read or is no text, for fewer than three documents, no frequent tokens, and
     where the text does not fit into memory.
     """
-    file = None if path is None else Path(os.path.expanduser(path))
-    documents = [topic for _, topic in sorted(topics.items())] if file is None else _read(file, separator, encoding)
-    parts = [list(one) if level == "characters" else WORD.findall(one) for one in documents]
-    tokens, names = _numbered(_enough(parts), min_count)
+    tokens, names = _tokens(level, min_count, path, separator, encoding)
     groups, blocks = _blocks_of(tokens, length)
     return Dataset(
-        "text" if file is None else file.resolve().stem,
+        _name(path, "text"),
         np.concatenate([block.x for block in blocks]),
         np.concatenate([block.y for block in blocks]),
         len(names),
@@ -79,6 +78,55 @@ def text(
         vocabulary=len(names),
         groups=np.repeat(groups, [len(block.x) for block in blocks]),
     )
+
+
+def documents(
+    count: Annotated[int, Ge(2)] = 8,
+    level: Level = "words",
+    length: PositiveInt = 16,
+    min_count: PositiveInt = 100,
+    path: Name | None = None,
+    separator: str | None = None,
+    encoding: Encoding = "utf-8",
+) -> Dataset:
+    """Blocks of `length` tokens of the `count` longest documents of a text; the target is which of them a block is of.
+
+    Blocks do not overlap, and each is in one part alone: what is learned is to know a document again, by blocks of it
+    that were seen. Classes are numbered from the longest document on. All else is as for `text`.
+
+    Raises DataError as `text`, and where fewer documents are so long.
+    """
+    tokens, names = _tokens(level, min_count, path, separator, encoding)
+    longest = sorted(tokens, key=len, reverse=True)[:count]
+    if len(longest) < count or len(longest[-1]) < LEAST_BLOCKS * length:
+        enough = sum(len(one) >= LEAST_BLOCKS * length for one in tokens)
+        raise DataError(
+            f"data.count: so many documents must have {LEAST_BLOCKS} blocks of {length} tokens or more, got {count} "
+            f"where {enough} have; write data.count={max(2, enough)}" + " data.length=1" * (enough < 2)
+        )
+    blocks = [one[: len(one) // length * length].reshape(-1, length) for one in longest]
+    return Dataset(
+        _name(path, "documents"),
+        np.concatenate(blocks),
+        np.repeat(np.arange(count), [len(one) for one in blocks]),
+        count,
+        tokens=names,
+        vocabulary=len(names),
+    )
+
+
+def _name(path: str | None, usual: str) -> str:
+    return usual if path is None else Path(os.path.expanduser(path)).resolve().stem
+
+
+def _tokens(
+    level: Level, min_count: int, path: str | None, separator: str | None, encoding: str
+) -> tuple[list[Array], tuple[str, ...]]:
+    """Number the tokens of all documents, and name them; raises DataError as `text`."""
+    file = None if path is None else Path(os.path.expanduser(path))
+    texts = [topic for _, topic in sorted(topics.items())] if file is None else _read(file, separator, encoding)
+    parts = [list(one) if level == "characters" else WORD.findall(one) for one in texts]
+    return _numbered(_enough(parts), min_count)
 
 
 def _read(place: Path, separator: str | None, encoding: str) -> list[str]:

@@ -29,8 +29,9 @@ CONSTANT = constant()
 class Pack:
     """A pack: replica r is initialized from `seeds[r]` by `schemes[r]`; its other settings are row r of tensors [R].
 
-    `keys` seed its noise, and `clip_norm` is the largest norm of its gradient (None for no clipping). All tensors of
-    the pack have `dtype` and `device`.
+    `keys` seed its noise, and `clip_norm` is the largest norm of its gradient (None for no clipping). Replicas with the
+    same text in `bodies` have the same body after pretraining as a language model. All tensors of the pack have `dtype`
+    and `device`.
     """
 
     objective: Objective
@@ -43,6 +44,7 @@ class Pack:
     schedule: Schedule = CONSTANT
     clip_norm: Tensor | None = None
     pretraining: Pretraining = NO_PRETRAINING
+    bodies: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -88,6 +90,7 @@ class Pack:
             seeds=tuple(self.seeds[position] for position in positions),
             schemes=tuple(self.schemes[position] for position in positions),
             data=self.data.select(index),
+            bodies=tuple(self.bodies[position] for position in positions if self.bodies),
         )
 
 

@@ -2,10 +2,10 @@
 
 Every stage has a pack and a trainer: the same replicas, a smaller model, and as data the codes that the layers below
 compute. Steps and epochs are counted through all stages; records of a stage have the metrics ``pretrain.1/loss`` and
-``pretrain.1/valid_loss``.
+``pretrain.1/valid_loss``. A language model's body that was trained before in this process is taken from there.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -16,8 +16,10 @@ from torch import Tensor
 from workbench.data.batches import DataPart, PackData, one_hot_table
 from workbench.diagnostics.plan import LIGHT, OFF, Diagnostics
 from workbench.engine.checkpoint import PackState
+from workbench.engine.epoch_plan import batch_sizes
 from workbench.engine.history import Record
 from workbench.engine.observer import Observer
+from workbench.engine.pretrained import keep_trained, records_of, trained_bodies, untrained
 from workbench.engine.replicas import CONSTANT, Pack
 from workbench.engine.train import Trainer
 from workbench.nn.losses import Loss, softmax_nll, squared_error
@@ -48,6 +50,7 @@ class Pretrainer:
     def __init__(self, pack: Pack, batch_size: int, diagnostics: Diagnostics = LIGHT) -> None:
         self.whole = Trainer(pack, batch_size, diagnostics)
         self.stages = stages(pack.objective.model, pack.pretraining)
+        self._asked = batch_size
         self.batch_size, self.sizes = self.whole.batch_size, self.whole.sizes
         self.steps_per_epoch = self.whole.steps_per_epoch
         self._number = 0
@@ -87,6 +90,8 @@ class Pretrainer:
     def run(self, epochs: int) -> Iterator[Record]:
         """Train every stage in turn, then the whole net; yields records, after `restore` only those that follow."""
         while self._part:
+            if self._part.task.is_language and not self._part.recorded:
+                self._train_alike_once()
             yield from self._pretrain(self._part)
             if not self.replicas:
                 return
@@ -116,8 +121,7 @@ class Pretrainer:
 
     def finish(self, replicas: Collection[int], step: int) -> Record:
         """Stop these replicas after `step` of the whole training; returns their record of the test part."""
-        before = sum(stage.epochs for stage in self.stages) * self.steps_per_epoch
-        return self._shifted(self.whole.finish(replicas, step - before))
+        return self._shifted(self.whole.finish(replicas, step - self._steps_before(len(self.stages))))
 
     def drop(self, replicas: Collection[int]) -> None:
         """Stop these replicas, with their current parameters as final ones; between two records of `run`."""
@@ -129,19 +133,37 @@ class Pretrainer:
         """Begin the stage `number`, or training of the whole net after the last stage."""
         self._number = number
         if number < len(self.stages):
-            self._part = _StageTrainer(self.whole, self.stages[number], number, self._records)
+            sizes = self._sizes(self.stages[number])
+            self._part = _StageTrainer(self.whole, self.stages[number], number, self._records, self._asked, sizes)
         else:
             self.whole.mark = self.whole.snapshot().copied()
             self._part = None
 
+    def _train_alike_once(self) -> None:
+        """Train the bodies that several replicas share, each of them alone."""
+        texts = self.pack.bodies
+        if len(set(texts)) == len(texts) or not (positions := untrained(texts)):
+            return
+        alone = Pretrainer(self.pack.select(positions), self._asked, OFF)
+        assert alone._part is not None
+        for _ in alone._pretrain(alone._part):
+            pass
+
     def _pretrain(self, part: "_StageTrainer") -> Iterator[Record]:
-        """Yield the records of a stage: one before it and one after each epoch, without the test part's."""
-        name, epochs = part.task.name, part.task.epochs
-        for record in islice(part.run(epochs), epochs + 1 - part.recorded):
+        """Yield the records of a stage: one before it and one after each epoch, without the test part's.
+
+        Keeps the bodies of a language model, if it was trained from its first step on and no replica diverged.
+        """
+        name, epochs, begun, texts = part.task.name, part.task.epochs, part.recorded, part.pack.bodies
+        records = []
+        for record in islice(part.run(epochs), epochs + 1 - begun):
+            records.append(record)
             if record.diverged:
                 self.whole.drop({divergence.replica for divergence in record.diverged})
             metrics = {f"{name}/{short}": record.metrics[metric] for metric, short in STAGE_METRICS.items()}
             yield self._shifted(replace(record, metrics=metrics))
+        if part.task.is_language and not begun and not any(record.diverged for record in records):
+            keep_trained(texts, part.params, records)
 
     def _adopt(self, part: "_StageTrainer") -> None:
         """Copy a stage's parameters to the whole net."""
@@ -157,9 +179,20 @@ class Pretrainer:
     def _counted(self, snapshot: PackState) -> PackState:
         return replace(snapshot, recorded=snapshot.recorded + self._records)
 
+    def _sizes(self, stage: Stage) -> Sequence[int]:
+        """Sizes of the batches of a stage's epoch: a language model may see more examples than the whole net."""
+        unlabeled = self.whole.pack.data.unlabeled
+        if unlabeled is None or not stage.is_language:
+            return self.sizes
+        return batch_sizes(unlabeled.shape[1], min(self._asked, unlabeled.shape[1]), stage.model.least_batch)
+
+    def _steps_before(self, number: int) -> int:
+        """Steps of all stages before the stage `number`."""
+        return sum(stage.epochs * len(self._sizes(stage)) for stage in self.stages[:number])
+
     def _shifted(self, record: Record) -> Record:
         epochs = sum(stage.epochs for stage in self.stages[: self._number])
-        steps = epochs * self.steps_per_epoch
+        steps = self._steps_before(self._number)
         diverged = tuple(replace(divergence, step=divergence.step + steps) for divergence in record.diverged)
         return replace(record, step=record.step + steps, epoch=record.epoch + epochs, diverged=diverged)
 
@@ -170,11 +203,28 @@ AnyTrainer = Trainer | Pretrainer
 class _StageTrainer(Trainer):
     """Trainer of one stage, whose snapshots contain the whole net's parameters too."""
 
-    def __init__(self, whole: Trainer, task: Stage, number: int, before: int) -> None:
+    def __init__(
+        self, whole: Trainer, task: Stage, number: int, before: int, batch_size: int, sizes: Sequence[int]
+    ) -> None:
         self.whole, self.task, self.before, self.key = whole, task, before, f"{WHOLE}{number}"
-        super().__init__(stage_pack(whole.pack, whole.params, task), whole.batch_size, OFF, whole.sizes)
+        super().__init__(stage_pack(whole.pack, whole.params, task), batch_size, OFF, sizes)
         self.replicas = whole.replicas
         self.mark = self.snapshot().copied()
+
+    def run(self, epochs: int) -> Iterator[Record]:
+        """Train as every trainer; where all bodies have been trained before, yield the records of that.
+
+        Until their stage is over, snapshots then are of its beginning.
+        """
+        bodies = trained_bodies(self.pack.bodies) if self.task.is_language and not self.recorded else []
+        if not bodies:
+            yield from super().run(epochs)
+            return
+        self._in_epoch = True
+        for row, body in enumerate(bodies):
+            for name, values in body.params.items():
+                self.params[name][row].copy_(values)
+        yield from records_of(bodies, self.replicas, self.steps_per_epoch)
 
     def snapshot(self) -> PackState:
         stage = super().snapshot()
@@ -211,7 +261,8 @@ def codes(data: PackData, params: Params, stage: Stage) -> PackData:
     """
     if stage.is_language:
         one_hot = one_hot_table(stage.vocabulary, params.flat.dtype, params.flat.device)
-        train, valid = (DataPart(part.x, token_targets(stage, part.x), one_hot) for part in (data.train, data.valid))
+        tokens = data.train.x if data.unlabeled is None else data.unlabeled
+        train, valid = (DataPart(x, token_targets(stage, x), one_hot) for x in (tokens, data.valid.x))
         return PackData(train, valid, valid, data.split_of, stage.vocabulary)
     if not (stage.below.layers or stage.supervised):
         train, valid = (DataPart(part.x, part.x) for part in (data.train, data.valid))

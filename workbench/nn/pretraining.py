@@ -20,8 +20,9 @@ class Pretraining:
 
     A share `corruption` of its inputs is set to 0 and the others are scaled up; a `tied` decoder shares the encoder's
     weights. For the kinds ``masked_lm`` and ``next_token`` the body of a net of tokens trains as a language model, and
-    `corruption` is the share of hidden tokens. Then the output layer alone trains for `frozen_epochs`. With `epochs` 0
-    there is no pretraining.
+    `corruption` is the share of hidden tokens. It sees the inputs of so many `examples` of the training part, whether
+    or not their targets are kept (None: of those whose targets are), with `shuffled` their tokens in random order. Then
+    the output layer alone trains for `frozen_epochs`. With `epochs` 0 there is no pretraining.
     """
 
     epochs: int = 0
@@ -29,6 +30,8 @@ class Pretraining:
     corruption: float = 0.0
     tied: bool = False
     frozen_epochs: int = 0
+    examples: int | None = None
+    shuffled: bool = False
     kind: Literal["autoencoder", "masked_lm", "next_token"] = "autoencoder"
 
 
@@ -58,17 +61,23 @@ def masked_lm(
     lr: PositivePerReplica,
     epochs: PositiveInt = 5,
     masked: Fraction = 0.15,
+    examples: PositiveInt | None = None,
+    shuffled: bool = False,
     frozen_epochs: Annotated[int, Ge(0)] = 0,
 ) -> Pretraining:
     """The body of a net of tokens learns to guess a share `masked` of the tokens, which are hidden; it sees both sides.
 
-    Its vocabulary has one token more, which hides the others.
+    Its vocabulary has one token more, which hides the others. It learns from so many training `examples`, those that
+    ``split.limit`` takes the targets of among them; `shuffled` ones have as many of each token, and no order.
     """
-    return Pretraining(epochs, lr, masked, frozen_epochs=frozen_epochs, kind="masked_lm")
+    return Pretraining(epochs, lr, masked, False, frozen_epochs, examples, shuffled, "masked_lm")
 
 
 def next_token(
-    lr: PositivePerReplica, epochs: PositiveInt = 5, frozen_epochs: Annotated[int, Ge(0)] = 0
+    lr: PositivePerReplica,
+    epochs: PositiveInt = 5,
+    examples: PositiveInt | None = None,
+    frozen_epochs: Annotated[int, Ge(0)] = 0,
 ) -> Pretraining:
-    """The body of a net of tokens learns to guess each next token from those before it."""
-    return Pretraining(epochs, lr, frozen_epochs=frozen_epochs, kind="next_token")
+    """The body of a net of tokens learns to guess each next token from those before it, in so many `examples`."""
+    return Pretraining(epochs, lr, frozen_epochs=frozen_epochs, examples=examples, kind="next_token")
