@@ -10,7 +10,7 @@ from workbench.certificates.trained import spot_points
 from workbench.config.compose import configure
 from workbench.config.prepare import build_pack, prepare
 from workbench.config.validate import validate
-from workbench.core.errors import ConfigError
+from workbench.core.errors import ConfigError, ShapeError
 from workbench.engine.replicas import Pack
 from workbench.engine.stages import make_trainer, stage_pack
 from workbench.nn.check.gradcheck import against_autograd, autograd
@@ -64,6 +64,20 @@ def test_choices_are_those_of_the_key() -> None:
     assert torch.equal(together[1][1:2], alone[1])
     assert not torch.equal(masking(x[1:2], y[1:2], Mode(True, torch.tensor([6])))[0], alone[0])
     assert torch.equal(masking(x, y, EVALUATION)[0], masking(x, y, EVALUATION)[0])
+
+
+def test_every_step_hides_other_tokens() -> None:
+    """The stage of a net without dropout hides other places at each step; a pass without keys is refused."""
+    pack = build_pack([_spec("labeled_words", *MASKED)])
+    (stage,) = stages(pack.objective.model, pack.pretraining)
+    learner = stage_pack(pack, pack.initial_params(), stage)
+    x, y = learner.data.batch(torch.arange(16).view(1, 16))
+    hidden = [learner.objective.seen(x, y, learner.mode(step))[1].sum(3).bool() for step in range(20)]
+    often = torch.stack(hidden).sum(0)[x != 0]
+    assert (often > 0).double().mean() > 0.9  # 1 - 0.85^20 = 0.96
+    assert often.max() < 12
+    with pytest.raises(ShapeError, match=r"a training pass needs Mode.keys \[R\], got None"):
+        learner.objective.seen(x, y, Mode(True))
 
 
 def test_next_tokens() -> None:

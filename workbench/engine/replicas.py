@@ -57,7 +57,7 @@ class Pack:
 
     def mode(self, step: int | Int64[Tensor, ""]) -> Mode:
         """Make the mode of a training pass at this step, from 0; a tensor is read on the device only."""
-        return Mode(training=True, keys=step_keys(self.keys, step) if self.objective.model.is_noisy else None)
+        return Mode(training=True, keys=step_keys(self.keys, step) if self.objective.is_noisy else None)
 
     def learning_rates(self, start: int, stop: int, total: int) -> Float[Tensor, "T R"]:
         """Return every replica's learning rate at the steps start:stop out of `total`."""

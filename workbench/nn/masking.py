@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from workbench.core.errors import ShapeError
 from workbench.nn.layers.base import Mode
 from workbench.nn.layers.dropout import WORD, words
 
@@ -27,7 +28,12 @@ class Masking:
     padding: int | None = None
 
     def __call__(self, x: Tokens, y: Float[Tensor, "R B T K"], mode: Mode) -> tuple[Tokens, Float[Tensor, "R B T K"]]:
-        """Return the tokens with the chosen ones hidden, and targets at the chosen positions alone."""
+        """Return the tokens with the chosen ones hidden, and targets at the chosen positions alone.
+
+        Raises ShapeError for a training pass without keys, which would hide the same places at every step.
+        """
+        if mode.training and mode.keys is None:
+            raise ShapeError("Masking: a training pass needs Mode.keys [R], got None; give one per replica")
         keys = torch.zeros(len(x), dtype=torch.int64, device=x.device) if mode.keys is None else mode.keys
         drawn = [words(keys, f"mask.{purpose}", *x.shape[1:]) for purpose in ("choice", "kind", "token")]
         chosen = drawn[0] < round(self.rate * WORD)

@@ -29,6 +29,11 @@ class Objective:
     numbers: int | None = None
     masking: Masking | None = None
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether a training pass draws numbers, for a layer's noise or for the tokens to hide."""
+        return self.masking is not None or self.model.is_noisy
+
     def seen(self, x: Tensor, y: Tensor, mode: Mode) -> tuple[Tensor, Tensor]:
         """Return the batch as the model sees it, with its targets."""
         return (x, y) if self.masking is None else self.masking(x, y, mode)
