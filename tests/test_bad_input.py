@@ -216,6 +216,7 @@ def test_what_the_message_of_a_wrong_request_advises_works(cli: Cli, folder: Pat
     assert_advice_works(cli, words, cli(*words).err, overrides in ONLY_THE_USER_KNOWS)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_without_a_device_is_refused(cli: Cli, folder: Path) -> None:
     """`device=cuda` on a machine without one names what works."""

@@ -140,6 +140,7 @@ def test_short_and_shortened_options_keep_their_values(given: str, ordered: str)
     assert options_first(given.split(" ")) == ordered.split(" ")
 
 
+@pytest.mark.slow
 def test_hydras_own_values_may_be_referred_to(cli: Cli, folder: Path) -> None:
     """`${hydra:...}` is resolved for a single run as for a sweep."""
     asked = "tracking.experiment=${hydra:job.name}"

@@ -197,6 +197,7 @@ def test_check_finds_a_broken_derivative(cli: Cli, folder: Path, monkeypatch: py
     }
 
 
+@pytest.mark.slow
 def test_check_takes_one_configuration(cli: Cli, folder: Path) -> None:
     """`check -m` is refused."""
     answer = cli("check", "-m", "activation=relu,tanh")

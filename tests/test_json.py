@@ -103,6 +103,7 @@ def test_claims(said: Callable[..., Any]) -> None:
     assert {claim["last"] for claim in document["claims"].values()} == {None}
 
 
+@pytest.mark.slow
 def test_check(said: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors by parameter, and exit code 1 with a parsable document where a derivative is wrong."""
     small = ("data=wine", "architecture.hidden=[3]", "activation=tanh")
@@ -128,6 +129,7 @@ def test_check_of_every_combination(said: Callable[..., Any], monkeypatch: pytes
     assert [row["agrees"] for row in said("check", "--all")["combinations"]] == [True] * 3
 
 
+@pytest.mark.slow
 def test_forecast(said: Callable[..., Any], cli: Cli) -> None:
     """A rehearsed sweep says its runs and packs; a training has no JSON, and says so before anything starts."""
     document = said("train", "-m", "data=wine", "activation=relu,tanh", "seed=0,1", "sweep.dry_run=true")

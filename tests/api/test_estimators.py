@@ -35,6 +35,7 @@ def test_estimators_keep_the_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+@pytest.mark.slow
 def test_classifier_learns_labels_of_any_type() -> None:
     """Wine is told apart on folds it has not seen, with its names as labels and probabilities that sum to 1."""
     wine = load_wine()
@@ -57,6 +58,7 @@ def test_regressor_predicts_in_the_targets_own_unit() -> None:
     np.testing.assert_allclose(converted, 1e6 + 100 * net.predict(x), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_seed_decides_the_weights_and_overrides_the_rest() -> None:
     """Equal seeds give equal bits, others do not; overrides reach what has no parameter, with the command's errors."""
     wine = load_wine()

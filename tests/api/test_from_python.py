@@ -94,6 +94,7 @@ def test_an_explanation_is_that_of_the_command() -> None:
     assert page.html.startswith("<!")
 
 
+@pytest.mark.slow
 def test_sweep_as_a_table(sweep: wb.Sweep, swept: Trained) -> None:
     """The frame has a row for each run with what the store has: params that differ as numbers, last metrics."""
     table = sweep.frame()

@@ -72,6 +72,7 @@ def test_arrays_that_cannot_be_learned(folder: Path, y: np.ndarray, said: str) -
     assert not (folder / ".workbench").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_a_registered_function_is_an_option() -> None:
     """It is chosen by its name, with its defaults as values that can be changed, and named among the options."""
@@ -106,6 +107,7 @@ def test_what_cannot_be_registered() -> None:
         wb.register("loss", "steep", steep_tanh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", [False, True], ids=["in the current folder", "beside the options"])
 def test_a_module_is_found_without_a_package(cli: Cli, folder: Path, beside: bool) -> None:
     """A function in a module of the current folder, or of the folder of ``--config-dir``, checks and trains."""

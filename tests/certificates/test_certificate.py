@@ -101,6 +101,7 @@ def test_double_is_what_the_reference_computes_in() -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.slow
 def test_truncated_gradients_are_compared_with_autograd_alone() -> None:
     """Gradients of a truncated net are those of autograd that stops at the same steps, and no differences are tried."""
     overrides = ["data=counter", "architecture=lstm", "architecture.width=3", "architecture.truncate=5"]

@@ -157,6 +157,7 @@ def test_within_errs_no_more_where_both_ends_are_near(n: int) -> None:
     assert max(found[label] for label in WRONG) <= most(2000), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [Above(than=0, absent=-8), Above(than=8, absent=0)], ids=["upper", "lower"])
 def test_between_errs_in_at_most_5_percent(bound: Above) -> None:
     """The effect at either bound: it is said to lie between them no more often than beyond."""

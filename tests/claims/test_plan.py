@@ -30,6 +30,7 @@ def last(n: int, spread: float) -> Judgment:
     return Judgment(label=Label.inconclusive, found="0", effect=0.0, low=-half, high=half, n=n, level=0.025)
 
 
+@pytest.mark.slow
 def test_so_many_seeds_have_the_power_that_is_said() -> None:
     """Simulated at the number of seeds that the plan names, an effect that far beyond the bound is found by 90 %."""
     n = enough_seeds(last(20, 1.0), 0.5)
@@ -54,6 +55,7 @@ def test_seeds_that_share_data_have_a_least_distance() -> None:
         assert error == pytest.approx(sqrt(1 + 0.8 * n))
 
 
+@pytest.mark.slow
 def test_the_chance_to_end_between_the_bounds() -> None:
     """None where intervals are wider than the gap, all where they are far narrower, and as simulated in the middle."""
     wide, narrow = last(10, 10.0), last(400, 0.01)

@@ -69,6 +69,7 @@ def refusal(one: Entry, attempts: list[ReadVerdict]) -> str:
     return str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("edits", "code", "reason"), sampled(MUTATIONS, 4))
 def test_no_change_passes_under_the_same_version(
     tmp_path: Path,
@@ -87,6 +88,7 @@ def test_no_change_passes_under_the_same_version(
     refuse_changed(second, kept[0], kept[1], Store("sqlite:///none.db"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "same",
     [
@@ -106,6 +108,7 @@ def test_what_only_shows_may_change(tmp_path: Path, small: Registration, same: C
     assert registered(changed) == small
 
 
+@pytest.mark.slow
 def test_code_beside_it_is_measuring_code(tmp_path: Path) -> None:
     """Modules that `measure.py` imports from its folder are registered, with the file itself; `figure.py` is not."""
     (tmp_path / "helper.py").write_text("X = 1\n")

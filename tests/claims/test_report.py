@@ -158,6 +158,7 @@ def test_colors_of_figures_can_be_seen_on_light_and_on_dark() -> None:
         assert contrast(DARK[color.lower()], DARK_PAPER) >= 3
 
 
+@pytest.mark.slow
 def test_a_figure_is_dark_on_a_dark_page() -> None:
     """The styles of the drawing once more, for the dark, with all colors exchanged; drawn small, and nothing lost."""
     table = pd.DataFrame({"arm": ["relu"], "accuracy": [0.5]})

@@ -374,6 +374,7 @@ def test_from_python(own: Path, store: Store, capsys: pytest.CaptureFixture[str]
         reproduce("small", claims="own")
 
 
+@pytest.mark.slow
 def test_a_large_figure_is_shown_as_pixels(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report stays small whatever a claim draws."""
     from workbench.claims import claim_figure

@@ -89,6 +89,7 @@ def mapped(one: Entry, **settings: Any) -> tuple[Study, pd.DataFrame]:
     return study, measure_map(study, deciding_of(one, one.load()))
 
 
+@pytest.mark.slow
 def test_every_specification_is_trained_and_judged(tmp_path: Path, trained: Fake) -> None:
     """Eight specifications have their width, epochs, optimizer, rates and seeds; labels are those of known effects."""
     study, table = mapped(small(tmp_path), seed_offset=1000)
@@ -123,6 +124,7 @@ def test_every_specification_is_trained_and_judged(tmp_path: Path, trained: Fake
 OWN_RATES = {"sgd": {0.03, 0.1, 0.3, 1.0}, "adam": {0.001, 0.003, 0.01, 0.03}}
 
 
+@pytest.mark.slow
 def test_a_map_is_counted_by_the_label_of_its_cell(tmp_path: Path, trained: Fake) -> None:
     """Four of eight agree with a supported cell, two with a refuted one; the label of the part stays."""
     one = small(tmp_path)
@@ -154,6 +156,7 @@ def test_the_headline_says_robust_or_names_the_setting(label: str, agree: int, w
     assert "(" not in plain
 
 
+@pytest.mark.slow
 def test_a_registration_holds_the_map(tmp_path: Path) -> None:
     """A change of the map changes what is registered, the rates of its optimizers too; a claim without one has none."""
     before = register(one := small(tmp_path / "a"), composed(one))
@@ -184,6 +187,7 @@ def test_maps_that_cannot_be_measured_are_refused(tmp_path: Path, changed: dict[
         small(tmp_path, **changed)
 
 
+@pytest.mark.slow
 def test_code_without_the_deciding_cell_is_refused(tmp_path: Path, trained: Fake) -> None:
     """A claim with a map needs `deciding`, which yields the cell once."""
     one = small(tmp_path / "a", TRAINS)
@@ -203,6 +207,7 @@ def digits_like(place: Path) -> Path:
 FEW = PLAN | {"pictures": ["data=idx", "data.official_test=false", "data.images=90", "data.pool=2", "split.limit=20"]}
 
 
+@pytest.mark.slow
 def test_other_pictures_are_a_part_of_the_map(tmp_path: Path, trained: Fake) -> None:
     """With a folder of pictures every specification is measured on them too, by as many examples as the plan says."""
     one, pictures = small(tmp_path, **{f"claim.{MAP}": FEW}), digits_like(tmp_path / "shapes")
@@ -233,6 +238,7 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         pictures_digests([one], replace(request, profile="quick"))
 
 
+@pytest.mark.slow
 def test_the_curve_is_drawn_and_stands_in_both_reports(tmp_path: Path, trained: Fake) -> None:
     """The second figure shows every setting, its text the agreement; without a table there is none."""
     one = small(tmp_path)

@@ -83,6 +83,7 @@ def test_tuning_gives_every_arm_the_same_budget_on_seeds_of_its_own(tmp_path: Pa
     assert made.runs == 2 * 5 * 2 + 2 * 3
 
 
+@pytest.mark.slow
 def test_every_fold_of_the_tuning_seeds_chooses_for_its_seeds(tmp_path: Path) -> None:
     """Seed i has the rate that tuning seeds i mod 4 like best; with an offset the seeds are counted from there."""
     liked = (0.03, 0.1, 0.1, 0.3)
@@ -100,6 +101,7 @@ def test_every_fold_of_the_tuning_seeds_chooses_for_its_seeds(tmp_path: Path) ->
         assert made.folds == 4
 
 
+@pytest.mark.slow
 def test_a_sample_says_what_its_interval_is_for(tmp_path: Path) -> None:
     """Ratio and folds of the runs that were trained before it, but for nets and processes, which share no data."""
     made, _ = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=4)
@@ -208,6 +210,7 @@ def test_beyond_the_grid(best: float, expected: float | None) -> None:
     assert beyond([1.0, 2.0, 8.0], best) == expected
 
 
+@pytest.mark.slow
 def test_seeds_of_tuning_are_refused(tmp_path: Path) -> None:
     """Seeds reserved for tuning are refused in training, and the verdict's own seeds count from 0."""
     made, fake = study(tmp_path, bowl({"relu": 0.1, "tanh": 0.1}))
@@ -301,6 +304,7 @@ def test_descend_is_training_on_all_examples_at_once(tmp_path: Path, optimizer: 
     assert not torch.allclose(params.flat, pack.initial_params().flat, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pack_is_untrained_with_a_replica_per_seed(tmp_path: Path) -> None:
     """`Study.pack` gives the nets that training would begin with, a replica per seed."""
     made, _ = study(tmp_path)
@@ -338,6 +342,7 @@ def test_failing_runs_stop_the_study(tmp_path: Path) -> None:
     assert fake.asked == []
 
 
+@pytest.mark.slow
 def test_an_offset_moves_every_seed(tmp_path: Path) -> None:
     """A seed offset moves the verdict's and the tuning seeds and named streams: the study is repeated on fresh ones."""
     made, fake = study(tmp_path, bowl({"relu": 0.03, "tanh": 0.3}), tuning_seeds=2)
@@ -365,6 +370,7 @@ def test_a_rate_is_best_by_whatever_is_measured(tmp_path: Path) -> None:
 FLOORED = {"parts.p.rule": {"kind": "above", "than": 0, "floor": 0.1}}
 
 
+@pytest.mark.slow
 def test_an_arm_that_comes_above_chance_at_no_rate_never_trains(tmp_path: Path) -> None:
     """An arm above chance at no rate is called untrained, never at the edge; the other arm is tuned as ever."""
 

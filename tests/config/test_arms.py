@@ -38,6 +38,7 @@ def same_values(one: dict[str, str], other: dict[str, str], keys: Sequence[str])
     return all(one.get(key) == other.get(key) for key in keys)
 
 
+@pytest.mark.slow
 @given(ROWS)
 def test_an_arm_is_what_agrees_in_all_but_its_seeds(rows: list[dict[str, str]]) -> None:
     """Any two runs: one name exactly where the configurations agree."""
@@ -48,6 +49,7 @@ def test_an_arm_is_what_agrees_in_all_but_its_seeds(rows: list[dict[str, str]]) 
         assert (name == second) == same_values(one, other, several), (one, other)
 
 
+@pytest.mark.slow
 @given(ROWS, st.data())
 def test_arms_do_not_depend_on_the_order_of_runs(rows: list[dict[str, str]], data: st.DataObject) -> None:
     """Runs in another order, as a store may give them: the same keys, and the same runs together."""
@@ -59,6 +61,7 @@ def test_arms_do_not_depend_on_the_order_of_runs(rows: list[dict[str, str]], dat
         assert (one.names[first] == one.names[second]) == (names[0] == names[1])
 
 
+@pytest.mark.slow
 @given(ROWS)
 def test_runs_come_by_arm(rows: list[dict[str, str]]) -> None:
     """Every run once, arm by arm, and within its arm in its old place."""

@@ -172,6 +172,7 @@ def test_a_run_before_leaves_nothing(hydra_context: Any, before: list[str], line
     assert between[0].resolved != between[1].resolved
 
 
+@pytest.mark.slow
 def test_a_single_run_is_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hydra would compose once more to read `hydra.mode`, which is read where an argument may set it."""
     calls: list[int] = []

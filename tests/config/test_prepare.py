@@ -157,6 +157,7 @@ OTHER = [
 ]
 
 
+@pytest.mark.slow
 def test_what_runs_share_is_made_once() -> None:
     """Runs that differ in seeds, start or update have one model, and one whose model may differ has its own."""
     base = prepare(wb.configure(*SMALL))

@@ -15,6 +15,7 @@ SIGNS = st.sampled_from(list("ab\\\"'${}[](),=: ;~\t%€éß#"))
 TEXTS = st.text(st.one_of(SIGNS, st.characters(exclude_categories=["Cs", "Cc"])), min_size=1)
 
 
+@pytest.mark.slow
 @given(value=st.one_of(TEXTS, st.lists(TEXTS, max_size=3)))
 @example(value="a\\")
 @example(value="\\${x}")

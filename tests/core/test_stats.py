@@ -220,6 +220,7 @@ def test_newcombe_as_printed(
     assert interval.n == n + other_n
 
 
+@pytest.mark.slow
 @given(FRACTIONS, FRACTIONS, CONFIDENCES)
 def test_newcombe_equals_statsmodels(first: tuple[int, int], other: tuple[int, int], confidence: float) -> None:
     """Newcombe's interval equals statsmodels', lies within -1 and 1, and changes its sign where samples are swapped."""

@@ -34,6 +34,7 @@ def drawn(what: object, encoding: str) -> str:
     return file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @given(NAMES, st.sampled_from(ENCODINGS))
 def test_no_name_reaches_the_terminal_as_an_escape(name: str, encoding: str) -> None:
     """Names in a line, a table or rich's own text print no control character and no markup, and never fail."""

@@ -117,6 +117,7 @@ def test_a_column_of_blanks_is_no_input(tmp_path: Path) -> None:
         table(str(tmp_path / "own.csv"), "y", missing="mean")
 
 
+@pytest.mark.slow
 def test_a_replica_learns_the_same_alone_and_in_a_pack(tmp_path: Path) -> None:
     """Three seeds with splits and fills of their own: each ends with the same bits alone and beside the others."""
     path = written(tmp_path)
@@ -124,6 +125,7 @@ def test_a_replica_learns_the_same_alone_and_in_a_pack(tmp_path: Path) -> None:
     assert_alone_as_together(run, epochs=2)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_was_filled(cli: Callable[..., Answer], store: Store, tmp_path: Path) -> None:
     """The summary and the run's note count the blanks by column."""
     run = ["data=table", f"data.path={written(tmp_path)}", "data.target=y", "data.missing=median"]

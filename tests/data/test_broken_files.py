@@ -77,6 +77,7 @@ def archive(file: Path, members: dict[str, bytes], how: int = zipfile.ZIP_DEFLAT
 X, Y = np.arange(24.0).reshape(12, 2), np.arange(12) % 2
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_read_as_far_as_its_header_says(tmp_path: Path) -> None:
     """256 MiB of zeros behind a header of 640 bytes: refused after 641 of them."""
     folder = write_idx_folder(tmp_path)
@@ -127,6 +128,7 @@ def test_idx_numbers_that_are_none(tmp_path: Path, kind: int, value: float) -> N
     assert "must be finite, but is not in row 7; " in outcome(lambda: idx(str(folder)), IMAGES)
 
 
+@pytest.mark.slow
 def test_a_large_npz_is_judged_by_its_headers(tmp_path: Path) -> None:
     """256 MiB of inputs whose labels do not fit, or stand there twice, are refused without being read."""
     file = tmp_path / "own.npz"
@@ -378,6 +380,7 @@ def test_mutated_idx(tmp_path: Path, change: Callable[[bytes], bytes], packed: b
         outcome(lambda: idx(str(folder)), str(folder))
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     change=mutations(),

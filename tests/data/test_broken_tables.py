@@ -224,6 +224,7 @@ def test_mutated_csv(tmp_path: Path, change: Callable[[bytes], bytes], end: str,
     outcome(lambda: read(path=str(file), target=target, task=task), "")
 
 
+@pytest.mark.slow
 @FUZZ
 @given(change=mutations(), compression=st.sampled_from(["none", "snappy", "gzip", "zstd"]))
 def test_mutated_parquet(tmp_path: Path, change: Callable[[bytes], bytes], compression: str) -> None:

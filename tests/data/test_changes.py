@@ -27,6 +27,7 @@ def rows(part: np.ndarray) -> set[bytes]:
     return {row.tobytes() for row in part}
 
 
+@pytest.mark.slow
 @given(st.integers(16, 120))
 def test_a_limit_keeps_so_many_and_every_class_its_share(limit: int) -> None:
     """`limit` labeled training examples are kept, and each class has its share to within one example."""
@@ -58,6 +59,7 @@ def test_validation_and_test_part_stay_as_they_are(values: dict[str, float]) -> 
         assert np.array_equal(before.y, after.y)
 
 
+@pytest.mark.slow
 @given(st.floats(0, 1))
 def test_label_noise_makes_its_share_of_labels_wrong(noise: float) -> None:
     """The share of labels asked for is changed to existing classes, and the inputs stay the same."""

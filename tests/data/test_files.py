@@ -23,6 +23,7 @@ CASES = st.sampled_from(sorted(IDX_TYPES)).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(case=CASES, end=st.sampled_from(["", ".gz"]))
 def test_idx_arrays_come_back(tmp_path_factory: pytest.TempPathFactory, case: Any, end: str) -> None:
     """Every type, up to four axes, gzipped or not: the same numbers in the machine's own byte order."""

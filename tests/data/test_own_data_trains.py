@@ -13,6 +13,7 @@ from workbench.tracking.store import Store
 pytest_plugins = ["tests.outer_fixtures"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["idx", "table"])
 def test_own_data_trains(cli: Callable[..., Answer], store: Store, name: str) -> None:
     """A run on a user's files stores its data's name and size, and reaches a test accuracy of 1."""

@@ -392,6 +392,7 @@ def test_a_number_comes_back_from_its_notation(value: float, decimal: str, thous
     assert number(text, notation._replace(decimal="." if decimal == "," else ",")) is None
 
 
+@pytest.mark.slow
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.lists(st.floats(-1e12, 1e12), min_size=8, max_size=12, unique=True),

@@ -21,6 +21,7 @@ from workbench.data.splits import Change, held_by_float32, split
 X = np.random.default_rng(0).normal(size=(40, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", options("data"))
 def test_the_example_for_a_key_is_one_of_its_own_option(name: str, tmp_path: Path) -> None:
     """Each key of each option, with values of wrong types: what the message says to write is taken by that key."""
@@ -41,6 +42,7 @@ def test_the_example_for_a_key_is_one_of_its_own_option(name: str, tmp_path: Pat
                 done(way, name, **given)
 
 
+@pytest.mark.slow
 @given(low=st.floats(-1e12, 1e12), below=st.floats(0, 1e12))
 def test_an_interval_that_is_empty(low: float, below: float) -> None:
     """An interval whose high end is not above its low end is refused, and the interval advised works."""

@@ -161,6 +161,7 @@ def test_looks_at_short_epochs_lie_apart(every: int, spacing: int, expected: lis
     assert [record.step for record in records if "train/loss" in record.metrics] == [*range(0, 36, 5)]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 20), st.data())
 def test_what_is_left_to_count_is_counted(epochs: int, spacing: int, length: int, data: st.DataObject) -> None:
     """`unit_counts` is the number of epochs left after which units are counted, and 0 without units."""

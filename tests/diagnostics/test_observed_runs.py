@@ -67,6 +67,7 @@ def test_tables_and_share_are_kept_with_each_run() -> None:
         assert {"act_var/l1", "delta_norm/l2", "update_ratio/all", "dead_rate/l1"} <= names
 
 
+@pytest.mark.slow
 def test_light_is_what_it_says_and_off_is_nothing() -> None:
     """Gradient norms and rates of units after each epoch; with off, losses and scores alone."""
     names = {}
@@ -179,6 +180,7 @@ def test_a_moment_inside_an_epoch_leaves_the_epochs_mark() -> None:
 # On the device
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", stems("norm"))
 @pytest.mark.parametrize("architecture", stems("architecture"))
 def test_nothing_is_read_back_from_the_device(architecture: str, norm: str) -> None:

@@ -207,6 +207,7 @@ def test_watching_changes_no_bit() -> None:
     assert torch.equal(final(FULL), final(call("diagnostics", option("diagnostics", "off"))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", stems("optimizer"))
 def test_gradients_are_measured_without_watching_the_step(optimizer: str) -> None:
     """Light diagnostics read the same gradient norms, bit for bit, as full ones, clipped or not."""

@@ -155,6 +155,7 @@ def test_pretrained_layers_too(hidden: list[int], tied: bool) -> None:
         assert _trained(pack([seed]), 47) == [packed[seed]]
 
 
+@pytest.mark.slow
 def test_a_bias_before_a_normalization_too() -> None:
     """A bias before batch norm, whose gradient is rounding that adamw enlarges, has the same bits in any pack."""
 

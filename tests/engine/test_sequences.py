@@ -235,6 +235,7 @@ def test_evaluation_is_the_same_in_chunks(monkeypatch: pytest.MonkeyPatch) -> No
         torch.testing.assert_close(parts[name], row, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_an_architecture_that_does_not_fit_is_refused() -> None:
     """Tokens go to architectures of tokens; a loss without positions and targets that are inputs are refused."""
     for overrides, message in [
@@ -254,6 +255,7 @@ def test_an_architecture_that_does_not_fit_is_refused() -> None:
             validate(_spec("labeled_words", *overrides))
 
 
+@pytest.mark.slow
 def test_a_norm_over_padding_is_refused() -> None:
     """Batch norm would count positions that only fill sentences up; layer norm sees each position alone."""
     common = ("data=agreement", "data.examples=100", "architecture=tcn")

@@ -98,6 +98,7 @@ def test_packed_replicas_equal_single_runs(architecture: str, optimizer: str) ->
         assert metrics[seed] == own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mlp, batch norm, dropout", "residual_mlp, layer norm"])
 def test_survivors_keep_what_is_theirs(architecture: str) -> None:
     """Replicas beside one that diverges keep their own schedule, clipping, slope, noise and statistics, bit for bit."""

@@ -79,6 +79,7 @@ def test_sweeps_of_other_seeds_are_not_paired() -> None:
     assert not differences(first, twice)["paired"].any()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Precision loss")  # scipy's own
 @given(*(st.lists(st.integers(-1000, 1000).map(lambda n: n / 8), min_size=2, max_size=9) for _ in range(2)))
 def test_welch_is_scipys(first: list[float], second: list[float]) -> None:

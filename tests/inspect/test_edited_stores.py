@@ -295,6 +295,7 @@ def test_weights_that_are_not_the_runs_own(cli: Cli, made: Store, content: bytes
     assert "\x1b" not in how + verified.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"), [("pack", "x"), ("pack", "a:b/c"), ("threads", "many"), ("pruned.epoch", "x")]
 )

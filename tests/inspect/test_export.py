@@ -134,6 +134,7 @@ def test_model_loads_where_there_is_no_workbench(cli: Cli, store: Store, folder:
     assert taken.err == "workbench: export: here must be a new folder; name another with -o, or remove it\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["mean", "median"])
 def test_blanks_are_filled_as_in_training(tmp_path: Path, missing: str) -> None:
     """NaN among raw inputs gives the outputs of the training part's statistic in its place, worked here by hand."""

@@ -22,6 +22,7 @@ def former(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_command_reads_it(cli: Cli, former: Path) -> None:
     """Every command reads the store: arms, a run, a diagnosis, the verdict; files lie where the store was moved to."""
     compared = cli("compare", "--format", "csv")

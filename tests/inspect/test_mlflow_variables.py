@@ -38,6 +38,7 @@ def test_experiment_is_named_by_the_environment(
     assert wb.configure(*SMALL, *given).config.tracking.experiment == experiment
 
 
+@pytest.mark.slow
 def test_runs_are_kept_there_and_what_is_not_followed_is_said(
     cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_the_same_runs_are_other_arms_in_other_sweeps(cli: Cli, store: Store) ->
     assert len({run.id for run in newest.runs}) == len(runs_of(store)) == 8
 
 
+@pytest.mark.slow
 def test_one_sweep_beside_another_that_differs_in_what_neither_varies(cli: Cli, store: Store) -> None:
     """Arms are alike in what both vary; what differs between the sweeps is what the second changes."""
     first, second = sweep("seed=0,1"), sweep("optimizer.lr=0.02", "seed=0,1")

@@ -156,6 +156,7 @@ def test_verify_finds_other_weights(cli: Cli, kept: Store, tagged: Callable[[str
     assert "weights: DIFFER, sha256 0000000000000000… was kept, " in answer.out
 
 
+@pytest.mark.slow
 def test_verify_finds_other_numbers(place: Store) -> None:
     """`verify` finds a kept metric that its equal weights do not give."""
     found = find_run(place, "lr=0.02 seed=0")
@@ -229,6 +230,7 @@ def test_sparkline_by_hand(values: list[float], logarithmic: bool, curve: str) -
     assert sparkline(values, logarithmic) == curve
 
 
+@pytest.mark.slow
 def test_config_is_whole_yaml(place: Store, tmp_path: Path) -> None:
     """The config.yaml that `verify` reads is plain YAML with every key."""
     file = client_of(place).download_artifacts(find_run(place, None).run.id, "config.yaml", str(tmp_path))

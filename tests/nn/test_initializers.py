@@ -150,6 +150,7 @@ def test_orthogonal_weights_have_one_singular_value(fan_out: int, fan_in: int, g
     torch.testing.assert_close(torch.linalg.svdvals(W), torch.full((min(fan_out, fan_in),), gain).double())
 
 
+@pytest.mark.slow
 def test_orthogonal_weights_follow_haar() -> None:
     """Every entry of a Haar matrix in three dimensions is uniform on [-1, 1], and half of them are rotations."""
     draws = torch.stack([_sample(build("init", "orthogonal"), seed, 3, 3) for seed in range(600)])

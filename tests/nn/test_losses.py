@@ -303,6 +303,7 @@ def test_winner_is_the_largest_output_and_of_one_output_what_is_above_a_half() -
         assert build("loss", name).winner(z).tolist() == [[1, 0, 0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lr", [1.0, 0.1])
 def test_perceptron_converges_within_its_bound(lr: float) -> None:
     """The online perceptron makes at most (R/margin)² mistakes from W = 0 on separable points (Novikoff 1962)."""

@@ -119,6 +119,7 @@ def _turned(values: Tensor) -> Tensor:
     return values.transpose(1, 2).contiguous().transpose(1, 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.tuples(*[st.sampled_from([1, *SIZES])] * 3),

@@ -69,6 +69,7 @@ def test_equal_classes_have_no_weights() -> None:
         assert torch.equal(weighted, plain)
 
 
+@pytest.mark.slow
 def test_a_rare_class_is_found() -> None:
     """Two overlapping classes, one twenty times rarer: with weights, far more of its examples are recognized."""
     stream = np.random.default_rng(0)

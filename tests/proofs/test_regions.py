@@ -48,6 +48,7 @@ def test_pieces_are_the_net(unit: str, seed: int) -> None:
     assert regions.distances(curve, pieces).max() < 1e-10
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.sampled_from(["relu", "absolute", "leaky_relu", "hard_tanh", "maxout"]), st.integers(0, 10**6))
 def test_no_breakpoint_is_missed_or_made_up(unit: str, seed: int) -> None:

@@ -45,6 +45,7 @@ def whole() -> PackResult:
     return train(specs("train.epochs=12"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patience", [1, 3])
 def test_runs_stop_where_their_own_loss_says(whole: PackResult, patience: int) -> None:
     """Each ends at the epoch that its losses in the whole training give, as a run of so many epochs does."""
@@ -64,6 +65,7 @@ def test_runs_stop_where_their_own_loss_says(whole: PackResult, patience: int) -
         assert run.tags.get("stopped.epoch") == (str(epochs) if epochs < 12 else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("norm=batch",), ("pretraining=autoencoder", "pretraining.epochs=1")])
 def test_a_stopped_run_has_the_same_bits_alone(more: tuple[str, ...]) -> None:
     """Weights, and every number of every epoch, are those of the run trained by itself."""
@@ -90,6 +92,7 @@ def here(folder: Path, empty_database: Path) -> None:
     (folder / "mlflow.db").write_bytes(empty_database.read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_callbacks_hear_each_epoch() -> None:
     """They are called before training and after each epoch with the numbers that the store keeps, of the runs left."""

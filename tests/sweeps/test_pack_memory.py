@@ -102,6 +102,7 @@ def test_a_run_that_needs_more_than_there_is_is_refused(monkeypatch: pytest.Monk
         validate_all(specs)
 
 
+@pytest.mark.slow
 def test_data_that_need_more_than_there_is_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data that need more memory than there is are refused, and fewer examples, as advised, are accepted."""
     few = ["data=curve", "loss=squared_error", "architecture.hidden=[2]", "certificate=false", "train.epochs=1"]

@@ -189,6 +189,7 @@ def test_swept_runs_equal_single_runs() -> None:
     assert len({result.metrics["train/loss"] for result in together.results}) == len(specs)
 
 
+@pytest.mark.slow
 def test_swept_runs_of_the_wider_engine_equal_single_runs() -> None:
     """Slopes, schedules, cuts, moments and dropout's noise: each run of the pack has the numbers it has alone."""
     same = "dtype=float64 activation=leaky_relu optimizer=adam norm=batch architecture.dropout=0.3 schedule=warmup "

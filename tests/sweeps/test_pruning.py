@@ -87,6 +87,7 @@ def two_of_one_trial() -> list[Job]:
 VALUES = st.floats(0, 10)
 
 
+@pytest.mark.slow
 @given(
     finished=st.lists(st.lists(VALUES, min_size=5, max_size=5), max_size=6),
     own=st.lists(VALUES, min_size=5, max_size=5),

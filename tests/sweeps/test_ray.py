@@ -196,6 +196,7 @@ def test_without_ray_the_extra_is_named(cli: Cli, folder: Path, monkeypatch: pyt
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "value"), [("cpus", 0), ("gpus", -1), ("max_retries", -1)])
 def test_numbers_out_of_range_are_refused(cli: Cli, folder: Path, key: str, value: int) -> None:
     """Numbers out of range are refused with key, rule and value, whether Ray is installed or not."""

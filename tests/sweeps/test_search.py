@@ -394,6 +394,7 @@ def test_refusal(cli: Cli, folder: Path, words: str, message: str) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_check_takes_no_search(cli: Cli, folder: Path) -> None:
     """`check` refuses a search, as it refuses a sweep."""
     answer = cli("check", "-m", "hydra/sweeper=search", "activation=relu,tanh", "seed=0,1")

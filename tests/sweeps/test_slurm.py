@@ -163,6 +163,7 @@ def test_without_submitit_the_extra_is_named(cli: Cli, folder: Path, monkeypatch
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_slurm_its_commands_are_named(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without SLURM's commands gives exit code 2 before anything is written, and what to use instead."""
     monkeypatch.setitem(sys.modules, "submitit", ModuleType("submitit"))

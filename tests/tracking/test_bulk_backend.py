@@ -182,6 +182,7 @@ def test_tables_decide_and_not_the_version(
     assert [difference in message for message in caplog.messages] == ([True] if difference else [])
 
 
+@pytest.mark.slow
 def test_both_ways_leave_the_same(ways: list[Way]) -> None:
     """Info, params, tags, histories, latest rows, inputs and artifacts are equal in the bulk and the client backend."""
     for way in ways:
@@ -197,6 +198,7 @@ def test_both_ways_leave_the_same(ways: list[Way]) -> None:
     assert one[0][2] == {"config.yaml": b"a: 1\n"}
 
 
+@pytest.mark.slow
 def test_events_may_be_repeated(ways: list[Way]) -> None:
     """The same events again, at once or in parts, change nothing that is read back."""
     (way, _) = ways

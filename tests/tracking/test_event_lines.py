@@ -169,6 +169,7 @@ def test_a_name_stays_in_its_folder(tmp_path: Path, name: str) -> None:
         check_file(name)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=400))
 def test_any_name_makes_one_folder(name: str) -> None:
     """Any name gives a folder name of at most 100 signs that mean nothing to a shell, a URI or a disk."""

@@ -129,6 +129,7 @@ def test_a_database_that_goes_away(
     assert contents(store) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_database_that_comes_back(
     cli: Cli, store: Store, hurried: None, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any]
 ) -> None:

@@ -87,6 +87,7 @@ def test_outcome_of_errors(error: BaseException, outcome: Outcome) -> None:
     assert outcome_of(error) is outcome
 
 
+@pytest.mark.slow
 def test_rows_go_out_in_batches_of_a_thousand(calling: MlflowSink, monkeypatch: pytest.MonkeyPatch) -> None:
     """No call carries more than 1,000 rows, and all rows arrive once."""
     sizes: list[int] = []
