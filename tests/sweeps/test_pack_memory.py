@@ -18,6 +18,7 @@ from workbench.tracking.store import Store
 pytest_plugins = ["tests.outer_fixtures"]
 
 MIB = 2**20
+TOKENS = ["data=recall", "data.examples=200"]
 PEAK = """
 import resource, sys
 from workbench.cli.entry import main
@@ -38,6 +39,10 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
         ["data=wine", "architecture.hidden=[6]"],
         ["data=xor", "architecture.hidden=[2]"],
         ["architecture.hidden=[32,32,32,32]", "dtype=float64"],
+        pytest.param(["architecture=cnn"], marks=pytest.mark.slow),
+        pytest.param(["architecture=lstm"], marks=pytest.mark.slow),
+        pytest.param([*TOKENS, "architecture=elman"], marks=pytest.mark.slow),
+        pytest.param([*TOKENS, "architecture=transformer", "diagnostics=full"], marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )

@@ -38,7 +38,7 @@ SHARED_GROUPS = ("architecture", "activation", "norm", "loss", "pretraining", "d
 PREPARED = 64  # programs whose objects are kept
 MIXED_GROUPS = ("optimizer", "schedule", "activation", "pretraining")  # of a pack, with per-replica values
 STORAGES = 8  # parameters, gradient, optimizer state of two, and the marks of all but the gradient, with room
-EVALUATION_COPIES = 2.25  # of a chunk's activations, held at once where units are counted and layers are normalized
+EVALUATION_COPIES = 2.75  # of a chunk's activations, held at once where units are counted and layers are normalized
 FIXED_BYTES = 2**20
 GIB = 2**30
 
