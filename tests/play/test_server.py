@@ -1,117 +1,22 @@
 """The server of the page, attacked: no token, other hosts, other pages, other kinds of requests; and its ends."""
 
-import http.client
 import json
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from contextlib import ExitStack
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-import uvicorn
 
+from tests.play.serving import TOKEN, Running, until
 from workbench.core.errors import ConfigError
 from workbench.play import server as servers
 from workbench.play.guard import MOST_BYTES
-from workbench.play.server import HOST, MOST_SESSIONS, Server, application
+from workbench.play.server import HOST, MOST_SESSIONS
 from workbench.play.settings import compose, offer, overrides_of
 
-pytest_plugins = ["tests.outer_fixtures"]
+pytest_plugins = ["tests.play.serving_fixtures"]
 
-TOKEN = "secret-token"
 XOR = {"a": {"data": "xor", "activation": "tanh", "architecture.hidden": [2]}, "seeds": 2}
-SECONDS = 20
-NONE: Mapping[str, str | None] = {}
-
-
-class Answer(NamedTuple):
-    """Status, headers and text of an answer."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    text: str
-
-    @property
-    def refused(self) -> str:
-        """The sentence of a refusal."""
-        return str(json.loads(self.text)["refused"])
-
-
-class Running(NamedTuple):
-    """A server in a thread of this process, and its port."""
-
-    server: Server
-    port: int
-
-    @contextmanager
-    def asked(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str | None] = NONE
-    ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request as the page would, but for these `headers`; None leaves one out."""
-        origin = {"Origin": f"http://{HOST}:{self.port}", "Content-Type": "application/json"}
-        sent = {**(origin if method == "POST" else {}), **headers}
-        content = body if isinstance(body, str | None) else json.dumps(body)
-        with closing(http.client.HTTPConnection(HOST, self.port, timeout=SECONDS)) as connection:
-            connection.request(method, path, content, {name: value for name, value in sent.items() if value})
-            with connection.getresponse() as response:
-                yield response
-
-    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str | None] = NONE) -> Answer:
-        """Send a request and read its answer."""
-        with self.asked(method, path, body, headers) as response:
-            return Answer(response.status, response.headers, response.read().decode())
-
-    @contextmanager
-    def training(self, settings: Any) -> Iterator[Iterator[Any]]:
-        """The messages of a training; the page closes at the end of the block."""
-        with self.asked("POST", f"/{TOKEN}/train", settings) as response:
-            assert response.status == 200
-            yield messages(response)
-
-    def order(self, name: str, what: Any) -> int:
-        """Give an order; returns the status."""
-        return self.ask("POST", f"/{TOKEN}/train/{name}", what).status
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    """A server on a free port."""
-    listening = servers._listening(0)
-    port = listening.getsockname()[1]
-    server = Server(None, None, tmp_path)
-    config = uvicorn.Config(application(server, TOKEN, port), ws="none", lifespan="off", log_level="warning")
-    web = uvicorn.Server(config)
-    server.stopping = lambda: web.should_exit
-    thread = threading.Thread(target=web.run, kwargs={"sockets": [listening]})
-    thread.start()
-    until(lambda: web.started)
-    try:
-        yield Running(server, port)
-    finally:
-        web.should_exit = True
-        server.stop()
-        thread.join(SECONDS)
-        listening.close()
-    assert not thread.is_alive()
-    assert not [thread for thread in threading.enumerate() if thread.name == "play"]
-
-
-def messages(response: http.client.HTTPResponse) -> Iterator[Any]:
-    """Messages of a stream of events."""
-    while line := response.readline():
-        if line.startswith(b"data: "):
-            yield json.loads(line.removeprefix(b"data: "))
-
-
-def until(condition: Any) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_page_and_its_parts_are_served_with_headers_that_shut_others_out(running: Running) -> None:

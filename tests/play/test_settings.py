@@ -9,7 +9,16 @@ from pydantic import ValidationError
 
 from tests.outer import Answer
 from workbench.core.errors import ConfigError, WorkbenchError
-from workbench.play.settings import DRAWN, Settings, compose, offer, overrides_of, save_points, sweep_words
+from workbench.play.settings import (
+    DRAWN,
+    Settings,
+    compose,
+    offer,
+    overrides_of,
+    save_points,
+    sweep_words,
+    word_choices,
+)
 
 pytest_plugins = ["tests.outer_fixtures"]
 
@@ -119,6 +128,13 @@ def test_options_of_a_folder_are_offered_with_their_numbers(tmp_path: Path) -> N
     assert offered["activation"]["relu"] == {}
     with pytest.raises(ConfigError, match=r"^play: 'activation\.file' must be a value"):
         overrides_of({"activation": "leaky", "activation.file": "x"}, offered)
+
+
+def test_words_have_choices() -> None:
+    """A value that is a word is chosen from those that its function takes."""
+    choices = word_choices()
+    assert choices["data.coordinates"] == ["cartesian", "polar"]
+    assert all(len(words) > 1 for words in choices.values())
 
 
 def test_a_pack_that_is_too_large_is_refused() -> None:

@@ -38,6 +38,7 @@ from workbench.play.settings import (
     overrides_of,
     save_points,
     sweep_words,
+    word_choices,
 )
 from workbench.play.training import Training
 from workbench.tracking.store import FOLDER
@@ -85,7 +86,9 @@ class Server:
         """Send the options that the page offers, with their values, and the palette."""
         offered = await run_in_threadpool(offer, self.folder)
         usual = {group: name for group, name in usual_options().items() if group in offered}
-        return JSONResponse({"groups": offered, "usual": usual, "others": OTHER_VALUES, "palette": PALETTE})
+        words = await run_in_threadpool(word_choices)
+        page = {"groups": offered, "usual": usual, "others": OTHER_VALUES, "words": words, "palette": PALETTE}
+        return JSONResponse(page)
 
     async def train(self, request: Request) -> Response:
         """Begin a training and stream its frames as server-sent events; it ends with the stream.

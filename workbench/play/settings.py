@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -19,6 +19,7 @@ from workbench.config.early_checks import check_written
 from workbench.config.options import option, options, usual_options
 from workbench.config.prepare import prepare
 from workbench.config.schema import TARGET, RunSpec
+from workbench.config.targets import hints_of, resolve_target
 from workbench.core.errors import ConfigError
 from workbench.core.memory import gib
 from workbench.core.quoting import plain_override
@@ -72,6 +73,18 @@ def _packaged() -> Offer:
         for group in GROUPS
     }
     return {**offered, "data": {**offered["data"], DRAWN: {}}}
+
+
+@cache
+def word_choices() -> dict[str, list[str]]:
+    """List, by key, the words that a value of the workbench's own options may be, where it is a word."""
+    choices = {}
+    for group, offered in _packaged().items():
+        words = {(name, key) for name, values in offered.items() for key in values if isinstance(values[key], str)}
+        for name, key in sorted(words):
+            hints = hints_of(resolve_target(group, option(group, name)[TARGET]))
+            choices[key] = list(get_args(hints[key.partition(".")[2]]))
+    return choices
 
 
 def _plain(group: str, node: Mapping[str, Any], words: bool) -> dict[str, Any]:

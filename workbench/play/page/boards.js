@@ -3,6 +3,7 @@
 import { make } from "./elements.js";
 
 const TILE = 34, GAP = 4; // of a unit's picture
+const MANY = 10; // layers, above which they stand in two columns
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -47,7 +48,7 @@ export class Board {
       paper.fillStyle = `rgb(${this.color(label)})`;
       paper.fill();
       paper.lineWidth = 2;
-      paper.strokeStyle = "white";
+      paper.strokeStyle = `rgb(${ground()})`;
       paper.stroke();
     }
   }
@@ -92,7 +93,7 @@ export class Units {
   show(layers, side) {
     if (this.rows.length !== layers.length || layers.some((layer, index) => this.rows[index].count !== layer.dead.length))
       this.begin(layers);
-    const paper = ground();
+    const paper = dark.matches ? [72, 77, 87] : ground(); // a dead unit is darker
     this.colors = Array.from({ length: 256 }, (_, value) =>
       mix(paper, this.ends[value < 128 ? 0 : 1], Math.min(1, Math.abs(value - 127.5) / 127.5)));
     layers.forEach((layer, index) => this.layer(this.rows[index], layer, side));
@@ -102,9 +103,10 @@ export class Units {
     this.rows = layers.map((layer) => {
       const shown = Math.min(16, layer.dead.length);
       const canvas = make("canvas", { role: "img", width: shown * (TILE + GAP), height: TILE });
-      canvas.style.width = `${shown * (layers.length > 8 ? 24 : TILE + GAP)}px`;
+      canvas.style.width = `${shown * (layers.length > MANY ? 18 : TILE + GAP)}px`;
       return { canvas, shown, count: layer.dead.length, state: make("span", { class: "state" }) };
     });
+    this.element.classList.toggle("many", layers.length > MANY);
     this.element.replaceChildren(...this.rows.map((row, index) =>
       make("div", { class: "layer" }, make("span", {}, `layer ${numberOf(layers[index])}`), row.canvas, row.state)));
   }

@@ -19,19 +19,19 @@ export class Chart {
     this.element = make("figure", {}, this.svg, make("figcaption", {}, make("b", {}, title), ` ${caption} `, this.note));
   }
 
-  // x [N]; low, middle, high and chosen [N]; theory [N] or null. Numbers that are none leave gaps.
+  // x [N]; low, middle, high and chosen [N]; theory [N] or null. Nulls leave gaps; on a log scale 0 is at the bottom.
   show(x, { low, middle, high, chosen, theory = [] }) {
-    const known = [...low, ...high, ...chosen, ...theory].filter((value) => value != null && (!this.log || value > 0));
+    const every = [...low, ...middle, ...high, ...chosen, ...theory];
+    const known = every.filter((value) => value != null && (!this.log || value > 0));
     if (!known.length || !x.length) return this.svg.replaceChildren();
     const scale = this.log ? Math.log10 : (value) => value;
     let bottom = this.log ? Math.min(...known) : Math.min(0, ...known), top = Math.max(...known);
     if (scale(top) - scale(bottom) < 1e-9) [bottom, top] = this.log ? [bottom / 2, top * 2] : [bottom, top + 1];
     const first = x[0], span = x.at(-1) - first || 1;
     const across = (value) => LEFT + ((value - first) / span) * (WIDTH - LEFT - RIGHT);
-    const up = (value) =>
-      HEIGHT - BOTTOM - ((scale(value) - scale(bottom)) / (scale(top) - scale(bottom))) * (HEIGHT - TOP - BOTTOM);
-    const usable = (value) => value != null && (!this.log || value > 0);
-    const at = (values) => x.map((place, index) => usable(values[index]) && [across(place), up(values[index])]);
+    const share = (value) => Math.max(0, (scale(Math.max(value, bottom)) - scale(bottom)) / (scale(top) - scale(bottom)));
+    const up = (value) => HEIGHT - BOTTOM - share(value) * (HEIGHT - TOP - BOTTOM);
+    const at = (values) => x.map((place, index) => values[index] != null && [across(place), up(values[index])]);
     const line = (values) => path(at(values));
     const edge = at(high).filter(Boolean), back = at(low).filter(Boolean).reverse();
     const band = edge.length > 1 ? `M${[...edge, ...back].join("L")}Z` : "";

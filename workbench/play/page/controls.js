@@ -86,7 +86,10 @@ export class Controls {
   value(key, usual, inner) {
     const target = this.target(key), now = target[key] ?? usual;
     const kind = typeof usual === "boolean" ? "checkbox" : "text";
-    const input = make("input", { id: `set-${key}`, type: kind, spellcheck: "false" });
+    const words = (this.offer.words[key] ?? []).map((word) => make("option", { value: word }, word));
+    const input = words.length
+      ? make("select", { id: `set-${key}` }, ...words)
+      : make("input", { id: `set-${key}`, type: kind, spellcheck: "false" });
     if (kind === "checkbox") input.checked = now;
     else input.value = now == null ? "" : textOf(now);
     input.addEventListener("change", () => {

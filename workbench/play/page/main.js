@@ -14,8 +14,11 @@ for (const [title, { name: value }] of [["your own", { name: "" }], ...lessons.m
   by("lesson").append(make("option", { value }, title));
 
 function changed() {
+  abort.abort();
+  name = "";
   history.replaceState(null, "", written(state));
   layout();
+  ready(false);
   clearTimeout(waiting);
   waiting = setTimeout(restart, 150);
 }
@@ -49,9 +52,14 @@ function layout() {
 
 // Settings in which one side differs from the other.
 function described(side, other) {
-  const valueIn = (from, key) => textOf(from[key] ?? offer.usual[key] ?? "usual");
+  const usual = (from, key) => {
+    const group = key.split(".")[0];
+    return offer.usual[key] ?? offer.groups[group]?.[from[group] ?? offer.usual[group]]?.[key] ?? "";
+  };
+  const valueIn = (from, key) => textOf(from[key] ?? usual(from, key));
   const keys = Object.keys({ ...side, ...other }).filter((key) => !DATA(key) && valueIn(side, key) !== valueIn(other, key));
-  return keys.length ? keys.map((key) => `${key}=${valueIn(side, key) || "none"}`).join(" ") : "the same net, so far";
+  const known = keys.filter((key) => key === "architecture.hidden" || valueIn(side, key));
+  return known.length ? known.map((key) => `${key}=${valueIn(side, key) || "none"}`).join(" ") : "the same net, so far";
 }
 
 function ready(is) {
@@ -61,7 +69,6 @@ function ready(is) {
 }
 
 async function restart() {
-  abort.abort();
   const { signal } = (abort = new AbortController());
   by("refused").textContent = "";
   try {
@@ -99,10 +106,16 @@ function begin(message) {
   tell(playing ? "play" : "pause");
 }
 
-const tell = (what) =>
-  order(name, { do: what, seed: Number(state.seed), speed: Number(state.speed) }).catch((error) => {
-    if (error instanceof Refused) ended(error.message);
-  });
+// Give an order to the training in progress; one that begins is told all when it has begun.
+async function tell(what) {
+  const asked = name;
+  if (!asked) return;
+  try {
+    await order(asked, { do: what, seed: Number(state.seed), speed: Number(state.speed) });
+  } catch (error) {
+    if (asked === name && error instanceof Refused) ended(error.message);
+  }
+}
 
 function pen(board) {
   let last = null;

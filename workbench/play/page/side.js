@@ -28,14 +28,14 @@ export class Side {
     this.button.addEventListener("click", () => this.save(keep));
     const figure = (board, title, note) =>
       make("figure", {}, board.element, make("figcaption", {}, make("b", {}, title), ` ${note}`));
-    this.responses = make("div", {}, make("h3", {}, "Response of each unit of the seed"), this.units.element);
+    this.responses = make("div", { class: "responses" }, make("h3", {}, "Response of each unit of the seed"), this.units.element);
     this.element = make("article", { class: "side", "aria-label": `Pack ${letter}` },
       make("div", { class: "head" }, make("h2", {}, letter), this.what, this.button),
       this.numbers,
-      make("div", { class: "maps" },
+      make("div", { class: "pictures" }, make("div", { class: "maps" },
         figure(this.maps[0], "Decisions of the seed.", "Paler: less sure."),
         figure(this.maps[1], "Seeds that agree with it.", "Paler: fewer.")),
-      this.responses,
+        this.responses),
       make("div", { class: "charts" }, this.loss.element, this.bars.element,
         this.charts.grad.element, this.charts.q.element, this.charts.delta.element),
       this.kept);
