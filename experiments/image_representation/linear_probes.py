@@ -4,7 +4,7 @@ The probe is the same for every representation: features standardized on the tra
 C = 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,25 +33,34 @@ def of_pixels(data: PackData, components: int | None = None) -> list[float]:
     found = []
     for train, labels, test, expected in _parts(data):
         if components:
-            pca = PCA(components, svd_solver="full").fit(train)
-            train, test = pca.transform(train), pca.transform(test)
+            train, test = _reduced(train, test, components)
         found.append(accuracy(train, labels, test, expected))
     return found
 
 
 def of_layers(model: Model, params: Params, data: PackData, first: int = 0) -> list[list[float]]:
     """Probe the activations of each hidden layer, from number `first` on; accuracies [layers, R]."""
-    codes = zip(
-        *([*_activations(model, params, _whole(data, part))][first:] for part in ("train", "test")), strict=True
-    )
-    labels = [(train_labels, expected) for _, train_labels, _, expected in _parts(data)]
-    return [
-        [
-            accuracy(own_train, own, own_test, expected)
-            for own_train, own_test, (own, expected) in zip(train, test, labels, strict=True)
-        ]
-        for train, test in codes
-    ]
+    train, test = ([*_activations(model, params, whole(data, part))][first:] for part in ("train", "test"))
+    return [of_codes(*pair, data) for pair in zip(train, test, strict=True)]
+
+
+def of_codes(train: Iterable[Array], test: Iterable[Array], data: PackData, components: int = 0) -> list[float]:
+    """Probe codes [N, U] of both parts by replica, or their first principal components; accuracies [R].
+
+    Codes with no more than so many features are probed as they are.
+    """
+    found = []
+    for own_train, own_test, (_, labels, _, expected) in zip(train, test, _parts(data), strict=True):
+        if 0 < components < own_train.shape[1]:
+            own_train, own_test = _reduced(own_train, own_test, components, "covariance_eigh")
+        found.append(accuracy(own_train, labels, own_test, expected))
+    return found
+
+
+def _reduced(train: Array, test: Array, components: int, solver: str = "full") -> tuple[Array, Array]:
+    """Principal components of the training part, for both parts."""
+    pca = PCA(min(components, *train.shape), svd_solver=solver).fit(train)
+    return pca.transform(train), pca.transform(test)
 
 
 def _activations(model: Model, params: Params, x: Tensor) -> Iterator[Array]:
@@ -60,9 +69,15 @@ def _activations(model: Model, params: Params, x: Tensor) -> Iterator[Array]:
     return (units.a.double().numpy() for units in model.units(tape))
 
 
-def _whole(data: PackData, part: str) -> Tensor:
+def whole(data: PackData, part: str) -> Tensor:
+    """Inputs of a whole part for every replica [R, N, I]."""
     own = getattr(data, part)
     return data.chunk(own, 0, own.size)[0]
+
+
+def labels_of_test(data: PackData) -> list[NDArray[np.int64]]:
+    """Class numbers [N] of the test part, by replica."""
+    return [expected for _, _, _, expected in _parts(data)]
 
 
 def _parts(data: PackData) -> Iterator[tuple[Array, NDArray[np.int64], Array, NDArray[np.int64]]]:

@@ -2,7 +2,8 @@
 
 Slides "Representation Learning: Images". Hidden layers are frozen and a linear probe, the same for all of them, is
 fitted to each: of nets before training, after it, and after training on labels without meaning. On digits in their
-place pixels are good features; on digits at random places they are bad ones.
+place pixels are good features; on digits at random places they are bad ones. A convolutional net is measured on the
+latter, and on other pictures where a folder of them is named, by its probes, first filters and channels.
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 
 import workbench as wb
+from workbench.claims.specification_map import named_pictures
 
-from . import linear_probes
+from . import convolutional, linear_probes
+from .convolutional import CHANCE, COMPONENTS, DRAWN_ANEW, FIRST, LAST
 
-DRAWN_ANEW = "split.label_noise=0.9"  # of ten classes every one is equally likely then
-COMPONENTS, FIRST, LAST, CHANCE = 64, 0, -1, 0.1
 SHOWN = 12
 COMPARED = (  # part, and the representations whose probes are compared, with their layer
     ("learned", ("trained", LAST), ("untrained", LAST)),
@@ -29,13 +30,16 @@ COMPARED = (  # part, and the representations whose probes are compared, with th
 
 def measure(study: wb.Study) -> Iterator[wb.Cell]:
     """Train, probe, compare."""
-    tuned = study.tune(metric="valid/accuracy", tracked=False, chance=CHANCE)
+    pictures = named_pictures(study)
+    dense = {name: own for name, own in study.claim.arms.items() if name != convolutional.NAME} | pictures
+    tuned = study.tune(dense, metric="valid/accuracy", tracked=False, chance=CHANCE)
     shuffled = {f"{data}, labels drawn anew": [*own, DRAWN_ANEW] for data, own in tuned.items()}
     study.train(tuned)
     trained = study.train({**tuned, **shuffled}, tracked=False)
-    rows = []
+    rows, beside = [], {}
     for data in tuned:
         found = probes(trained, data)
+        beside[data] = found["pixels"][0], found["trained"][LAST]
         edge = tuple({data} & set(tuned.at_edge))
         for part, better, worse in COMPARED:
             pair = [found[name][layer] for name, layer in (better, worse)]
@@ -51,6 +55,8 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
     study.keep("probes", rows)
     weights = trained.final("digits")[1]["l1.W"][0][:SHOWN]
     study.keep("weights", {f"unit {number}": one.tolist() for number, one in enumerate(weights)})
+    moving = {name: own for name, own in dense.items() if name != "digits"}
+    yield from convolutional.measure(study, moving, beside)
 
 
 def deciding(study: wb.Study, width: int) -> Iterator[wb.Cell]:

@@ -36,6 +36,15 @@ def panels(figure: Figure, count: int, ratios: Sequence[float] | None = None, **
     return [*figure.subplots(1, count, squeeze=False, width_ratios=ratios, **more).flat]
 
 
+def rows(figure: Figure, columns: int, count: int, ratios: Sequence[float] | None = None) -> list[list[Axes]]:
+    """Rows of panels, which make the figure higher; on a narrow figure all stand one above the other."""
+    if figure.get_figwidth() <= NARROW:
+        flat = panels(figure, columns * count)
+        return [flat[start : start + columns] for start in range(0, len(flat), columns)]
+    figure.set_figheight(figure.get_figheight() * count)
+    return [[*row] for row in figure.subplots(count, columns, squeeze=False, width_ratios=ratios)]
+
+
 def look(number: int) -> dict[str, Any]:
     """Color, marker and dashes of the n-th arm."""
     dashes = DASHES[number % len(DASHES)]

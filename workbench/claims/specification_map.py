@@ -69,6 +69,12 @@ def _overrides(plan: Specifications, pictures: str | Path) -> list[str]:
     return [*plan.pictures, plain_override("data.path", str(pictures))]
 
 
+def named_pictures(study: Study) -> dict[str, list[str]]:
+    """Overrides for the folder of pictures that the user names, by its name; empty without one."""
+    plan, pictures = study.claim.specifications, study.settings.get(PICTURES)
+    return {Path(pictures).resolve().name: _overrides(plan, pictures)} if plan and pictures else {}
+
+
 def measure_map(study: Study, deciding: Deciding) -> pd.DataFrame:
     """Judge every specification by the rule of the claim; the table is kept with the study.
 
@@ -76,9 +82,7 @@ def measure_map(study: Study, deciding: Deciding) -> pd.DataFrame:
     """
     plan = study.claim.specifications
     assert plan is not None
-    data: dict[str, list[str]] = {study.specs(seeds=[0])[0].choices["data"]: []}
-    if pictures := study.settings.get(PICTURES):
-        data[Path(pictures).resolve().name] = _overrides(plan, pictures)
+    data = {study.specs(seeds=[0])[0].choices["data"]: [], **named_pictures(study)}
     return study.keep(MAP, [_row(study, plan, one, deciding) for one in plan.each(data)])
 
 
