@@ -92,33 +92,34 @@ def gradient_norms(pack: Pack, params: Params, padding: int | None = None) -> di
     x, y = pack.data.chunk(pack.data.test, 0, EXAMPLES)
     at = None
     if objective.loss.at_positions:
-        at = _last(y.any(-1)[0])
-        y = y * (_numbers(y.shape[2], at) == at.unsqueeze(1)).to(y.dtype).unsqueeze(2)
+        at = last(y.any(-1)[0])
+        y = y * (numbers(y.shape[2], at) == at.unsqueeze(1)).to(y.dtype).unsqueeze(2)
     recorder = Recorder()
     objective.gradients(params, Params.zeros(params.layout.trained, 1, params.flat), x, y, recorder=recorder)
     norms = {}
     for layer in within(objective.model):
         if isinstance(layer, Recurrent):
             of_example = recorder.states[layer.name][:, 0].norm(dim=2).T * y.shape[1]  # C is a mean over examples
-            t = _numbers(of_example.shape[1], of_example)
+            t = numbers(of_example.shape[1], of_example)
             present = torch.ones_like(of_example, dtype=torch.bool) if padding is None else x[0].ne(padding)
-            end = (t[0] if layer.reverse else _last(present)) if at is None else at
+            end = (t[0] if layer.reverse else last(present)) if at is None else at
             steps = ((t - end.view(-1, 1)) * (1 if layer.reverse else -1)).expand_as(of_example)
             there = present & (steps >= 0)
-            norms[layer.name] = _by_steps(of_example[there], steps[there])
+            norms[layer.name] = by_steps(of_example[there], steps[there])
     return norms
 
 
-def _numbers(count: int, like: Tensor) -> Int64[Tensor, " T"]:
+def numbers(count: int, like: Tensor) -> Int64[Tensor, " T"]:
+    """Count positions from 0, on the device of a tensor."""
     return torch.arange(count, device=like.device)
 
 
-def _last(there: Tensor) -> Int64[Tensor, " B"]:
+def last(there: Tensor) -> Int64[Tensor, " B"]:
     """Number the last position of each row [B, T] that is there; 0 where none is."""
-    return (there * _numbers(there.shape[1], there)).amax(1)
+    return (there * numbers(there.shape[1], there)).amax(1)
 
 
-def _by_steps(norms: Float[Tensor, " N"], steps: Int64[Tensor, " N"]) -> Array:
+def by_steps(norms: Float[Tensor, " N"], steps: Int64[Tensor, " N"]) -> Array:
     """Average the norms of each number of steps, from 0 on."""
     counts = torch.bincount(steps)
     means: Array = (norms.new_zeros(len(counts)).index_add_(0, steps, norms) / counts.clamp(min=1)).cpu().numpy()

@@ -17,6 +17,7 @@ from workbench.engine.replicas import Pack
 from workbench.inspect.export import Standalone, standalone
 from workbench.inspect.figure_style import canvas, legend
 from workbench.inspect.position_figures import has_position_figure, position_figures
+from workbench.inspect.receptive_field import field_figure, has_field
 from workbench.nn.layers.activate import Activate
 from workbench.nn.layers.conv2d import Conv2d
 from workbench.nn.layers.dense import Dense
@@ -31,7 +32,8 @@ LIGHT = 0.45  # how much of a class's color its region has
 
 def has_weight_figure(spec: RunSpec) -> bool:
     """Whether there is a figure that needs the run's weights."""
-    return bool(_kind(prepare(spec).dataset)) or has_position_figure(prepare(spec).model)
+    model = prepare(spec).model
+    return bool(_kind(prepare(spec).dataset)) or has_position_figure(model) or has_field(model)
 
 
 def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Iterator[tuple[str, Figure]]:
@@ -39,6 +41,7 @@ def weight_figures(spec: RunSpec, pack: Pack, params: Params, title: str) -> Ite
     dataset = prepare(spec).dataset
     kind = _kind(dataset)
     yield from position_figures(dataset, pack, params, title)
+    yield from field_figure(pack, params, dataset.padding, title)
     if kind == "filters":
         first = next(layer for layer in pack.objective.model.layers if not layer.is_view)
         if isinstance(first, Dense | Conv2d):
