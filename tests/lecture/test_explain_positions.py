@@ -1,4 +1,4 @@
-"""`workbench explain` of an elman net and a transformer: every number against autograd, and what is refused."""
+"""`workbench explain` of nets of positions: every number against autograd, and what is refused."""
 
 from collections.abc import Callable, Sequence
 from math import sqrt
@@ -159,6 +159,48 @@ def test_backpropagation_through_time_is_autograd_s(overrides: list[str], exampl
 
 
 @pytest.mark.parametrize(
+    ("overrides", "example"),
+    [
+        ([], 2),
+        (["optimizer.weight_decay=0.1", "data.bits=4"], 7),
+        ([*BITS], 3),
+        ([*BITS, "optimizer.weight_decay=0.01", "architecture.width=1"], 1),
+    ],
+    ids=str,
+)
+def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: int) -> None:
+    """Each z, gate, memory and state, each ε, e, κ and δ, each gradient and new parameter of an lstm."""
+    equations, pack = _made("architecture=lstm", *overrides, example=example)
+    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
+    of = _parameters(equations, ["E", *(f"{letter}{mark}" for mark in "ⁱᶠᵍᵖ" for letter in "WUb"), "V", "c"])
+    x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
+    inputs = of["E"][x] if "E" in of else x.unsqueeze(1)
+    a = k = torch.zeros(len(of["bⁱ"]), dtype=torch.float64)
+    values: Values = {}
+    squashed: Values = {}
+    for t, x_t in enumerate(inputs, start=1):
+        z = {mark: of[f"W{mark}"] @ x_t + of[f"U{mark}"] @ a + of[f"b{mark}"] for mark in "ⁱᶠᵍᵖ"}
+        i, f, p = (z[mark].sigmoid() for mark in "ⁱᶠᵖ")
+        g = z["ᵍ"].tanh()
+        k = f * k + i * g
+        a = p * k.tanh()
+        values |= {_sub(f"z{mark}", t): one for mark, one in z.items()} | {_sub("k", t): k, _sub("a", t): a}
+        gates = zip("ifgp", (i, f, g, p), strict=True)
+        squashed |= {_sub(name, t): gate.detach() for name, gate in gates} | {f"tanh {_sub('k', t)}": k.detach().tanh()}
+    read = range(1, len(inputs) + 1) if "E" in of else [len(inputs)]
+    outputs = {_sub("o", t): of["V"] @ values[_sub("a", t)] + of["c"] for t in read}
+    wanted = y if "E" in of else y.view(1, 1)
+    C, h = _cost(torch.stack(list(outputs.values())), wanted)
+    expected = _differentiated(values | outputs, C, lam, lr, of) | squashed
+    renamed = {"z": "δ", "a": "e", "o": "ε", "k": "κ"}
+    expected = {renamed[one[1]] + one[2:] if one[0] == "d" else one: value for one, value in expected.items()}
+    expected |= {_sub("x", t): x_t.detach() for t, x_t in enumerate(inputs, start=1)}
+    answers = zip(read, h.detach(), wanted, strict=True)
+    expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
+    _compare(equations, expected)
+
+
+@pytest.mark.parametrize(
     "overrides",
     [
         [],
@@ -207,8 +249,8 @@ def test_a_transformer_s_step_is_autograd_s(overrides: list[str]) -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["architecture=lstm"],
-        ["architecture=gru", "architecture.layers=2", "architecture.bidirectional=true"],
+        ["architecture=gru"],
+        ["architecture=lstm", "architecture.layers=2", "architecture.bidirectional=true"],
         ["architecture=elman", "architecture.readout=mean"],
         ["architecture=elman", "architecture.truncate=2"],
         ["architecture=elman", "data=agreement", "loss=softmax_nll"],

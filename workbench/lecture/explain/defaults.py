@@ -9,6 +9,7 @@ PAIR = ("data=recall", "data.pairs=1", "data.keys=2", "data.values=2", "data.len
 NARROW = ("architecture.width=2", "init=glorot", "bias=small_positive")
 OTHERS = {  # data and net of architectures beside the mlp
     "elman": (BITS, ("architecture.embedding=2", "activation=tanh", "optimizer.lr=0.5", *NARROW)),
+    "lstm": (BITS, ("architecture.embedding=2", "optimizer.lr=0.5", *NARROW)),
     "transformer": (
         (*PAIR, "loss=softmax_nll"),
         (
