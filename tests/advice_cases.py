@@ -101,7 +101,7 @@ CASES = {
     "explain: architecture must be a plain chain Dense, Activate, ..., Dense, got {}; write {}": "explain data=xor architecture=maxout_mlp",
     "explain: sequences must have no padding, got data={}; write data=recall data.pairs=1 data.keys=2 data.values=2 "
     "data.length=3": "explain data=agreement loss=softmax_nll architecture=elman",
-    "explain: {}, got {}; write architecture=elman architecture.layers=1 architecture.bidirectional=false "
+    "explain: {}, got {}; write architecture={} architecture.layers=1 architecture.bidirectional=false "
     "architecture.truncate=null architecture.readout=last": "explain data=parity split.standardize=false architecture=gru",
     "explain: {}, got {} with {} heads; write architecture=transformer architecture.blocks=1 architecture.heads=1 "
     "architecture.readout=last architecture.tied=false architecture.dropout=0 norm=none": (
