@@ -17,6 +17,7 @@ SMALL: dict[str, dict[str, Any]] = {  # beside so many seeds, of what else is dr
     "backpropagation": dict.fromkeys(("nets", "rounded", "differenced", "scalar", "misprinted"), 1)
     | {"curves": 2, "layers": [3], "examples": [2]},
     "batch_norm": {"depths": [4], "widths": [128]},
+    "bert": {"labels": [50, 64]},
     "dying_relu": {"seeds": 20, "digits_seeds": 2, "nets": 2000, "slopes": 20},
     "losses": {"nets": 3, "logits": 50},
     "piecewise_linear": {"nets": 3, "digits_seeds": 2},
@@ -30,6 +31,16 @@ EVEN = {name: {"tanh": 0.0, "sigmoid": 0.0} for name in ("functions", "64", "256
 CONSTANTS: dict[str, dict[str, Any]] = {  # of a claim's code
     "backpropagation": {"printed_formulas.SMOOTH": ("tanh",)},
     "batch_norm": {"PAPER_EPOCHS": 1},
+    "bert": {
+        "TASKS": {
+            "number": ["data=agreement", "data.clauses=0", "data.examples=600", "data.seed=null"],
+            "documents": ["data=documents", "data.count=4"],
+        },
+        "UNLABELED": {"number": 60, "documents": 60},
+        "EPOCHS": {"number": 1, "documents": 1},
+        "FINE_TUNING": 1,
+        "MANY": 64,
+    },
     "dying_relu": {"SHORT": ["train.epochs=20", "train.batch_size=32", "diagnostics=off"]},
     "image_representation": {"linear_probes.TOLERANCE": 0.1},
     "layer_norm": {"EPOCHS": {2: 1, 128: 1}},
