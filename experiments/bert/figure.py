@@ -20,7 +20,7 @@ def draw(figure: wb.Figure, study: wb.Study) -> None:
         panel.set(xlabel="labels", title=TITLES[task])
         plots.key(panel, 1)
     for context in ("left", "both"):
-        best = float(bayes_accuracy(context, INVARIABLE, CUE))  # type: ignore[arg-type]
+        best = float(bayes_accuracy(context, INVARIABLE, CUE))
         for panel, line in ((over_labels[0], "axhline"), (by_arm, "axvline")):
             getattr(panel, line)(best, color=plots.GRAY, linewidth=1, zorder=0)
     over_labels[0].set(ylabel="test accuracy")

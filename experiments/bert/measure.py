@@ -52,7 +52,9 @@ def measure(study: wb.Study) -> Iterator[wb.Cell]:
     rows = []
     for task in TASKS:
         arms = {arm: over for arm, over in study.claim.arms.items() if task == "number" or arm not in ONE_TASK}
-        few = {wb.Arm(arm, task=task, labels=FEW): settings(arm, over, task, FEW) for arm, over in arms.items()}
+        few: dict[str, list[str]] = {
+            wb.Arm(arm, task=task, labels=FEW): settings(arm, over, task, FEW) for arm, over in arms.items()
+        }
         tuned = study.tune(few, chance=chance(study, task))
         trained = study.train(wb.Tuned(everywhere(study, task, tuned), tuned.at_edge, tuned.rates))
         yield from comparisons(study, task, trained)
