@@ -10,19 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import workbench as wb
+from tests.lecture.explained import Values, compare, made, tensor
 from tests.outer import Answer
-from workbench.config.compose import configure
 from workbench.core.errors import ConfigError
 from workbench.data.datasets import Dataset
-from workbench.engine.replicas import Pack
-from workbench.lecture.explain.content import Equation, Matrix, Step
-from workbench.lecture.explain.defaults import with_defaults
-from workbench.lecture.explain.pages import explanation
-from workbench.lecture.explain.step import exact_pack
+from workbench.lecture.explain.content import Equation
 
 pytest_plugins = ["tests.outer_fixtures"]
 
-Values = dict[str, Tensor]
 BITS = ("data=parity_stream", "data.length=3", "data.examples=40", "loss=softmax_nll")
 COPY = ("data=copy", "data.length=2", "data.symbols=2", "data.examples=40", "loss=softmax_nll")
 
@@ -39,23 +34,13 @@ def keyed(registered: None) -> None:
     wb.register("data", "keyed", one_target)
 
 
-def _made(*overrides: str, example: int = 2) -> tuple[list[Equation], Pack]:
-    spec = configure(with_defaults(overrides))
-    steps: Sequence[Step] = explanation(spec, example)[1]
-    return [step for step in steps if isinstance(step, Equation)], exact_pack(spec)
-
-
-def _tensor(value: Matrix | str) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
-
-
 def _sub(symbol: str, t: int) -> str:
     return f"{symbol}{'₀₁₂₃₄₅₆₇₈₉'[t]}"
 
 
 def _parameters(equations: Sequence[Equation], symbols: Sequence[str]) -> Values:
     """Initial values as they are shown; biases, shown as a row or column, as vectors."""
-    shown = {one.symbol: _tensor(one.value) for one in reversed(equations)}
+    shown = {one.symbol: tensor(one.value) for one in reversed(equations)}
     return {
         symbol: (shown[symbol].flatten() if symbol[0] in "bc" else shown[symbol]).requires_grad_()
         for symbol in symbols
@@ -79,38 +64,6 @@ def _differentiated(values: Values, C: Tensor, lam: float, lr: float, parameters
     return {symbol: one.detach() for symbol, one in (expected | values).items()}
 
 
-def _compare(equations: Sequence[Equation], expected: Values) -> None:
-    """Every value is the expected one, none is left out, and formulas filled with numbers give them."""
-    names = {one.symbol for one in equations} - {"J after", "change"}
-    assert names == set(expected)
-    for one in equations:
-        value = _tensor(one.value)
-        if one.symbol in expected:
-            wanted = expected[one.symbol]
-            torch.testing.assert_close(value.flatten(), wanted.flatten(), rtol=1e-10, atol=1e-14, msg=one.symbol)
-        if one.filled:
-            torch.testing.assert_close(_computed(one.filled), value, rtol=1e-10, atol=1e-14, msg=one.symbol)
-
-
-def _computed(parts: Sequence[str | Matrix]) -> Tensor:
-    """Compute a formula of numbers: sums of products, by elements after ∘, with factors such as − 0.5 and 1/√2."""
-    total, factor, by_elements, product = torch.zeros(1, dtype=torch.float64), 1.0, False, None
-    for part in [*parts, "+"]:
-        if not isinstance(part, str):
-            matrix = _tensor(part)
-            product = matrix if product is None else product * matrix if by_elements else product @ matrix
-        elif part.startswith("1/√"):
-            factor /= sqrt(float(part[3:]))
-        elif part == "∘":
-            by_elements = True
-        else:
-            assert part[0] in "+−"
-            total = total + factor * (0 if product is None else product)
-            factor = (1 if part[0] == "+" else -1) * float(part[1:] or 1)
-            by_elements, product = False, None
-    return total
-
-
 def _cost(o: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cost of the targets and the answers h; one output is logistic, more are a softmax."""
     if o.shape[-1] == 1:
@@ -131,7 +84,7 @@ def _cost(o: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 )
 def test_backpropagation_through_time_is_autograd_s(overrides: list[str], example: int) -> None:
     """Each z, a, o, h, each ε, e and δ, each gradient and new parameter, for one target and for one at each step."""
-    equations, pack = _made("architecture=elman", *overrides, example=example)
+    equations, pack = made("architecture=elman", *overrides, example=example)
     lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
     parameters = _parameters(equations, "EWUbVc")
     x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
@@ -155,7 +108,7 @@ def test_backpropagation_through_time_is_autograd_s(overrides: list[str], exampl
         expected |= {_sub("x", t): x_t.detach(), f"f′({_sub('z', t)})": slope}
     answers = zip(read, h.detach(), y if "E" in parameters else y.view(1, 1), strict=True)
     expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
-    _compare(equations, expected)
+    compare(equations, expected)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +123,7 @@ def test_backpropagation_through_time_is_autograd_s(overrides: list[str], exampl
 )
 def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: int) -> None:
     """Each z, gate, memory and state, each ε, e, κ and δ, each gradient and new parameter of an lstm."""
-    equations, pack = _made("architecture=lstm", *overrides, example=example)
+    equations, pack = made("architecture=lstm", *overrides, example=example)
     lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
     of = _parameters(equations, ["E", *(f"{letter}{mark}" for mark in "ⁱᶠᵍᵖ" for letter in "WUb"), "V", "c"])
     x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
@@ -197,7 +150,7 @@ def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: 
     expected |= {_sub("x", t): x_t.detach() for t, x_t in enumerate(inputs, start=1)}
     answers = zip(read, h.detach(), wanted, strict=True)
     expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
-    _compare(equations, expected)
+    compare(equations, expected)
 
 
 @pytest.mark.parametrize(
@@ -213,12 +166,12 @@ def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: 
 @pytest.mark.usefixtures("keyed")
 def test_a_transformer_s_step_is_autograd_s(overrides: list[str]) -> None:
     """Each matrix ahead and each back, softmax and scores among them, each gradient and each new parameter."""
-    equations, pack = _made("architecture=transformer", *overrides)
+    equations, pack = made("architecture=transformer", *overrides)
     lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
     marks = [f"{letter}{mark}" for mark in ("_Q", "_K", "_V", "_O", *"₁₂₃") for letter in "Wb"]
     positions = next((one.partition("=")[2] for one in overrides if "positions" in one), "learned")
     of = _parameters(equations, ["E", *(["E_pos"] if positions == "learned" else []), *marks])
-    shown = {one.symbol: _tensor(one.value) for one in equations}
+    shown = {one.symbol: tensor(one.value) for one in equations}
     x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, 1, 2))
     is_tanh = "activation=tanh" in overrides
 
@@ -242,7 +195,7 @@ def test_a_transformer_s_step_is_autograd_s(overrides: list[str]) -> None:
     expected = _differentiated(v, C, lam, lr, of)
     expected |= {"H": h.detach(), "Y": y, "f′(Z)": (1 - v["f(Z)"].detach() ** 2 if is_tanh else v["Z"] > 0).double()}
     del expected["df(Z)"]
-    _compare(equations, expected | {"E_pos": shown["E_pos"]} if "E_pos" in shown else expected)
+    compare(equations, expected | {"E_pos": shown["E_pos"]} if "E_pos" in shown else expected)
 
 
 @pytest.mark.slow
@@ -263,10 +216,10 @@ def test_a_transformer_s_step_is_autograd_s(overrides: list[str]) -> None:
 def test_other_nets_are_refused_with_what_to_write(overrides: list[str]) -> None:
     """What the error says to write, in the place of what was written, is explained."""
     with pytest.raises(ConfigError, match="explain: ") as refused:
-        _made(*overrides)
+        made(*overrides)
     advised = str(refused.value).rpartition("; write ")[2].split()
     keys = {one.partition("=")[0] for one in advised}
-    equations, _ = _made(*(one for one in overrides if one.partition("=")[0] not in keys), *advised)
+    equations, _ = made(*(one for one in overrides if one.partition("=")[0] not in keys), *advised)
     assert {"J before", "J after"} <= {one.symbol for one in equations}
 
 

@@ -21,8 +21,8 @@ HELP = "work one training step, or the chain rule, in formulas"
 WORDS = (CHAIN := "chain",)
 WAY = "write for example --out step.html"
 EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR. With
-architecture=elman, backpropagation through time on three bits; with architecture=transformer, a block of one head
-on three tokens.
+architecture=elman or lstm, backpropagation through time on three bits; with architecture=cnn, a convolution of a
+digit; with architecture=transformer, a block of one head on three tokens.
 `workbench explain chain` works the lecture's two examples of the chain rule instead, exactly.
 
 examples:
@@ -31,6 +31,8 @@ examples:
   workbench explain architecture.hidden=[3] activation=tanh optimizer.weight_decay=0.1 --example 3
   workbench explain data=diabetes loss=squared_error --out step.html
   workbench explain architecture=elman
+  workbench explain architecture=lstm
+  workbench explain architecture=cnn
   workbench explain architecture=transformer
 """
 

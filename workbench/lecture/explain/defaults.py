@@ -7,8 +7,22 @@ SMALL = ("architecture.hidden=[2]", "activation=sigmoid", "init=glorot", "bias=s
 BITS = ("data=parity", "data.bits=3", "split.standardize=false", "loss=binary_nll")  # one bit at each step
 PAIR = ("data=recall", "data.pairs=1", "data.keys=2", "data.values=2", "data.length=3", "data.examples=40")
 NARROW = ("architecture.width=2", "init=glorot", "bias=small_positive")
+PICTURE = ("data=digits", "split.standardize=false", "loss=softmax_nll")  # of whole numbers from 0 to 16
 OTHERS = {  # data and net of architectures beside the mlp
     "elman": (BITS, ("architecture.embedding=2", "activation=tanh", "optimizer.lr=0.5", *NARROW)),
+    "cnn": (
+        PICTURE,
+        (
+            "architecture.channels=[1]",
+            "architecture.pool=4",
+            "architecture.hidden=[]",
+            "architecture.dropout=0",
+            "norm=none",
+            "init=glorot",
+            "bias=small_positive",
+            "optimizer.lr=0.001",
+        ),
+    ),
     "lstm": (BITS, ("architecture.embedding=2", "optimizer.lr=0.5", *NARROW)),
     "transformer": (
         (*PAIR, "loss=softmax_nll"),

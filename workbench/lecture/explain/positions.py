@@ -32,7 +32,8 @@ SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 class Parameter:
     """A parameter's symbol, its name in the net, and the formula of ∂J/∂ of it without the penalty.
 
-    `part` are its rows there. A bias is a column, or a row where positions are rows.
+    `part` are its rows there; with `side`, the first is shown as a picture of so many rows and columns. A bias is a
+    column, or a row where positions are rows.
     """
 
     symbol: str
@@ -40,10 +41,13 @@ class Parameter:
     formula: str
     part: slice = field(default_factory=lambda: slice(None))
     as_row: bool = False
+    side: tuple[int, int] | None = None
 
     def of(self, source: Tensor) -> Matrix:
         """Show its values in a tensor of the net's parameters."""
         values = source[0, self.part]
+        if self.side:
+            return rows(values[0].view(self.side))
         if values.ndim == 2:
             return rows(values)
         return rows(values[None]) if self.as_row else column(values)
