@@ -1,6 +1,7 @@
 """The server of the page, attacked: no token, other hosts, other pages, other kinds of requests; and its ends."""
 
 import json
+import socket
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qsl
@@ -60,7 +61,8 @@ def test_no_file_but_the_pages_own_is_served(running: Running, path: str) -> Non
 def test_a_foreign_page_cannot_train_or_keep(running: Running, headers: dict[str, str], status: int) -> None:
     """Not even with the token: its browser tells where it comes from, and what a form can send is no JSON."""
     for path in ("train", "train/name", "keep/name/0"):
-        assert running.ask("POST", f"/{TOKEN}/{path}", XOR, headers).status == status
+        with running.asked("POST", f"/{TOKEN}/{path}", XOR, headers) as response:
+            assert response.status == status
     assert not running.server.opened
 
 
@@ -108,6 +110,19 @@ def test_a_training_streams_follows_orders_and_ends_with_its_page(running: Runni
     until(lambda: not running.server.opened)
     assert running.order(name, {"do": "play"}) == 410
     assert running.ask("POST", f"/{TOKEN}/keep/{name}/0", {}).status == 410
+
+
+def test_a_page_that_leaves_at_once_leaves_no_training(running: Running) -> None:
+    """A page that is closed before its stream begins, as one is whose settings change quickly."""
+    for _ in range(MOST_SESSIONS + 2):
+        with socket.create_connection((HOST, running.port)) as connection:
+            body = json.dumps(XOR).encode()
+            head = f"POST /{TOKEN}/train HTTP/1.1\r\nHost: {HOST}\r\nOrigin: http://{HOST}:{running.port}\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+    with running.training(XOR) as stream:
+        name = next(stream)["name"]
+        until(lambda: list(running.server.opened) == [name])
 
 
 def test_two_pages_train_apart(running: Running) -> None:

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from workbench.config.arms import PALETTE
 from workbench.config.options import usual_options
@@ -51,10 +52,26 @@ LAST_PORT = 65535
 
 @dataclass(frozen=True)
 class Opened:
-    """A page's training with the settings it was made from."""
+    """A page's training with its name and the settings it was made from."""
 
+    name: str
     session: Session
     settings: Settings
+
+
+class Stream(StreamingResponse):
+    """A stream of events that calls `end` once it is over, also where its page has left before it began."""
+
+    def __init__(self, content: AsyncIterator[str], end: Callable[[], object]) -> None:
+        super().__init__(content, media_type="text/event-stream")
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
 
 
 @dataclass
@@ -102,7 +119,7 @@ class Server:
             return _refused(_in_words(error), 400)
         except WorkbenchError as error:
             return _refused(str(error), 422)
-        return StreamingResponse(self._events(opened), media_type="text/event-stream")
+        return Stream(self._events(opened), lambda: self._close(opened))
 
     def _open(self, settings: Settings) -> Opened:
         """Compose and build the packs; raises ConfigError for what is refused."""
@@ -111,9 +128,13 @@ class Server:
                 raise ConfigError(f"play: {MOST_SESSIONS} pages train already; close one")
             words = [self._overrides(settings, side, self.scratch) for side in range(len(settings.sides))]
             packs = [compose(overrides, settings.seeds, self.folder) for overrides in words]
-            opened = Opened(Session([Training(specs) for specs in packs]), settings)
-            self.opened[secrets.token_hex(8)] = opened
+            opened = Opened(secrets.token_hex(8), Session([Training(specs) for specs in packs]), settings)
+            self.opened[opened.name] = opened
             return opened
+
+    def _close(self, opened: Opened) -> None:
+        opened.session.close()
+        self.opened.pop(opened.name, None)
 
     def _overrides(self, settings: Settings, side: int, folder: Path) -> list[str]:
         chosen = settings.sides[side]
@@ -121,15 +142,10 @@ class Server:
         return overrides_of(chosen, offer(self.folder), points)
 
     async def _events(self, opened: Opened) -> AsyncIterator[str]:
-        name = next(name for name, other in self.opened.items() if other is opened)
-        try:
-            yield f"data: {json.dumps({'name': name, 'about': opened.session.about})}\n\n"
-            while not self.stopping() and opened.session.is_running:
-                frame = await run_in_threadpool(opened.session.take)
-                yield f"data: {frame}\n\n" if frame else ":\n\n"
-        finally:
-            opened.session.close()
-            self.opened.pop(name, None)
+        yield f"data: {json.dumps({'name': opened.name, 'about': opened.session.about})}\n\n"
+        while not self.stopping() and opened.session.is_running:
+            frame = await run_in_threadpool(opened.session.take)
+            yield f"data: {frame}\n\n" if frame else ":\n\n"
 
     async def order(self, request: Request) -> Response:
         """Pass an order on to a training."""
