@@ -45,6 +45,7 @@ ONLY_ACCEPTED = {  # what is in a command that is not run: why
     "--end RUN": "needs a run whose process is gone",
     "workbench demo": "takes seconds; tests/test_demo.py runs it",
     "--offsets": "needs verdicts at two seed offsets",
+    "claims --report": "needs verdicts; tests/claims/test_reproduce.py writes it",
     "--out figures": "takes seconds to draw",
 }
 SHELL = {  # what a line begins with that is no command of the workbench: why it is not run

@@ -161,6 +161,26 @@ def test_claims_and_compare_know_what_was_reproduced(cli: Cli, own: Path, store:
 
 
 @pytest.mark.slow
+def test_a_report_of_kept_verdicts_is_that_of_measuring(cli: Cli, own: Path, store: Store, folder: Path) -> None:
+    """Without a verdict it is refused; else the page equals that of the measurement, and nothing is trained."""
+    write(folder / "own", "other", PROVES, EXACT)
+    refused = cli("claims", *OWN, "--report", "again")
+    assert (refused.code, "measure them first: workbench reproduce all --profile quick" in refused.err) == (2, True)
+    assert not (folder / "again").exists()
+    assert cli("reproduce", "small", *OWN, "--report", "out").code == 0
+    before = len(all_runs(store))
+    answer = cli("claims", *OWN, "--report", "again")
+    assert answer.code == 0
+    assert (
+        "other: no verdict by its present rules; measure it: workbench reproduce other --profile quick\n" in answer.out
+    )
+    assert len(all_runs(store)) == before
+    for name in ("report.html", "report.md", "figures/small.svg"):
+        assert (folder / "again" / name).read_bytes() == (folder / "out" / name).read_bytes()
+    assert cli("claims", *OWN, "--report", "again", "--profile", "full").code == 2
+
+
+@pytest.mark.slow
 def test_rule_is_kept_before_anything_is_trained(cli: Cli, own: Path, store: Store) -> None:
     """A verdict's run begins before all others and holds the rule, even where measuring fails."""
     write(own, code=FAILS)

@@ -8,7 +8,7 @@ that is there already, by the same registration, profile and code, is taken from
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -39,7 +39,7 @@ from workbench.sweeps.jobs import environment_tags
 from workbench.tracking.artifact_writes import attach
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink
-from workbench.tracking.reader import read_verdicts
+from workbench.tracking.reader import ReadVerdict, read_verdicts
 from workbench.tracking.store import Store, find_store, run_link, ui_base
 
 MOST_SAID = 24  # lines of what gradients disagree
@@ -109,10 +109,28 @@ def _kept(entry: Entry, identity: Mapping[str, str], store: Store) -> Reproduced
     """Find the verdict that is there already; its figure is drawn from the tables kept with it."""
     for verdict in read_verdicts(store):
         if all(verdict.tags.get(key) == value for key, value in identity.items()):
-            record = read_kept(store, verdict)
-            study = Study(entry, record.settings, tables=kept_tables(store, verdict))
-            return Reproduced(record, draw(study), verdict.tags.get("link", ""), kept=True, curve=draw_curve(study))
+            return _drawn_again(entry, verdict, store)
     return None
+
+
+def _drawn_again(entry: Entry, verdict: ReadVerdict, store: Store) -> Reproduced:
+    """A verdict as it was kept, with the figure of its tables."""
+    record = read_kept(store, verdict)
+    study = Study(entry, record.settings, tables=kept_tables(store, verdict))
+    return Reproduced(record, draw(study), verdict.tags.get("link", ""), kept=True, curve=draw_curve(study))
+
+
+def newest_verdicts(entries: Sequence[Entry], profile: str, store: Store) -> Iterator[Reproduced]:
+    """Yield the newest verdict of each claim by its present rules and this profile, if there is one.
+
+    Code that measures may have changed since.
+    """
+    stored = read_verdicts(store)
+    for entry in entries:
+        tags = {"claim": entry.name, "rule_hash": entry.claim.rule_hash, "profile": profile}
+        fitting = (verdict for verdict in stored if tags.items() <= verdict.tags.items())
+        if verdict := next(fitting, None):
+            yield _drawn_again(entry, verdict, store)
 
 
 def _identity(entry: Entry, request: Request, registration: Registration, code: str) -> dict[str, str]:

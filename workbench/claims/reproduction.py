@@ -1,6 +1,6 @@
 """Claims measured, judged and shown, one after the other, with a report of all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from workbench.claims.map_rules import MAP
 from workbench.claims.request import Request
 from workbench.claims.terminal_card import card, claims_table, detailed_card
 from workbench.claims.verdict import Reproduction
+from workbench.core.errors import ConfigError
 from workbench.core.places import check_folder
 from workbench.core.terminal import plain_console
 from workbench.tracking.safe_names import segment
@@ -65,12 +66,43 @@ def reproduce_and_show(
         known = catalog(request.folder)
         console.print(claims_table([(one.name, known[one.name].claim, one) for one in records]))
     if folder is not None and records:
-        from workbench.claims.report import write_report
-
-        curves = {one.record.name: one.curve for one in done if one.curve is not None}
-        page = write_report(folder, records, {one.record.name: one.figure for one in done}, curves)
-        console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
+        _write(folder, [one for record in records for one in done if one.record is record], console)
     return records
+
+
+def report_newest(report: str, profile: str, folder: Path | None, uri: str | None) -> None:
+    """Write the report of each claim's newest verdict by its present rules, without measuring; say which have none.
+
+    Raises ConfigError where no claim has one.
+    """
+    from workbench.claims.reproduce import newest_verdicts
+    from workbench.tracking.store import find_store
+
+    check_folder("claims --report", Path(report), "write for example --report out")
+    entries, store = list(catalog(folder).values()), find_store(uri)
+    done = list(newest_verdicts(entries, profile, store))
+    command = f"workbench reproduce {{}} --profile {profile}"
+    if not done:
+        raise ConfigError(
+            f"claims --report: {store.shown} must hold verdicts by the present rules, profile {profile}, got none; "
+            f"measure them first: {command.format('all')}"
+        )
+    console = plain_console()
+    missing = {entry.name for entry in entries} - {one.record.name for one in done}
+    for name in sorted(missing):
+        said = f"{name}: no verdict by its present rules; measure it: {command.format(name)}"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
+    _write(Path(report), done, console)
+
+
+def _write(folder: Path, done: Sequence["Reproduced"], console: Console) -> None:
+    """Write the report of these verdicts in their order, and say where it is."""
+    from workbench.claims.report import write_report
+
+    figures = {one.record.name: one.figure for one in done}
+    curves = {one.record.name: one.curve for one in done if one.curve is not None}
+    page = write_report(folder, [one.record for one in done], figures, curves)
+    console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show(one: "Reproduced", console: Console, details: bool) -> None:

@@ -17,13 +17,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     offsets = "how often verdicts in these stores differ between seed offsets, as Markdown"
     parser.add_argument("--offsets", metavar="URI", nargs="+", help=offsets)
+    report = "report of the newest verdicts, as report.html and report.md in this folder, without measuring"
+    parser.add_argument("--report", metavar="DIR", help=report)
+    parser.add_argument("--profile", default="quick", help="of the verdicts in the report: quick (default) or full")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table; raises ConfigError where stores hold no verdicts at two seed offsets."""
+    """Print the table; raises ConfigError where stores hold no verdicts at two seed offsets, or for the report."""
     if options.offsets:
         return _print_offsets(options.offsets, options.json)
     from workbench.claims.catalog import catalog, claims_folder
+
+    if options.report:
+        from workbench.claims.reproduction import report_newest
+
+        report_newest(options.report, options.profile, claims_folder(options.claims), options.uri)
+        return 0
     from workbench.claims.stored_verdicts import last_verdicts
     from workbench.claims.terminal_card import claims_table
     from workbench.core.json_output import print_json
