@@ -126,3 +126,31 @@ def test_a_class_too_small_to_split_is_refused() -> None:
     lonely = replace(dataset, y=np.where(np.arange(40) == 0, 2, dataset.y), n_classes=3)
     with pytest.raises(DataError, match=r"^blobs: cannot split off 0\.1 and 0\.1 of 40: .*(class|member)"):
         split(lonely, 0, 0.1, 0.1, True)
+
+
+@pytest.mark.parametrize("largest", [3, 7])
+def test_parts_of_groups_have_their_sizes(largest: int) -> None:
+    """Validation and test part are as large for every seed; no group is in two parts, and few rows are in none."""
+    sizes = np.random.default_rng(0).integers(1, largest + 1, 400 // largest * 3)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    dataset = replace(_numbered(len(groups), None), groups=groups)
+    for seed in range(20):
+        drawn = _rows(split(dataset, seed, 0.1, 0.2, standardize=False))
+        assert [len(rows) for rows in drawn[1:]] == [-(-len(groups) // 10), -(-len(groups) // 5)]
+        assert len(np.unique(np.concatenate(drawn))) == sum(map(len, drawn)) >= len(groups) - 2 * largest
+        assert sum(len(np.unique(groups[rows])) for rows in drawn) == len(np.unique(groups[np.concatenate(drawn)]))
+
+
+def test_a_group_larger_than_its_part_goes_into_it_whole() -> None:
+    """Three large groups are shared out, one each; beside them a small one does not make a part that it cannot fill."""
+    groups = np.repeat(np.arange(4), [50, 50, 50, 2])
+    dataset = replace(_numbered(152, None), groups=groups)
+    parts = _rows(split(replace(dataset, groups=groups.clip(max=2)), 0, 0.1, 0.1, standardize=False))
+    assert sorted(map(len, parts)) == [50, 50, 52]
+    assert [len(rows) for rows in _rows(split(dataset, 0, 0.1, 0.1, standardize=False))][2] == 2
+
+
+def test_one_group_cannot_be_parted() -> None:
+    """Two parts need two groups."""
+    with pytest.raises(DataError, match="two parts need two groups or more, got 1"):
+        split(replace(_numbered(20, None), groups=np.zeros(20, int)), 0, 0.1, 0.1, standardize=False)

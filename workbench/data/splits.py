@@ -7,10 +7,11 @@ class. Limits and label noise, which make a data set harder, change the training
 
 from contextlib import suppress
 from dataclasses import replace
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.preprocessing import StandardScaler
 
 from workbench.core.errors import DataError
@@ -50,6 +51,7 @@ class Change(NamedTuple):
 
 
 UNCHANGED = Change()
+DROPPED = 0.1  # of a part's size: most rows of a group that are left out, so that the part has its size
 SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.33)  # of validation and test part, proposed where the configured ones fail
 
 
@@ -130,23 +132,53 @@ def _drawn(dataset: Dataset, seed: int, valid: float, test: float) -> Split:
 def _rows(dataset: Dataset, seed: int, valid: float, test: float) -> tuple[Array, Array, Array]:
     """Draw the rows of training, validation and test part; raises ValueError where a class or a part has too few."""
     everything = np.arange(len(dataset.x))
-    learning_rows, test_rows = np.split(everything, [len(everything) - dataset.official_test])
+    drawn = len(everything) - dataset.official_test
+    learning_rows, test_rows = np.split(everything, [drawn])
     if not dataset.official_test:
-        learning_rows, test_rows = _parted(dataset, learning_rows, seed, test)
-        valid /= 1 - test
-    train_rows, valid_rows = _parted(dataset, learning_rows, seed, valid)
+        learning_rows, test_rows = _parted(dataset, learning_rows, seed, test, ceil(test * drawn))
+    share = valid if dataset.official_test else valid / (1 - test)
+    train_rows, valid_rows = _parted(dataset, learning_rows, seed, share, ceil(valid * drawn))
     return train_rows, valid_rows, test_rows
 
 
-def _parted(dataset: Dataset, rows: Array, seed: int, share: float) -> tuple[Array, Array]:
-    """Draw rows into two parts, the second with this share; raises ValueError where a class has too few examples."""
-    kind = (
-        StratifiedShuffleSplit if _by_class(dataset) else ShuffleSplit if dataset.groups is None else GroupShuffleSplit
-    )
-    drawn = kind(1, test_size=share, random_state=stream_seed(seed, "data", "split", bits=32))
-    groups = None if dataset.groups is None else dataset.groups[rows]
-    first, second = next(drawn.split(rows, dataset.y[rows], groups))
+def _parted(dataset: Dataset, rows: Array, seed: int, share: float, size: int) -> tuple[Array, Array]:
+    """Draw rows into two parts, the second with this share, or with groups this size.
+
+    Raises ValueError where a class has too few examples, or there are too few groups.
+    """
+    kind = StratifiedShuffleSplit if _by_class(dataset) else ShuffleSplit
+    state = stream_seed(seed, "data", "split", bits=32)
+    if dataset.groups is not None:
+        first, second = _parted_by_group(dataset.groups[rows], size, np.random.default_rng(state))
+    else:
+        first, second = next(kind(1, test_size=share, random_state=state).split(rows, dataset.y[rows]))
     return rows[first], rows[second]
+
+
+def _parted_by_group(groups: Array, size: int, stream: np.random.Generator) -> tuple[Array, Array]:
+    """Draw whole groups [N] into two parts, the second with `size` rows, so that every seed of a pack has as many.
+
+    Groups go into it in a random order as long as they fit; where none does, one goes into it whole. Rows that lack
+    then are the first of the smallest group left, whose others go into no part; where these were more than a tenth of
+    `size`, the part stays short.
+
+    Raises ValueError for fewer than two groups.
+    """
+    names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise ValueError(f"two parts need two groups or more, got {len(names)}")
+    lack, order, chosen = size, stream.permutation(len(names)), np.zeros(len(names), bool)
+    for one in order:
+        if sizes[one] <= lack:
+            chosen[one], lack = True, lack - sizes[one]
+    if not chosen.any():
+        chosen[order[0]], lack = True, 0
+    second, cut = chosen[group], np.zeros(len(groups), bool)
+    enough = [one for one in np.flatnonzero(~chosen) if lack <= sizes[one] <= lack + DROPPED * size]
+    if lack and enough:
+        cut = group == min(enough, key=lambda one: sizes[one])
+        second[np.flatnonzero(cut)[:lack]] = True
+    return np.flatnonzero(~second & ~cut), np.flatnonzero(second)
 
 
 def _by_class(dataset: Dataset) -> bool:
