@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from jaxtyping import config
+from workbench.experiments.attention.measure import Task
 
 from workbench.claims.catalog import catalog, choose
 from workbench.claims.study import Study
@@ -28,7 +29,9 @@ SMALL: dict[str, dict[str, Any]] = {  # beside so many seeds, of what else is dr
     "xor": {"inits": 10, "steps": 20, "hidden": [1, 4], "others": []},
 }
 EVEN = {name: {"tanh": 0.0, "sigmoid": 0.0} for name in ("functions", "64", "256")}
+RECALL = ["data=recall", "data.seed=null", "data.pairs=2", "data.length=8", "data.examples=100", "train.epochs=1"]
 CONSTANTS: dict[str, dict[str, Any]] = {  # of a claim's code
+    "attention": {"NETS": 2, "TASKS": [Task("recall", RECALL)], "step_times.LENGTHS": (16, 20, 24)},
     "backpropagation": {"printed_formulas.SMOOTH": ("tanh",)},
     "batch_norm": {"PAPER_EPOCHS": 1},
     "bert": {

@@ -49,6 +49,7 @@ from workbench.sweeps.packing import group
 from workbench.tracking.base import MemorySink
 
 EXTENSIONS = 2  # of a grid of learning rates whose best is at an end
+Tried = dict[str, dict[float, Sequence[Mapping[str, float]]]]  # last metrics by arm, rate and tuning seed
 TrainKept = Callable[[list[RunSpec], list[str]], list[Mapping[str, float]]]
 
 
@@ -245,11 +246,12 @@ class Study:
         if not self.claim.learning_rates:
             raise ConfigError(f"claim {self.entry.name}: learning_rates must be given to tune arms")
         scores: dict[str, dict[float, list[float]]] = {arm: {} for arm in chosen}
+        by_rate: Tried = {arm: {} for arm in chosen}
         wanted = {arm: list(self.claim.learning_rates) for arm in chosen}
         guesses = chance if isinstance(chance, Mapping) else dict.fromkeys(chosen, chance)
         accuracies = {arm: guess for arm, guess in guesses.items() if guess is not None}
         for _ in range(1 + EXTENSIONS):
-            self._score(chosen, wanted, scores, accuracies, metric, tracked)
+            self._score(chosen, wanted, scores, by_rate, accuracies, metric, tracked)
             nearest = {arm: beyond(sorted(rates), best_rate(rates, metric)) for arm, rates in scores.items()}
             wanted = {arm: [rate] for arm, rate in nearest.items() if rate is not None}
             if not wanted:
@@ -265,18 +267,19 @@ class Study:
             never = f"never trains, {accuracies[arm]:.1%} at best, of {tried}" if arm in untrained else ""
             self.tuning[arm] = never or f"{rates.shown} of {tried}{edge}"
         tuned = {arm: [*overrides, by_fold[arm]] for arm, overrides in chosen.items()}
-        return Tuned(tuned, tuple(arm for arm in wanted if arm not in untrained), best, tuple(untrained))
+        return Tuned(tuned, tuple(arm for arm in wanted if arm not in untrained), best, tuple(untrained), by_rate)
 
     def _score(
         self,
         arms: Arms,
         wanted: Mapping[str, Sequence[float]],
         scores: Mapping[str, dict[float, list[float]]],
+        tried: Tried,
         accuracies: dict[str, float],
         metric: str | Score,
         tracked: bool,
     ) -> None:
-        """Add the tuning metric of every wanted arm and rate; a run that diverged counts as the worst there is.
+        """Add tuning and last metrics of every wanted arm and rate; a run that diverged counts as the worst there is.
 
         Of the arms in `accuracies`, keep there the best mean validation accuracy.
         """
@@ -291,6 +294,7 @@ class Study:
         trained = self._train(specs, tracked)
         for (arm, rate), name in names.items():
             scores[arm][rate] = scored(trained, name, metric)
+            tried[arm][rate] = trained.metrics[name]
             if arm in accuracies:
                 mean = fmean(trained.values(name, "valid/accuracy", 0.0))
                 accuracies[arm] = max(accuracies[arm], mean)

@@ -61,7 +61,7 @@ class Tuned(dict[str, list[str]]):
     """Arms with their learning rates among the overrides, those of every fold of the tuning seeds.
 
     `rates` are the best over all tuning seeds, `at_edge` the arms whose best is an end of the grid, `untrained` those
-    that come above chance at no rate.
+    that come above chance at no rate. `tried` has the last metrics of all tuning runs, by arm, rate and tuning seed.
     """
 
     def __init__(
@@ -70,11 +70,13 @@ class Tuned(dict[str, list[str]]):
         at_edge: tuple[str, ...],
         rates: Mapping[str, float],
         untrained: tuple[str, ...] = (),
+        tried: Mapping[str, Mapping[float, Sequence[Mapping[str, float]]]] | None = None,
     ) -> None:
         super().__init__(arms)
         self.at_edge = at_edge
         self.rates = rates
         self.untrained = untrained
+        self.tried = tried or {}
 
 
 @dataclass(frozen=True)
