@@ -2,9 +2,14 @@
 
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.play.server import HOST, Server
@@ -27,6 +32,21 @@ def messages(response: http.client.HTTPResponse) -> Iterator[Any]:
     while line := response.readline():
         if line.startswith(b"data: "):
             yield json.loads(line.removeprefix(b"data: "))
+
+
+@contextmanager
+def served(folder: Path, *words: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """``workbench play`` in a folder: the process, which is interrupted at the end, and its address."""
+    command = [sys.executable, "-m", "workbench", "play", *words]
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=folder, env=where, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process, process.stdout as lines:
+        try:
+            yield process, next(line.strip() for line in lines if line.startswith("http://127.0.0.1:"))
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(SECONDS)
 
 
 class Answer(NamedTuple):

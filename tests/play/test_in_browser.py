@@ -3,19 +3,16 @@
 Run with ``pytest -m browser``, where `chromium` is installed and the package with its extra ``browser``.
 """
 
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.play.serving import SECONDS, Running, until
+from tests.play.serving import SECONDS, Running, served, until
 from workbench.api.sweeps import Sweep
 
 pytest_plugins = ["tests.outer_fixtures", "tests.play.serving_fixtures"]
@@ -317,13 +314,7 @@ def test_a_student_kills_a_net_revives_it_and_keeps_both(opened: Open, store: An
 
 def test_a_stopped_server_ends_training_and_tells_the_page(opened: Open, tmp_path: Path) -> None:
     """Ctrl-C ends the command, though a page trains; nothing is left running, and the page says so."""
-    command = [sys.executable, "-m", "workbench", "play"]
-    root = Path(__file__).parents[2]
-    where = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(command, cwd=tmp_path, env=where, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process.stdout as lines:
-        address = next(line.strip() for line in lines if line.startswith("http://127.0.0.1:"))
+    with served(tmp_path) as (process, address):
         page = begun(opened(SMALL, address=address))
         page.click("#play")
         plays_to(page, 20)

@@ -126,12 +126,12 @@ def test_dead_and_saturated_units_are_marked() -> None:
     dead = Views(training({**NET, "activation": "relu", "bias": "constant", "bias.value": -50})).frame(0)
     assert dead["deadNets"] == 3
     assert dead["deadUnits"] == dead["allUnits"] == 7
-    assert all(all(layer["dead"]) and not any(layer["saturated"]) for layer in dead["units"])
+    assert all(all(state["dead"]) and not any(state["saturated"]) for state in dead["states"].values())
     flat = Views(training({**NET, "bias": "constant", "bias.value": 5})).frame(0)
     assert flat["deadUnits"] == 0
-    assert all(all(layer["saturated"]) for layer in flat["units"])
+    assert all(all(state["saturated"]) for state in flat["states"].values())
     relu = Views(training({**NET, "activation": "relu"})).frame(0)
-    assert not any(any(layer["saturated"]) for layer in relu["units"])
+    assert not any(any(state["saturated"]) for state in relu["states"].values())
 
 
 def test_theory_stands_beside_what_is_measured_and_is_missing_where_there_is_none() -> None:

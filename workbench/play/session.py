@@ -18,6 +18,7 @@ from workbench.play.views import Views
 
 FRAME_SECONDS = 1 / 30
 COSTS_APART = 2.5  # between the beginnings of two frames, in times that one takes
+NUMBERS_EVERY = 3  # frames of a playing pack, of which one has numbers too
 IDLE_SECONDS = 0.25
 SECONDS_TO_END = 10.0
 
@@ -43,6 +44,7 @@ class Session:
         self._frames: Queue[str] = Queue(maxsize=1)
         self._closed = threading.Event()
         self._playing, self._speed, self._chosen = False, 0.0, 0
+        self._made = 0
         self._cost = self._shown = self._stepped = 0.0
         self._thread = threading.Thread(target=self._run, name="play", daemon=True)
         self._thread.start()
@@ -127,7 +129,9 @@ class Session:
     def _show(self) -> None:
         """Make a frame; a page that reads slowly gets fewer."""
         begun = perf_counter()
-        sides = [views.frame(self._chosen) for views in self._views]
+        numbers = not self._playing or self._made % NUMBERS_EVERY == 0
+        sides = [views.frame(self._chosen, numbers) for views in self._views]
+        self._made += 1
         frame = json.dumps({"seed": self._chosen, "playing": self._playing, "sides": sides})
         self._shown, self._cost = begun, perf_counter() - begun
         try:

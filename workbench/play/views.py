@@ -80,20 +80,30 @@ class Views:
         low, high = pixels.min(), pixels.max()
         return {"side": side, "pixels": _bytes((pixels - low) / (high - low))}
 
-    def frame(self, chosen: int) -> dict[str, Any]:
-        """Return what changes: losses and rates of all seeds, and the pictures of the seed at position `chosen`."""
-        trainer = self._training.trainer
-        objective, params, part = trainer.pack.objective, trainer.params, self._data.train
-        metrics, _ = measure(objective, params, self._data, part, units=True)
+    def frame(self, chosen: int, numbers: bool = True) -> dict[str, Any]:
+        """Return what changes: pictures of the seed at position `chosen` and, with `numbers`, numbers of all seeds."""
+        training = self._training
+        pictures = {
+            "step": training.steps,
+            "epoch": training.steps / training.trainer.steps_per_epoch,
+            **self._pictures(chosen),
+        }
+        return {**pictures, **self._numbers(chosen)} if numbers else pictures
+
+    def _numbers(self, chosen: int) -> dict[str, Any]:
+        """Losses and rates of all seeds, signals by layer, and which units of the chosen seed are dead or saturated."""
+        trainer, part = self._training.trainer, self._data.train
+        metrics, _ = measure(trainer.pack.objective, trainer.params, self._data, part, units=True)
         rates = [values for name, values in metrics.items() if name.startswith("dead_rate/")]
         dead_nets = torch.stack(rates).eq(1).any(0).sum() if rates else torch.tensor(0)
+        states = self._states(chosen)
         return {
-            "step": self._training.steps,
-            "epoch": self._training.steps / trainer.steps_per_epoch,
             "loss": _finite(metrics["loss"]),
             "accuracy": _finite(metrics["accuracy"]),
             "deadNets": int(dead_nets),
-            **self._pictures(chosen),
+            "deadUnits": sum(sum(state["dead"]) for state in states.values()),
+            "allUnits": sum(len(state["dead"]) for state in states.values()),
+            "states": states,
             "signals": self._by_layer(chosen),
         }
 
@@ -106,17 +116,14 @@ class Views:
         outputs = loss.predict(z[chosen : chosen + 1])[0]
         sure = outputs.gather(1, winners[chosen, :, None])[:, 0] if outputs.shape[1] > 1 else _either(outputs[:, 0])
         agree = (winners == winners[chosen]).to(z.dtype).mean(0)
-        states = self._states(chosen)
-        layers = []
-        for name, _, a in self._model.activity(tape):
-            if name in states and a.shape[1] == len(winners[0]):
-                layers.append({"name": name, **self._responses(a[chosen]), **states[name]})
         flat = winners[chosen].to(torch.uint8)
         return {
             "map": {"classes": _encoded(flat), "sure": _bytes(sure), "agree": _bytes(agree)},
-            "units": layers,
-            "deadUnits": sum(sum(state["dead"]) for state in states.values()),
-            "allUnits": sum(len(state["dead"]) for state in states.values()),
+            "units": [
+                {"name": name, "count": a.shape[2], **self._responses(a[chosen])}
+                for name, _, a in self._model.activity(tape)
+                if "." not in name and a.shape[1] == winners.shape[1]
+            ],
         }
 
     def _responses(self, a: Tensor) -> dict[str, Any]:
@@ -166,11 +173,9 @@ class Views:
         q = [missing if signal.a is None else signal.a_moments[1] for signal in signals.values()]
         delta = [signal.delta_moments[1] / output.delta_moments[1] for signal in signals.values()]
         grad = [gradients[name].double() for name in signals]
-        return {
-            "q": _spread([row.sqrt() for row in q], chosen),
-            "delta": _spread([row.sqrt() for row in delta], chosen),
-            "grad": _spread(grad, chosen),
-        }
+        rows = _spread([*(row.sqrt() for row in (*q, *delta)), *grad], chosen)
+        count = len(signals)
+        return {"q": rows[:count], "delta": rows[count : 2 * count], "grad": rows[2 * count :]}
 
 
 def _examples(part: DataPart) -> tuple[Tensor, tuple[int, int]]:

@@ -90,21 +90,24 @@ export class Units {
     this.rows = [];
   }
 
-  show(layers, side) {
-    if (this.rows.length !== layers.length || layers.some((layer, index) => this.rows[index].count !== layer.dead.length))
+  // `states` has the dead and the saturated units of a layer, by its name.
+  show(layers, states, side) {
+    if (this.rows.length !== layers.length || layers.some((layer, index) => this.rows[index].count !== layer.count))
       this.begin(layers);
     const paper = dark.matches ? [72, 77, 87] : ground(); // a dead unit is darker
     this.colors = Array.from({ length: 256 }, (_, value) =>
       mix(paper, this.ends[value < 128 ? 0 : 1], Math.min(1, Math.abs(value - 127.5) / 127.5)));
-    layers.forEach((layer, index) => this.layer(this.rows[index], layer, side));
+    const unknown = { dead: [], saturated: [] };
+    layers.forEach((layer, index) =>
+      this.layer(this.rows[index], { ...layer, ...(states[layer.name] ?? unknown) }, side));
   }
 
   begin(layers) {
     this.rows = layers.map((layer) => {
-      const shown = Math.min(16, layer.dead.length);
+      const shown = Math.min(16, layer.count);
       const canvas = make("canvas", { role: "img", width: shown * (TILE + GAP), height: TILE });
-      canvas.style.width = `${shown * (layers.length > MANY ? 18 : TILE + GAP)}px`;
-      return { canvas, shown, count: layer.dead.length, state: make("span", { class: "state" }) };
+      canvas.style.width = `${shown * (layers.length > MANY ? 14 : TILE + GAP)}px`;
+      return { canvas, shown, count: layer.count, state: make("span", { class: "state" }) };
     });
     this.element.classList.toggle("many", layers.length > MANY);
     this.element.replaceChildren(...this.rows.map((row, index) =>

@@ -77,7 +77,7 @@ async function restart() {
       if (signal.aborted) return;
       if (message.about) begin(message);
       else {
-        message.sides.forEach((frame, index) => sides[index].add(frame));
+        message.sides = message.sides.map((frame, index) => sides[index].add(frame));
         if (!latest) requestAnimationFrame(() => {
           const frame = latest;
           latest = null;

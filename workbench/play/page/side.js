@@ -48,6 +48,7 @@ export class Side {
 
   begin(about) {
     this.about = about;
+    this.last = {};
     this.history.clear();
     for (const chart of Object.values(this.charts)) chart.element.hidden = about.layers.length < 2;
     this.responses.hidden = about.layers.length < 2;
@@ -63,8 +64,10 @@ export class Side {
     for (const board of this.maps) board.points(points);
   }
 
+  // Take a frame; one without numbers keeps those before it. Returns it whole.
   add(frame) {
-    this.history.add(frame.step, frame.loss);
+    if (frame.loss) this.history.add(frame.step, frame.loss);
+    return (this.last = { ...this.last, ...frame });
   }
 
   show(frame, seed) {
@@ -72,7 +75,7 @@ export class Side {
     this.maps[0].show(classes, bytes(frame.map.sure), 255 / about.classes);
     this.maps[1].show(classes, bytes(frame.map.agree), 0);
     const shape = (size) => (about.board === "plane" ? [Math.sqrt(size), Math.sqrt(size)] : about.shape);
-    this.units.show(frame.units, shape);
+    this.units.show(frame.units, frame.states, shape);
     this.loss.show(this.history.steps, this.history.curves(seed));
     this.bars.show(frame.accuracy, seed);
     const layers = about.layers.map((_, index) => index + 1);
