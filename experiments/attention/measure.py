@@ -24,11 +24,11 @@ ATTENTION, CONTROLS = "transformer", {"blocks": "transformer, 1 block", "order":
 WITHIN = 0.05  # of accuracy: a learning rate as good as the best
 
 RECALL = ["data=recall", "data.seed=null", "data.keys=8", "data.values=8", "data.examples=5000", "train.epochs=3"]
-COPY = ["data=copy", "data.seed=null", "data.symbols=8", "data.examples=3000"]
+COPY = ["data=copy", "data.seed=null", "data.symbols=8", "data.examples=2400"]
 STATE = ["data.seed=null", "data.length=16", "data.examples=2400"]
-AGREEMENT = ["data=agreement", "data.seed=null", "data.clauses=2", "data.examples=4000", "split.test=0.2"]
-TEXT = ["data=text", "data.length=32", "split.limit=2400", "split.valid=0.05", "split.test=0.05"]
-TEXT += ["train.epochs=1", "train.batch_size=8"]
+AGREEMENT = ["data=agreement", "data.seed=null", "data.clauses=2", "data.examples=3000", "split.test=0.2"]
+TEXT = ["data=text", "data.length=32", "data.min_count=1000", "train.batch_size=8"]
+TEXT += ["split.limit=1600", "split.valid=0.02", "split.test=0.03"]
 
 
 @dataclass(frozen=True)
