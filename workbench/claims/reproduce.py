@@ -120,14 +120,14 @@ def _drawn_again(entry: Entry, verdict: ReadVerdict, store: Store) -> Reproduced
     return Reproduced(record, draw(study), verdict.tags.get("link", ""), kept=True, curve=draw_curve(study))
 
 
-def newest_verdicts(entries: Sequence[Entry], profile: str, store: Store) -> Iterator[Reproduced]:
-    """Yield the newest verdict of each claim by its present rules and this profile, if there is one.
+def newest_verdicts(entries: Sequence[Entry], profile: str | None, store: Store) -> Iterator[Reproduced]:
+    """Yield the newest verdict of each claim by its present rules and this profile (None: any), if there is one.
 
     Code that measures may have changed since.
     """
     stored = read_verdicts(store)
     for entry in entries:
-        tags = {"claim": entry.name, "rule_hash": entry.claim.rule_hash, "profile": profile}
+        tags = {"claim": entry.name, "rule_hash": entry.claim.rule_hash} | ({"profile": profile} if profile else {})
         fitting = (verdict for verdict in stored if tags.items() <= verdict.tags.items())
         if verdict := next(fitting, None):
             yield _drawn_again(entry, verdict, store)

@@ -70,7 +70,7 @@ def reproduce_and_show(
     return records
 
 
-def report_newest(report: str, profile: str, folder: Path | None, uri: str | None) -> None:
+def report_newest(report: str, profile: str | None, folder: Path | None, uri: str | None) -> None:
     """Write the report of each claim's newest verdict by its present rules, without measuring; say which have none.
 
     Raises ConfigError where no claim has one.
@@ -81,10 +81,11 @@ def report_newest(report: str, profile: str, folder: Path | None, uri: str | Non
     check_folder("claims --report", Path(report), "write for example --report out")
     entries, store = list(catalog(folder).values()), find_store(uri)
     done = list(newest_verdicts(entries, profile, store))
-    command = f"workbench reproduce {{}} --profile {profile}"
+    command = f"workbench reproduce {{}} --profile {profile or 'quick'}"
     if not done:
+        of_profile = f" of the profile {profile}" if profile else ""
         raise ConfigError(
-            f"claims --report: {store.shown} must hold verdicts by the present rules, profile {profile}, got none; "
+            f"claims --report: {store.shown} must hold verdicts by the present rules{of_profile}, got none; "
             f"measure them first: {command.format('all')}"
         )
     console = plain_console()

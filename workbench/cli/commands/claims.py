@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offsets", metavar="URI", nargs="+", help=offsets)
     report = "report of the newest verdicts, as report.html and report.md in this folder, without measuring"
     parser.add_argument("--report", metavar="DIR", help=report)
-    parser.add_argument("--profile", default="quick", help="of the verdicts in the report: quick (default) or full")
+    parser.add_argument(
+        "--profile", help="of the verdicts in the report: quick or full (default: the newest of either)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
