@@ -25,12 +25,20 @@ class Case:
         """
         try:
             return self.measure()
-        except KeyError:  # a layer without this W or delta
-            return NOT_THERE
-        except RuntimeError as error:
-            if not any(word in str(error) for word in ("shape", "size")):
-                raise
-            return SHAPES_CLASH
+        except (KeyError, RuntimeError) as error:
+            return failure(error)
+
+
+def failure(error: KeyError | RuntimeError) -> str:
+    """Say why a printed formula cannot be run: a layer without this W or delta, or shapes that clash.
+
+    Raises RuntimeError for other errors of torch.
+    """
+    if isinstance(error, KeyError):
+        return NOT_THERE
+    if not any(word in str(error) for word in ("shape", "size")):
+        raise error
+    return SHAPES_CLASH
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,11 @@ def softmax_bias_left_out(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradien
     return right._replace(db={**right.db, last: torch.zeros_like(right.db[last])})
 
 
+def with_slope_kept(net: Net) -> Net:
+    """Return the net with a step 2 that keeps the hidden units' f′(z) at the output."""
+    return replace(net, output=replace(net.output, delta=lambda h, y, z: (h - y) * textbook.slope(net.f, z)))
+
+
 def slope_kept_at_the_output(net: Net, x: Tensor, y: Tensor, lam: float) -> Gradients:
     """Step 2 with the hidden units' f′(z) where a regression has h = z."""
-    output = replace(net.output, delta=lambda h, target, z: (h - target) * textbook.slope(net.f, z))
-    return textbook.objective(ManyExamples(), replace(net, output=output), x, y, lam)
+    return textbook.objective(ManyExamples(), with_slope_kept(net), x, y, lam)

@@ -170,22 +170,33 @@ class ManyExamples(OneExample):
         yield x, y
 
 
-def forward(form: OneExample, net: Net, x: Tensor) -> tuple[ByLayer, ByLayer]:
-    """Compute z⁽ˡ⁾ and a⁽ˡ⁾ of all layers, with a⁽¹⁾ = x; slide "Forward Propagation"."""
-    z: ByLayer = {}
+def layers_forward(form: OneExample, net: Net, x: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield l, z⁽ˡ⁾ and a⁽ˡ⁾ of the layers after the input, in order; slide "Forward Propagation"."""
     a = {1: x}
     for l in range(1, net.last):
-        z[l + 1] = form.z(net, a, l)
-        a[l + 1] = net.output.h(z[l + 1]) if l + 1 == net.last else value(net.f, z[l + 1])
-    return z, a
+        z = form.z(net, a, l)
+        a[l + 1] = net.output.h(z) if l + 1 == net.last else value(net.f, z)
+        yield l + 1, z, a[l + 1]
+
+
+def forward(form: OneExample, net: Net, x: Tensor) -> tuple[ByLayer, ByLayer]:
+    """Compute z⁽ˡ⁾ and a⁽ˡ⁾ of all layers, with a⁽¹⁾ = x."""
+    layers = list(layers_forward(form, net, x))
+    return {l: z for l, z, _ in layers}, {1: x} | {l: a for l, _, a in layers}
+
+
+def layers_backward(form: OneExample, net: Net, z: ByLayer, a: ByLayer, y: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield l and delta⁽ˡ⁾ from the output to layer 2; steps 2 and 3 of "Backpropagation Algorithm"."""
+    delta = {net.last: net.output.delta(a[net.last], y, z[net.last])}
+    yield net.last, delta[net.last]
+    for l in form.layers_backward(net):
+        delta[l] = form.dJ_da(net, delta, l) * slope(net.f, z[l])
+        yield l, delta[l]
 
 
 def deltas(form: OneExample, net: Net, z: ByLayer, a: ByLayer, y: Tensor) -> ByLayer:
-    """Compute delta⁽ˡ⁾ of all layers but the input; steps 2 and 3 of "Backpropagation Algorithm"."""
-    delta = {net.last: net.output.delta(a[net.last], y, z[net.last])}
-    for l in form.layers_backward(net):
-        delta[l] = form.dJ_da(net, delta, l) * slope(net.f, z[l])
-    return delta
+    """Compute delta⁽ˡ⁾ of all layers but the input."""
+    return dict(layers_backward(form, net, z, a, y))
 
 
 def gradients(form: OneExample, net: Net, x: Tensor, y: Tensor) -> Gradients:

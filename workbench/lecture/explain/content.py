@@ -5,8 +5,9 @@ the hidden layers, partial derivatives. The penalty is from "Learning: Backpropa
 """
 # ruff: noqa: E741 - l is the lecture's index of layers
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -49,7 +50,17 @@ class Equation:
     filled: tuple[str | Matrix, ...] = ()
 
 
-Step = Heading | Text | Equation
+@dataclass(frozen=True)
+class Movie:
+    """A drawing of the net through which the numbers of the equations flow, for HTML; other formats leave it out.
+
+    `data` computes what the page's script draws, as values for JSON.
+    """
+
+    data: Callable[[], dict[str, Any]]
+
+
+Step = Heading | Text | Equation | Movie
 
 
 def title(spec: RunSpec, worked: Worked) -> str:
@@ -118,8 +129,8 @@ def _net(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Equation("x", "", column(worked.a[1]))
     yield Equation("y", "", column(worked.y))
     for l, W in worked.W.items():
-        yield Equation(_at("W", l), "", rows(W))
-        yield Equation(_at("b", l), "", column(worked.b[l]))
+        yield Equation(at_layer("W", l), "", rows(W))
+        yield Equation(at_layer("b", l), "", column(worked.b[l]))
 
 
 def objective_of(step: Worked | SGDStep) -> str:
@@ -137,20 +148,22 @@ def initial(spec: RunSpec) -> Text:
 
 def _forward(worked: Worked) -> Iterator[Step]:
     yield Heading("Forward")
-    yield Equation(_at("a", 1), "x", column(worked.a[1]))
+    yield Equation(at_layer("a", 1), "x", column(worked.a[1]))
     for l, W in worked.W.items():
-        z, f = _at("z", l + 1), "f" if l + 1 < worked.last else "h"
+        z, f = at_layer("z", l + 1), "f" if l + 1 < worked.last else "h"
         filled = (rows(W), column(worked.a[l]), "+", column(worked.b[l]))
-        yield Equation(z, f"{_at('W', l)} {_at('a', l)} + {_at('b', l)}", column(worked.z[l + 1]), filled)
-        yield Equation(_at("a", l + 1), f"{f}({z})", column(worked.a[l + 1]))
-    yield Equation("h", _at("a", worked.last), column(worked.a[worked.last]))
+        yield Equation(
+            z, f"{at_layer('W', l)} {at_layer('a', l)} + {at_layer('b', l)}", column(worked.z[l + 1]), filled
+        )
+        yield Equation(at_layer("a", l + 1), f"{f}({z})", column(worked.a[l + 1]))
+    yield Equation("h", at_layer("a", worked.last), column(worked.a[worked.last]))
 
 
 def _cost(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield Heading("Cost")
     output = output_of(spec)
     if output.targets:
-        yield Equation("ỹ", f"{output.targets}, s = {output.smoothing:.4g}", column(_moved(worked, output)))
+        yield Equation("ỹ", f"{output.targets}, s = {output.smoothing:.4g}", column(targets_of(worked, output)))
     yield from costs(output.cost, worked)
 
 
@@ -168,10 +181,10 @@ def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
     yield from _output_delta(output_of(spec), worked)
     for l in range(last - 1, 1, -1):
         slope = column(worked.slope[l])
-        yield Equation(f"f′({_at('z', l)})", "", slope)
+        yield Equation(f"f′({at_layer('z', l)})", "", slope)
         yield Equation(
-            _at("δ", l),
-            f"({_at('W', l)})ᵀ {_at('δ', l + 1)} ∘ f′({_at('z', l)})",
+            at_layer("δ", l),
+            f"({at_layer('W', l)})ᵀ {at_layer('δ', l + 1)} ∘ f′({at_layer('z', l)})",
             column(worked.delta[l]),
             (rows(worked.W[l].T), column(worked.delta[l + 1]), "∘", slope),
         )
@@ -180,23 +193,23 @@ def _backward(spec: RunSpec, worked: Worked) -> Iterator[Step]:
 def _output_delta(output: OutputWords, worked: Worked) -> Iterator[Step]:
     """Yield delta of the output layer, with numbers filled in where it is a formula of h and y."""
     last = worked.last
-    delta, h, y = _at("δ", last), worked.a[last], _moved(worked, output)
+    delta, h, y = at_layer("δ", last), worked.a[last], targets_of(worked, output)
     error = (column(h), "−", column(y))
     if output.delta.startswith("2/K"):
         yield Equation("e", "h − y", column(h - y), error)
         yield Equation(delta, output.delta, column(worked.delta[last]))
     elif "h′" in output.delta and worked.output_slope is not None:
         slope = column(worked.output_slope)
-        formula = output.delta.replace("(z)", f"({_at('z', last)})")
-        yield Equation(f"h′({_at('z', last)})", "", slope)
+        formula = output.delta.replace("(z)", f"({at_layer('z', last)})")
+        yield Equation(f"h′({at_layer('z', last)})", "", slope)
         yield Equation(delta, formula, column(worked.delta[last]), (column(h - y), "∘", slope))
     elif output.delta:
         yield Equation(delta, output.delta, column(worked.delta[last]), error)
     else:
-        yield Equation(delta, f"∂C/∂{_at('z', last)}", column(worked.delta[last]))
+        yield Equation(delta, f"∂C/∂{at_layer('z', last)}", column(worked.delta[last]))
 
 
-def _moved(worked: Worked, output: OutputWords) -> Tensor:
+def targets_of(worked: Worked, output: OutputWords) -> Tensor:
     """Return the targets, with label smoothing where the loss has it."""
     share = 2 if len(worked.y) == 1 else len(worked.y)
     return worked.y * (1 - output.smoothing) + output.smoothing / share
@@ -205,20 +218,20 @@ def _moved(worked: Worked, output: OutputWords) -> Tensor:
 def _gradients(worked: Worked) -> Iterator[Step]:
     yield Heading("Gradients")
     for l, W in worked.W.items():
-        formula = f"{_at('δ', l + 1)} ({_at('a', l)})ᵀ"
+        formula = f"{at_layer('δ', l + 1)} ({at_layer('a', l)})ᵀ"
         filled: tuple[str | Matrix, ...] = (column(worked.delta[l + 1]), rows(worked.a[l][None]))
         if worked.lam:
-            formula += f" + λ {_at('W', l)}"
+            formula += f" + λ {at_layer('W', l)}"
             filled += (f"+ {worked.lam:.4g}", rows(W))
-        yield Equation(f"∂J/∂{_at('W', l)}", formula, rows(worked.dW[l]), filled)
-        yield Equation(f"∂J/∂{_at('b', l)}", _at("δ", l + 1), column(worked.db[l]))
+        yield Equation(f"∂J/∂{at_layer('W', l)}", formula, rows(worked.dW[l]), filled)
+        yield Equation(f"∂J/∂{at_layer('b', l)}", at_layer("δ", l + 1), column(worked.db[l]))
 
 
 def _update(worked: Worked) -> Iterator[Step]:
     changes: list[Change] = []
     for l in worked.W:
-        changes.append((_at("W", l), rows(worked.W[l]), rows(worked.dW[l]), rows(worked.new_W[l])))
-        changes.append((_at("b", l), column(worked.b[l]), column(worked.db[l]), column(worked.new_b[l])))
+        changes.append((at_layer("W", l), rows(worked.W[l]), rows(worked.dW[l]), rows(worked.new_W[l])))
+        changes.append((at_layer("b", l), column(worked.b[l]), column(worked.db[l]), column(worked.new_b[l])))
     yield from update(changes, worked)
 
 
@@ -232,7 +245,7 @@ def update(changes: Iterable[Change], step: Worked | SGDStep) -> Iterator[Step]:
     yield Equation("change", "J after − J before", scalar(step.J_after - step.J))
 
 
-def _at(symbol: str, layer: int) -> str:
+def at_layer(symbol: str, layer: int) -> str:
     """Write the symbol with a layer's number: W⁽¹⁾."""
     return f"{symbol}⁽{str(layer).translate(SUPERSCRIPTS)}⁾"
 

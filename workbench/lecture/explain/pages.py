@@ -6,6 +6,7 @@ from workbench.config.schema import RunSpec
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain import cnn, content, elman, lstm, transformer
 from workbench.lecture.explain.content import Step
+from workbench.lecture.explain.movie import movie
 from workbench.lecture.explain.step import exact_pack, refuse_padding
 from workbench.lecture.explain.worked import work
 from workbench.nn.layers.attention import Attention
@@ -26,7 +27,8 @@ def explanation(spec: RunSpec, example: int) -> tuple[str, list[Step]]:
         refuse_padding(spec, model)
         return page(spec, pack, example)
     worked = work(spec, pack, example)
-    return content.title(spec, worked), list(content.steps(spec, worked))
+    steps = list(content.steps(spec, worked))
+    return content.title(spec, worked), [movie(spec, pack, worked, steps), *steps]
 
 
 def _of_positions(model: Model) -> Page | None:

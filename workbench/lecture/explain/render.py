@@ -3,29 +3,29 @@
 Numbers have four significant digits everywhere.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
+from pathlib import Path
 
-from workbench.lecture.explain.content import Equation, Heading, Matrix, Step, Text
-from workbench.lecture.explain.formats import FORMATS
+from workbench.lecture.explain.content import Equation, Heading, Matrix, Movie, Step, Text
+from workbench.lecture.explain.formats import FORMATS, number
 
 WIDTH = 110
+PAGE = Path(__file__).parent / "page"
 Block = list[str]  # lines of equal width
 
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: clamp(1.4rem, 5vw, 2rem); line-height: 1.25; }
 .equation { display: flex; flex-wrap: wrap; align-items: center; gap: .4em; margin: .9em 0; overflow-x: auto; }
 table { border-spacing: 0; border: solid; border-width: 0 2px; border-radius: .5em; }
 td { padding: 0 .5em; text-align: right; font-variant-numeric: tabular-nums; }
 .value { font-weight: bold; }
+@media print { .equation { overflow-x: visible; break-inside: avoid; } h2 { break-after: avoid; } }
 """
-
-
-def number(value: float) -> str:
-    """Format a number with four significant digits, without negative zero."""
-    return f"{value:.4g}".replace("-", "−") if value else "0"
 
 
 def as_text(title: str, steps: Sequence[Step]) -> str:
@@ -36,7 +36,7 @@ def as_text(title: str, steps: Sequence[Step]) -> str:
             lines += _drawn(step)
         elif isinstance(step, Heading):
             lines += ["", step.text, "-" * len(step.text)]
-        else:
+        elif isinstance(step, Text):
             lines += _wrapped(step.text)
     return "\n".join(lines) + "\n"
 
@@ -49,26 +49,46 @@ def as_markdown(title: str, steps: Sequence[Step]) -> str:
         for step in group:
             if isinstance(step, Equation):
                 lines += _drawn(step)
-            else:
+            elif not isinstance(step, Movie):
                 lines += [f"## {step.text}" if isinstance(step, Heading) else step.text, ""]
         lines += ["```", ""] if kind is Equation else []
     return "\n".join(lines[:-1]) + "\n"
 
 
 def as_html(title: str, steps: Sequence[Step]) -> str:
-    """Render one HTML page, with its style included and nothing to load."""
-    tags = {Heading: "h2", Text: "p"}
-    body = [
-        f'<div class="equation">{"".join(_html_parts(step))}</div>'
-        if isinstance(step, Equation)
-        else f"<{tags[type(step)]}>{escape(step.text)}</{tags[type(step)]}>"
-        for step in steps
-    ]
+    """Render one HTML page, with its style and script included and nothing to load.
+
+    Without scripts, and in print, it is the list of equations; a page without a movie has no script.
+    """
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
+        + "\n".join(map(_html, steps))
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _html(step: Step) -> str:
+    match step:
+        case Equation():
+            return f'<div class="equation">{"".join(_html_parts(step))}</div>'
+        case Heading():
+            return f"<h2>{escape(step.text)}</h2>"
+        case Text():
+            return f"<p>{escape(step.text)}</p>"
+        case Movie():
+            return _movie(step)
+
+
+def _movie(step: Movie) -> str:
+    """Give style, data and script of a movie, and the place where the script puts it."""
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("movie.css", "movie.js"))
+    given = json.dumps(step.data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        f'<style>{style}</style>\n<section id="movie" aria-label="Movie of the step" hidden></section>\n'
+        f'<script type="application/json" id="numbers">{given}</script>\n'
+        f'<script type="module">{script}</script>'
     )
 
 

@@ -1,0 +1,291 @@
+// Shows the scenes of a worked training step. Every number comes from the block of data: nothing is computed here but places.
+
+const { layers, edges, numbers, scenes, errata } = JSON.parse(document.getElementById("numbers").textContent);
+const ROW = 18, PAD = 6, UNIT = 116, BETWEEN = 20, GAP = 140, TO_COST = 46, DOWN = 92, NAME = 22, EDGE_LABEL = 62, IN_FULL = 3, TRAVEL = 700, REST = 900;
+const root = document.getElementById("movie");
+const equations = [...document.querySelectorAll(".equation")];
+const narrow = matchMedia("(max-width: 700px)");
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const state = { scene: 0, chosen: null, erratum: null, timer: null }; // chosen: a slot
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value != null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+const make = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
+const draw = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+// Numbers as the chosen formulas give them.
+const changed = (symbol) => state.erratum?.numbers[symbol];
+const isWrong = (symbol) => changed(symbol) !== undefined;
+const shown = (symbol) => (isWrong(symbol) ? changed(symbol)?.shown ?? "—" : numbers[symbol].shown);
+const spoken = (symbol) => {
+  if (!isWrong(symbol)) return `${symbol} = ${shown(symbol)}`;
+  const printed = changed(symbol) ? `${symbol} = ${shown(symbol)}` : `${symbol} is not computed`;
+  return `${printed}, wrong: right is ${numbers[symbol].shown}`;
+};
+
+// The number that a slot shows in a scene: the last that has appeared there.
+const history = {};
+scenes.forEach((scene, index) => scene.shows.forEach((symbol) => {
+  (history[numbers[symbol].slot] ??= []).push([index, symbol]);
+}));
+const current = (slot) => history[slot]?.findLast(([index]) => index <= state.scene)?.[1];
+
+// Places: layers from left to right, or from above to below in a narrow window.
+function places() {
+  const down = narrow.matches;
+  const height = (unit) => unit.length * ROW + 2 * PAD;
+  const tallest = layers.map(({ units }) => Math.max(...units.map(height)));
+  const labels = Math.max(...layers.slice(0, -2).map((layer, index) => layer.units.length * layers[index + 1].units.length));
+  const across = down
+    ? Math.max(...layers.map(({ units }) => units.length * (UNIT + BETWEEN)), 300)
+    : Math.max(...layers.map(({ units }, layer) => units.length * (tallest[layer] + BETWEEN)), 150);
+  let along = 0;
+  const boxes = layers.map(({ units }, layer) => {
+    const start = along;
+    along += down ? tallest[layer] + NAME + (layer < layers.length - 2 ? DOWN : TO_COST) : UNIT + (layer < layers.length - 2 ? GAP : TO_COST);
+    return units.map((unit, index) => {
+      const middle = (across * (index + 0.5)) / units.length, h = height(unit);
+      return down
+        ? { x: middle - UNIT / 2, y: start + NAME, w: UNIT, h }
+        : { x: start, y: NAME + middle - h / 2, w: UNIT, h };
+    });
+  });
+  const length = along - TO_COST;
+  const crowded = across / labels < (down ? EDGE_LABEL / 2 : 15); // downward, labels stand in two rows
+  return { down, boxes, crowded, width: (down ? across : length) + 2, height: (down ? length : across + NAME) + 2 };
+}
+
+// Ends of the line between two boxes, in the direction of the numbers.
+function ends(layout, from, to) {
+  const [a, b] = [layout.boxes[from[0]][from[1]], layout.boxes[to[0]][to[1]]];
+  const ahead = from[0] < to[0];
+  const at = (box, after) => layout.down
+    ? [box.x + box.w / 2, box.y + (after ? box.h : 0)]
+    : [box.x + (after ? box.w : 0), box.y + box.h / 2];
+  return [at(a, ahead), at(b, !ahead)];
+}
+const between = ([[x, y], [toX, toY]], share) => [x + (toX - x) * share, y + (toY - y) * share];
+
+let layout, svg, tokens;
+const drawn = new Map(); // slot -> its element
+
+function drawNet() {
+  layout = places();
+  drawn.clear();
+  const { width, height } = layout;
+  svg = draw("svg", { viewBox: `-1 -1 ${width} ${height}`, role: "group", "aria-label": "The net and its numbers",
+    style: `width: ${layout.down ? "100%" : "min(100%, " + width * 1.15 + "px)"}; min-width: ${Math.min(width, layout.down ? width : width * 0.85)}px; max-width: ${width * 1.15}px` });
+  const toCost = layers.at(-2).units.map((_, unit) => ({ slot: "", from: [layers.length - 2, unit], to: [layers.length - 1, 0] }));
+  for (const { slot, from, to } of [...edges, ...toCost]) {
+    const [[x1, y1], [x2, y2]] = ends(layout, from, to);
+    svg.append(draw("line", { class: "edge", x1, y1, x2, y2, "data-from": from, "data-to": to, "data-edge": slot,
+      onclick: () => slot && choose(slot) }));
+  }
+  layers.forEach(({ name, units }, layer) => {
+    const first = layout.boxes[layer][0];
+    const x = layout.down ? width / 2 : first.x + UNIT / 2;
+    svg.append(draw("text", { class: "name", x, y: layout.down ? first.y - 7 : 12, "text-anchor": "middle" }, name));
+    units.forEach((slots, unit) => drawUnit(layout.boxes[layer][unit], slots));
+  });
+  for (const { slot, from, to } of edges) {
+    const fan = Math.max(0.2, 1 / (layers[to[0]].units.length + 1)); // labels of all edges are evenly apart there
+    const share = layout.down && to[1] % 2 ? fan + 0.25 : fan;
+    const [x, y] = between(ends(layout, from, to), share);
+    place(slot, { x: x - EDGE_LABEL / 2, y: y - 9, w: EDGE_LABEL, h: 18 }, true);
+  }
+  tokens = svg.appendChild(draw("g"));
+  drawing.replaceChildren(svg);
+}
+
+function drawUnit(box, slots) {
+  svg.append(draw("rect", { class: "unit", x: box.x, y: box.y, width: box.w, height: box.h, rx: 7 }));
+  slots.forEach((slot, row) => place(slot, { x: box.x + 2, y: box.y + PAD + row * ROW, w: box.w - 4, h: ROW }, false));
+}
+
+// A number in the drawing: its label at the left, unless it is a weight in the middle of its edge.
+function place(slot, { x, y, w, h }, weight) {
+  const label = draw("text", { class: "label", x: x + 6, y: y + h / 2 + 4 });
+  const value = draw("text", { class: "amount", x: weight ? x + w / 2 : x + w - 6, y: y + h / 2 + 4.5, "text-anchor": weight ? "middle" : "end" });
+  const hit = draw("rect", { x, y, width: w, height: h, rx: 4 });
+  const element = draw("g", { role: "button", tabindex: -1, onclick: () => choose(slot), onfocus: () => choose(slot) },
+    hit, ...(weight ? [] : [label]), value);
+  svg.append(element);
+  drawn.set(slot, { element, label, value, weight });
+}
+
+function choose(slot) {
+  if (!current(slot)) return;
+  pause();
+  state.chosen = slot;
+  show(false);
+}
+
+function show(moves) {
+  const scene = scenes[state.scene];
+  const lit = new Set(scene.flows.map(({ slot }) => slot));
+  for (const [slot, { element, label, value, weight }] of drawn) {
+    const symbol = current(slot), first = history[slot]?.[0][1];
+    label.textContent = numbers[symbol ?? first].label;
+    value.textContent = symbol ? shown(symbol) : "";
+    const hidden = weight && layout.crowded && !lit.has(slot) && slot !== state.chosen;
+    element.setAttribute("class", ["number", weight && "weight", symbol && numbers[symbol].gradient && "gradient",
+      scene.shows.includes(symbol) && "new", slot === state.chosen && "chosen", symbol && isWrong(symbol) && "wrong"].filter(Boolean).join(" "));
+    element.style.display = hidden ? "none" : "";
+    element.setAttribute("tabindex", -1);
+    if (symbol) element.setAttribute("aria-label", spoken(symbol));
+    else element.setAttribute("aria-label", `${first}, not computed yet`);
+    element.setAttribute("aria-disabled", String(!symbol));
+  }
+  const stop = state.chosen ?? numbers[scene.shows[0]].slot;
+  (drawn.get(stop) ?? drawn.values().next().value).element.setAttribute("tabindex", 0);
+  for (const line of svg.querySelectorAll(".edge")) {
+    const flow = scene.flows.find(({ from, to }) =>
+      (String(from) === line.dataset.from && String(to) === line.dataset.to) || (String(to) === line.dataset.from && String(from) === line.dataset.to));
+    line.setAttribute("class", flow ? `edge on${flow.from[0] > flow.to[0] ? " back" : ""}` : "edge");
+  }
+  slider.value = state.scene;
+  slider.setAttribute("aria-valuetext", `step ${state.scene + 1} of ${scenes.length}: ${scene.part}, ${scene.title}`);
+  count.textContent = `step ${state.scene + 1} of ${scenes.length}`;
+  previous.disabled = state.scene === 0;
+  next.disabled = state.scene === scenes.length - 1;
+  equations.forEach((equation, index) => index === scene.equation ? equation.setAttribute("aria-current", "step") : equation.removeAttribute("aria-current"));
+  explain(scene);
+  tokens.replaceChildren();
+  follow(drawn.get(state.chosen ?? stop)?.element);
+  if (moves && !still.matches) flow(scene);
+}
+
+// Scrolls the drawing, and not the page, to a number.
+function follow(element) {
+  if (!element) return;
+  const [inside, around] = [element.getBoundingClientRect(), drawing.getBoundingClientRect()];
+  if (inside.bottom > around.bottom || inside.top < around.top) drawing.scrollTop += inside.top - around.top - around.height / 2;
+  if (inside.right > around.right || inside.left < around.left) drawing.scrollLeft += inside.left - around.left - around.width / 2;
+}
+
+// Numbers travel along their edges, one edge after the other.
+const gapOf = (flows) => Math.min(450, 2200 / Math.max(1, flows.length));
+function flow({ flows }) {
+  const wait = gapOf(flows);
+  flows.forEach(({ from, to, carries }, index) => {
+    if (!carries) return;
+    const [[x, y], [toX, toY]] = ends(layout, from, to);
+    const text = shown(carries), w = text.length * 7.4 + 12;
+    const token = draw("g", { class: `token${from[0] > to[0] ? " back" : ""}`, opacity: 0 },
+      draw("rect", { x: -w / 2, y: -10, width: w, height: 20, rx: 10 }), draw("text", { y: 4, "text-anchor": "middle" }, text));
+    tokens.append(token);
+    const at = (px, py, opacity) => ({ transform: `translate(${px}px, ${py}px)`, opacity });
+    token.animate([at(x, y, 1), at(toX, toY, 1)], { delay: index * wait, duration: TRAVEL, easing: "ease-in-out" });
+  });
+}
+
+function explain(scene) {
+  part.textContent = scene.part;
+  title.textContent = state.chosen ? current(state.chosen) : scene.title;
+  text.textContent = state.chosen ? "" : scene.text;
+  const symbols = state.chosen ? [current(state.chosen)] : scene.shows;
+  formulas.replaceChildren(...symbols.map((symbol) => {
+    const { formula, filled: inNumbers, shown: right } = numbers[symbol];
+    const sides = symbols.length > IN_FULL ? [right] : [formula, inNumbers, right].filter(Boolean);
+    const line = make("li", {}, ...sides.map((side, index) => make("span", { class: "side" }, `${index ? "" : symbol} = ${side}`)));
+    if (isWrong(symbol)) line.append(make("span", { class: "side wrong" }, `as printed: ${changed(symbol) ? shown(symbol) : "not computed"}`));
+    return line;
+  }));
+}
+
+function describe() {
+  const { erratum } = state;
+  const rows = erratum ? [["slide", erratum.slide], ["printed", erratum.printed], ["correct", erratum.correct], ["here", erratum.outcome]] : [];
+  about.replaceChildren(...rows.flatMap(([name, words]) =>
+    [make("dt", {}, name), make("dd", { class: name === "here" ? "outcome" : null }, words)]));
+}
+
+// Chooses an erratum, and shows all gradients, where they are not shown already.
+const allGradients = scenes.findLastIndex(({ part }) => part === "Gradients");
+function misprint(erratum) {
+  state.erratum = erratum;
+  describe();
+  if (erratum && state.scene < allGradients) go(allGradients, false);
+  else show(false);
+}
+
+function go(scene, moves = true) {
+  state.scene = Math.max(0, Math.min(scenes.length - 1, scene));
+  state.chosen = null;
+  show(moves);
+}
+function pause() {
+  clearTimeout(state.timer);
+  state.timer = null;
+  play.textContent = "Play";
+  panel.setAttribute("aria-live", "polite");
+}
+function step() {
+  if (state.scene === scenes.length - 1) return pause();
+  go(state.scene + 1);
+  const { flows } = scenes[state.scene];
+  state.timer = setTimeout(step, REST + (flows.some(({ carries }) => carries) ? TRAVEL + flows.length * gapOf(flows) : 400));
+}
+function toggle() {
+  if (state.timer) return pause();
+  if (state.scene === scenes.length - 1) go(0);
+  play.textContent = "Pause";
+  panel.setAttribute("aria-live", "off");
+  state.timer = setTimeout(step, 300);
+}
+const turn = (by) => { pause(); go(state.scene + by); };
+
+// Up and down go from number to number of the drawing, among those that are there.
+function neighbor(by) {
+  const slots = [...drawn.keys()].filter((slot) => current(slot) && drawn.get(slot).element.style.display !== "none");
+  const index = slots.indexOf(document.activeElement && [...drawn].find(([, { element }]) => element === document.activeElement)?.[0]);
+  drawn.get(slots[(index + by + slots.length) % slots.length]).element.focus();
+}
+function key(event) {
+  const { target } = event;
+  if (target.matches("select") || event.ctrlKey || event.altKey || event.metaKey) return;
+  const onNumber = target.matches(".number"), ofButton = target.matches("button, .number");
+  const chooseIt = () => choose([...drawn].find(([, { element }]) => element === target)[0]);
+  const acts = {
+    ArrowRight: () => turn(1), ArrowLeft: () => turn(-1), Home: () => go(0), End: () => go(scenes.length - 1),
+    ...(onNumber && { ArrowDown: () => neighbor(1), ArrowUp: () => neighbor(-1), Enter: chooseIt, " ": chooseIt }),
+    ...(!ofButton && { " ": toggle }), ...(onNumber && { Escape: () => { state.chosen = null; show(false); } }),
+  };
+  if (!acts[event.key]) return;
+  event.preventDefault();
+  const focused = onNumber && [...drawn].find(([, { element }]) => element === target)?.[0];
+  acts[event.key]();
+  if (focused && event.key.match(/Left|Right|Home|End/)) drawn.get(focused).element.focus();
+}
+
+const previous = make("button", { type: "button", onclick: () => turn(-1) }, "Previous");
+const play = make("button", { type: "button", class: "play", onclick: toggle }, "Play");
+const next = make("button", { type: "button", onclick: () => turn(1) }, "Next");
+const slider = make("input", { type: "range", min: 0, max: scenes.length - 1, "aria-label": "Step", oninput: () => { pause(); go(Number(slider.value)); } });
+const count = make("output");
+const drawing = make("div", { class: "drawing" });
+const part = make("p", { class: "part" }), title = make("h2"), text = make("p"), formulas = make("ul", { class: "formulas" });
+const about = make("dl");
+const choice = make("select", { onchange: () => { pause(); misprint(errata[choice.value] ?? null); } },
+  make("option", { value: "" }, "corrected"),
+  ...errata.map(({ id, slide }, index) => make("option", { value: index }, `${id} as printed: ${slide}`)));
+const panel = make("div", { class: "panel", "aria-live": "polite" }, part, title, text, formulas);
+root.append(
+  make("div", { class: "controls", role: "group", "aria-label": "Steps" }, previous, play, next, slider, count),
+  drawing,
+  panel,
+  ...(errata.length ? [make("div", { class: "errata" }, make("label", {}, "Formulas of the lecture", choice), about)] : []),
+  make("p", { class: "hint" }, "Click a number for its formula. Keys: ← and → for steps, space to play; on a number, ↑ and ↓ for the next one, Escape to let it go."),
+);
+root.hidden = false;
+root.addEventListener("keydown", key);
+narrow.addEventListener("change", () => { drawNet(); show(false); });
+drawNet();
+show(false);
