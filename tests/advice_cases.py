@@ -102,7 +102,7 @@ CASES = {
     "explain: sequences must have no padding, got data={}; write data=recall data.pairs=1 data.keys=2 data.values=2 "
     "data.length=3": "explain data=agreement loss=softmax_nll architecture=elman",
     "explain: {}, got {}; write architecture={} architecture.layers=1 architecture.bidirectional=false "
-    "architecture.truncate=null architecture.readout=last": "explain data=parity split.standardize=false architecture=gru",
+    "architecture.truncate=null architecture.readout=last": "explain data=parity split.standardize=false architecture=gru architecture.layers=2",
     "explain: {}, got {}; write architecture=cnn architecture.channels=[1] architecture.kernel=3 architecture.pool=4 "
     "architecture.hidden=[] architecture.dropout=0 norm=none data=digits": "explain architecture=cnn norm=batch",
     "explain: {}, got {} with {} heads; write architecture=transformer architecture.blocks=1 architecture.heads=1 "

@@ -154,6 +154,47 @@ def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: 
 
 
 @pytest.mark.parametrize(
+    ("overrides", "example"),
+    [
+        ([], 2),
+        (["optimizer.weight_decay=0.1", "data.bits=4"], 7),
+        ([*BITS, "optimizer.weight_decay=0.01", "architecture.width=1"], 3),
+    ],
+    ids=str,
+)
+def test_reset_units_through_time_are_autograd_s(overrides: list[str], example: int) -> None:
+    """Each z, u, gate and state, each ε, e, δ and υ, each gradient and new parameter of a gru."""
+    equations, pack = made("architecture=gru", *overrides, example=example)
+    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
+    of = _parameters(equations, ["E", *(f"{letter}{mark}" for mark in "ʳˢⁿ" for letter in "WUb"), "bᵘ", "V", "c"])
+    x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
+    inputs = of["E"][x] if "E" in of else x.unsqueeze(1)
+    a = torch.zeros(len(of["bʳ"]), dtype=torch.float64)
+    values: Values = {}
+    gates: Values = {}
+    for t, x_t in enumerate(inputs, start=1):
+        z = {mark: of[f"W{mark}"] @ x_t + of[f"U{mark}"] @ a + of[f"b{mark}"] for mark in "ʳˢ"}
+        r, s = (one.sigmoid() for one in z.values())
+        u = of["Uⁿ"] @ a + of["bᵘ"]
+        z["ⁿ"] = of["Wⁿ"] @ x_t + of["bⁿ"] + r * u
+        n = z["ⁿ"].tanh()
+        a = (1 - s) * n + s * a
+        values |= {_sub(f"z{mark}", t): one for mark, one in z.items()} | {_sub("u", t): u, _sub("a", t): a}
+        gates |= {_sub(name, t): gate.detach() for name, gate in zip("rsn", (r, s, n), strict=True)}
+    read = range(1, len(inputs) + 1) if "E" in of else [len(inputs)]
+    outputs = {_sub("o", t): of["V"] @ values[_sub("a", t)] + of["c"] for t in read}
+    wanted = y if "E" in of else y.view(1, 1)
+    C, h = _cost(torch.stack(list(outputs.values())), wanted)
+    expected = _differentiated(values | outputs, C, lam, lr, of) | gates
+    renamed = {"z": "δ", "a": "e", "o": "ε", "u": "υ"}
+    expected = {renamed[one[1]] + one[2:] if one[0] == "d" else one: value for one, value in expected.items()}
+    expected |= {_sub("x", t): x_t.detach() for t, x_t in enumerate(inputs, start=1)}
+    answers = zip(read, h.detach(), wanted, strict=True)
+    expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
+    compare(equations, expected)
+
+
+@pytest.mark.parametrize(
     "overrides",
     [
         [],
@@ -202,7 +243,7 @@ def test_a_transformer_s_step_is_autograd_s(overrides: list[str]) -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["architecture=gru"],
+        ["architecture=gru", "architecture.truncate=2"],
         ["architecture=lstm", "architecture.layers=2", "architecture.bidirectional=true"],
         ["architecture=elman", "architecture.readout=mean"],
         ["architecture=elman", "architecture.truncate=2"],

@@ -21,8 +21,8 @@ HELP = "work one training step, or the chain rule, in formulas"
 WORDS = (CHAIN := "chain",)
 WAY = "write for example --out step.html"
 EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR. With
-architecture=elman or lstm, backpropagation through time on three bits; with architecture=cnn, a convolution of a
-digit; with architecture=transformer, a block of one head on three tokens.
+architecture=elman, gru or lstm, backpropagation through time on three bits; with architecture=cnn, a convolution
+of a digit; with architecture=transformer, a block of one head on three tokens.
 `workbench explain chain` works the lecture's two examples of the chain rule instead, exactly.
 
 examples:

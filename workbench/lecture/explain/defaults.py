@@ -23,6 +23,7 @@ OTHERS = {  # data and net of architectures beside the mlp
             "optimizer.lr=0.001",
         ),
     ),
+    "gru": (BITS, ("architecture.embedding=2", "optimizer.lr=0.5", *NARROW)),
     "lstm": (BITS, ("architecture.embedding=2", "optimizer.lr=0.5", *NARROW)),
     "transformer": (
         (*PAIR, "loss=softmax_nll"),

@@ -22,8 +22,9 @@ from torch import Tensor
 from workbench.config.schema import RunSpec
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation, Heading, Step, Text, column
+from workbench.lecture.explain.gates import Gated
 from workbench.lecture.explain.positions import at, cost
-from workbench.lecture.explain.unrolled import Unrolled, unroll
+from workbench.lecture.explain.unrolled import unroll
 
 MARKS = {"i": "ⁱ", "f": "ᶠ", "g": "ᵍ", "p": "ᵖ"}  # in the order of the blocks
 NET = (
@@ -41,45 +42,17 @@ MEMORY = (
 def page(spec: RunSpec, pack: Pack, example: int) -> tuple[str, list[Step]]:
     """Title and content; raises ConfigError as `unroll` does."""
     unrolled = unroll(spec, pack, example, list(MARKS.values()))
-    return unrolled.title("lstm", example), list(_steps(Gated(unrolled)))
+    return unrolled.title("lstm", example), list(_steps(Memory(unrolled, MARKS)))
 
 
 @dataclass(frozen=True)
-class Gated:
-    """Values of an unrolled step by gate, each [T, U]."""
+class Memory(Gated):
+    """Values of an lstm, with those of its memory k."""
 
-    of: Unrolled
-
-    @cached_property
-    def z(self) -> dict[str, Tensor]:
-        """z of each block."""
-        return dict(zip(MARKS, self._blocks(0), strict=True))
-
-    @cached_property
-    def gates(self) -> dict[str, Tensor]:
-        """i, f, g and p."""
-        return dict(zip(MARKS, self._blocks(1), strict=True))
-
-    def _blocks(self, number: int) -> tuple[Tensor, ...]:
-        both = self.of.hidden.cell.z_and_a(self.of.tape.saved, self.of.tape.constants)
-        return torch.split(both[number][:, 0, 0], self.of.hidden.width, -1)
-
-    @cached_property
+    @property
     def memory(self) -> Tensor:
         """k [T + 1, U], with the initial one."""
-        return self.of.tape.states[1][:, 0, 0]  # type: ignore[no-any-return]
-
-    @cached_property
-    def e(self) -> Tensor:
-        """∂C/∂a [T, U]."""
-        return self.of.step.recorder.states[self.of.hidden.name][:, 0, 0]
-
-    @cached_property
-    def delta(self) -> dict[str, Tensor]:
-        """δ of each block."""
-        name, deltas = self.of.hidden.name, self.of.step.recorder.deltas
-        of_blocks = (deltas[f"{name}.{gate}" if gate else name][0] for gate in self.of.hidden.cell.gates)
-        return dict(zip(MARKS, of_blocks, strict=True))
+        return self.states[1]
 
     @cached_property
     def through(self) -> Tensor:
@@ -96,7 +69,7 @@ class Gated:
         return torch.stack(rows[:0:-1])
 
 
-def _steps(gated: Gated) -> Iterator[Step]:
+def _steps(gated: Memory) -> Iterator[Step]:
     of = gated.of
     yield from of.net(NET)
     yield from _forward(gated)
@@ -105,7 +78,7 @@ def _steps(gated: Gated) -> Iterator[Step]:
     yield from of.after()
 
 
-def _forward(gated: Gated) -> Iterator[Step]:
+def _forward(gated: Memory) -> Iterator[Step]:
     of, squashed = gated.of, gated.memory.tanh()
     yield Heading("Forward, step by step")
     for t in range(1, of.steps + 1):
@@ -124,7 +97,7 @@ def _forward(gated: Gated) -> Iterator[Step]:
         yield from of.outputs(t)
 
 
-def _backward(gated: Gated) -> Iterator[Step]:
+def _backward(gated: Memory) -> Iterator[Step]:
     of = gated.of
     yield Heading("Backward, from the last step to the first")
     yield Text(MEMORY)
@@ -134,7 +107,7 @@ def _backward(gated: Gated) -> Iterator[Step]:
         yield from _block_deltas(gated, t)
 
 
-def _memory_delta(gated: Gated, t: int) -> Equation:
+def _memory_delta(gated: Memory, t: int) -> Equation:
     """κ at a step, from e and from κ after it."""
     formula = f"{at('e', t)} ∘ {at('p', t)} ∘ (1 − tanh² {at('k', t)})"
     e, p, through = (column(values[t - 1]) for values in (gated.e, gated.gates["p"], gated.through))
@@ -145,7 +118,7 @@ def _memory_delta(gated: Gated, t: int) -> Equation:
     return Equation(at("κ", t), f"{formula} + {at('f', t + 1)} ∘ {at('κ', t + 1)}", column(gated.kappa[t - 1]), filled)
 
 
-def _block_deltas(gated: Gated, t: int) -> Iterator[Equation]:
+def _block_deltas(gated: Memory, t: int) -> Iterator[Equation]:
     """δ of each block at a step."""
     value = {name: gate[t - 1] for name, gate in gated.gates.items()}
     symbol = {name: at(name, t) for name in (*MARKS, "κ", "e", "k")}

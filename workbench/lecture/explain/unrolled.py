@@ -18,21 +18,21 @@ from workbench.lecture.explain.content import Equation, Heading, Matrix, Step, T
 from workbench.lecture.explain.positions import Parameter, at, changed, gradients, output_words, targets
 from workbench.lecture.explain.step import SGDStep, take
 from workbench.nn.layers.base import Layer, within
-from workbench.nn.layers.cells import GRU, LSTM
 from workbench.nn.layers.dense import Dense
 from workbench.nn.layers.embedding import Embedding
 from workbench.nn.layers.readout import Mean
 from workbench.nn.layers.recurrent import Recurrent
 from workbench.nn.model import Model
 
-RULE = "a recurrent net must be one layer of elman or lstm units, read forward to the last"
+RULE = "a recurrent net must be one layer, read forward to the last"
 
 
 @dataclass(frozen=True)
 class Unrolled:
     """A step of a net of one recurrent layer: values by position, each [T, ...], and its parameters.
 
-    `marks` tell the blocks of W, U and b apart, one for each gate.
+    `marks` tell the blocks of W, U and b apart, one for each gate. `inner` names ∂C/∂ of a block's U a where that is
+    not its δ.
     """
 
     spec: RunSpec
@@ -40,6 +40,7 @@ class Unrolled:
     layers: Sequence[Layer]
     tapes: Sequence[Any]
     marks: Sequence[str]
+    inner: Mapping[str, str]
 
     @cached_property
     def hidden(self) -> Recurrent:
@@ -84,6 +85,7 @@ class Unrolled:
                 else []
             ),
             *(one for number in range(len(self.marks)) for one in self._block(number)),
+            *([Parameter("bᵘ", f"{self.hidden.name}.state.b", "Σ υ_t")] if self.hidden.cell.has_c else []),
             Parameter("V", f"{last.name}.W", f"Σ ε_t a_tᵀ{over}"),
             Parameter("c", f"{last.name}.b", f"Σ ε_t{over}"),
         ]
@@ -92,8 +94,11 @@ class Unrolled:
         name, mark, width = self.hidden.name, self.marks[number], self.hidden.width
         part = slice(number * width, (number + 1) * width)
         yield Parameter(f"W{mark}", f"{name}.W", f"Σ δ{mark}_t x_tᵀ", part)
-        yield Parameter(f"U{mark}", f"{name}.state.W", f"Σ δ{mark}_t a_{{t−1}}ᵀ", part)
+        yield Parameter(f"U{mark}", f"{name}.state.W", f"Σ {self._of_state(mark)}_t a_{{t−1}}ᵀ", part)
         yield Parameter(f"b{mark}", f"{name}.b", f"Σ δ{mark}_t", part)
+
+    def _of_state(self, mark: str) -> str:
+        return self.inner.get(mark, f"δ{mark}")
 
     def shown(self, symbol: str) -> Matrix:
         """Initial values of a parameter, or with ᵀ after its symbol its transpose."""
@@ -144,20 +149,27 @@ class Unrolled:
             yield Equation(at("o", t), f"V {at('a', t)} + c", column(self.output(o, t)), filled)
             yield Equation(at("h", t), f"h({at('o', t)})", column(self.output(self.step.h, t)))
 
-    def back(self, t: int, deltas: Mapping[str, Tensor]) -> Iterator[Equation]:
-        """ε of a step with a target, and e = ∂C/∂a, from the output and from the δ [T, U] of each block after it."""
+    def back(self, t: int, deltas: Mapping[str, Tensor], carried: Tensor | None = None) -> Iterator[Equation]:
+        """ε of a step with a target, and e = ∂C/∂a: from the output, and from the step after it.
+
+        There it is from ∂C/∂ of U a of each block [T, U], and where the state is `carried` by a gate s, from e.
+        """
+        of_state = self.step.recorder.states[self.hidden.name][:, 0, 0]
         terms: list[str] = []
         filled: list[str | Matrix] = []
         if t in self.read:
             yield self._output_delta(t)
             terms.append(f"Vᵀ {at('ε', t)}")
             filled += [self.shown("Vᵀ"), column(self.output(self.step.delta, t))]
+        if carried is not None and t < self.steps:
+            terms.append(f"{at('s', t + 1)} ∘ {at('e', t + 1)}")
+            filled += ["+"] if filled else []
+            filled += [column(carried[t]), "∘", column(of_state[t])]
         for mark, delta in deltas.items() if t < self.steps else ():
-            terms.append(f"(U{mark})ᵀ {at(f'δ{mark}', t + 1)}" if mark else f"Uᵀ {at('δ', t + 1)}")
+            terms.append((f"(U{mark})ᵀ " if mark else "Uᵀ ") + at(self._of_state(mark), t + 1))
             filled += ["+"] if filled else []
             filled += [self.shown(f"U{mark}ᵀ"), column(delta[t])]
-        e = self.step.recorder.states[self.hidden.name][t - 1, 0, 0]
-        yield Equation(at("e", t), " + ".join(terms) or "0", column(e), tuple(filled))
+        yield Equation(at("e", t), " + ".join(terms) or "0", column(of_state[t - 1]), tuple(filled))
 
     def _output_delta(self, t: int) -> Equation:
         """ε at a position, by the loss's formula where that is h − y."""
@@ -177,31 +189,31 @@ class Unrolled:
     def title(self, kind: str, example: int) -> str:
         """Title of a page on this kind of net."""
         return (
-            f"Backpropagation through {self.steps} steps of time: one training step of an {kind} net of "
-            f"{self.hidden.width} units on example {example} of {self.step.examples} of {self.spec.choices['data']}"
+            f"Backpropagation through {self.steps} steps of time: one training step of a net of {self.hidden.width} "
+            f"{kind} units on example {example} of {self.step.examples} of {self.spec.choices['data']}"
         )
 
 
-def unroll(spec: RunSpec, pack: Pack, example: int, marks: Sequence[str]) -> Unrolled:
+def unroll(
+    spec: RunSpec, pack: Pack, example: int, marks: Sequence[str], inner: Mapping[str, str] | None = None
+) -> Unrolled:
     """Take a step; raises ConfigError for other recurrent nets than one layer read to its last, and as `take` does."""
     model = pack.objective.model
     _refuse_others(model)
     step = take(spec, pack, example)
-    return Unrolled(spec, step, model.layers, step.recorder.tape, marks)
+    return Unrolled(spec, step, model.layers, step.recorder.tape, marks, inner or {})
 
 
 def _refuse_others(model: Model) -> None:
     layers = list(within(model))
     recurrent = [layer for layer in layers if isinstance(layer, Recurrent)]
-    cell = recurrent[0].cell
     found = {
         f"{len(recurrent)} layers, of both directions perhaps": len(recurrent) > 1,
-        f"units of kind {type(cell).__name__}": isinstance(cell, GRU),
         "truncated gradients": recurrent[0].truncate is not None,
         "a mean over positions": any(isinstance(layer, Mean) for layer in layers),
     }
     if got := [words for words, is_so in found.items() if is_so]:
-        name = "lstm" if isinstance(cell, LSTM | GRU) else "elman"
+        name = type(recurrent[0].cell).__name__.lower()
         raise ConfigError(
             f"explain: {RULE}, got {' and '.join(got)}; write architecture={name} architecture.layers=1 "
             "architecture.bidirectional=false architecture.truncate=null architecture.readout=last"
