@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.claims.arm_summary import ComparedRun
-from workbench.config.arms import PALETTE
+from workbench.config.arms import color_of
 from workbench.core.stats import mean_interval
 from workbench.tracking.stored_run import epoch_length
 
@@ -129,6 +129,6 @@ def _band(axes: Axes, runs: Sequence[ComparedRun], metric: str, arm: str, number
         bands = np.array([mean_interval(values[epoch])[:3] for epoch in epochs])
     if _is(metric, FRACTIONS):
         bands = bands.clip(0, 1)
-    color = PALETTE[number % len(PALETTE)]
+    color = color_of(number)
     axes.plot(epochs, bands[:, 0], color=color, linestyle=DASHES[number % len(DASHES)], label=arm)
     axes.fill_between(epochs, bands[:, 1], bands[:, 2], color=color, alpha=0.2, linewidth=0)

@@ -37,6 +37,7 @@ from workbench.core.errors import unknown_name
 from workbench.engine.threads import one_thread
 from workbench.sweeps.jobs import environment_tags
 from workbench.tracking.artifact_writes import attach
+from workbench.tracking.base import VERDICT as OF_VERDICT
 from workbench.tracking.base import Outcome, RunInfo, outcome_of
 from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.reader import ReadVerdict, read_verdicts
@@ -137,7 +138,7 @@ def _identity(entry: Entry, request: Request, registration: Registration, code: 
     """Tags that identify a verdict: two with the same tags are the same verdict."""
     claim = entry.claim
     return {
-        "kind": "verdict",
+        "kind": OF_VERDICT,
         "claim": entry.name,
         "version": str(claim.version),
         "rule_hash": claim.rule_hash,

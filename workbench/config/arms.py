@@ -23,6 +23,7 @@ PALETTE = (
     "#8B1E3F",
     "#000000",
 )  # after Okabe and Ito, but darker where theirs are pale on white
+TINTS = (0.0, 0.5)  # of the palette: as it is, then halfway to white
 MISSING = "-"
 ALL = "all runs"
 LONGEST_NUMBER = 300  # characters
@@ -57,6 +58,13 @@ def arms_of(rows: Sequence[Params], keys: Sequence[str] | None = None) -> Arms:
     names, positions = dict(zip(distinct, arm_names, strict=True)), {row: index for index, row in enumerate(distinct)}
     order = sorted(range(len(rows)), key=lambda index: positions[values[index]])
     return Arms(chosen, tuple(names[row] for row in values), tuple(order))
+
+
+def color_of(number: int) -> str:
+    """Color of an arm by its number in the order of the arms, in figures, tables and charts; the 17th has the first."""
+    tints, position = divmod(number % (len(PALETTE) * len(TINTS)), len(PALETTE))
+    parts = bytes.fromhex(PALETTE[position].removeprefix("#"))
+    return "#" + "".join(f"{round(part + (255 - part) * TINTS[tints]):02X}" for part in parts)
 
 
 def varying_keys(rows: Sequence[Params]) -> list[str]:

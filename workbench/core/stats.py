@@ -77,6 +77,17 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return t_interval(mean, float(array.std(ddof=1) / np.sqrt(len(array))), len(array) - 1, len(array), confidence)
 
 
+def mean_intervals(
+    values: NDArray[np.float64], confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean, low and high of `mean_interval` for each column of values [n, columns], with n of at least 1."""
+    n, mean = len(values), values.mean(0)
+    if n == 1:
+        return mean, np.full_like(mean, nan), np.full_like(mean, nan)
+    half = values.std(0, ddof=1) / sqrt(n) * t_half(n - 1, confidence)
+    return mean, mean - half, mean + half
+
+
 def _middle(values: Sequence[float]) -> tuple[float, float, int]:
     """Mean of the middle half of the values, its standard error, and over how many values it is (Tukey, McLaughlin)."""
     array = np.sort(_finite(values))

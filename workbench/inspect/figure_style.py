@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.claims.comparison_figures import DASHES
-from workbench.config.arms import PALETTE
+from workbench.config.arms import color_of
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def canvas(
 
 def line(number: int) -> dict[str, Any]:
     """Color and dashes of the n-th line."""
-    return {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number % len(DASHES)]}
+    return {"color": color_of(number), "linestyle": DASHES[number % len(DASHES)]}
 
 
 def legend(figure: Figure, axes: Axes, title: str = "") -> None:

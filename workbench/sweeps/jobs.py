@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 
-from workbench.config.arms import PALETTE
+from workbench.config.arms import color_of
 from workbench.config.prepare import prepare
 from workbench.config.schema import RunSpec
 from workbench.core.credentials import without_credentials
 from workbench.core.version import __version__
 from workbench.runs.train_pack import Job
 from workbench.sweeps.identity import run_key
-from workbench.sweeps.naming import arm_names, label, run_names, varying_keys
-from workbench.tracking.base import RunInfo
+from workbench.sweeps.naming import arm_names, label, run_names, sort_arms, varying_keys
+from workbench.tracking.base import COLOR_TAG, RUN, SWEEP, RunInfo
 from workbench.tracking.liveness import owner_tags
 from workbench.tracking.store import member_tag
 
@@ -33,16 +33,17 @@ def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> li
     names = run_names(specs)
     if arms is not None:
         names = [f"{arm} seed={spec.config.seed}" for spec, arm in zip(specs, arms, strict=True)]
-    colors = {arm: PALETTE[number % len(PALETTE)] for number, arm in enumerate(dict.fromkeys(of_run))}
+    ordered = sort_arms(specs) if arms is None else of_run
+    colors = {arm: color_of(number) for number, arm in enumerate(dict.fromkeys(ordered))}
     shared = environment_tags()
     jobs = []
     for number, (spec, arm, name) in enumerate(zip(specs, of_run, names, strict=True)):
         tags = {
             **shared,
-            "kind": "run",
+            "kind": RUN,
             "number": str(number),
             "key": run_key(spec, prepare(spec).dataset.digest),
-            "mlflow.runColor": colors[arm],
+            COLOR_TAG: colors[arm],
         }
         jobs.append(Job(spec, name, arm, tags, _note(spec, name)))
     return jobs
@@ -50,7 +51,7 @@ def make_jobs(specs: Sequence[RunSpec], arms: Sequence[str] | None = None) -> li
 
 def in_sweep(jobs: Sequence[Job], sweep: str) -> list[Job]:
     """The jobs as members of a sweep."""
-    return [job.tagged({"sweep": sweep, member_tag(sweep): "run"}) for job in jobs]
+    return [job.tagged({"sweep": sweep, member_tag(sweep): RUN}) for job in jobs]
 
 
 def sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]) -> RunInfo:
@@ -59,7 +60,7 @@ def sweep_info(jobs: Sequence[Job], sweep: str, key: str, command: Sequence[str]
     values = {key: ", ".join(dict.fromkeys(label(job.spec, [key]) for job in jobs)) for key in keys}
     lines = [f"- `{key}`: {value}" for key, value in values.items()]
     text = f"{len(jobs)} runs over\n\n" + "\n".join(lines) + f"\n\nRepeat it with\n\n    {_repeat(command)}\n"
-    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, "sweep.key": key}
+    tags = {**environment_tags(), "kind": SWEEP, "sweep": sweep, "sweep.key": key}
     return RunInfo(f"sweep {' x '.join(keys)}", {}, tags, text, {}, None)
 
 

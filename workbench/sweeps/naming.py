@@ -46,6 +46,12 @@ def arm_names(specs: Sequence[RunSpec]) -> list[str]:
     return list(arms_of([params_of(spec) for spec in specs]).names)
 
 
+def sort_arms(specs: Sequence[RunSpec]) -> list[str]:
+    """Names of the arms of runs, in the order of figures and tables; repeated as often as they have runs."""
+    arms = arms_of([params_of(spec) for spec in specs])
+    return [arms.names[index] for index in arms.order]
+
+
 def params_of(spec: RunSpec) -> dict[str, str]:
     """The configuration as texts, as a store has it."""
     return {key: str(value) for key, value in spec.settings.items()}

@@ -26,7 +26,7 @@ from workbench.sweeps.naming import label
 from workbench.sweeps.pruning import TRIAL, Pruning
 from workbench.sweeps.search import Search, Trial, read_trial
 from workbench.sweeps.sweep import INLINE, Finished, begin, in_own_run, open_sink, train_members
-from workbench.tracking.base import Outcome, RunInfo
+from workbench.tracking.base import SWEEP, Outcome, RunInfo
 from workbench.tracking.store import find_store, sweep_link, ui_base
 
 if TYPE_CHECKING:
@@ -238,5 +238,5 @@ def _info(search: Search, sweep: str, command: Sequence[str]) -> RunInfo:
     text = (
         f"A search for the trial that {search.settings.aim}s {search.settings.metric}, over\n\n" + "\n".join(lines)
     ) + f"\n\nGo on with it, or repeat it, with\n\n    {shlex.join(command)}\n"
-    tags = {**environment_tags(), "kind": "sweep", "sweep": sweep, "sweep.key": search.key}
+    tags = {**environment_tags(), "kind": SWEEP, "sweep": sweep, "sweep.key": search.key}
     return RunInfo(f"search {' x '.join(keys)}", {}, tags, text, {}, None)

@@ -37,6 +37,8 @@ STATUS = {  # MLflow's word for each
 }
 
 
+RUN, ARM, SWEEP, VERDICT = "run", "arm", "sweep", "verdict"  # the tag `kind`; only the first are trained
+COLOR_TAG = "mlflow.runColor"
 CONFIG = "config.yaml"  # in a run's files
 VIEW_TAG = "view"  # of a sweep's own run
 CERTIFICATE_TAGS = ("certificate", "certificate.where")  # what the spot check of a run's gradients says, and of what

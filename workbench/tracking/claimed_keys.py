@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from sqlalchemy import Connection, select
 
 from workbench.core.errors import KeyTaken
-from workbench.tracking.base import ClaimedKey, Event, Opened, Outcome, Reopened
+from workbench.tracking.base import RUN, ClaimedKey, Event, Opened, Outcome, Reopened
 from workbench.tracking.client import search_all
 from workbench.tracking.liveness import OWNER, owner_is_gone, owner_tags
 from workbench.tracking.mlflow_tables import RUNNING, RUNS, TAGS
@@ -83,7 +83,7 @@ def by_search(client: MlflowClient, experiment_id: str, keys: Container[str] | N
     """Claims found by MLflow's search; of done runs only those that ended since this process began."""
     runs: list[Run] = []
     for wanted in (f"attributes.status = '{RUNNING}'", f"attributes.end_time > {_begun_ms - LATE_MS}"):
-        runs += search_all(client, [experiment_id], f"tags.kind = 'run' AND {wanted}")
+        runs += search_all(client, [experiment_id], f"tags.kind = '{RUN}' AND {wanted}")
     return _holding(
         (run.info.run_id, run.data.tags["key"], run.info.status, run.data.tags, bool(run.data.params))
         for run in {run.info.run_id: run for run in runs}.values()

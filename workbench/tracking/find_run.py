@@ -9,18 +9,18 @@ from workbench.core.bounded_yaml import MOST_BYTES, parse_yaml
 from workbench.core.errors import ConfigError, TrackingError, UnknownNameError, unknown_name
 from workbench.core.plain_text import one_line
 from workbench.tracking.artifacts import listed, read
-from workbench.tracking.base import CONFIG
+from workbench.tracking.base import ARM, CONFIG, RUN
 from workbench.tracking.metric_series import series_of_runs
 from workbench.tracking.mlflow_environment import usual_experiments
 from workbench.tracking.reader import ReadRun, as_read
 from workbench.tracking.reading import Reading
-from workbench.tracking.store import Store
+from workbench.tracking.store import Store, sweeps_of
 from workbench.tracking.store_errors import store_errors, translating_store_errors
 from workbench.tracking.stored_run import RunFilter, StoredRun
 
 LEAST_PREFIX = 4  # characters of an id
 SHOWN = 12  # names in an error
-OURS = RunFilter("kind", ["run"])  # other programs log into the same experiments
+OURS = RunFilter("kind", [RUN])  # other programs log into the same experiments
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def tagged_like(store: Store, experiment_id: str, tag: str, start: str) -> dict[
     """Values of a tag, by run, of every run of an experiment where they begin with `start`."""
     reading = Reading(store)
     with translating_store_errors(store):
-        runs = reading.runs(RunFilter("kind", ["run"], experiments=[experiment_id]), whole=False)
+        runs = reading.runs(replace(OURS, experiments=[experiment_id]), whole=False)
     return {run.id: run.tags[tag] for run in runs if run.tags.get(tag, "").startswith(start)}
 
 
@@ -101,6 +101,9 @@ def _found(reading: Reading, name: str | None) -> str:
 
 def _full(reading: Reading, identity: str) -> FullRun:
     (stored,) = reading.runs(RunFilter(prefix=identity), most=1)
+    if stored.tags.get("kind") == ARM:
+        (sweep,) = sweeps_of(stored.tags, ARM) or [""]
+        raise TrackingError(f"run: {identity} is the mean of an arm, not a run; its runs: workbench compare {sweep}")
     files = listed(reading, identity, stored.artifacts)
     config, trouble = _config(reading, stored) if CONFIG in files else ({}, "")
     return FullRun(

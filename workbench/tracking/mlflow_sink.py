@@ -42,9 +42,9 @@ from workbench.tracking.missing_database import refuse_another
 from workbench.tracking.mlflow_limits import check_experiment, check_name, shortened
 from workbench.tracking.mlflow_tables import engine_of
 from workbench.tracking.resilient_backend import ResilientBackend
-from workbench.tracking.saved_view import share
 from workbench.tracking.store import Store, member_tag
 from workbench.tracking.store_errors import translating_store_errors
+from workbench.tracking.sweep_page import publish
 from workbench.tracking.unsent_files import Head, UnsentFile
 from workbench.tracking.writer_thread import Writer
 
@@ -230,15 +230,15 @@ class MlflowSink:
         return ids
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
-        """Save the chart page of a sweep whose own run is `run`.
+        """Save the chart page of a sweep whose own run is `run`, with a run for each of its arms.
 
         False where this MLflow is not known to show it, or the store is away: then it is saved once that is back.
         """
         try:
             self._catch_up()
             with translating_store_errors(self.store):
-                params = partial(self.backend.params, member_tag(sweep), "run")
-                saved = share(self.client, self.experiment_id, sweep, metrics, params)
+                page = (self.store, self.client, self.backend, self.experiment_id, sweep, set(metrics))
+                saved = publish(*page, lambda events: self.writer.now(partial(self.resilient.write, events)))
         except StoreAway:
             self._missed.append(partial(self.save_view, run, sweep, metrics))
             return False

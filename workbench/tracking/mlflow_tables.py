@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, String, Table, distinct, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from workbench.tracking.base import RUN
 from workbench.tracking.schema_probe import TABLES, is_known
 from workbench.tracking.stored_run import RunFilter, StoredRun
 
@@ -68,7 +69,7 @@ def ended_runs(engine: Any, experiment_id: str, tags: Sequence[str]) -> list[End
 
     Other processes may write meanwhile: a run that ends between two of the queries is left out.
     """
-    members = _tagged(int(experiment_id), "kind", "run").where(RUNS.c.status != RUNNING)
+    members = _tagged(int(experiment_id), "kind", RUN).where(RUNS.c.status != RUNNING)
     ended = members.add_columns(RUNS.c.start_time).subquery()
 
     def of_ended(table: Table) -> Any:

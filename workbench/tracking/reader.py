@@ -7,7 +7,7 @@ from workbench.config.arms import arms_of
 from workbench.core.errors import TrackingError, unknown_name
 from workbench.core.plain_text import one_line
 from workbench.tracking.artifacts import listed, read
-from workbench.tracking.base import CERTIFICATE_TAGS, VIEW_TAG, Outcome, disagreement_of
+from workbench.tracking.base import CERTIFICATE_TAGS, RUN, SWEEP, VERDICT, VIEW_TAG, Outcome, disagreement_of
 from workbench.tracking.metric_series import series_of_runs
 from workbench.tracking.mlflow_environment import usual_experiments
 from workbench.tracking.mlflow_tables import EndedRun, ended_runs
@@ -16,7 +16,7 @@ from workbench.tracking.store import Store, member_tag, sweep_link
 from workbench.tracking.store_errors import translating_store_errors
 from workbench.tracking.stored_run import RunFilter, StoredRun, doubts, whole_number
 
-SWEEP_KINDS = ("sweep", "verdict")  # own runs of sweeps, and verdicts that trained runs
+SWEEP_KINDS = (SWEEP, VERDICT)  # own runs of sweeps, and verdicts that trained runs
 RUNNING, FINISHED = "RUNNING", "FINISHED"  # MLflow's statuses
 OUTCOMES = {outcome.value for outcome in Outcome}
 
@@ -90,7 +90,7 @@ def _found(reading: Reading, sweep: str | None) -> tuple[StoredRun, list[StoredR
         if run.tags.get("sweep"):
             sweeps.setdefault(run.tags["sweep"], run)
     if sweep:
-        if sweep not in sweeps and (members := reading.runs(RunFilter(member_tag(sweep), ["run"]))):
+        if sweep not in sweeps and (members := reading.runs(RunFilter(member_tag(sweep), [RUN]))):
             experiment = members[0].experiment_id  # its own run is gone
             return StoredRun("", f"sweep {sweep}", experiment, "", 0, 0, "", {"sweep": sweep}), members
         chosen = [sweeps[_only(sweep, sweeps)]] if sweeps else []
@@ -98,7 +98,7 @@ def _found(reading: Reading, sweep: str | None) -> tuple[StoredRun, list[StoredR
         near = usual_experiments(reading)
         chosen = [own for own in sweeps.values() if near is None or own.experiment_id in near]
     for own in chosen:
-        of_sweep = RunFilter(member_tag(own.tags["sweep"]), ["run"], experiments=[own.experiment_id])
+        of_sweep = RunFilter(member_tag(own.tags["sweep"]), [RUN], experiments=[own.experiment_id])
         if members := reading.runs(of_sweep):
             return own, members
     if chosen and sweep:
@@ -173,13 +173,13 @@ def _ended(store: Store, experiment: str) -> list[EndedRun]:
             return []
         if reading.engine is not None:
             return ended_runs(reading.engine, identity, ("key", "outcome", "sweep", *CERTIFICATE_TAGS))
-        runs = reading.runs(RunFilter("kind", ["run"], experiments=[identity]))
+        runs = reading.runs(RunFilter("kind", [RUN], experiments=[identity]))
         return [EndedRun(run.id, run.start_ms, run.tags, run.metrics) for run in runs if run.status != RUNNING]
 
 
 def own_run(store: Store, experiment: str, key: str) -> tuple[str, str] | None:
     """(id, own run) of the newest ended sweep with this key; None where there is none."""
-    runs = _of_kind(store, "sweep", experiment)
+    runs = _of_kind(store, SWEEP, experiment)
     ended = [
         run for run in runs if run.status != RUNNING and run.tags.get("sweep.key") == key and run.tags.get("sweep")
     ]
@@ -213,7 +213,7 @@ class ReadVerdict:
 
 def read_verdicts(store: Store, unfinished: bool = False) -> list[ReadVerdict]:
     """Read all finished verdicts, the newest first."""
-    runs = _of_kind(store, "verdict", None)
+    runs = _of_kind(store, VERDICT, None)
     return [ReadVerdict(run.id, run.start_ms, run.tags) for run in runs if unfinished or run.status == FINISHED]
 
 

@@ -16,6 +16,7 @@ from workbench.tracking.client import search_all
 from workbench.tracking.event_lines import line_of
 from workbench.tracking.missing_database import way_out
 from workbench.tracking.mlflow_sink import DONE, ERROR_TAG, MlflowSink, backend_of
+from workbench.tracking.reader import SWEEP_KINDS
 from workbench.tracking.store import DATABASE, Store, member_tag
 from workbench.tracking.store_errors import translating_store_errors
 from workbench.tracking.unsent_files import Unsent, aside, read, set_aside, unsent
@@ -138,7 +139,7 @@ def _mend(sink: MlflowSink, ended: Sequence[Ended]) -> dict[str, str]:
             tags = sink.client.get_run(run).data.tags
             if ERROR_TAG not in event.tags and tags.get(ERROR_TAG, "").startswith(GONE):
                 sink.client.delete_tag(run, ERROR_TAG)
-            if tags.get("kind") != "run" and tags.get("sweep"):
+            if tags.get("kind") in SWEEP_KINDS and tags.get("sweep"):
                 pages[run] = tags["sweep"]
     return pages
 

@@ -1,4 +1,4 @@
-"""A saved view of a sweep: MLflow's chart page with its runs averaged by arm, and the main charts first.
+"""A saved view of a sweep: MLflow's chart page with a run for each arm, and the main charts first.
 
 MLflow stores such views as tags of the experiment, in a form it does not document; this file writes the form of the
 versions that it was tested with. For other versions nothing is saved, and links show the sweep's runs by a filter.
@@ -9,7 +9,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
@@ -17,7 +17,9 @@ import mlflow
 from mlflow import MlflowClient
 
 from workbench.config.arms import is_number, varying_keys
-from workbench.tracking.store import runs_filter
+from workbench.tracking.arm_runs import HIGH, LOW
+from workbench.tracking.base import ARM, RUN
+from workbench.tracking.store import runs_filter, runs_view
 
 SEEN_WORKING = ("3.17.",)
 TAG = "mlflow.sharedViewState."
@@ -32,36 +34,42 @@ CHARTS = 24  # of a section at most
 LONGEST = 20_000  # characters of an experiment's tag that MLflow takes
 
 
+def is_supported() -> bool:
+    """Whether this MLflow is known to read the view."""
+    return mlflow.__version__.startswith(SEEN_WORKING)
+
+
 def share(
     client: MlflowClient,
     experiment_id: str,
     sweep: str,
-    metrics: Iterable[str],
-    params: Callable[[], Sequence[Mapping[str, str]]],
-) -> bool:
-    """Save the view of one sweep under its id; False where this MLflow is not known to read it.
+    metrics: Collection[str],
+    params: Sequence[Mapping[str, str]],
+    has_arms: bool,
+) -> None:
+    """Save the view of a sweep under its id: its arms' runs, with a second view for its runs, if it `has_arms`.
 
-    `params` returns the params of its runs, without those that are equal in all. Runs are grouped by the params that
-    arms differ in: a tag could name only one arm of a run, which may be in several sweeps.
+    `params` are those of its runs, without those that are equal in all. Runs are grouped by the params that arms differ
+    in: a tag could name only one arm of a run, which may be in several sweeps.
     """
-    if not mlflow.__version__.startswith(SEEN_WORKING):
-        return False
-    now = int(time.time() * 1000)
-    names, varies = (
-        sorted((name for name in metrics if not name.startswith(TIMES)), key=_natural_order),
-        varying(params()),
-    )
-    most = CHARTS
-    while True:
-        state = _state(sweep, _select(names, most), varies)
-        packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
-        view = {"name": f"sweep {sweep}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-        text = json.dumps(view)
-        if len(text) <= LONGEST or most == 1:
-            break
-        most //= 2
-    client.set_experiment_tag(experiment_id, f"{TAG}{sweep}", text)
-    return True
+    now, varies = int(time.time() * 1000), varying(params)
+    views = {sweep: Content(sweep, True), runs_view(sweep): Content(sweep)} if has_arms else {sweep: Content(sweep)}
+    for key, content in views.items():
+        most = CHARTS
+        while True:
+            state = _state(content, charted(metrics, most), varies)
+            packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+            view = {"name": f"sweep {key}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+            text = json.dumps(view)
+            if len(text) <= LONGEST or most == 1:
+                break
+            most //= 2
+        client.set_experiment_tag(experiment_id, f"{TAG}{key}", text)
+
+
+def charted(metrics: Iterable[str], most: int = CHARTS) -> list[str]:
+    """The metrics that get charts, in order: at most `most` of each section, first and last included."""
+    return _select(sorted((name for name in metrics if not name.startswith(TIMES)), key=_natural_order), most)
 
 
 def _natural_order(metric: str) -> list[tuple[int, str]]:
@@ -96,38 +104,49 @@ def varying(rows: Sequence[Mapping[str, str]]) -> Varying:
     return Varying(keys, [key for key in keys if all(is_number(row.get(key)) for row in rows)])
 
 
-def _state(sweep: str, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
+@dataclass(frozen=True)
+class Content:
+    """Runs that a view shows: of a sweep's arms, or its own."""
+
+    sweep: str
+    of_arms: bool = False
+
+
+def _state(content: Content, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
     """State of the page: table, then charts."""
-    scores = [f"metrics.`{name}`" for name in metrics if name.startswith("test/")]
+    of_arms = content.of_arms
+    ends = ("", LOW, HIGH) if of_arms else ("",)
+    scores = [f"metrics.`{name}{end}`" for name in metrics if name.startswith("test/") for end in ends]
     dataset = ["attributes.`Dataset`"] if "data" in varies.keys else []
     groups = [{"mode": "param", "groupByData": key} for key in varies.keys or ["activation"]]
-    columns = [f"params.`{key}`" for key in [*varies.keys, "seed"]]
+    params = [f"params.`{key}`" for key in varies.keys]
+    others = ["tags.`seeds`", "tags.`unfinished`"] if of_arms else ["attributes.`Duration`", "params.`seed`"]
     return {
-        "searchFilter": runs_filter(sweep),
+        "searchFilter": runs_filter(content.sweep, ARM if of_arms else RUN),
         "orderByKey": "attributes.start_time",
         "orderByAsc": True,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [*dataset, "attributes.`Duration`", *scores, *columns],
+        "selectedColumns": [*dataset, *scores, *params, *others],
         "columnOrder": [],
         "columnWidths": {},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
-        "runsHiddenMode": "FIRST_20_RUNS",
+        "runsHiddenMode": "SHOWALL" if of_arms else "FIRST_20_RUNS",
         "runsVisibilityMap": {},
         "viewMaximized": False,
         "runListHidden": False,
         "hideEmptyCharts": True,
         "isAccordionReordered": True,
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": groups},
+        "groupBy": None if of_arms else {"aggregateFunction": "average", "groupByKeys": groups},
         "groupsExpanded": {},
-        "useGroupedValuesInCharts": True,
+        "useGroupedValuesInCharts": not of_arms,
         "autoRefreshEnabled": False,
         "compareRunSections": list(_sections(metrics, varies.numbers)),
-        "compareRunCharts": [*_coordinates(metrics, varies.numbers), *_charts(metrics)],
+        "compareRunCharts": [*_coordinates(metrics, varies.numbers), *_charts(metrics, ends)],
     }
 
 
@@ -170,13 +189,14 @@ def _coordinates(metrics: Sequence[str], params: Sequence[str]) -> Iterator[dict
         }
 
 
-def _charts(metrics: Sequence[str]) -> Iterator[dict[str, object]]:
+def _charts(metrics: Sequence[str], ends: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Yield a chart for each metric, with a line for each of its `ends`."""
     for metric in metrics:
         section = _section_of(metric)
         common = {
             "uuid": _identity(metric),
             "metricSectionId": _identity(section),
-            "runsCountToCompare": 20,
+            "runsCountToCompare": 100,
             "deleted": False,
             "isGenerated": False,
             "metricKey": metric,
@@ -188,7 +208,7 @@ def _charts(metrics: Sequence[str]) -> Iterator[dict[str, object]]:
         yield {
             "type": "LINE",
             **common,
-            "selectedMetricKeys": [metric],
+            "selectedMetricKeys": [f"{metric}{end}" for end in ends],
             "scaleType": "log" if {*metric.split("/")}.intersection(LOGARITHMIC) else "linear",
             "xAxisKey": "step",
             "xAxisScaleType": "linear",

@@ -167,22 +167,33 @@ def member_tag(sweep: str) -> str:
     return f"in.{sweep}"
 
 
-def sweeps_of(tags: Mapping[str, str]) -> list[str]:
-    """Sweeps of a run with these tags, the newest first: their ids begin with when they began."""
+def sweeps_of(tags: Mapping[str, str], kind: str = "run") -> list[str]:
+    """Sweeps of a run of this kind with these tags, the newest first: their ids begin with when they began."""
     start = member_tag("")
-    found = (tag.removeprefix(start) for tag, value in tags.items() if tag.startswith(start) and value == "run")
+    found = (tag.removeprefix(start) for tag, value in tags.items() if tag.startswith(start) and value == kind)
     return sorted(found, reverse=True)
 
 
-def runs_filter(sweep: str) -> str:
-    """Filter for MLflow's search that selects the runs of one sweep."""
-    return f"tags.`{member_tag(sweep)}` = 'run'"
+def runs_filter(sweep: str, kind: str = "run") -> str:
+    """Filter for MLflow's search that selects the runs of one sweep, or by the kind ``arm`` those of its arms."""
+    return f"tags.`{member_tag(sweep)}` = '{kind}'"
+
+
+def runs_view(sweep: str) -> str:
+    """Id of the saved view of a sweep's runs, where its own shows arms."""
+    return f"{sweep}.runs"
 
 
 def sweep_link(base: str, experiment_id: str, sweep: str, saved_view: bool) -> str:
-    """Link to the charts of one sweep's runs; through its saved view if there is one."""
-    shown = f"viewStateShareKey={sweep}" if saved_view else f"searchFilter={quote(runs_filter(sweep))}"
-    return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&{shown}"
+    """Link to the charts of a sweep: through its saved view if there is one, else of its runs."""
+    if not saved_view:
+        return search_link(base, experiment_id, runs_filter(sweep))
+    return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&viewStateShareKey={sweep}"
+
+
+def search_link(base: str, experiment_id: str, wanted: str) -> str:
+    """Link to the charts of the runs that a filter of MLflow's search selects."""
+    return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&searchFilter={quote(wanted)}"
 
 
 def run_link(base: str, experiment_id: str, run: str) -> str:
