@@ -78,6 +78,8 @@ def shown(uri: str, sweep: str = "", artifacts: Path | None = None) -> ShownSwee
         pages = dict(ask(f"SELECT key, value FROM experiment_tags WHERE experiment_id = {experiment}"))
         found = ShownSweep(sweep, read[identity](sweep), {}, _page(pages.get(f"{VIEW}{sweep}", ""), sweep))
         for run in sorted(runs.keys() - own.keys()):
+            if tags[run].get("kind") == "arm":
+                continue
             key, membership = tags[run].get("key", ""), tags[run].get(f"in.{sweep}", "")
             if tags[run].get("sweep") not in own.values():
                 found.wrong.append(f"{run} was trained by no sweep that is there")

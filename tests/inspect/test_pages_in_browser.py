@@ -24,7 +24,7 @@ from workbench.tracking.store import Store
 pytestmark = pytest.mark.browser
 pytest_plugins = ["tests.outer_fixtures"]
 SECONDS = 60_000  # in milliseconds: the pages are slow where cores are few
-ARMS = tuple(f"activation: {name}, optimizer.lr: {lr}" for name in ("relu", "tanh") for lr in (0.1, 0.03))
+ARMS = tuple(f"{name} lr={lr}" for name in ("relu", "tanh") for lr in (0.03, 0.1))
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Served]:
-    """Two seeds of each arm, compared, and served until the module's end."""
+    """Five seeds of each arm, compared, and served until the module's end."""
     folder = tmp_path_factory.mktemp("served")
     shutil.copy(empty_database, folder / "mlflow.db")
     store = Store(f"sqlite:///{folder}/mlflow.db")
@@ -47,7 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
     os.chdir(folder)
     try:
         epochs = ("train.epochs=20", "data=digits", "architecture.hidden=[32,32]")
-        sweep = trained("-m", *SMALL, *epochs, "activation=relu,tanh", "optimizer.lr=0.1,0.03", "seed=0,1")
+        sweep = trained("-m", *SMALL, *epochs, "activation=relu,tanh", "optimizer.lr=0.1,0.03", "seed=0,1,2,3,4")
         assert sweep is not None
         wb.Sweep.find(sweep.sweep).show(out="figures/all")
     finally:
@@ -88,22 +88,34 @@ def picture(page: Any, name: str) -> None:
 
 
 def test_table_shows_the_arms(page: Any, served: Served) -> None:
-    """The printed link, as a table: a group for each arm by what varies, its runs by name, and these params."""
+    """The printed link, as a table: a row for each arm, with its score and what varies, and none for its runs."""
     page.goto(served.sweep.link.replace("http://127.0.0.1:5000", served.base).replace("&compareRunsMode=CHART", ""))
     for arm in ARMS:
-        page.get_by_text(f"Group: {arm}", exact=True).first.wait_for()
-    names = [run.info.run_name for run in runs_of(served.store)]
-    assert len(names) == 8
-    page.get_by_text(names[0], exact=True).first.wait_for()
+        page.get_by_text(arm, exact=True).first.wait_for()
+    page.get_by_text(f"{len(ARMS)} matching runs").wait_for()
+    assert len(runs_of(served.store)) == 20
     picture(page, "mlflow_table")
     for column in ("test/accuracy", "activation", "optimizer.lr"):
         page.get_by_text(column, exact=True).first.wait_for(state="attached")
 
 
+def test_an_arm_links_to_its_runs(page: Any, served: Served) -> None:
+    """The note of an arm's run leads to its five runs, and to all of the sweep, in charts."""
+    arm = runs_of(served.store, "arm")[0]
+    page.goto(f"{served.base}/#/experiments/{served.sweep.experiment_id}/runs/{arm.info.run_id}")
+    for name, count in (("Charts of its runs", 5), ("all runs", 20), ("All arms", 4)):
+        link = page.get_by_role("link", name=name)
+        link.click(trial=True)
+        with page.expect_popup() as opened:
+            link.click()
+        opened.value.get_by_text(f"{count} matching runs").wait_for(timeout=SECONDS)
+        opened.value.close()
+
+
 def test_charts_draw_a_curve_for_each_arm(page: Any, served: Served) -> None:
     """The printed link itself: a line for each arm in the first charts."""
     page.goto(served.sweep.link.replace("http://127.0.0.1:5000", served.base))
-    page.get_by_text("valid/loss", exact=True).first.wait_for()
+    page.get_by_text("valid/loss vs valid/loss.low").first.wait_for()  # their intervals, too
     count = "p => p.querySelectorAll('.lines path.js-line').length"
     lines = f"Math.max(...[...document.querySelectorAll('.js-plotly-plot')].map({count}))"
     page.wait_for_function(f"document.querySelector('.js-plotly-plot') && {lines} >= {len(ARMS)}")

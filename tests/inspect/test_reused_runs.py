@@ -11,6 +11,7 @@ import pytest
 
 from tests.outer import SMALL, Answer, client_of, runs_of, trained
 from workbench.claims.comparison_figures import curve_panels
+from workbench.config.arms import PALETTE
 from workbench.tracking.reader import ReadSweep, read_sweep
 from workbench.tracking.saved_view import TAG
 from workbench.tracking.store import Store
@@ -87,22 +88,21 @@ def test_charts_group_runs_by_what_differs(store: Store) -> None:
     both = sweep("activation=relu,tanh", "optimizer.lr=0.02,0.1", "seed=0,1")
     experiment = client_of(store).get_experiment_by_name("workbench")
     packed = json.loads(experiment.tags[f"{TAG}{both}"])["state"].partition(";")[2]
-    state = json.loads(zlib.decompress(base64.b64decode(packed)))
-    groups = state["groupBy"]["groupByKeys"]
-    assert groups == [{"mode": "param", "groupByData": key} for key in ("activation", "optimizer.lr")]
+    columns = json.loads(zlib.decompress(base64.b64decode(packed)))["selectedColumns"]
+    assert columns[-4:-2] == ["params.`activation`", "params.`optimizer.lr`"]
     assert not any("arm" in run.data.tags for run in runs_of(store))
 
 
 @pytest.mark.slow
 def test_each_arm_has_a_color_of_its_own(store: Store) -> None:
-    """Figures give each arm of a sweep a color of its own, though its reused runs carry the same color tag."""
+    """Each arm of a sweep has a color of its own in figures, and its reused runs get that color in MLflow, too."""
     sweep("activation=relu", "seed=0,1")
     sweep("activation=tanh", "seed=0,1")
     both = sweep("activation=relu,tanh", "seed=0,1")
     found = read_sweep(store, both)
-    assert len({run.tags["mlflow.runColor"] for run in found.runs}) == 1
+    assert [run.tags["mlflow.runColor"] for run in found.runs] == [PALETTE[0], PALETTE[0], PALETTE[1], PALETTE[1]]
     figure = curve_panels(found.runs, ["valid/loss"], ["loss"], "")
-    assert len({line.get_color() for line in figure.axes[0].lines}) == 2
+    assert [line.get_color() for line in figure.axes[0].lines] == [PALETTE[0], PALETTE[1]]
 
 
 @pytest.mark.slow

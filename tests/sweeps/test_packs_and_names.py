@@ -253,11 +253,11 @@ def test_single_run_is_named_for_what_was_asked() -> None:
 
 @pytest.mark.slow
 def test_jobs_of_a_sweep_carry_its_id_and_their_colors() -> None:
-    """Every job has the sweep's tag; the palette starts again after its last color."""
+    """Every job has the sweep's tag, and its arm's color: after the palette's last its first again, but lighter."""
     specs = specs_of(*(f"optimizer.lr=0.{number}" for number in range(1, 10)))
     jobs = in_sweep(make_jobs(specs), "the-sweep")
     assert {(job.tags["sweep"], job.tags["in.the-sweep"]) for job in jobs} == {("the-sweep", "run")}
-    assert [job.tags["mlflow.runColor"] for job in jobs] == [*PALETTE, PALETTE[0]]
+    assert [job.tags["mlflow.runColor"] for job in jobs] == [*PALETTE, "#80B8D8"]
     assert [job.tags["number"] for job in jobs] == [str(number) for number in range(9)]
     assert "sweep" not in make_jobs(specs[:1])[0].tags
 

@@ -57,7 +57,7 @@ def test_runs_are_flat_named_and_in_one_experiment(swept: Trained, runs: list[Ru
     assert all("mlflow.parentRunId" not in run.data.tags for run in runs)
     experiment = client.get_experiment_by_name("swept")
     assert {run.info.experiment_id for run in all_runs(swept.store)} == {experiment.experiment_id}
-    assert len(all_runs(swept.store)) == len(NAMES) + 1
+    assert len(all_runs(swept.store)) == len(NAMES) + 4 + 1  # those of the arms, and the sweep's own
     assert [result.run for result in swept.finished.results] == [run.info.run_id for run in runs]
 
 

@@ -55,9 +55,7 @@ def test_what_varies_becomes_columns(store: Store) -> None:
     state = state_of(store, experiment)
     columns = ["metrics.`test/accuracy`", "params.`activation`", "params.`optimizer.lr`", "params.`seed`"]
     assert state["selectedColumns"] == ["attributes.`Duration`", *columns]
-    assert state["groupBy"]["groupByKeys"] == [
-        {"mode": "param", "groupByData": key} for key in ("activation", "optimizer.lr")
-    ]
+    assert state["groupBy"] is None
     assert "PARALLEL" not in {chart["type"] for chart in state["compareRunCharts"]}
 
 

@@ -170,9 +170,8 @@ def _note(arm: ArmRun, experiment_id: str, sweep: str) -> str:
     charts = search_link("", experiment_id, f"attributes.run_id IN ({ids})")[1:]
     arms, every_run = (sweep_link("", experiment_id, view, saved_view=True)[1:] for view in (sweep, runs_view(sweep)))
     return (
-        f"**{arm.name}**: an arm of the sweep {sweep}, no run of its own. Each metric is the mean over {arm.seeds} "
-        f"finished runs; `{LOW}` and `{HIGH}` behind its name are the ends of the 95 % t interval of that mean. A run "
-        f"that stopped early keeps its last values.{lost}\n\n"
-        f"[Charts of its runs]({charts}): {runs}{more}\n\n"
-        f"[All arms]({arms}) and [all runs]({every_run}) of the sweep; as a table\n\n    workbench compare {sweep}\n"
+        f"[Charts of its runs]({charts}). [All arms]({arms}), [all runs]({every_run}) of the sweep.\n\n"
+        f"An arm of the sweep {sweep}, and no run of its own: each metric is the mean over {arm.seeds} finished runs, "
+        f"and `{LOW}` and `{HIGH}` behind its name are the ends of that mean's 95 % t interval. A run that stopped "
+        f"early keeps its last values.{lost} As a table:\n\n    workbench compare {sweep}\n\nIts runs: {runs}{more}\n"
     )

@@ -31,6 +31,7 @@ SECTIONS = (
 )
 TIMES = "diagnostics/"  # metrics of what diagnostics cost: no charts, and not known of runs that were just trained
 CHARTS = 24  # of a section at most
+BANDS = 4  # arms at most whose intervals are drawn beside their means
 LONGEST = 20_000  # characters of an experiment's tag that MLflow takes
 
 
@@ -45,15 +46,14 @@ def share(
     sweep: str,
     metrics: Collection[str],
     params: Sequence[Mapping[str, str]],
-    has_arms: bool,
+    arms: int,
 ) -> None:
-    """Save the view of a sweep under its id: its arms' runs, with a second view for its runs, if it `has_arms`.
+    """Save the view of a sweep under its id: its arms' runs, with a second view for its runs, if there are `arms`.
 
-    `params` are those of its runs, without those that are equal in all. Runs are grouped by the params that arms differ
-    in: a tag could name only one arm of a run, which may be in several sweeps.
+    `params` are those of its runs, without those that are equal in all.
     """
     now, varies = int(time.time() * 1000), varying(params)
-    views = {sweep: Content(sweep, True), runs_view(sweep): Content(sweep)} if has_arms else {sweep: Content(sweep)}
+    views = {sweep: Content(sweep, arms), runs_view(sweep): Content(sweep)} if arms else {sweep: Content(sweep)}
     for key, content in views.items():
         most = CHARTS
         while True:
@@ -106,21 +106,21 @@ def varying(rows: Sequence[Mapping[str, str]]) -> Varying:
 
 @dataclass(frozen=True)
 class Content:
-    """Runs that a view shows: of a sweep's arms, or its own."""
+    """Runs that a view shows: of so many `arms` of a sweep, or its own."""
 
     sweep: str
-    of_arms: bool = False
+    arms: int = 0
 
 
 def _state(content: Content, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
     """State of the page: table, then charts."""
-    of_arms = content.of_arms
+    of_arms = content.arms > 0
     ends = ("", LOW, HIGH) if of_arms else ("",)
+    drawn = ends if content.arms <= BANDS else ("",)
     scores = [f"metrics.`{name}{end}`" for name in metrics if name.startswith("test/") for end in ends]
     dataset = ["attributes.`Dataset`"] if "data" in varies.keys else []
-    groups = [{"mode": "param", "groupByData": key} for key in varies.keys or ["activation"]]
     params = [f"params.`{key}`" for key in varies.keys]
-    others = ["tags.`seeds`", "tags.`unfinished`"] if of_arms else ["attributes.`Duration`", "params.`seed`"]
+    params += ["tags.`seeds`", "tags.`unfinished`"] if of_arms else ["params.`seed`"]
     return {
         "searchFilter": runs_filter(content.sweep, ARM if of_arms else RUN),
         "orderByKey": "attributes.start_time",
@@ -129,24 +129,28 @@ def _state(content: Content, metrics: Sequence[str], varies: Varying) -> dict[st
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [*dataset, *scores, *params, *others],
+        "selectedColumns": [*dataset, "attributes.`Duration`", *scores, *params],
         "columnOrder": [],
         "columnWidths": {},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
-        "runsHiddenMode": "SHOWALL" if of_arms else "FIRST_20_RUNS",
+        "runsHiddenMode": "SHOWALL",
         "runsVisibilityMap": {},
         "viewMaximized": False,
         "runListHidden": False,
         "hideEmptyCharts": True,
         "isAccordionReordered": True,
-        "groupBy": None if of_arms else {"aggregateFunction": "average", "groupByKeys": groups},
+        "groupBy": None,
         "groupsExpanded": {},
-        "useGroupedValuesInCharts": not of_arms,
+        "useGroupedValuesInCharts": False,
         "autoRefreshEnabled": False,
         "compareRunSections": list(_sections(metrics, varies.numbers)),
-        "compareRunCharts": [*_coordinates(metrics, varies.numbers), *_charts(metrics, ends)],
+        "compareRunCharts": [
+            *_coordinates(metrics, varies.numbers),
+            *_charts(metrics, drawn),
+            *_left_out(metrics, ends[1:]),
+        ],
     }
 
 
@@ -213,8 +217,23 @@ def _charts(metrics: Sequence[str], ends: Sequence[str]) -> Iterator[dict[str, o
             "xAxisKey": "step",
             "xAxisScaleType": "linear",
             "selectedXAxisMetricKey": "",
+            "displayPoints": False,
             "lineSmoothness": 0,
             "useGlobalLineSmoothing": False,
             "useGlobalXaxisKey": False,
             "range": {},
         }
+
+
+def _left_out(metrics: Sequence[str], ends: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Yield charts that are not shown: MLflow draws one of each metric that no chart has as its own."""
+    for metric in metrics:
+        for end in ends:
+            yield {
+                "type": "BAR" if _section_of(metric) == "test" else "LINE",
+                "uuid": _identity(f"{metric}{end}"),
+                "metricSectionId": _identity(_section_of(metric)),
+                "metricKey": f"{metric}{end}",
+                "deleted": True,
+                "isGenerated": True,
+            }

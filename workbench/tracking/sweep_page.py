@@ -25,5 +25,5 @@ def publish(
         return False
     with locked(store, "arms"):
         arms = keep_arms(store, client, experiment_id, sweep, charted(metrics), write)
-    share(client, experiment_id, sweep, metrics, backend.params(member_tag(sweep), RUN), arms > 0)
+    share(client, experiment_id, sweep, metrics, backend.params(member_tag(sweep), RUN), arms)
     return True
