@@ -12,6 +12,7 @@ from tests.play.serving import TOKEN, Running, until
 from workbench.core.errors import ConfigError
 from workbench.play import server as servers
 from workbench.play.guard import MOST_BYTES
+from workbench.play.keeping import Keeper
 from workbench.play.server import HOST, MOST_SESSIONS
 from workbench.play.settings import compose, offer, overrides_of
 
@@ -83,6 +84,7 @@ def test_large_requests_are_refused(running: Running) -> None:
     [
         ("{", 400, "play: settings"),
         ({"a": {}, "command": "rm"}, 400, "play: command"),
+        ({"a": {"architecture.hidden": ["x"]}}, 400, "play: architecture.hidden: must be a number"),
         ({"a": {"data.path": "/etc/passwd"}}, 422, "play: 'data.path' must be a value of a chosen option"),
         ({"a": {"activation": "${oc.env:HOME}"}}, 422, "play: activation must be a word or a number"),
         ({"a": {"activation": "rleu"}}, 422, "rleu"),
@@ -148,6 +150,29 @@ def test_the_end_of_the_server_ends_training(running: Running) -> None:
         assert running.server.keeper.keep(["train"])["said"] == "stopped"
 
 
+def test_the_stores_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the command that the page shows nor among the arguments of the process, which all users see."""
+    started: list[Any] = []
+
+    def start(command: list[str], env: dict[str, str], **_: Any) -> Any:
+        started.append((command, env))
+        raise OSError("enough")
+
+    monkeypatch.setattr("workbench.play.keeping.subprocess.Popen", start)
+    uri = "postgresql://user:secret@host/runs"
+    with pytest.raises(OSError, match="enough"):
+        Keeper().keep(["train"], uri)
+    ((command, env),) = started
+    assert "secret" not in " ".join(command)
+    assert env["MLFLOW_TRACKING_URI"] == uri
+    keeper = Keeper()
+    keeper.stop()
+    told = str(keeper.keep(["train"], uri)["command"])
+    assert told.startswith("workbench train 'tracking.uri=")
+    assert "secret" not in told
+
+
+@pytest.mark.slow
 def test_lessons_are_composed() -> None:
     """Each lesson's packs can be trained, and each has one question."""
     lessons = json.loads((servers.PAGE / "lessons.json").read_text())

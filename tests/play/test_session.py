@@ -12,7 +12,7 @@ import torch
 
 from workbench.engine.evaluate import measure
 from workbench.nn.layers.base import Mode
-from workbench.play.session import Order, Session
+from workbench.play.session import Order, Pace, Session
 from workbench.play.settings import compose, offer, overrides_of
 from workbench.play.training import Training
 from workbench.play.views import SIDE, Views
@@ -178,12 +178,14 @@ def test_orders_are_followed(session: Session) -> None:
     assert frame_of(session)["seed"] == 2
 
 
-def test_speed_limits_the_steps(session: Session) -> None:
-    """At two steps a second, few are taken in a second."""
-    session.order(Order(do="play", speed=2.0))
-    frame_of(session, 1)
-    time.sleep(1)
-    assert 1 <= session.trainings[0].steps <= 5
+def test_speed_limits_the_steps() -> None:
+    """At two steps a second a step is due each half second, and none is made up for; without a limit, always."""
+    pace = Pace(2.0)
+    times = [0.0, 0.1, 0.49, 0.5, 0.9, 1.0, 5.0, 5.1, 5.5]
+    assert [now for now in times if pace.is_due(now)] == [0.0, 0.5, 1.0, 5.0, 5.5]
+    assert pace.wait(5.6) == pytest.approx(0.4)
+    assert all(Pace().is_due(now) for now in (0.0, 0.0, 1.0))
+    assert Pace().wait(3.0) == 0
 
 
 def test_training_waits_for_no_page(session: Session) -> None:

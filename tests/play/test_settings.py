@@ -27,13 +27,13 @@ OFFER = offer(None)
 
 
 def test_settings_become_the_overrides_of_a_sweep() -> None:
-    """Options come first, and what is usual is left out; the sweep has the seeds, epochs, folder and store."""
+    """Options come first, and what is usual is left out; the sweep has the seeds, epochs and folder."""
     side = {"activation": "tanh", "architecture.hidden": [8, 8], "optimizer.lr": 0.3, "bias": "zero"}
     overrides = overrides_of(side, OFFER)
     assert overrides == ["split.seed=0", "activation=tanh", "architecture.hidden=[8,8]", "optimizer.lr=0.3"]
-    words = sweep_words(overrides, 4, 7, Path("/mine"), "sqlite:///a.db")
+    words = sweep_words(overrides, 4, 7, Path("/mine"))
     assert words[:4] == ["train", "-m", "--config-dir", "/mine"]
-    assert words[4:] == [*overrides, "seed=range(4)", "train.epochs=7", 'tracking.uri="sqlite:///a.db"']
+    assert words[4:] == [*overrides, "seed=range(4)", "train.epochs=7"]
 
 
 def test_a_pack_is_composed_for_the_seeds() -> None:

@@ -1,11 +1,15 @@
 """Keeping a pack: its sweep, trained by ``workbench train -m`` in a process of its own, into the store."""
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+
+from workbench.core.quoting import plain_override
+from workbench.tracking.store import find_store
 
 SECONDS_TO_END = 20.0
 SWEEP = re.compile(r"^compare: workbench compare (\S+)$", re.MULTILINE)
@@ -19,21 +23,30 @@ class Keeper:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def keep(self, words: Sequence[str]) -> dict[str, str | bool]:
-        """Train a sweep by these arguments of ``workbench``; returns its command, id, and the lines that it printed."""
-        command = [sys.executable, "-m", "workbench", *words]
+    def keep(self, words: Sequence[str], uri: str | None = None) -> dict[str, str | bool]:
+        """Train a sweep by these arguments of ``workbench``; returns its command, id, and the lines that it printed.
+
+        The store's address, which may hold a password, goes to the process by its environment, and is shown without.
+        """
+        shown = [] if uri is None else [plain_override("tracking.uri", find_store(uri).shown)]
+        told = shlex.join(["workbench", *words, *shown])
         with self._lock:
             if self._stopped:
-                return {"command": shlex.join(["workbench", *words]), "ok": False, "sweep": "", "said": "stopped"}
+                return {"command": told, "ok": False, "sweep": "", "said": "stopped"}
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                [sys.executable, "-m", "workbench", *words],
+                env={**os.environ, **({} if uri is None else {"MLFLOW_TRACKING_URI": uri})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
             self._processes.add(process)
         said, _ = process.communicate()
         self._processes.discard(process)
         sweep = SWEEP.search(said)
         return {
-            "command": shlex.join(["workbench", *words]),
+            "command": told,
             "ok": process.returncode == 0,
             "sweep": sweep[1] if sweep else "",
             "said": said.strip(),

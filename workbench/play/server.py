@@ -165,8 +165,8 @@ class Server:
             return _refused("play: this training has ended; load the page again", 410)
         overrides = self._overrides(opened.settings, side, Path(FOLDER, "data").absolute())
         epochs = opened.session.trainings[side].epochs
-        words = sweep_words(overrides, opened.settings.seeds, epochs, self.folder, self.uri)
-        kept = await run_in_threadpool(self.keeper.keep, words)
+        words = sweep_words(overrides, opened.settings.seeds, epochs, self.folder)
+        kept = await run_in_threadpool(self.keeper.keep, words, self.uri)
         return JSONResponse(kept)
 
     def stop(self) -> None:
@@ -244,4 +244,7 @@ def _refused(message: str, status: int) -> Response:
 def _in_words(error: ValidationError) -> str:
     """Name the first value that has no place in the settings."""
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"play: {'.'.join(map(str, first['loc'])) or 'settings'}: {first['msg']}"
+    side, *key = map(str, first["loc"]) if first["loc"] else ("settings",)
+    if side in ("a", "b") and key:
+        return f"play: {key[0]}: must be a number, a flag, a word or a list of whole numbers; correct it on the page"
+    return f"play: {'.'.join([side, *key])}: {first['msg']}"

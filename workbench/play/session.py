@@ -33,6 +33,24 @@ class Order(BaseModel):
     speed: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
 
 
+class Pace:
+    """Steps per second, at most `speed`; 0 for no limit."""
+
+    def __init__(self, speed: float = 0.0) -> None:
+        self.speed, self._next = speed, 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Whether a step is due at this time, in seconds; if so, the next one is put off."""
+        if now < self._next:
+            return False
+        self._next = now + 1 / self.speed if self.speed else now
+        return True
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next step is due."""
+        return max(0.0, self._next - now)
+
+
 class Session:
     """Packs that train side by side, step for step, until `close`; `about` is what stays, for each pack."""
 
@@ -43,9 +61,9 @@ class Session:
         self._orders: Queue[Order] = Queue()
         self._frames: Queue[str] = Queue(maxsize=1)
         self._closed = threading.Event()
-        self._playing, self._speed, self._chosen = False, 0.0, 0
+        self._playing, self._pace, self._chosen = False, Pace(), 0
         self._made = 0
-        self._cost = self._shown = self._stepped = 0.0
+        self._cost = self._shown = 0.0
         self._thread = threading.Thread(target=self._run, name="play", daemon=True)
         self._thread.start()
 
@@ -78,9 +96,7 @@ class Session:
         changed = True
         while not self._closed.is_set():
             changed |= self._follow_orders(wait=not (self._playing or changed))
-            now = perf_counter()
-            if self._playing and (not self._speed or now >= self._stepped + 1 / self._speed):
-                self._stepped = max(self._stepped + 1 / self._speed, now - 0.1) if self._speed else now
+            if self._playing and self._pace.is_due(perf_counter()):
                 self._step()
                 changed = True
             if (
@@ -105,13 +121,11 @@ class Session:
 
     def _until_next(self) -> float:
         """Seconds until there is something to do: a step, or a frame."""
-        now = perf_counter()
-        step = (self._stepped + 1 / self._speed - now if self._speed else 0.0) if self._playing else FRAME_SECONDS
-        return max(0.0, min(step, FRAME_SECONDS))
+        return min(self._pace.wait(perf_counter()) if self._playing else FRAME_SECONDS, FRAME_SECONDS)
 
     def _follow(self, order: Order) -> None:
-        if order.speed is not None:
-            self._speed = order.speed
+        if order.speed is not None and order.speed != self._pace.speed:
+            self._pace = Pace(order.speed)
         if order.seed is not None:
             self._chosen = min(order.seed, len(self.trainings[0].specs) - 1)
         if order.do in ("play", "pause"):

@@ -149,8 +149,7 @@ def compose(overrides: Sequence[str], seeds: int, folder: Path | None) -> list[R
     return specs
 
 
-def sweep_words(overrides: Sequence[str], seeds: int, epochs: int, folder: Path | None, uri: str | None) -> list[str]:
+def sweep_words(overrides: Sequence[str], seeds: int, epochs: int, folder: Path | None) -> list[str]:
     """Arguments of ``workbench`` that train a pack as a sweep, and keep it in the store."""
     config = [] if folder is None else ["--config-dir", str(folder)]
-    store = [] if uri is None else [plain_override("tracking.uri", uri)]
-    return ["train", "-m", *config, *overrides, f"seed=range({seeds})", f"train.epochs={epochs}", *store]
+    return ["train", "-m", *config, *overrides, f"seed=range({seeds})", f"train.epochs={epochs}"]

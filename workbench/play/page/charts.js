@@ -3,6 +3,7 @@
 import { draw, make } from "./elements.js";
 
 const WIDTH = 300, HEIGHT = 150, LEFT = 44, RIGHT = 8, TOP = 8, BOTTOM = 22;
+const FEW = 12; // layers whose points are marked
 
 export const short = (value) => {
   if (value === 0) return "0";
@@ -34,7 +35,9 @@ export class Chart {
     const at = (values) => x.map((place, index) => values[index] != null && [across(place), up(values[index])]);
     const line = (values) => path(at(values));
     const edge = at(high).filter(Boolean), back = at(low).filter(Boolean).reverse();
-    const band = edge.length > 1 ? `M${[...edge, ...back].join("L")}Z` : "";
+    const band = edge.length ? `M${[...edge, ...back].join("L")}Z` : "";
+    const dots = (values, name) =>
+      x.length > FEW ? [] : at(values).filter(Boolean).map(([cx, cy]) => draw("circle", { class: name, cx, cy, r: 2.5 }));
     this.svg.replaceChildren(
       draw("path", { class: "axis", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}` }),
       draw("text", { x: LEFT - 4, y: TOP + 8, "text-anchor": "end" }, short(top)),
@@ -45,6 +48,8 @@ export class Chart {
       draw("path", { class: "median", d: line(middle) }),
       draw("path", { class: "theory", d: line(theory) }),
       draw("path", { class: "chosen", d: line(chosen) }),
+      ...dots(theory, "theory"),
+      ...dots(chosen, "chosen"),
     );
   }
 }

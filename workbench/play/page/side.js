@@ -26,15 +26,15 @@ export class Side {
     this.button = make("button", { type: "button", id: `keep-${letter}` }, `Keep ${letter}`);
     this.kept = make("div", { class: "kept", role: "status" });
     this.button.addEventListener("click", () => this.save(keep));
-    const figure = (board, title, note) =>
-      make("figure", {}, board.element, make("figcaption", {}, make("b", {}, title), ` ${note}`));
+    this.captions = [make("span"), make("span")];
+    const figure = (index, title) =>
+      make("figure", {}, this.maps[index].element, make("figcaption", {}, make("b", {}, title), " ", this.captions[index]));
     this.responses = make("div", { class: "responses" }, make("h3", {}, "Response of each unit of the seed"), this.units.element);
     this.element = make("article", { class: "side", "aria-label": `Pack ${letter}` },
       make("div", { class: "head" }, make("h2", {}, letter), this.what, this.button),
       this.numbers,
       make("div", { class: "pictures" }, make("div", { class: "maps" },
-        figure(this.maps[0], "Decisions of the seed.", "Paler: less sure."),
-        figure(this.maps[1], "Seeds that agree with it.", "Paler: fewer.")),
+        figure(0, "Decisions of the seed."), figure(1, "Seeds that agree with it.")),
         this.responses),
       make("div", { class: "charts" }, this.loss.element, this.bars.element,
         this.charts.grad.element, this.charts.q.element, this.charts.delta.element),
@@ -47,6 +47,9 @@ export class Side {
   }
 
   begin(about) {
+    const right = about.board === "plane" ? "" : "Green: right. Orange: wrong. ";
+    this.captions[0].textContent = `${right}Paler: less sure.`;
+    this.captions[1].textContent = `${right}Paler: fewer.`;
     this.about = about;
     this.last = {};
     this.history.clear();
