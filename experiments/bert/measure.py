@@ -110,6 +110,8 @@ def comparisons(study: wb.Study, task: str, trained: wb.Trained) -> Iterator[wb.
         yield wb.Cell(part, pair(arm, rival, FEW), {"task": task})
     for part, arm, rival in ON_NUMBERS if task == "number" else ON_DOCUMENTS:
         yield wb.Cell(part, pair(arm, rival, FEW))
+    for labels in study.claim.parts["helps_with_more"].values("labels", int):
+        yield wb.Cell("helps_with_more", pair("masked", "scratch", labels), {"task": task, "labels": labels})
     few, many = (pair("masked", "scratch", labels) for labels in (FEW, MANY))
     change = tuple(np.subtract(many.values, few.values))
     edge, arms = (tuple(dict.fromkeys((*getattr(few, name), *getattr(many, name)))) for name in ("at_edge", "arms"))

@@ -26,6 +26,7 @@ TINY = {  # names in the claim's code
 def short(node: dict[str, Any]) -> None:
     """Shrink the claim to one tuning seed and narrow nets."""
     node["tuning_seeds"] = 1
+    node["parts"]["helps_with_more"]["cells"]["labels"] = [200]
     node["arms"] = {name: [*over, *narrow(over)] for name, over in node["arms"].items()}
 
 
@@ -56,7 +57,7 @@ def test_the_same_arm_gains_nothing() -> None:
         del node["parts"]["bidirectional_words"]
         for part in node["parts"].values():
             part["rule"].pop("floor", None)
-            part["cells"] = {"task": ["number"]} if part.get("cells") else {}
+            part["cells"] = {**part["cells"], "task": ["number"]} if part.get("cells") else {}
 
     tiny = {**TINY, "TASKS": {"number": TINY["TASKS"]["number"]}, "EPOCHS": {"number": 0}}  # type: ignore[index]
     found = judged("bert", SMALL, same, tiny)

@@ -59,6 +59,7 @@ CONSTANTS: dict[str, dict[str, Any]] = {  # of a claim's code
 }
 CELLS: dict[str, dict[str, dict[str, Any]]] = {  # of a claim's parts, in place of more
     "backpropagation": {name: {"erratum": []} for name in ("compressed", "skipped_layer", "readings")},
+    "bert": {"helps_with_more": {"labels": [64]}},
     "dying_relu": {
         "helps_narrow": {"width": [5]},
         "helps_digits": {"depth": [1], "width": [4]},
