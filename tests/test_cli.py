@@ -50,7 +50,7 @@ def test_train_one_run(cli: Cli, store: Store) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert re.search(r"1 finished\ntest/accuracy 0\.\d+, test/loss \d", answer.out)
     (run,) = all_runs(store)
-    assert f"/runs/{run.info.run_id}/model-metrics?workflowType=machine_learning" in answer.out
+    assert f"&viewStateShareKey={run.info.run_id}" in answer.out
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/accuracy"] > 0.8
     wanted = {

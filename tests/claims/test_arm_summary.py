@@ -14,8 +14,9 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from tests.outer import SMALL, Answer, Trained, client_of, runs_of, trained
+from workbench.claims import comparison_figures
 from workbench.claims.arm_summary import arms_table, as_text
-from workbench.claims.comparison_figures import save_figures
+from workbench.claims.comparison_figures import NEAR_FLAT, ONE_SIDED, save_figures
 from workbench.inspect.verify import timeless
 from workbench.tracking.mlflow_sink import MlflowSink
 from workbench.tracking.reader import read_sweep
@@ -38,6 +39,7 @@ class Made:
     outcome: str = "finished"
     history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -181,3 +183,16 @@ def test_sweep_is_read_as_it_was_written(swept: Trained) -> None:
         assert timeless(run.metrics) == result.metrics
         assert timeless({name: rows[-1][1] for name, rows in run.history.items()}) == result.metrics
         assert [step for step, _ in run.history["valid/loss"]] == [0, 5, 10]
+
+
+def test_an_inactive_half_is_not_called_saturated() -> None:
+    """The axis gives the definition; an arm of one-sided units is marked, and the mark is explained; tanh is not."""
+    tags, history = {"steps_per_epoch": "1"}, {"saturation/l1": [(1, 0.5), (2, 0.5)]}
+    made = [Made(name, 0, {}, "finished", history, tags, {"activation": name}) for name in ("relu", "tanh")]
+    figures = dict(comparison_figures._figures(made, "title"))
+    (axes,) = figures["saturation_by_layer"].axes
+    assert [line.get_label() for line in axes.lines] == ["relu*", "tanh"]
+    assert axes.get_ylabel() == NEAR_FLAT
+    assert figures["saturation_by_layer"].get_supxlabel() == ONE_SIDED
+    alone = dict(comparison_figures._figures(made[1:], "title"))["saturation_by_layer"]
+    assert alone.get_supxlabel() == ""

@@ -11,11 +11,12 @@ from tests.outer import Answer, Trained
 from workbench.config.instantiate import call
 from workbench.config.options import option, options
 from workbench.inspect.diagnose import diagnose
-from workbench.inspect.logged_run import SATURATING, RunSeries
+from workbench.inspect.logged_run import RunSeries
 from workbench.inspect.symptoms import RULES, Finding
 from workbench.runs.train_pack import Job, train_pack
 from workbench.tracking.base import MemorySink
 from workbench.tracking.reader import ReadRun
+from workbench.tracking.stored_run import SATURATING
 
 pytest_plugins = ["tests.outer_fixtures"]
 

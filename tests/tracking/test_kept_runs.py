@@ -204,6 +204,7 @@ def test_link_opens_the_sweep_s_charts(swept: Trained, client: MlflowClient) -> 
     view = json.loads(client.get_experiment(identity).tags[f"mlflow.sharedViewState.{sweep}"])
     assert view["name"] == f"sweep {sweep}"
     assert sweep_link("b", "1", sweep, saved_view=False).endswith(f"&searchFilter={quote(runs_filter(sweep))}")
+    assert run_link("b", "1", "abc", saved_view=True) == sweep_link("b", "1", "abc", saved_view=True)
     assert run_link("b", "1", "abc") == "b/#/experiments/1/runs/abc/model-metrics?workflowType=machine_learning"
 
 

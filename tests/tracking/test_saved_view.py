@@ -28,9 +28,9 @@ def sweep_of(store: Store, rows: list[dict[str, str]]) -> str:
     return str(sink.experiment_id)
 
 
-def state_of(store: Store, experiment: str) -> dict[str, Any]:
+def state_of(store: Store, experiment: str, view: str = "s") -> dict[str, Any]:
     """The page's state as MLflow's pages read it."""
-    tag = json.loads(client_of(store).get_experiment(experiment).tags[f"{TAG}s"])
+    tag = json.loads(client_of(store).get_experiment(experiment).tags[f"{TAG}{view}"])
     kind, _, packed = tag["state"].partition(";")
     assert kind == "deflate"
     state: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
@@ -110,3 +110,14 @@ def test_other_versions_save_nothing(store: Store, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("mlflow.__version__", "4.0.0")
     experiment = sweep_of(store, [{"seed": "0"}])
     assert f"{TAG}s" not in client_of(store).get_experiment(experiment).tags
+
+
+def test_a_single_run_opens_on_loss_and_accuracy(store: Store) -> None:
+    """Its own view shows it alone, with the charts of validation and training first."""
+    sink = MlflowSink(store, "e")
+    (run,) = sink.open([RunInfo("one", {"seed": "0"}, {"kind": "run"}, "", {}, None)])
+    assert sink.save_view(run, "", METRICS)
+    state = state_of(store, str(sink.experiment_id), run)
+    assert state["searchFilter"] == f"attributes.run_id = '{run}'"
+    assert [section["name"] for section in state["compareRunSections"]][:3] == ["valid", "train", "test"]
+    assert client_of(store).get_run(run).data.tags["view"] == "saved"

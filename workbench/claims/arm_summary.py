@@ -29,6 +29,9 @@ class ComparedRun(Protocol):
     def outcome(self) -> str: ...
 
     @property
+    def params(self) -> Mapping[str, str]: ...
+
+    @property
     def tags(self) -> Mapping[str, str]: ...
 
     @property

@@ -3,7 +3,7 @@
 Colors are those of Okabe and Ito, told apart with any color vision; every arm also has its own dashes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from workbench.claims.arm_summary import ComparedRun
 from workbench.config.arms import color_of
 from workbench.core.stats import mean_interval
-from workbench.tracking.stored_run import epoch_length
+from workbench.tracking.stored_run import epoch_length, saturates
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 STYLE: Any = {
@@ -34,10 +34,12 @@ CURVES = {
     "valid/accuracy": "validation accuracy (fraction)",
     "valid/r2": "validation R²",
 }
+NEAR_FLAT = "abs(f′) below 5 % of its largest\n(fraction of units and examples)"
+ONE_SIDED = "* f may be flat on one side only: such units are inactive there, not saturated"
 BY_LAYER = {
     "grad_norm": "norm of the last batch's gradient",
     "dead_rate": "dead units (fraction of the layer)",
-    "saturation": "saturated (fraction of units and examples)",
+    "saturation": NEAR_FLAT,
 }
 LOGARITHMIC = ("train/loss", "valid/loss", "grad_norm")
 FRACTIONS = ("valid/accuracy", "dead_rate", "saturation")
@@ -71,7 +73,8 @@ def _figures(runs: Sequence[ComparedRun], title: str) -> Iterator[tuple[str, Fig
         layers = sorted(found, key=lambda name: (len(name), name))  # l2 before l10
         if layers:
             labels = [label] + [""] * (len(layers) - 1)
-            yield f"{quantity}_by_layer", curve_panels(runs, layers, labels, title, by_layer=True)
+            flat = {run.arm for run in runs if not saturates(run.params)} if quantity == "saturation" else set()
+            yield f"{quantity}_by_layer", curve_panels(runs, layers, labels, title, by_layer=True, starred=flat)
 
 
 def curve_panels(
@@ -80,17 +83,20 @@ def curve_panels(
     labels: Sequence[str],
     title: str,
     by_layer: bool = False,
+    starred: Container[str] = (),
 ) -> Figure:
     """Draw metrics over epochs side by side: mean and 95 % interval over the runs of each arm.
 
-    Axes are named by `labels`; with `by_layer`, panels share them and are titled by layer.
+    Axes are named by `labels`; with `by_layer`, panels share them and are titled by layer. Arms that are `starred` get
+    the note ONE_SIDED.
     """
     figure = Figure(figsize=(1 + 3.6 * len(metrics), 3.6), layout="constrained")
     panels = figure.subplots(1, len(metrics), squeeze=False, sharey=by_layer)[0]
     arms = list(dict.fromkeys(run.arm for run in runs))
     for axes, metric, label in zip(panels, metrics, labels, strict=True):
         for number, arm in enumerate(arms):
-            _band(axes, [run for run in runs if run.arm == arm], metric, arm, number)
+            label_of_arm = f"{arm}{'*' * (arm in starred)}"
+            _band(axes, [run for run in runs if run.arm == arm], metric, label_of_arm, number)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         if by_layer:
@@ -103,6 +109,8 @@ def curve_panels(
         title="mean, 95 % interval",
     )
     figure.suptitle(title)
+    if any(arm in starred for arm in arms):
+        figure.supxlabel(ONE_SIDED, fontsize=9)
     return figure
 
 

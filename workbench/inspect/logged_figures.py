@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workbench.claims.comparison_figures import NEAR_FLAT, ONE_SIDED
 from workbench.diagnostics.signal import FixedPoint
 from workbench.inspect.figure_style import INCHES, MOMENTS, canvas, legend, line, spread
 from workbench.inspect.histogram_figures import densities, shares_over_time
@@ -105,7 +106,9 @@ def _over_time(series: RunSeries, title: str) -> Figure:
         if with_values:
             _mean_and_deviation(panels[1], series, layer, number)
     panels[0].set_ylim(-0.02, 1.02)
-    panels[0].set_ylabel("saturated (fraction of units and examples)")
+    panels[0].set_ylabel(NEAR_FLAT)
+    if not series.saturates:
+        figure.supxlabel(ONE_SIDED.removeprefix("* "), fontsize=9)
     if with_values:
         panels[1].set_ylabel("activation a: mean ± standard deviation")
     for axes in panels:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
-# Activations bounded on both sides, known here by name: making them imports torch.
-SATURATING = ("bump", "hard_tanh", "scaled_sigmoid", "sigmoid", "softsign", "tanh", "unit_step")
+from workbench.tracking.stored_run import saturates
 
 
 class LoggedRun(Protocol):
@@ -69,7 +68,7 @@ class RunSeries:
     @property
     def saturates(self) -> bool:
         """Whether the hidden units are bounded on both sides; one-sided units may have f' = 0 for half of z."""
-        return self.run.params.get("activation", "") in SATURATING
+        return saturates(self.run.params)
 
 
 def in_order(layers: Iterable[str]) -> list[str]:

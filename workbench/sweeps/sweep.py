@@ -69,7 +69,8 @@ def train_one(spec: RunSpec, command: Sequence[str], console: Console) -> Finish
     (result,) = train_jobs([replace(jobs[0], known=sink.done())], sink, console)
     with suppress(StoreAway):  # else the id stays the one that was made here
         result.run = sink.known(result.run) if result.run else ""
-    link = run_link(ui_base(store), sink.experiment_id, result.run)
+    saved = bool(result.run and result.metrics) and sink.save_view(result.run, "", result.metrics)
+    link = run_link(ui_base(store), sink.experiment_id, result.run, saved)
     return Finished("", sink.experiment_id, store, [result], link)
 
 

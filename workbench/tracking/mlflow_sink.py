@@ -230,14 +230,14 @@ class MlflowSink:
         return ids
 
     def save_view(self, run: str, sweep: str, metrics: Iterable[str]) -> bool:
-        """Save the chart page of a sweep whose own run is `run`, with a run for each of its arms.
+        """Save the chart page of a sweep whose own run is `run`, with a run for each arm, or of `run` alone.
 
         False where this MLflow is not known to show it, or the store is away: then it is saved once that is back.
         """
         try:
             self._catch_up()
             with translating_store_errors(self.store):
-                page = (self.store, self.client, self.backend, self.experiment_id, sweep, set(metrics))
+                page = (self.store, self.client, self.backend, self.experiment_id, run, sweep, set(metrics))
                 saved = publish(*page, lambda events: self.writer.now(partial(self.resilient.write, events)))
         except StoreAway:
             self._missed.append(partial(self.save_view, run, sweep, metrics))

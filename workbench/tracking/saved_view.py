@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from workbench.config.arms import is_number, varying_keys
 from workbench.tracking.arm_runs import HIGH, LOW
-from workbench.tracking.base import ARM, RUN
+from workbench.tracking.base import ARM
 from workbench.tracking.store import runs_filter, runs_view
 
 SEEN_WORKING = ("3.17.",)
@@ -40,31 +40,50 @@ def is_supported() -> bool:
     return mlflow.__version__.startswith(SEEN_WORKING)
 
 
+@dataclass(frozen=True)
+class Content:
+    """Runs that a view shows: those that a filter of MLflow's search selects, or so many `arms` that stand for them."""
+
+    wanted: str
+    arms: int = 0
+
+
 def share(
     client: MlflowClient,
     experiment_id: str,
-    sweep: str,
+    views: Mapping[str, Content],
     metrics: Collection[str],
     params: Sequence[Mapping[str, str]],
-    arms: int,
 ) -> None:
-    """Save the view of a sweep under its id: its arms' runs, with a second view for its runs, if there are `arms`.
-
-    `params` are those of its runs, without those that are equal in all.
-    """
+    """Save views by their ids; `params` are those of their runs, without those that are equal in all."""
     now, varies = int(time.time() * 1000), varying(params)
-    views = {sweep: Content(sweep, arms), runs_view(sweep): Content(sweep)} if arms else {sweep: Content(sweep)}
     for key, content in views.items():
         most = CHARTS
         while True:
             state = _state(content, charted(metrics, most), varies)
             packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
-            view = {"name": f"sweep {key}", "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+            view = {
+                "name": f"{_named(content)} {key}",
+                "createdAt": now,
+                "updatedAt": now,
+                "state": f"deflate;{packed}",
+            }
             text = json.dumps(view)
             if len(text) <= LONGEST or most == 1:
                 break
             most //= 2
         client.set_experiment_tag(experiment_id, f"{TAG}{key}", text)
+
+
+def sweep_views(sweep: str, arms: int) -> dict[str, Content]:
+    """Views of a sweep by id: its arms and then its runs, or these alone where it has no `arms`."""
+    of_runs = Content(runs_filter(sweep))
+    return {sweep: Content(runs_filter(sweep, ARM), arms), runs_view(sweep): of_runs} if arms else {sweep: of_runs}
+
+
+def run_view(run: str) -> dict[str, Content]:
+    """View of a run by its id."""
+    return {run: Content(f"attributes.run_id = '{run}'")}
 
 
 def charted(metrics: Iterable[str], most: int = CHARTS) -> list[str]:
@@ -104,12 +123,8 @@ def varying(rows: Sequence[Mapping[str, str]]) -> Varying:
     return Varying(keys, [key for key in keys if all(is_number(row.get(key)) for row in rows)])
 
 
-@dataclass(frozen=True)
-class Content:
-    """Runs that a view shows: of so many `arms` of a sweep, or its own."""
-
-    sweep: str
-    arms: int = 0
+def _named(content: Content) -> str:
+    return "run" if content.wanted.startswith("attributes.") else "sweep"
 
 
 def _state(content: Content, metrics: Sequence[str], varies: Varying) -> dict[str, object]:
@@ -122,7 +137,7 @@ def _state(content: Content, metrics: Sequence[str], varies: Varying) -> dict[st
     params = [f"params.`{key}`" for key in varies.keys]
     params += ["tags.`seeds`", "tags.`unfinished`"] if of_arms else ["params.`seed`"]
     return {
-        "searchFilter": runs_filter(content.sweep, ARM if of_arms else RUN),
+        "searchFilter": content.wanted,
         "orderByKey": "attributes.start_time",
         "orderByAsc": True,
         "startTime": "ALL",

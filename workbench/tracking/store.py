@@ -196,8 +196,13 @@ def search_link(base: str, experiment_id: str, wanted: str) -> str:
     return f"{base}/#/experiments/{experiment_id}/runs?{_VIEW}&compareRunsMode=CHART&searchFilter={quote(wanted)}"
 
 
-def run_link(base: str, experiment_id: str, run: str) -> str:
-    """Link to the charts of one run; to its experiment's runs where the run was never begun."""
+def run_link(base: str, experiment_id: str, run: str, saved_view: bool = False) -> str:
+    """Link to the charts of one run, by its saved view if there is one; to its experiment's runs if it was not begun.
+
+    MLflow's own page of a run begins with what comes first in the alphabet.
+    """
+    if run and saved_view:
+        return sweep_link(base, experiment_id, run, saved_view)
     page = f"runs/{run}/model-metrics" if run else "runs"
     return f"{base}/#/experiments/{experiment_id}/{page}?{_VIEW}"
 

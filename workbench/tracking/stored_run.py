@@ -11,6 +11,8 @@ from workbench.core.plain_text import one_line
 from workbench.tracking.base import Outcome
 
 NAMED = 3  # runs in a sentence
+# Activations bounded on both sides, known here by name: making them imports torch.
+SATURATING = ("bump", "hard_tanh", "scaled_sigmoid", "sigmoid", "softsign", "tanh", "unit_step")
 DIGITS = 18  # of a whole number that is meant as one
 
 
@@ -72,6 +74,11 @@ def epoch_length(tags: Mapping[str, str]) -> int | None:
     """Steps of an epoch, from a run's tags; None where they lack it."""
     steps = whole_number(tags, "steps_per_epoch")
     return steps if steps is not None and steps > 0 else None
+
+
+def saturates(params: Mapping[str, str]) -> bool:
+    """Whether the hidden units are bounded on both sides; one-sided units may have f' = 0 for half of z."""
+    return params.get("activation", "") in SATURATING
 
 
 def doubts(runs: Sequence[StoredRun], keys: Sequence[str]) -> Iterator[str]:

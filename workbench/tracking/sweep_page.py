@@ -1,4 +1,4 @@
-"""The chart page of a sweep: runs of its arms, then the saved view that shows them."""
+"""The chart page of a sweep: runs of its arms, then the saved views that show them; and the page of a single run."""
 
 from collections.abc import Callable, Collection
 
@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from workbench.tracking.arm_runs import keep_arms
 from workbench.tracking.base import RUN, Backend, Event
 from workbench.tracking.locks import locked
-from workbench.tracking.saved_view import charted, is_supported, share
+from workbench.tracking.saved_view import charted, is_supported, run_view, share, sweep_views
 from workbench.tracking.store import Store, member_tag
 
 
@@ -16,14 +16,22 @@ def publish(
     client: MlflowClient,
     backend: Backend,
     experiment_id: str,
+    run: str,
     sweep: str,
     metrics: Collection[str],
     write: Callable[[list[Event]], None],
 ) -> bool:
-    """Bring the page up to date; `write` writes events. False where this MLflow is not known to show such a page."""
+    """Bring the page of a sweep up to date, of the `run` where `sweep` is empty; `write` writes events.
+
+    False where this MLflow is not known to show such a page.
+    """
     if not is_supported():
         return False
+    if not sweep:
+        share(client, experiment_id, run_view(run), metrics, [])
+        return True
     with locked(store, "arms"):
         arms = keep_arms(store, client, experiment_id, sweep, charted(metrics), write)
-    share(client, experiment_id, sweep, metrics, backend.params(member_tag(sweep), RUN), arms)
+    params = backend.params(member_tag(sweep), RUN)
+    share(client, experiment_id, sweep_views(sweep, arms), metrics, params)
     return True

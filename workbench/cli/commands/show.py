@@ -19,12 +19,13 @@ def run(options: argparse.Namespace) -> int:
     from workbench.core.terminal import plain_console
     from workbench.inspect.lookup import sweep_around
     from workbench.inspect.show import as_record, show
+    from workbench.tracking.base import VIEW_TAG
     from workbench.tracking.find_run import find_run
     from workbench.tracking.store import find_store, run_link, ui_base
 
     store = find_store(options.uri)
     full_run = find_run(store, options.run)
-    link = run_link(ui_base(store), full_run.experiment_id, full_run.run.id)
+    link = run_link(ui_base(store), full_run.experiment_id, full_run.run.id, VIEW_TAG in full_run.run.tags)
     around = sweep_around(store, full_run, histories=False)
     if options.json:
         print_json(as_record(full_run, link, around))
