@@ -1,4 +1,4 @@
-"""Write the pictures of ``workbench play`` in docs/images: ``python -m tests.screenshots``.
+"""Write the pictures of ``workbench play`` and ``workbench explain`` in docs/images: ``python -m tests.screenshots``.
 
 Needs `chromium` and the package with its extra ``browser``. Steps are counted, so that the same numbers are shown.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+import workbench as wb
 from tests.play.serving import served, until
 from workbench.play.server import PAGE
 
@@ -30,6 +31,15 @@ def shoot(page: Any, address: str, name: str, lesson: str, steps: int) -> None:
     page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
 
 
+def shoot_movie(page: Any, file: Path) -> None:
+    """Write the picture of an explanation's movie under an erratum, with the formula of a delta."""
+    file.write_text(wb.explain().html, encoding="utf-8")
+    page.goto(file.as_uri())
+    page.select_option(".errata select", label=page.locator("option", has_text="E4 as").inner_text())
+    page.locator('.number[aria-label^="δ₁⁽²⁾"]').click()
+    page.locator("#movie").screenshot(path=IMAGES / "explain.png")
+
+
 def main() -> None:
     """Write every picture."""
     with TemporaryDirectory() as folder, served(Path(folder)) as (_, address), sync_playwright() as playwright:
@@ -38,6 +48,7 @@ def main() -> None:
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
             shoot(page, address, name, lesson, steps)
             page.close()
+        shoot_movie(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), Path(folder) / "step.html")
         browser.close()
 
 

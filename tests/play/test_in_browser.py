@@ -4,7 +4,6 @@ Run with ``pytest -m browser``, where `chromium` is installed and the package wi
 """
 
 import re
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from tests.play.serving import SECONDS, Running, served, until
 from workbench.api.sweeps import Sweep
 
-pytest_plugins = ["tests.outer_fixtures", "tests.play.serving_fixtures"]
+pytest_plugins = ["tests.browser_fixtures", "tests.outer_fixtures", "tests.play.serving_fixtures"]
 pytestmark = pytest.mark.browser
 
 STEP = ".side .numbers b"  # the first number is the step
@@ -23,19 +22,6 @@ TIMEOUT = SECONDS * 1000
 NARROW, WIDE = 390, 1400
 SMALL = "data=xor&activation=tanh&architecture.hidden=3&loss=binary_nll&seeds=4"
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A Chromium without a window."""
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium")
-    assert program, "chromium must be installed: apt-get install chromium"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def _number(key: Key, worked: Worked, output: OutputWords, values: Values, place
     return {
         "value": values[key],
         "shown": number(values[key]),
-        "formula": in_symbols(formula),
+        "formula": in_symbols(formula).removeprefix(str(key)),  # of f′(z), nothing
         "filled": in_numbers(formula, values) if len(formula) > 1 else "",
         "equation": places[key.matrix],
         "slot": str(key._replace(symbol=SLOTS.get(key.symbol, key.symbol))),

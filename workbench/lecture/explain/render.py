@@ -13,6 +13,7 @@ from workbench.lecture.explain.content import Equation, Heading, Matrix, Movie, 
 from workbench.lecture.explain.formats import FORMATS, number
 
 WIDTH = 110
+NARROW_COLUMNS = 3  # of a matrix that a phone shows whole
 PAGE = Path(__file__).parent / "page"
 Block = list[str]  # lines of equal width
 
@@ -72,13 +73,20 @@ def as_html(title: str, steps: Sequence[Step]) -> str:
 def _html(step: Step) -> str:
     match step:
         case Equation():
-            return f'<div class="equation">{"".join(_html_parts(step))}</div>'
+            return f'<div class="equation"{_scrolling(step)}>{"".join(_html_parts(step))}</div>'
         case Heading():
             return f"<h2>{escape(step.text)}</h2>"
         case Text():
             return f"<p>{escape(step.text)}</p>"
         case Movie():
             return _movie(step)
+
+
+def _scrolling(equation: Equation) -> str:
+    """Let the keyboard reach an equation that may be wider than a narrow window, to scroll it."""
+    matrices = (part for part in (*equation.filled, equation.value) if not isinstance(part, str))
+    widest = max((len(part[0]) for part in matrices), default=0)
+    return f' tabindex="0" role="group" aria-label="{escape(equation.symbol)}"' if widest > NARROW_COLUMNS else ""
 
 
 def _movie(step: Movie) -> str:

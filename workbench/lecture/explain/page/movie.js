@@ -117,7 +117,14 @@ function place(slot, { x, y, w, h }, weight) {
   const element = draw("g", { role: "button", tabindex: -1, onclick: () => choose(slot), onfocus: () => choose(slot) },
     hit, ...(weight ? [] : [label]), value);
   svg.append(element);
-  drawn.set(slot, { element, label, value, weight });
+  drawn.set(slot, { element, label, value, hit, middle: weight ? x + w / 2 : null });
+}
+
+// The background of a weight is as wide as its text, so that it hides little of the edges.
+function fit(hit, middle, text) {
+  const width = text.length * 8.4 + 4;
+  hit.setAttribute("x", middle - width / 2);
+  hit.setAttribute("width", width);
 }
 
 function choose(slot) {
@@ -130,10 +137,12 @@ function choose(slot) {
 function show(moves) {
   const scene = scenes[state.scene];
   const lit = new Set(scene.flows.map(({ slot }) => slot));
-  for (const [slot, { element, label, value, weight }] of drawn) {
+  for (const [slot, { element, label, value, hit, middle }] of drawn) {
     const symbol = current(slot), first = history[slot]?.[0][1];
     label.textContent = numbers[symbol ?? first].label;
     value.textContent = symbol ? shown(symbol) : "";
+    const weight = middle !== null;
+    if (weight) fit(hit, middle, value.textContent);
     const hidden = weight && layout.crowded && !lit.has(slot) && slot !== state.chosen;
     element.setAttribute("class", ["number", weight && "weight", symbol && numbers[symbol].gradient && "gradient",
       scene.shows.includes(symbol) && "new", slot === state.chosen && "chosen", symbol && isWrong(symbol) && "wrong"].filter(Boolean).join(" "));
@@ -187,10 +196,11 @@ function flow({ flows }) {
 }
 
 function explain(scene) {
-  part.textContent = scene.part;
+  part.textContent = (state.chosen ? scenes.find(({ shows }) => shows.includes(current(state.chosen))) : scene).part;
   title.textContent = state.chosen ? current(state.chosen) : scene.title;
   text.textContent = state.chosen ? "" : scene.text;
   const symbols = state.chosen ? [current(state.chosen)] : scene.shows;
+  formulas.classList.toggle("many", symbols.length > IN_FULL);
   formulas.replaceChildren(...symbols.map((symbol) => {
     const { formula, filled: inNumbers, shown: right } = numbers[symbol];
     const sides = symbols.length > IN_FULL ? [right] : [formula, inNumbers, right].filter(Boolean);
@@ -202,7 +212,7 @@ function explain(scene) {
 
 function describe() {
   const { erratum } = state;
-  const rows = erratum ? [["slide", erratum.slide], ["printed", erratum.printed], ["correct", erratum.correct], ["here", erratum.outcome]] : [];
+  const rows = erratum ? [["printed", erratum.printed], ["correct", erratum.correct], ["here", erratum.outcome]] : [];
   about.replaceChildren(...rows.flatMap(([name, words]) =>
     [make("dt", {}, name), make("dd", { class: name === "here" ? "outcome" : null }, words)]));
 }
