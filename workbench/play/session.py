@@ -63,7 +63,7 @@ class Session:
         self._closed = threading.Event()
         self._playing, self._pace, self._chosen = False, Pace(), 0
         self._made = 0
-        self._cost = self._shown = 0.0
+        self._due = 0.0  # when the next frame may be made
         self._thread = threading.Thread(target=self._run, name="play", daemon=True)
         self._thread.start()
 
@@ -99,11 +99,7 @@ class Session:
             if self._playing and self._pace.is_due(perf_counter()):
                 self._step()
                 changed = True
-            if (
-                changed
-                and self._frames.empty()
-                and perf_counter() >= self._shown + max(FRAME_SECONDS, COSTS_APART * self._cost)
-            ):
+            if changed and self._frames.empty() and perf_counter() >= self._due:
                 self._show()
                 changed = False
 
@@ -147,7 +143,8 @@ class Session:
         sides = [views.frame(self._chosen, numbers) for views in self._views]
         self._made += 1
         frame = json.dumps({"seed": self._chosen, "playing": self._playing, "sides": sides})
-        self._shown, self._cost = begun, perf_counter() - begun
+        period = max(FRAME_SECONDS, COSTS_APART * (perf_counter() - begun))
+        self._due = max(self._due, begun - period / 2) + period
         try:
             self._frames.put_nowait(frame)
         except Full:  # the page has not taken the one before
