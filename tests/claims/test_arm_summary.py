@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from tests.outer import SMALL, Answer, Trained, client_of, runs_of, trained
 from workbench.claims import comparison_figures
+from workbench.claims.adaptive_svg import DARK_PAPER
 from workbench.claims.arm_summary import arms_table, as_text
 from workbench.claims.comparison_figures import NEAR_FLAT, ONE_SIDED, save_figures
 from workbench.inspect.verify import timeless
@@ -196,3 +198,17 @@ def test_an_inactive_half_is_not_called_saturated() -> None:
     assert figures["saturation_by_layer"].get_supxlabel() == ONE_SIDED
     alone = dict(comparison_figures._figures(made[1:], "title"))["saturation_by_layer"]
     assert alone.get_supxlabel() == ""
+
+
+def test_figures_follow_their_reader_into_the_dark(tmp_path: Path) -> None:
+    """The SVG beside each PNG says its colors for a dark page, too: paper, letters and each arm's."""
+    made = [
+        Made("a", seed, {}, "finished", {"valid/loss": [(0, 1.0), (1, 2.0)]}, {"steps_per_epoch": "1"})
+        for seed in (0, 1)
+    ]
+    files = comparison_figures.save_figures(made, tmp_path, "title")
+    assert [file.name for file in files] == ["learning_curves.png", "learning_curves.svg"]
+    light, _, dark = files[1].read_text().partition("prefers-color-scheme:dark")
+    assert light.count("#0072b2") == dark.count("#5db7f5".upper()) > 0
+    assert {"#262626", "#ffffff"} <= {*re.findall("#[0-9a-f]{6}", light)}
+    assert {"#ecece8", DARK_PAPER} <= {*re.findall("#[0-9a-f]{6}", dark)}

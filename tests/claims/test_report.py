@@ -16,8 +16,9 @@ from markdown_it.token import Token
 
 from tests.claims import made_up
 from workbench.claims import wording
+from workbench.claims.adaptive_svg import DARK, DARK_PAPER, IN_THE_DARK, PAPER, adaptive
 from workbench.claims.catalog import catalog
-from workbench.claims.claim_figure import DARK, DARK_PAPER, IN_THE_DARK, PAPER, Drawn, adaptive, draw
+from workbench.claims.claim_figure import Drawn, draw
 from workbench.claims.report import PAGES, html_report, markdown_report, write_report
 from workbench.claims.rules import Label
 from workbench.claims.slides import slide_by_slide

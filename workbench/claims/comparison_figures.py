@@ -4,6 +4,7 @@ Colors are those of Okabe and Ito, told apart with any color vision; every arm a
 """
 
 from collections.abc import Container, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workbench.claims.adaptive_svg import INKS, adaptive, small
 from workbench.claims.arm_summary import ComparedRun
 from workbench.config.arms import color_of
 from workbench.core.stats import mean_interval
@@ -19,6 +21,7 @@ from workbench.tracking.stored_run import epoch_length, saturates
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 STYLE: Any = {
+    **INKS,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -27,6 +30,7 @@ STYLE: Any = {
     "axes.titlesize": 11,
     "legend.frameon": False,
     "svg.hashsalt": "workbench",
+    "svg.fonttype": "none",  # letters as letters: a third of the size
 }
 CURVES = {
     "train/loss": "training loss",
@@ -51,11 +55,18 @@ def save_figures(runs: Sequence[ComparedRun], folder: Path, title: str) -> list[
     saved = []
     with matplotlib.rc_context(STYLE):
         for name, figure in _figures(runs, title):
-            for kind in ("png", "svg"):
-                path = folder / f"{name}.{kind}"
-                figure.savefig(path, dpi=150)
-                saved.append(path)
+            saved += save(figure, folder / name)
     return saved
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Save a figure as PNG, and as SVG that follows its reader's choice of light or dark; returns both files."""
+    files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
+    figure.savefig(files[0], dpi=150)
+    drawing = BytesIO()
+    figure.savefig(drawing, format="svg", metadata={"Date": None})
+    files[1].write_bytes(adaptive(small(drawing.getvalue())))
+    return files
 
 
 def is_drawn(metric: str) -> bool:

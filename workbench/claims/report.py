@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from workbench.claims import wording
-from workbench.claims.claim_figure import Drawn, adaptive, suffix
+from workbench.claims.adaptive_svg import adaptive
+from workbench.claims.claim_figure import Drawn, suffix
 from workbench.claims.map_rules import MAP
 from workbench.claims.offsets import flips
 from workbench.claims.rules import Label

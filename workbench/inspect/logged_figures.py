@@ -20,7 +20,7 @@ from workbench.tracking.stored_run import epoch_length
 
 DECADE = 10.0  # the least ratio that a logarithmic axis is for
 FATES = ("born dead", "died, and stayed dead", "died, and came back", "always alive")
-FATE_COLORS = ("#000000", "#D55E00", "#E69F00", "#009E73")
+FATE_COLORS = ("#262626", "#D55E00", "#E69F00", "#009E73")
 Tables = Mapping[str, pd.DataFrame]
 Deep = Mapping[str, FixedPoint | None]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from workbench.claims.comparison_figures import STYLE
+from workbench.claims.comparison_figures import STYLE, save
 from workbench.config.prepare import prepare, scheme_of
 from workbench.config.schema import RunSpec
 from workbench.core.errors import WorkbenchError, unknown_name
@@ -47,9 +47,7 @@ def draw(store: Store, full_run: FullRun, folder: Path, console: Console) -> lis
             files.append(folder / f"{name}.csv")
             table.to_csv(files[-1], index=False)
         for name, figure in figures:
-            for kind in ("png", "svg"):
-                files.append(folder / f"{name}.{kind}")
-                figure.savefig(files[-1], dpi=150, metadata={"Date": None} if kind == "svg" else None)
+            files += save(figure, folder / name)
     attach(store, full_run.run.id, files, FOLDER)
     return files
 
