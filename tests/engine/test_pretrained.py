@@ -91,6 +91,7 @@ def test_replicas_with_one_body_train_it_once(monkeypatch: pytest.MonkeyPatch) -
     assert same(together, dict(enumerate(alone)))
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_the_bodies_are_gone() -> None:
     """Snapshots taken while bodies are used again are of the stage's beginning, or of what follows."""
     pack = build_pack([spec(*FEW)])
@@ -119,6 +120,7 @@ def test_a_language_model_sees_examples_without_targets() -> None:
     assert trainer.finish([], 8).step == 8
 
 
+@pytest.mark.slow
 def test_the_text_of_a_body_is_of_all_that_determines_it() -> None:
     """Labels and rates of the whole net leave the text as it is; everything else changes it."""
 
@@ -137,6 +139,7 @@ def test_the_text_of_a_body_is_of_all_that_determines_it() -> None:
     assert len({usual, text(seed=1), *texts}) == len(changed) + 2
 
 
+@pytest.mark.slow
 def test_a_mask_in_attention_is_no_part_of_the_text() -> None:
     """What the whole net does with its body, read both ways or from the last position, does not determine it."""
     net = ("architecture=transformer", "architecture.width=4", "architecture.heads=2", "architecture.feed_forward=4")
@@ -168,6 +171,7 @@ def test_more_examples_than_there_are_are_refused() -> None:
     validate(spec("split.limit=6", "pretraining.examples=32"))
 
 
+@pytest.mark.slow
 def test_the_oldest_bodies_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many bytes the body that was used last the longest ago is dropped."""
     packs = [build_pack([spec(*FEW, seed=seed)]) for seed in range(3)]

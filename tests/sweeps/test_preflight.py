@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.outer import SMALL, Answer, client_of, runs_of, trained
-from workbench.config.compose import configure_each
+from workbench.config.compose import configure, configure_each
+from workbench.config.prepare import build_pack
 from workbench.sweeps.jobs import make_jobs
-from workbench.sweeps.preflight import Forecast, forecast, measure, outlook
+from workbench.sweeps.preflight import Forecast, forecast, measure, outlook, passes
 from workbench.tracking.store import Store, find_store
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -37,6 +38,17 @@ def test_rows_are_those_that_are_kept(store: Store, more: tuple[str, ...]) -> No
     ]
     assert kept == [measure(specs).rows] * 2
     assert forecast(specs).rows == sum(kept)
+
+
+@pytest.mark.slow
+def test_a_language_model_counts_by_its_examples() -> None:
+    """Three epochs of the net on 40 sentences and two of its language model on 120 are as nine of the net."""
+    net = ("architecture=gru", "architecture.width=2", "data=copy", "data.length=2", "data.examples=200")
+    few = ("split.limit=40", "train.epochs=3", "pretraining.epochs=2", "pretraining.examples=120")
+    spec = configure([*net, "pretraining=next_token", *few])
+    assert passes(spec, build_pack([spec]).data) == 9
+    plain = configure([*net, "train.epochs=3"])
+    assert passes(plain, build_pack([plain]).data) == 3
 
 
 def test_programs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:

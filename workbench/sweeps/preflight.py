@@ -9,6 +9,7 @@ from time import perf_counter
 
 from workbench.config.prepare import GIB, build_pack, prepare
 from workbench.config.schema import RunSpec
+from workbench.data.batches import PackData
 from workbench.engine.epoch_plan import Batch, Plan
 from workbench.engine.evaluate import evaluate
 from workbench.engine.stages import STAGE_METRICS
@@ -133,7 +134,13 @@ def measure(specs: Sequence[RunSpec], budget: float = SECONDS) -> Program:
     )
     rows += bool(diagnostics.units or moment_metrics)  # their share of the time
     rows += sum(len(STAGE_METRICS) * (stage.epochs + 1) for stage in stages(pack.objective.model, pack.pretraining))
-    return Program(seconds / count * specs[0].epochs / epochs, rows)  # a stage's epoch counted as one of the whole net
+    return Program(seconds / count * passes(specs[0], data) / epochs, rows)
+
+
+def passes(spec: RunSpec, data: PackData) -> float:
+    """Epochs of all stages, as if of the whole net; a language model's count by how many examples it sees."""
+    more = 0.0 if data.unlabeled is None else data.unlabeled.shape[1] / data.train.size - 1
+    return spec.epochs + more * float(spec.resolved["pretraining"].get("epochs", 0))
 
 
 def _seconds_per_step(trainer: Trainer, budget: float, share_of_steps: float) -> float:
