@@ -213,8 +213,13 @@ def test_an_erratum_marks_the_numbers_that_go_wrong(opened: Open) -> None:
 
 
 def test_print_is_the_drawing_and_the_list_of_equations(opened: Open) -> None:
-    """Controls and panel are not printed; the drawing and all equations are, in black on white."""
+    """Controls and panel are not printed; the drawing with all corrected gradients is, and all equations, on white."""
     page = opened(width=680, color_scheme="dark")
+    page.select_option(".errata select", label=page.locator("option", has_text="E4 as").inner_text())
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    numbers = data_of(page)["numbers"]
+    gradients = {symbol: one["shown"] for symbol, one in numbers.items() if symbol.startswith("∂J")}
+    assert gradients.items() <= in_drawing(page).items()
     page.emulate_media(media="print")
     for part in (".controls", ".panel", ".errata", ".hint"):
         assert not page.locator(part).is_visible()
@@ -222,6 +227,8 @@ def test_print_is_the_drawing_and_the_list_of_equations(opened: Open) -> None:
     assert page.locator(".equation").count() == page.locator(".equation:visible").count() > 20
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".number.wrong").count() > 0
 
 
 def test_without_scripts_the_list_of_equations_remains(opened: Open) -> None:
@@ -232,14 +239,19 @@ def test_without_scripts_the_list_of_equations_remains(opened: Open) -> None:
     assert opened("elman").locator("script").count() == 0
 
 
-@pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_no_number_covers_another(opened: Open, width: int) -> None:
-    """In the default net's drawing, the boxes of all numbers are apart at the last step."""
-    page = opened(width=width)
-    page.locator("[type=range]").press("End")
-    boxes = [one.bounding_box() for one in page.locator(".number > rect").all()]
-    for index, one in enumerate(boxes):
-        for other in boxes[:index]:
-            apart_across = one["x"] + one["width"] <= other["x"] + 1 or other["x"] + other["width"] <= one["x"] + 1
-            apart_down = one["y"] + one["height"] <= other["y"] + 1 or other["y"] + other["height"] <= one["y"] + 1
-            assert apart_across or apart_down
+@pytest.mark.parametrize(("net", "width"), [("2-2-1", NARROW), ("2-2-1", WIDE), ("2-12-1", WIDE), ("13-3-4-3", WIDE)])
+def test_no_number_covers_another(opened: Open, net: str, width: int) -> None:
+    """In a drawing the boxes of all numbers are apart, with the weights and with the gradients at the edges."""
+    page = opened(net, width)
+    for step in (0, len(data_of(page)["scenes"]) - data_of(page)["edges"][-1]["to"][0] - 2):
+        page.locator("[type=range]").fill(str(step))
+        boxes = page.locator(".number:visible > rect").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect()).map(box => [box.left, box.right, box.top, box.bottom])"
+        )
+        covered = [
+            (a, b)
+            for index, a in enumerate(boxes)
+            for b in boxes[:index]
+            if min(a[1], b[1]) - max(a[0], b[0]) > 1 and min(a[3], b[3]) - max(a[2], b[2]) > 1
+        ]
+        assert covered == []

@@ -22,7 +22,8 @@ WORDS = (CHAIN := "chain",)
 WAY = "write for example --out step.html"
 EPILOG = """Other arguments are overrides as for train: without them, a 2-2-1 sigmoid net on XOR. With
 architecture=elman, gru or lstm, backpropagation through time on three bits; with architecture=cnn, a convolution
-of a digit; with architecture=transformer, a block of one head on three tokens.
+of a digit; with architecture=transformer, a block of one head on three tokens. The step of a plain
+net, written to a .html file, is a movie with a drawing of the net.
 `workbench explain chain` works the lecture's two examples of the chain rule instead, exactly.
 
 examples:

@@ -91,12 +91,12 @@ def _scrolling(equation: Equation) -> str:
 
 def _movie(step: Movie) -> str:
     """Give style, data and script of a movie, and the place where the script puts it."""
-    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("movie.css", "movie.js"))
+    style, *scripts = ((PAGE / name).read_text(encoding="utf-8") for name in ("movie.css", "places.js", "movie.js"))
     given = json.dumps(step.data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return (
         f'<style>{style}</style>\n<section id="movie" aria-label="Movie of the step" hidden></section>\n'
         f'<script type="application/json" id="numbers">{given}</script>\n'
-        f'<script type="module">{script}</script>'
+        f'<script type="module">{"".join(scripts)}</script>'
     )
 
 

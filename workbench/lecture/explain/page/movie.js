@@ -1,7 +1,8 @@
 // Shows the scenes of a worked training step. Every number comes from the block of data: nothing is computed here but places.
 
 const { layers, edges, numbers, scenes, errata } = JSON.parse(document.getElementById("numbers").textContent);
-const ROW = 18, PAD = 6, UNIT = 116, BETWEEN = 20, GAP = 140, TO_COST = 46, DOWN = 92, NAME = 22, EDGE_LABEL = 62, IN_FULL = 3, TRAVEL = 700, REST = 900;
+const IN_FULL = 3, FEW = 16; // formulas at once, and labels of crowded edges
+const TRAVEL = 700, REST = 900; // milliseconds
 const root = document.getElementById("movie");
 const equations = [...document.querySelectorAll(".equation")];
 const narrow = matchMedia("(max-width: 700px)");
@@ -37,47 +38,11 @@ scenes.forEach((scene, index) => scene.shows.forEach((symbol) => {
 }));
 const current = (slot) => history[slot]?.findLast(([index]) => index <= state.scene)?.[1];
 
-// Places: layers from left to right, or from above to below in a narrow window.
-function places() {
-  const down = narrow.matches;
-  const height = (unit) => unit.length * ROW + 2 * PAD;
-  const tallest = layers.map(({ units }) => Math.max(...units.map(height)));
-  const labels = Math.max(...layers.slice(0, -2).map((layer, index) => layer.units.length * layers[index + 1].units.length));
-  const across = down
-    ? Math.max(...layers.map(({ units }) => units.length * (UNIT + BETWEEN)), 300)
-    : Math.max(...layers.map(({ units }, layer) => units.length * (tallest[layer] + BETWEEN)), 150);
-  let along = 0;
-  const boxes = layers.map(({ units }, layer) => {
-    const start = along;
-    along += down ? tallest[layer] + NAME + (layer < layers.length - 2 ? DOWN : TO_COST) : UNIT + (layer < layers.length - 2 ? GAP : TO_COST);
-    return units.map((unit, index) => {
-      const middle = (across * (index + 0.5)) / units.length, h = height(unit);
-      return down
-        ? { x: middle - UNIT / 2, y: start + NAME, w: UNIT, h }
-        : { x: start, y: NAME + middle - h / 2, w: UNIT, h };
-    });
-  });
-  const length = along - TO_COST;
-  const crowded = across / labels < (down ? EDGE_LABEL / 2 : 15); // downward, labels stand in two rows
-  return { down, boxes, crowded, width: (down ? across : length) + 2, height: (down ? length : across + NAME) + 2 };
-}
-
-// Ends of the line between two boxes, in the direction of the numbers.
-function ends(layout, from, to) {
-  const [a, b] = [layout.boxes[from[0]][from[1]], layout.boxes[to[0]][to[1]]];
-  const ahead = from[0] < to[0];
-  const at = (box, after) => layout.down
-    ? [box.x + box.w / 2, box.y + (after ? box.h : 0)]
-    : [box.x + (after ? box.w : 0), box.y + box.h / 2];
-  return [at(a, ahead), at(b, !ahead)];
-}
-const between = ([[x, y], [toX, toY]], share) => [x + (toX - x) * share, y + (toY - y) * share];
-
 let layout, svg, tokens;
 const drawn = new Map(); // slot -> its element
 
 function drawNet() {
-  layout = places();
+  layout = places(layers, narrow.matches);
   drawn.clear();
   const { width, height } = layout;
   svg = draw("svg", { viewBox: `-1 -1 ${width} ${height}`, role: "group", "aria-label": "The net and its numbers",
@@ -85,8 +50,8 @@ function drawNet() {
   const toCost = layers.at(-2).units.map((_, unit) => ({ slot: "", from: [layers.length - 2, unit], to: [layers.length - 1, 0] }));
   for (const { slot, from, to } of [...edges, ...toCost]) {
     const [[x1, y1], [x2, y2]] = ends(layout, from, to);
-    svg.append(draw("line", { class: "edge", x1, y1, x2, y2, "data-from": from, "data-to": to, "data-edge": slot,
-      onclick: () => slot && choose(slot) }));
+    svg.append(draw("line", { class: "edge", x1, y1, x2, y2, "data-from": from, "data-to": to }));
+    if (slot) svg.append(draw("line", { class: "reach", x1, y1, x2, y2, onclick: () => choose(slot) }));
   }
   layers.forEach(({ name, units }, layer) => {
     const first = layout.boxes[layer][0];
@@ -95,10 +60,8 @@ function drawNet() {
     units.forEach((slots, unit) => drawUnit(layout.boxes[layer][unit], slots));
   });
   for (const { slot, from, to } of edges) {
-    const fan = Math.max(0.2, 1 / (layers[to[0]].units.length + 1)); // labels of all edges are evenly apart there
-    const share = layout.down && to[1] % 2 ? fan + 0.25 : fan;
-    const [x, y] = between(ends(layout, from, to), share);
-    place(slot, { x: x - EDGE_LABEL / 2, y: y - 9, w: EDGE_LABEL, h: 18 }, true);
+    const [x, y] = between(ends(layout, from, to), share(layout, from, to));
+    place(slot, { x: x - 30, y: y - 9, w: 60, h: 18 }, from[0]);
   }
   tokens = svg.appendChild(draw("g"));
   drawing.replaceChildren(svg);
@@ -106,18 +69,19 @@ function drawNet() {
 
 function drawUnit(box, slots) {
   svg.append(draw("rect", { class: "unit", x: box.x, y: box.y, width: box.w, height: box.h, rx: 7 }));
-  slots.forEach((slot, row) => place(slot, { x: box.x + 2, y: box.y + PAD + row * ROW, w: box.w - 4, h: ROW }, false));
+  slots.forEach((slot, row) => place(slot, { x: box.x + 2, y: box.y + PAD + row * ROW, w: box.w - 4, h: ROW }));
 }
 
-// A number in the drawing: its label at the left, unless it is a weight in the middle of its edge.
-function place(slot, { x, y, w, h }, weight) {
+// A number in the drawing: its label at the left, or a weight on its edge, from a layer.
+function place(slot, { x, y, w, h }, layer = null) {
+  const weight = layer !== null;
   const label = draw("text", { class: "label", x: x + 6, y: y + h / 2 + 4 });
   const value = draw("text", { class: "amount", x: weight ? x + w / 2 : x + w - 6, y: y + h / 2 + 4.5, "text-anchor": weight ? "middle" : "end" });
   const hit = draw("rect", { x, y, width: w, height: h, rx: 4 });
   const element = draw("g", { role: "button", tabindex: -1, onclick: () => choose(slot), onfocus: () => choose(slot) },
     hit, ...(weight ? [] : [label]), value);
   svg.append(element);
-  drawn.set(slot, { element, label, value, hit, middle: weight ? x + w / 2 : null });
+  drawn.set(slot, { element, label, value, hit, middle: weight ? x + w / 2 : null, layer });
 }
 
 // The background of a weight is as wide as its text, so that it hides little of the edges.
@@ -137,13 +101,13 @@ function choose(slot) {
 function show(moves) {
   const scene = scenes[state.scene];
   const lit = new Set(scene.flows.map(({ slot }) => slot));
-  for (const [slot, { element, label, value, hit, middle }] of drawn) {
+  for (const [slot, { element, label, value, hit, middle, layer }] of drawn) {
     const symbol = current(slot), first = history[slot]?.[0][1];
     label.textContent = numbers[symbol ?? first].label;
     value.textContent = symbol ? shown(symbol) : "";
-    const weight = middle !== null;
+    const weight = layer !== null;
     if (weight) fit(hit, middle, value.textContent);
-    const hidden = weight && layout.crowded && !lit.has(slot) && slot !== state.chosen;
+    const hidden = weight && layout.crowded[layer] && !(lit.has(slot) && lit.size <= FEW) && slot !== state.chosen;
     element.setAttribute("class", ["number", weight && "weight", symbol && numbers[symbol].gradient && "gradient",
       scene.shows.includes(symbol) && "new", slot === state.chosen && "chosen", symbol && isWrong(symbol) && "wrong"].filter(Boolean).join(" "));
     element.style.display = hidden ? "none" : "";
@@ -254,9 +218,11 @@ const turn = (by) => { pause(); go(state.scene + by); };
 
 // Up and down go from number to number of the drawing, among those that are there.
 function neighbor(by) {
-  const slots = [...drawn.keys()].filter((slot) => current(slot) && drawn.get(slot).element.style.display !== "none");
-  const index = slots.indexOf(document.activeElement && [...drawn].find(([, { element }]) => element === document.activeElement)?.[0]);
-  drawn.get(slots[(index + by + slots.length) % slots.length]).element.focus();
+  const slots = [...drawn.keys()].filter(current);
+  const index = slots.findIndex((slot) => drawn.get(slot).element === document.activeElement);
+  const slot = slots[(index + by + slots.length) % slots.length];
+  choose(slot); // which shows it, where it is hidden among many
+  drawn.get(slot).element.focus();
 }
 function key(event) {
   const { target } = event;
@@ -294,6 +260,17 @@ root.append(
   ...(errata.length ? [make("div", { class: "errata" }, make("label", {}, "Formulas of the lecture", choice), about)] : []),
   make("p", { class: "hint" }, "Click a number for its formula. Keys: ← and → for steps, space to play; on a number, ↑ and ↓ for the next one, Escape to let it go."),
 );
+
+// Print shows the whole step as corrected: all numbers, and gradients at the edges.
+let before;
+addEventListener("beforeprint", () => {
+  pause();
+  before = { ...state };
+  Object.assign(state, { scene: allGradients, chosen: null, erratum: null });
+  show(false);
+});
+addEventListener("afterprint", () => { Object.assign(state, before); show(false); });
+
 root.hidden = false;
 root.addEventListener("keydown", key);
 narrow.addEventListener("change", () => { drawNet(); show(false); });
