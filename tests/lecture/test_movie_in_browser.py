@@ -180,7 +180,7 @@ def test_the_keyboard_alone_does_it_all(opened: Open) -> None:
         reached.append(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
     assert reached[:3] == ["Play", "Next", "Step"]  # Previous is disabled at the first step
     assert reached[3].startswith("W₁₁⁽¹⁾ = ")
-    assert page.evaluate("document.activeElement.tagName") != "BODY" or "corrected" in reached[4]
+    assert "corrected" in reached[4]
     page.locator("[type=range]").focus()
     for key, step in (("ArrowRight", 2), ("End", 18), ("ArrowLeft", 17), ("Home", 1)):
         page.keyboard.press(key)

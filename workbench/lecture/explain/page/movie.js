@@ -116,8 +116,9 @@ function show(moves) {
     else element.setAttribute("aria-label", `${first}, not computed yet`);
     element.setAttribute("aria-disabled", String(!symbol));
   }
-  const stop = state.chosen ?? numbers[scene.shows[0]].slot;
-  (drawn.get(stop) ?? drawn.values().next().value).element.setAttribute("tabindex", 0);
+  const visible = [...drawn.keys()].filter((slot) => current(slot) && drawn.get(slot).element.style.display !== "none");
+  const stop = state.chosen ?? scene.shows.map((symbol) => numbers[symbol].slot).find((slot) => visible.includes(slot)) ?? visible[0];
+  drawn.get(stop).element.setAttribute("tabindex", 0);
   for (const line of svg.querySelectorAll(".edge")) {
     const flow = scene.flows.find(({ from, to }) =>
       (String(from) === line.dataset.from && String(to) === line.dataset.to) || (String(to) === line.dataset.from && String(from) === line.dataset.to));
@@ -131,13 +132,12 @@ function show(moves) {
   equations.forEach((equation, index) => index === scene.equation ? equation.setAttribute("aria-current", "step") : equation.removeAttribute("aria-current"));
   explain(scene);
   tokens.replaceChildren();
-  follow(drawn.get(state.chosen ?? stop)?.element);
+  follow(drawn.get(stop).element);
   if (moves && !still.matches) flow(scene);
 }
 
 // Scrolls the drawing, and not the page, to a number.
 function follow(element) {
-  if (!element) return;
   const [inside, around] = [element.getBoundingClientRect(), drawing.getBoundingClientRect()];
   if (inside.bottom > around.bottom || inside.top < around.top) drawing.scrollTop += inside.top - around.top - around.height / 2;
   if (inside.right > around.right || inside.left < around.left) drawing.scrollLeft += inside.left - around.left - around.width / 2;
