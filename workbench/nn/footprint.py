@@ -23,12 +23,17 @@ def activation_numbers(model: Model, inputs: Inputs, constants: dict[str, float]
     """
     scheme = Scheme(constant_weights(), constant_bias(), constants)
     params = Params.stack([model.init(0, scheme)], torch.float32, META, [model.buffers(scheme)])
-    dtype = torch.float32 if inputs.vocabulary is None else torch.int64
-    size = inputs.size if inputs.kind == "picture" else inputs.shape[-1]
-    x = torch.zeros(1, 1, size, dtype=dtype, device=META)
+    x = example_of(inputs)
     z, tape = model.forward(params, x)
     held = {tensor.untyped_storage()._cdata: tensor.numel() for tensor in (x, z, *_tensors(tape))}
     return sum(held.values())
+
+
+def example_of(inputs: Inputs) -> Tensor:
+    """An example [1, 1, I] without memory."""
+    dtype = torch.float32 if inputs.vocabulary is None else torch.int64
+    size = inputs.size if inputs.kind == "picture" else inputs.shape[-1]
+    return torch.zeros(1, 1, size, dtype=dtype, device=META)
 
 
 def n_trained(model: Model, constants: dict[str, float]) -> int:
