@@ -178,6 +178,12 @@ def test_a_report_of_kept_verdicts_is_that_of_measuring(cli: Cli, own: Path, sto
     for name in ("report.html", "report.md", "figures/small.svg"):
         assert (folder / "again" / name).read_bytes() == (folder / "out" / name).read_bytes()
     assert cli("claims", *OWN, "--report", "again", "--profile", "full").code == 2
+    elsewhere = f"sqlite:///{folder}/elsewhere.db"
+    assert cli("reproduce", "other", *OWN, "--uri", elsewhere).code == 0
+    both = cli("claims", *OWN, "--report", "again", "--also", elsewhere)
+    assert (both.code, "other: no verdict" in both.out) == (0, False)
+    page = (folder / "again" / "report.md").read_text()
+    assert all(f"#claim-{name})" in page for name in ("small", "other"))
 
 
 @pytest.mark.slow

@@ -121,17 +121,18 @@ def _drawn_again(entry: Entry, verdict: ReadVerdict, store: Store) -> Reproduced
     return Reproduced(record, draw(study), verdict.tags.get("link", ""), kept=True, curve=draw_curve(study))
 
 
-def newest_verdicts(entries: Sequence[Entry], profile: str | None, store: Store) -> Iterator[Reproduced]:
+def newest_verdicts(entries: Sequence[Entry], profile: str | None, stores: Sequence[Store]) -> Iterator[Reproduced]:
     """Yield the newest verdict of each claim by its present rules and this profile (None: any), if there is one.
 
     Code that measures may have changed since.
     """
-    stored = read_verdicts(store)
+    stored = [(verdict, store) for store in stores for verdict in read_verdicts(store)]
+    stored.sort(key=lambda pair: -pair[0].start_ms)
     for entry in entries:
         tags = {"claim": entry.name, "rule_hash": entry.claim.rule_hash} | ({"profile": profile} if profile else {})
-        fitting = (verdict for verdict in stored if tags.items() <= verdict.tags.items())
-        if verdict := next(fitting, None):
-            yield _drawn_again(entry, verdict, store)
+        fitting = ((verdict, store) for verdict, store in stored if tags.items() <= verdict.tags.items())
+        if newest := next(fitting, None):
+            yield _drawn_again(entry, *newest)
 
 
 def _identity(entry: Entry, request: Request, registration: Registration, code: str) -> dict[str, str]:

@@ -70,8 +70,8 @@ def reproduce_and_show(
     return records
 
 
-def report_newest(report: str, profile: str | None, folder: Path | None, uri: str | None) -> None:
-    """Write the report of each claim's newest verdict by its present rules, without measuring; say which have none.
+def report_newest(report: str, profile: str | None, folder: Path | None, *uris: str | None) -> None:
+    """Write the report of each claim's newest verdict by its present rules in these stores; say which have none.
 
     Raises ConfigError where no claim has one.
     """
@@ -79,13 +79,14 @@ def report_newest(report: str, profile: str | None, folder: Path | None, uri: st
     from workbench.tracking.store import find_store
 
     check_folder("claims --report", Path(report), "write for example --report out")
-    entries, store = list(catalog(folder).values()), find_store(uri)
-    done = list(newest_verdicts(entries, profile, store))
+    entries, stores = list(catalog(folder).values()), [find_store(uri) for uri in uris]
+    done = list(newest_verdicts(entries, profile, stores))
     command = f"workbench reproduce {{}} --profile {profile or 'quick'}"
     if not done:
         of_profile = f" of the profile {profile}" if profile else ""
+        shown = " or ".join(store.shown for store in stores)
         raise ConfigError(
-            f"claims --report: {store.shown} must hold verdicts by the present rules{of_profile}, got none; "
+            f"claims --report: {shown} must hold verdicts by the present rules{of_profile}, got none; "
             f"measure them first: {command.format('all')}"
         )
     console = plain_console()

@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offsets", metavar="URI", nargs="+", help=offsets)
     report = "report of the newest verdicts, as report.html and report.md in this folder, without measuring"
     parser.add_argument("--report", metavar="DIR", help=report)
+    also = "more stores whose verdicts the report takes, where claims were measured apart"
+    parser.add_argument("--also", metavar="URI", nargs="+", default=[], help=also)
     parser.add_argument(
         "--profile", help="of the verdicts in the report: quick or full (default: the newest of either)"
     )
@@ -33,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if options.report:
         from workbench.claims.reproduction import report_newest
 
-        report_newest(options.report, options.profile, claims_folder(options.claims), options.uri)
+        report_newest(options.report, options.profile, claims_folder(options.claims), options.uri, *options.also)
         return 0
     from workbench.claims.stored_verdicts import last_verdicts
     from workbench.claims.terminal_card import claims_table
