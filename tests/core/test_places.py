@@ -27,6 +27,7 @@ WRITES = {  # (command, option): the command line before the place, and what the
     ("export", "out"): (("export", "-o"), "folder"),
     ("figures", "out"): (("figures", "-o"), "folder"),
     ("reproduce", "report"): (("reproduce", "xor", "--report"), "folder"),
+    ("claims", "report"): (("claims", "--report"), "folder"),
     ("new", "into"): (("new", "claim", "mine", "--into"), "folder"),
     ("bench", "json"): (("bench", "--json"), "file"),
     ("explain", "out"): (("explain", "--out"), "file"),
@@ -34,6 +35,7 @@ WRITES = {  # (command, option): the command line before the place, and what the
 READS = {
     ("claims", "claims"),
     ("data", "file"),
+    ("play", "config_dir"),
     ("reproduce", "claims"),
     ("reproduce", "pictures"),
     ("recover", "files"),
@@ -41,6 +43,7 @@ READS = {
 WORK = (  # what each of these commands does for long
     "workbench.bench.steps.bench",
     "workbench.claims.reproduce.reproduce",
+    "workbench.claims.reproduce.newest_verdicts",
     "workbench.inspect.rebuild.final_weights",
     "workbench.inspect.run_figures.draw",
     "workbench.inspect.comparison.read_sweep",
