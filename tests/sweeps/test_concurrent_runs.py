@@ -149,7 +149,7 @@ def test_a_single_run_is_waited_for(
     answer = cli("train", *SMALL, "seed=3")
     assert answer.code == 0
     assert "test/accuracy 0.625" in answer.out
-    assert f"/runs/{runs[0]}/" in answer.out
+    assert f"viewStateShareKey={runs[0]}\n" in answer.out
     assert len(runs_of(store)) == 1
     assert cli("train", *SMALL, "seed=3").code == 0
     assert len(runs_of(store)) == 2
@@ -223,7 +223,8 @@ def test_a_command_that_is_killed_at_any_moment_is_ended(
 
     monkeypatch.setattr(sweep, "begin", begin_then_kill)
     assert cli("train", "-m", *SMALL, "seed=0,1").code == 0
-    assert Counter(run.info.status for run in all_runs(store)) == {"KILLED": 1, "FINISHED": 3}
+    counts = Counter((run.data.tags["kind"], run.info.status) for run in all_runs(store))
+    assert counts == {("run", "KILLED"): 1, ("run", "FINISHED"): 2, ("sweep", "FINISHED"): 1, ("arm", "FINISHED"): 1}
 
 
 @pytest.mark.slow

@@ -51,17 +51,24 @@ class ArmRun:
 
 
 def arm_runs(sweep: ReadSweep) -> list[ArmRun]:
-    """Make the run of each arm of a sweep that was read with histories; none where no arm has two runs."""
+    """Make the run of each arm of a sweep that was read with histories.
+
+    There is none where no arm has two runs, or no run finished.
+    """
     by_arm: dict[str, list[ReadRun]] = {}
     for run in sweep.runs:
         by_arm.setdefault(run.arm, []).append(run)
-    if max(map(len, by_arm.values()), default=0) < 2:
+    if max(map(len, by_arm.values()), default=0) < 2 or not any(map(_finished, sweep.runs)):
         return []
     return [_arm_run(arm, number, members) for number, (arm, members) in enumerate(by_arm.items())]
 
 
+def _finished(run: ReadRun) -> bool:
+    return run.outcome == Outcome.finished.value
+
+
 def _arm_run(arm: str, number: int, members: Sequence[ReadRun]) -> ArmRun:
-    finished = [run for run in members if run.outcome == Outcome.finished.value]
+    finished = [run for run in members if _finished(run)]
     first = members[0].params
     params = {
         key: text
