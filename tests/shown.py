@@ -191,7 +191,7 @@ def _page(kept: str, sweep: str) -> dict[str, object]:
     view = json.loads(kept)
     state = zlib.decompress(base64.b64decode(view["state"].partition(";")[2])).decode()
     parts = json.loads(state.replace(sweep, "<sweep>"))
-    charts = {f"chart {chart['displayName']}": chart for chart in parts.pop("compareRunCharts")}
+    charts = {f"chart {chart.get('displayName', chart['uuid'])}": chart for chart in parts.pop("compareRunCharts")}
     return {"name": view["name"].replace(sweep, "<sweep>"), **parts, **charts, "order": list(charts)}
 
 
