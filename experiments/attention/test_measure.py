@@ -65,7 +65,7 @@ def test_a_wrong_path_is_refuted(monkeypatch: Any) -> None:
 
 
 def test_a_transformer_gains_nothing_over_itself(monkeypatch: Any) -> None:
-    """As its own rival it recalls no more."""
+    """A transformer that is its own rival recalls no more."""
 
     def only(node: dict[str, Any]) -> None:
         few_rates(node)

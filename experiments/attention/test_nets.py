@@ -54,7 +54,7 @@ def test_blocks_see_all_positions(positions: int, number: int) -> None:
 
 
 def test_the_nearest_size_is_taken() -> None:
-    """Of 7 u + v, 99 is met by 14 u with v = 1; what cannot be met within 2 % is refused."""
+    """The size nearest to 99 parameters of 7 u + v is u = 14, v = 1; a number not met within 2 % is refused."""
 
     def count(units: int, other: int) -> int:
         return 7 * units + other

@@ -15,7 +15,7 @@ AGREEMENT = ["data=agreement", "data.clauses=2", "data.examples=60", "split.test
 
 
 def test_chance_is_the_share_of_the_most_frequent_class() -> None:
-    """Of three targets two are of class 1; positions without a target do not count."""
+    """Chance is 2/3 where two of three targets are of class 1; positions without a target do not count."""
     data = Dataset("three", np.zeros((2, 2), int), np.array([[1, -1], [0, 1]]), 2, vocabulary=1)
     assert scores.chance(data) == pytest.approx(2 / 3)
 

@@ -49,7 +49,7 @@ def test_the_claim_is_measured_and_drawn() -> None:
 
 
 def test_the_same_arm_gains_nothing() -> None:
-    """Where every arm is the net from scratch, no difference is supported."""
+    """No difference is supported where every arm is the net from scratch."""
 
     def same(node: dict[str, Any]) -> None:
         short(node)

@@ -14,6 +14,7 @@ from tests.lecture.explained import Values, compare, made, tensor
 from tests.outer import Answer
 from workbench.core.errors import ConfigError
 from workbench.data.datasets import Dataset
+from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation
 
 pytest_plugins = ["tests.outer_fixtures"]
@@ -85,7 +86,6 @@ def _cost(o: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def test_backpropagation_through_time_is_autograd_s(overrides: list[str], example: int) -> None:
     """Each z, a, o, h, each ε, e and δ, each gradient and new parameter, for one target and for one at each step."""
     equations, pack = made("architecture=elman", *overrides, example=example)
-    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
     parameters = _parameters(equations, "EWUbVc")
     x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
     f = torch.sigmoid if "activation=sigmoid" in overrides else torch.tanh
@@ -96,19 +96,28 @@ def test_backpropagation_through_time_is_autograd_s(overrides: list[str], exampl
         z = parameters["W"] @ x_t + parameters["U"] @ a + parameters["b"]
         a = f(z)
         values |= {_sub("z", t): z, _sub("a", t): a}
-    read = range(1, len(inputs) + 1) if "E" in parameters else [len(inputs)]
-    outputs = {_sub("o", t): parameters["V"] @ values[_sub("a", t)] + parameters["c"] for t in read}
-    C, h = _cost(torch.stack(list(outputs.values())), y if "E" in parameters else y.view(1, 1))
-    expected = _differentiated(values | outputs, C, lam, lr, parameters)
-    renamed = {"z": "δ", "a": "e", "o": "ε"}
-    expected = {renamed[one[1]] + one[2:] if one[0] == "d" else one: value for one, value in expected.items()}
-    for t, x_t in enumerate(inputs, start=1):
-        one = values[_sub("a", t)].detach()
-        slope = 1 - one**2 if f is torch.tanh else one * (1 - one)
-        expected |= {_sub("x", t): x_t.detach(), f"f′({_sub('z', t)})": slope}
-    answers = zip(read, h.detach(), y if "E" in parameters else y.view(1, 1), strict=True)
-    expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
+    expected = _through_time(values, {}, inputs, y, pack, parameters)
+    for t in range(1, len(inputs) + 1):
+        a = values[_sub("a", t)].detach()
+        expected[f"f′({_sub('z', t)})"] = 1 - a**2 if f is torch.tanh else a * (1 - a)
     compare(equations, expected)
+
+
+def _through_time(values: Values, renamed: dict[str, str], inputs: Tensor, y: Tensor, pack: Pack, of: Values) -> Values:
+    """Values of unrolled units, outputs, inputs and targets, with autograd's gradients; `renamed` has their letters."""
+    read = range(1, len(inputs) + 1) if "E" in of else [len(inputs)]
+    outputs = {_sub("o", t): of["V"] @ values[_sub("a", t)] + of["c"] for t in read}
+    wanted = y if "E" in of else y.view(1, 1)
+    C, h = _cost(torch.stack(list(outputs.values())), wanted)
+    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
+    names = {"z": "δ", "a": "e", "o": "ε", **renamed}
+    expected = {
+        names[name[1]] + name[2:] if name[0] == "d" else name: value
+        for name, value in _differentiated(values | outputs, C, lam, lr, of).items()
+    }
+    answers = zip(read, h.detach(), wanted, strict=True)
+    expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
+    return expected | {_sub("x", t): x_t.detach() for t, x_t in enumerate(inputs, start=1)}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,6 @@ def test_backpropagation_through_time_is_autograd_s(overrides: list[str], exampl
 def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: int) -> None:
     """Each z, gate, memory and state, each ε, e, κ and δ, each gradient and new parameter of an lstm."""
     equations, pack = made("architecture=lstm", *overrides, example=example)
-    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
     of = _parameters(equations, ["E", *(f"{letter}{mark}" for mark in "ⁱᶠᵍᵖ" for letter in "WUb"), "V", "c"])
     x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
     inputs = of["E"][x] if "E" in of else x.unsqueeze(1)
@@ -140,17 +148,8 @@ def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: 
         values |= {_sub(f"z{mark}", t): one for mark, one in z.items()} | {_sub("k", t): k, _sub("a", t): a}
         gates = zip("ifgp", (i, f, g, p), strict=True)
         squashed |= {_sub(name, t): gate.detach() for name, gate in gates} | {f"tanh {_sub('k', t)}": k.detach().tanh()}
-    read = range(1, len(inputs) + 1) if "E" in of else [len(inputs)]
-    outputs = {_sub("o", t): of["V"] @ values[_sub("a", t)] + of["c"] for t in read}
-    wanted = y if "E" in of else y.view(1, 1)
-    C, h = _cost(torch.stack(list(outputs.values())), wanted)
-    expected = _differentiated(values | outputs, C, lam, lr, of) | squashed
-    renamed = {"z": "δ", "a": "e", "o": "ε", "k": "κ"}
-    expected = {renamed[one[1]] + one[2:] if one[0] == "d" else one: value for one, value in expected.items()}
-    expected |= {_sub("x", t): x_t.detach() for t, x_t in enumerate(inputs, start=1)}
-    answers = zip(read, h.detach(), wanted, strict=True)
-    expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
-    compare(equations, expected)
+    expected = _through_time(values, {"k": "κ"}, inputs, y, pack, of)
+    compare(equations, expected | squashed)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,6 @@ def test_gated_units_through_time_are_autograd_s(overrides: list[str], example: 
 def test_reset_units_through_time_are_autograd_s(overrides: list[str], example: int) -> None:
     """Each z, u, gate and state, each ε, e, δ and υ, each gradient and new parameter of a gru."""
     equations, pack = made("architecture=gru", *overrides, example=example)
-    lam, lr = float(pack.optimizer.weight_decay), float(pack.optimizer.lr)
     of = _parameters(equations, ["E", *(f"{letter}{mark}" for mark in "ʳˢⁿ" for letter in "WUb"), "bᵘ", "V", "c"])
     x, y = (part[0, 0] for part in pack.data.chunk(pack.data.train, example - 1, example))
     inputs = of["E"][x] if "E" in of else x.unsqueeze(1)
@@ -181,17 +179,8 @@ def test_reset_units_through_time_are_autograd_s(overrides: list[str], example: 
         a = (1 - s) * n + s * a
         values |= {_sub(f"z{mark}", t): one for mark, one in z.items()} | {_sub("u", t): u, _sub("a", t): a}
         gates |= {_sub(name, t): gate.detach() for name, gate in zip("rsn", (r, s, n), strict=True)}
-    read = range(1, len(inputs) + 1) if "E" in of else [len(inputs)]
-    outputs = {_sub("o", t): of["V"] @ values[_sub("a", t)] + of["c"] for t in read}
-    wanted = y if "E" in of else y.view(1, 1)
-    C, h = _cost(torch.stack(list(outputs.values())), wanted)
-    expected = _differentiated(values | outputs, C, lam, lr, of) | gates
-    renamed = {"z": "δ", "a": "e", "o": "ε", "u": "υ"}
-    expected = {renamed[one[1]] + one[2:] if one[0] == "d" else one: value for one, value in expected.items()}
-    expected |= {_sub("x", t): x_t.detach() for t, x_t in enumerate(inputs, start=1)}
-    answers = zip(read, h.detach(), wanted, strict=True)
-    expected |= {_sub(s, t): value for t, *pair in answers for s, value in zip("hy", pair, strict=True)}
-    compare(equations, expected)
+    expected = _through_time(values, {"u": "υ"}, inputs, y, pack, of)
+    compare(equations, expected | gates)
 
 
 @pytest.mark.parametrize(

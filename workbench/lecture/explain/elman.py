@@ -12,23 +12,16 @@ from collections.abc import Iterator
 from workbench.config.schema import RunSpec
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation, Heading, Step, column
-from workbench.lecture.explain.positions import at, cost
+from workbench.lecture.explain.positions import at
 from workbench.lecture.explain.unrolled import Unrolled, unroll
 
 
 def page(spec: RunSpec, pack: Pack, example: int) -> tuple[str, list[Step]]:
     """Title and content; raises ConfigError as `unroll` does."""
     unrolled = unroll(spec, pack, example, [""])
-    return unrolled.title("elman", example), list(_steps(unrolled))
-
-
-def _steps(of: Unrolled) -> Iterator[Step]:
-    f = of.spec.choices["activation"]
-    yield from of.net(f"At each step t, z_t = W x_t + U a_{{t−1}} + b and a_t = f(z_t), f = {f}, from a₀ = 0.")
-    yield from _forward(of)
-    yield from cost(of.spec, of.step, len(of.read))
-    yield from _backward(of)
-    yield from of.after()
+    f = spec.choices["activation"]
+    net = f"At each step t, z_t = W x_t + U a_{{t−1}} + b and a_t = f(z_t), f = {f}, from a₀ = 0."
+    return unrolled.title("elman", example), list(unrolled.page(net, _forward(unrolled), _backward(unrolled)))
 
 
 def _forward(of: Unrolled) -> Iterator[Step]:

@@ -22,7 +22,7 @@ from workbench.config.schema import RunSpec
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation, Heading, Step, column
 from workbench.lecture.explain.gates import Gated
-from workbench.lecture.explain.positions import at, cost
+from workbench.lecture.explain.positions import at
 from workbench.lecture.explain.unrolled import unroll
 
 MARKS = {"r": "ʳ", "s": "ˢ", "n": "ⁿ"}  # in the order of the blocks
@@ -36,7 +36,8 @@ NET = (
 def page(spec: RunSpec, pack: Pack, example: int) -> tuple[str, list[Step]]:
     """Title and content; raises ConfigError as `unroll` does."""
     unrolled = unroll(spec, pack, example, list(MARKS.values()), {"ⁿ": "υ"})
-    return unrolled.title("gru", example), list(_steps(Reset(unrolled, MARKS)))
+    gated = Reset(unrolled, MARKS)
+    return unrolled.title("gru", example), list(unrolled.page(NET, _forward(gated), _backward(gated)))
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,6 @@ class Reset(Gated):
         """Uⁿ a_{t−1} + bᵘ [T, U]."""
         params = {one.symbol: self.of.step.params[one.name][0, one.part] for one in self.of.parameters}
         return self.states[0][:-1] @ params["Uⁿ"].T + params["bᵘ"]
-
-
-def _steps(gated: Reset) -> Iterator[Step]:
-    of = gated.of
-    yield from of.net(NET)
-    yield from _forward(gated)
-    yield from cost(of.spec, of.step, len(of.read))
-    yield from _backward(gated)
-    yield from of.after()
 
 
 def _forward(gated: Reset) -> Iterator[Step]:

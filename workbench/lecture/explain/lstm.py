@@ -23,7 +23,7 @@ from workbench.config.schema import RunSpec
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation, Heading, Step, Text, column
 from workbench.lecture.explain.gates import Gated
-from workbench.lecture.explain.positions import at, cost
+from workbench.lecture.explain.positions import at
 from workbench.lecture.explain.unrolled import unroll
 
 MARKS = {"i": "ⁱ", "f": "ᶠ", "g": "ᵍ", "p": "ᵖ"}  # in the order of the blocks
@@ -42,7 +42,8 @@ MEMORY = (
 def page(spec: RunSpec, pack: Pack, example: int) -> tuple[str, list[Step]]:
     """Title and content; raises ConfigError as `unroll` does."""
     unrolled = unroll(spec, pack, example, list(MARKS.values()))
-    return unrolled.title("lstm", example), list(_steps(Memory(unrolled, MARKS)))
+    gated = Memory(unrolled, MARKS)
+    return unrolled.title("lstm", example), list(unrolled.page(NET, _forward(gated), _backward(gated)))
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,6 @@ class Memory(Gated):
         for e, p, through, f in reversed([*zip(self.e, self.gates["p"], self.through, after, strict=True)]):
             rows.append(e * p * through + f * rows[-1])
         return torch.stack(rows[:0:-1])
-
-
-def _steps(gated: Memory) -> Iterator[Step]:
-    of = gated.of
-    yield from of.net(NET)
-    yield from _forward(gated)
-    yield from cost(of.spec, of.step, len(of.read))
-    yield from _backward(gated)
-    yield from of.after()
 
 
 def _forward(gated: Memory) -> Iterator[Step]:

@@ -4,7 +4,7 @@ At step t the net reads x_t, a feature or the row of E for a token, and has a st
 o_t = V a_t + c, with h_t = h(o_t) and ε_t = ∂C/∂o_t.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from workbench.config.schema import RunSpec
 from workbench.core.errors import ConfigError
 from workbench.engine.replicas import Pack
 from workbench.lecture.explain.content import Equation, Heading, Matrix, Step, Text, column, initial, objective_of, rows
-from workbench.lecture.explain.positions import Parameter, at, changed, gradients, output_words, targets
+from workbench.lecture.explain.positions import Parameter, at, changed, cost, gradients, output_words, targets
 from workbench.lecture.explain.step import SGDStep, take
 from workbench.nn.layers.base import Layer, within
 from workbench.nn.layers.dense import Dense
@@ -105,6 +105,14 @@ class Unrolled:
         one = next(one for one in self.parameters if one.symbol == symbol.removesuffix("ᵀ"))
         values = self.step.params[one.name]
         return rows(values[0, one.part].T) if symbol.endswith("ᵀ") else one.of(values)
+
+    def page(self, formulas: str, forward: Iterable[Step], backward: Iterable[Step]) -> Iterator[Step]:
+        """Yield the net with its `formulas`, its passes with the cost between them, and what follows from them."""
+        yield from self.net(formulas)
+        yield from forward
+        yield from cost(self.spec, self.step, len(self.read))
+        yield from backward
+        yield from self.after()
 
     def net(self, formulas: str) -> Iterator[Step]:
         """The net: its formulas, the targets, and the initial parameters."""
