@@ -109,9 +109,6 @@ def output_of(spec: RunSpec) -> OutputWords:
         case "softmax_nll":
             targets = "(1 − s) y + s/K" if smoothing else ""
             return OutputWords("softmax(z)", f"−Σ {y} ln h", f"h − {y}", targets, smoothing)
-        case "weighted_nll":  # y is the class's weight w times one-hot
-            targets = "(1 − s) y + w s/K" if smoothing else ""
-            return OutputWords("softmax(z)", f"−Σ {y} ln h", f"w h − {y}", targets, smoothing)
         case "perceptron":
             return OutputWords("1 if z ≥ 0 else 0", "(h − y) z", "h − y")
     return OutputWords("h(z)", f"{name}(z, y)", "")
